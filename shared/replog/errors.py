@@ -1,0 +1,75 @@
+"""Every error this project raises, grouped by what the caller does about it.
+
+::
+
+    ReplogError
+    ├── RecoverableError      try again later; nothing was lost
+    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full
+    │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
+    ├── InvalidParameterError never try again: tell the client of the API
+    └── FatalError            stop the process; a person has to change something
+        ├── SettingsError         a setting is wrong (exit code 2)
+        └── StoreIncompatible     the Redis server cannot serve this version
+
+Drivers' own errors are translated at the edge that owns the driver and are not seen elsewhere.
+"""
+
+from __future__ import annotations
+
+
+class ReplogError(Exception):
+    """Root of the tree."""
+
+
+class RecoverableError(ReplogError):
+    """The same call may succeed later."""
+
+
+class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
+    """Redis did not take or answer the call.
+
+    ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
+    ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom`` or ``response``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
+    """Kafka did not take or answer the call."""
+
+
+class InvalidEventError(ReplogError):
+    """An event breaks the event contract.
+
+    ``reason`` is a short stable word (``not_json``, ``not_an_object``, ``unknown_type``, ``missing_field``,
+    ``invalid_field``, ``too_large``); the message names the field and the value.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InvalidParameterError(ReplogError):
+    """A request parameter is missing or out of its domain; ``missing`` tells which of the two."""
+
+    def __init__(self, parameter: str, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.missing = missing
+
+
+class FatalError(ReplogError):
+    """The process cannot go on until a person changes something."""
+
+
+class SettingsError(FatalError):
+    """A setting is wrong; the message names the variable, its value (secrets masked) and what is allowed."""
+
+
+class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports
+    """The Redis server is too old, or not what the URL says."""

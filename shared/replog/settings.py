@@ -1,0 +1,184 @@
+"""Settings of every process: typed, from the environment or a ``.env`` file, built once in ``main``.
+
+The names and defaults are those of the operator's contract (docs/operations.md). A process composes the groups
+that it needs; a wrong value raises :class:`~replog.errors.SettingsError` with one line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from replog.errors import SettingsError
+
+ENV_PREFIX = "REPLOG_"
+
+#: What ``REPLOG_REDIS_URL`` may start with.
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+
+
+def _check_redis_url(url: str) -> str:
+    if urlsplit(url).scheme not in REDIS_SCHEMES:
+        raise ValueError("a URL that starts with " + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES))
+    return url
+
+
+def _check_prefix(prefix: str) -> str:
+    # A brace would move Redis Cluster's hash tag, a space breaks every operator's shell.
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
+        raise ValueError("1 to 64 letters, digits or any of _ . : -")
+    return prefix
+
+
+def _check_topic(topic: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,249}", topic):
+        raise ValueError("a Kafka topic name: 1 to 249 letters, digits or any of . _ -")
+    return topic
+
+
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("an IANA time zone name such as UTC or Asia/Shanghai") from None
+    return name
+
+
+Topic = Annotated[str, AfterValidator(_check_topic)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+class LogSettings(_Group):
+    """How a process logs."""
+
+    log_format: Literal["json", "console"] | None = Field(
+        default=None, description="json, or console; unset: console on a terminal, json elsewhere"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
+
+
+class KafkaSettings(_Group):
+    """Where the events are, and how to get at them."""
+
+    kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1, description="host:port, comma-separated")
+    kafka_topic: Topic = Field(default="replication.task.events", description="the topic of events")
+    kafka_dlq_topic: Topic | None = Field(default=None, description="dead letters; unset: the topic's name + .dlq")
+    kafka_group_id: str = Field(default="replog-collector", min_length=1, description="the collectors' consumer group")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to connect"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="used with SASL_PLAINTEXT and SASL_SSL"
+    )
+    kafka_sasl_username: str | None = Field(default=None, description="SASL user")
+    kafka_sasl_password: SecretStr | None = Field(default=None, description="SASL password")
+    kafka_ssl_cafile: str | None = Field(default=None, description="PEM file of the broker's authority")
+    kafka_ssl_certfile: str | None = Field(default=None, description="PEM file of the client's certificate")
+    kafka_ssl_keyfile: str | None = Field(default=None, description="PEM file of the client's key")
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """The topic invalid events go to."""
+        return self.kafka_dlq_topic or f"{self.kafka_topic}.dlq"
+
+
+class StoreSettings(_Group):
+    """Where the state is kept, and when what is in it counts as silent."""
+
+    redis_url: Annotated[str, AfterValidator(_check_redis_url)] = Field(
+        default="redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL"
+    )
+    redis_prefix: Annotated[str, AfterValidator(_check_prefix)] = Field(
+        default="replog", description="first part of every key"
+    )
+
+
+class CollectorSettings(KafkaSettings, StoreSettings, LogSettings):
+    """What ``replog-collector`` reads."""
+
+    collector_host: str = Field(default="127.0.0.1", description="where health and metrics listen")
+    collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
+
+
+class ApiSettings(StoreSettings, LogSettings):
+    """What ``replog-api`` reads."""
+
+    api_host: str = Field(default="127.0.0.1", description="where the query service listens")
+    api_port: Port = Field(default=8080, description="where the query service listens")
+    api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes that share the port")
+    api_insecure: bool = Field(default=False, description="1: listen beyond loopback although nobody is authenticated")
+    stale_after_s: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="seconds of silence after which what is RUNNING is marked stale"
+    )
+    time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
+        default="UTC", description="zone of the times in answers (IANA name)"
+    )
+
+
+SettingsT = TypeVar("SettingsT", bound=_Group)
+
+
+def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
+    """Build ``group`` from the environment; ``overrides`` win.
+
+    Raises:
+        SettingsError: a value is wrong; the message is one line for each wrong variable.
+    """
+    try:
+        return group(**overrides)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(group, problem) for problem in error.errors())) from None
+
+
+def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
+    """As :func:`load`, for a process's ``main``: a wrong value prints its line and exits with code 2."""
+    try:
+        return load(group, **overrides)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        raise SystemExit(2) from None
+
+
+def variable(name: str) -> str:
+    """The environment variable of the field ``name``."""
+    return f"{ENV_PREFIX}{name.upper()}"
+
+
+def describe(group: type[_Group]) -> str:
+    """The settings of ``group`` as lines of a ``--help`` text."""
+    lines = []
+    for name, field in group.model_fields.items():
+        default = "none" if field.default is None else str(field.default)
+        lines.append(f"  {variable(name):38} {field.description} [{default}]")
+    return "\n".join(lines)
+
+
+def mask_url(url: str) -> str:
+    """``url`` with its password replaced, for logs and messages."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    user_info, _, hosts = parts.netloc.rpartition("@")
+    user = user_info.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{hosts}"))
+
+
+def _explain(group: type[_Group], problem: Any) -> str:
+    name = str(problem["loc"][0])
+    field = group.model_fields[name]
+    secret = "password" in name or "token" in name
+    value = "***" if secret else mask_url(str(problem["input"]))
+    allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{variable(name)}={value} is wrong: {field.description}; allowed: {allowed}"

@@ -1,0 +1,80 @@
+"""Logs: structured lines with one shape for every process.
+
+The actions that are logged (the first word of every line, ``event`` in JSON) are the constants of :data:`LogAction`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+from replog.settings import LogSettings
+
+LogAction = Literal[
+    # A process started, with its settings (secrets masked).
+    "started",
+    # A process was asked to stop and finishes what it has in hand.
+    "stopping",
+    # A process ended in order.
+    "stopped",
+    # The consumer group gave partitions to this collector.
+    "partitions_assigned",
+    # The consumer group took partitions from this collector.
+    "partitions_revoked",
+    # An event broke the event contract and went to the dead-letter topic.
+    "dead_letter",
+    # The store or the broker failed in a way that passes; the call is tried again after the time given.
+    "backing_off",
+    # What was failing works again.
+    "recovered",
+    # A request ended in an error that nobody expected.
+    "request_failed",
+    # A process of the local stack started to listen.
+    "listening",
+]
+
+
+def configure_logs(settings: LogSettings, *, service: str) -> None:
+    """Send this process's logs to stderr, as ``settings`` say, each line with ``service``."""
+    log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
+    renderer: Any = structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    _bridge_standard_logging(shared, renderer, level)
+
+
+def _bridge_standard_logging(shared: list[Any], renderer: Any, level: int) -> None:
+    # Drivers log through the standard library; their lines get the same shape.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.WARNING))
+
+
+def logger() -> Any:
+    """The logger; its first argument is a :data:`LogAction`, everything else goes by keyword."""
+    return structlog.get_logger()
