@@ -1,0 +1,1 @@
+"""The query service: answers the query API (docs/api.md) from the store."""

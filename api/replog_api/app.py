@@ -1,0 +1,110 @@
+"""The application: routes, errors, health and metrics put together."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import PlainTextResponse, Response
+
+from replog.errors import ReplogError
+from replog.store.connection import Connection
+from replog.store.reader import Reader
+from replog_api import metrics, problems
+from replog_api.routes import Endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from replog.settings import ApiSettings
+
+#: How long Redis may take to answer one call, in seconds.
+STORE_TIMEOUT_S = 1.5
+
+
+def create_app(settings: ApiSettings) -> ASGIApp:
+    """The query service as an ASGI application; connects to the store when it starts, not before."""
+    connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
+    reader = Reader(connection)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with connection:
+            yield
+
+    app = FastAPI(
+        title="replog",
+        summary="Execution records of repository replication",
+        version="1",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.include_router(Endpoints(reader, settings).router())
+    _add_health(app, reader)
+    return Observed(AsSent(app))
+
+
+def _add_health(app: FastAPI, reader: Reader) -> None:
+    async def livez(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(request: Request) -> Response:
+        try:
+            await reader.ping()
+        except ReplogError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def exposition(request: Request) -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/metrics", exposition)):
+        app.add_route(path, endpoint)
+
+
+class AsSent:
+    """Routes by the path as it was sent, still percent-encoded: an id may contain an encoded slash."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, with the raw path for the path."""
+        if scope["type"] == "http" and scope.get("raw_path") is not None:
+            scope["path"] = scope["raw_path"].decode("latin-1")
+        await self._app(scope, receive, send)
+
+
+class Observed:
+    """Counts and times requests by route template and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on and look at the answer's head."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            metrics.REQUESTS.labels(route, str(status)).inc()
+            metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - began)

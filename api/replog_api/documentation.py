@@ -1,0 +1,103 @@
+"""What OpenAPI says about each endpoint: parameters, bodies, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replog_api import schemas
+from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
+    503: {"model": schemas.Envelope[None], "description": "The store does not answer; Retry-After says when (250102)"},
+}
+_INVALID: dict[int | str, dict[str, Any]] = {
+    400: {
+        "model": schemas.Envelope[None],
+        "description": "A parameter is missing (code 250103) or out of its domain (250131)",
+    }
+}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    400: {
+        "model": schemas.Envelope[None],
+        "description": "The id is out of its domain (code 250131) or no such record is known (250310)",
+    }
+}
+
+
+def _path(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _query(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+def _prefix(name: str, what: str) -> dict[str, Any]:
+    return _query(name, f"literal, case-sensitive prefix of {what}; empty: any", {"type": "string"})
+
+
+_KEY = _path("key", "the task's key")
+_RECORD_ID = _path("recordId", "the record's id")
+_PAGE = [
+    _query(
+        "pageNumber",
+        "which page, from 1; 0 means 1",
+        {"type": "integer", "minimum": 0, "maximum": MAX_PAGE_NUMBER},
+        required=True,
+    ),
+    _query("pageSize", "rows a page", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}, required=True),
+]
+_STATUS = _query("status", "exactly this status; empty: any", {"enum": ["", "RUNNING", "SUCCESS", "FAILED"]})
+_FILTERS = [
+    _STATUS,
+    _prefix("packageName", "the package's name; what precedes :// in it is passed over"),
+    _prefix("repoName", "the repository's name"),
+    _prefix("clusterName", "the remote cluster's name"),
+    _prefix("path", "the path"),
+    _prefix("artifactName", "the artifact's name"),
+    _query("version", "exactly this version; empty: any", {"type": "string"}),
+]
+
+
+def _documented(
+    operation_id: str, summary: str, data: Any, parameters: list[Any], errors: dict[int | str, dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "response_model": None,
+        "responses": {200: {"model": schemas.Envelope[data], "description": "The answer"}, **errors, **_ERRORS},
+        "openapi_extra": {"parameters": parameters},
+    }
+
+
+LIST_RECORDS = _documented(
+    "list_task_record", "All records of a task, newest first", list[schemas.Record], [_KEY], _INVALID
+)
+PAGE_RECORDS = _documented(
+    "list_task_record_page",
+    "A page of a task's records, newest first",
+    schemas.Page[schemas.Record],
+    [_KEY, *_PAGE, _STATUS],
+    _INVALID,
+)
+LIST_DETAILS = _documented(
+    "list_task_record_detail", "All details of a record, newest first", list[schemas.Detail], [_RECORD_ID], _INVALID
+)
+PAGE_DETAILS = _documented(
+    "list_task_record_detail_page",
+    "A page of a record's details, newest first; where the id is none of a record but a task's key, of its records",
+    schemas.Page[schemas.Detail] | schemas.Page[schemas.Record],
+    [_RECORD_ID, *_PAGE, *_FILTERS],
+    _INVALID,
+)
+OVERVIEW = _documented(
+    "get_task_record_overview",
+    "A record's roll-up over its details; null where it is unknown",
+    schemas.Overview | None,
+    [_RECORD_ID],
+    _INVALID,
+)
+RECORD = _documented("get_task_record", "One record", schemas.Run, [_RECORD_ID], _UNKNOWN)

@@ -1,0 +1,123 @@
+"""``replog-api``: one query service, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from replog.errors import SettingsError
+from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url
+from replog.telemetry import configure_logs, logger
+from replog_api.app import create_app
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+#: How long answers in flight may take after SIGTERM, in seconds.
+GRACE_S = 10
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exit 0 then, 2 on a wrong setting."""
+    argparse.ArgumentParser(
+        prog="replog-api",
+        description="Answers the query API from the store. Takes no arguments.",
+        epilog="settings (environment variables, or a .env file):\n" + describe(ApiSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    settings = load_or_exit(ApiSettings)
+    try:
+        check_exposure(settings)
+        listener = _listen(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        raise SystemExit(2) from None
+    _serve(settings, listener)
+
+
+def check_exposure(settings: ApiSettings) -> None:
+    """Refuse to answer strangers.
+
+    Raises:
+        SettingsError: the service would listen beyond loopback, and nobody said that this is meant.
+    """
+    if not settings.api_insecure and not _is_loopback(settings.api_host):
+        raise SettingsError(
+            f"REPLOG_API_HOST={settings.api_host} is beyond loopback and nobody is authenticated; "
+            "allowed: a loopback address, or REPLOG_API_INSECURE=1 beside it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(settings: ApiSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"REPLOG_API_HOST={settings.api_host} REPLOG_API_PORT={settings.api_port}: cannot listen there ({error}); "
+            "allowed: an address of this machine and a free port"
+        ) from None
+
+
+def _serve(settings: ApiSettings, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        "replog_api.main:worker_app",
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        workers=settings.api_workers,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    configure_logs(settings, service="api")
+    host, port = listener.getsockname()[:2]
+    logger().info("started", api=f"http://{host}:{port}", redis=mask_url(settings.redis_url))
+    # uvicorn raises the signal it stopped on once more; an orderly end is exit 0.
+    signal.signal(signal.SIGTERM, _exit_in_order)
+    signal.signal(signal.SIGINT, _exit_in_order)
+    server = uvicorn.Server(config)
+    if settings.api_workers == 1:
+        server.run(sockets=[listener])
+    else:
+        with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            Multiprocess(config, target=server.run, sockets=[listener]).run()
+    if not server.started and settings.api_workers == 1:
+        raise SystemExit(1)
+    logger().info("stopped")
+
+
+def worker_app() -> ASGIApp:
+    """The application of one worker process, which has only its environment to go by."""
+    settings = load(ApiSettings)
+    configure_logs(settings, service="api")
+    return create_app(settings)
+
+
+def _exit_in_order(*_: Any) -> None:
+    logger().info("stopped")
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Every metric of a query service (docs/operations.md lists the same)."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+#: Requests by route (its template) and HTTP status.
+REQUESTS = Counter("replog_http_requests_total", "Requests answered", ["route", "status"])
+#: Seconds from a request's head to the end of its answer.
+REQUEST_SECONDS = Histogram("replog_http_request_seconds", "Seconds to answer a request", ["route"], buckets=_FAST)
+#: Seconds the store took, by what was asked of it.
+STORE_SECONDS = Histogram("replog_store_seconds", "Seconds a store operation took", ["operation"], buckets=_FAST)
+
+
+def exposition() -> bytes:
+    """The metrics as text; of all worker processes where there are several."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,100 @@
+"""The parameters of the query API: read from a request, or refused with a message that names the parameter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from replog.errors import InvalidParameterError
+from replog.records import STATUS_LETTERS
+from replog.store.filters import DetailFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+#: Largest page.
+MAX_PAGE_SIZE = 1000
+#: Largest page number: what the API's clients can say in 32 bits.
+MAX_PAGE_NUMBER = 2**31 - 1
+#: Longest id or key, in characters.
+MAX_ID_LENGTH = 128
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Window(NamedTuple):
+    """Which page: ``number`` counts from 1."""
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        """Rows before the page."""
+        return (self.number - 1) * self.size
+
+
+def path_id(request: Request, name: str) -> str:
+    """The id or key in the path.
+
+    Raises:
+        InvalidParameterError: longer than 128 characters, or no text without control characters.
+    """
+    # The path was routed as it came, so that an id may hold an encoded slash.
+    raw = unquote_to_bytes(request.path_params[name].encode("latin-1"))
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidParameterError(name, f"{name} is not UTF-8") from None
+    if len(text) > MAX_ID_LENGTH:
+        raise InvalidParameterError(name, f"{name} has {len(text)} characters; at most {MAX_ID_LENGTH} are allowed")
+    if _CONTROL.search(text):
+        raise InvalidParameterError(name, f"{name} contains a control character")
+    return text
+
+
+def window(query: Mapping[str, str]) -> Window:
+    """``pageNumber`` and ``pageSize``. Raises InvalidParameterError."""
+    number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
+    size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
+    return Window(max(1, number), size)
+
+
+def status(query: Mapping[str, str]) -> str:
+    """``status``, empty where absent. Raises InvalidParameterError."""
+    text = query.get("status", "")
+    if text and text not in STATUS_LETTERS:
+        allowed = ", ".join(STATUS_LETTERS)
+        raise InvalidParameterError("status", f"status is {_shown(text)}; allowed: {allowed}")
+    return text
+
+
+def detail_filter(query: Mapping[str, str]) -> DetailFilter:
+    """All filters on details. Raises InvalidParameterError."""
+    package = query.get("packageName", "")
+    return DetailFilter(
+        status=status(query),
+        cluster_name=query.get("clusterName", ""),
+        repo_name=query.get("repoName", ""),
+        package_name=package.partition("://")[2] if "://" in package else package,
+        path=query.get("path", ""),
+        artifact_name=query.get("artifactName", ""),
+        version=query.get("version", ""),
+    )
+
+
+def _integer(query: Mapping[str, str], name: str, least: int, most: int) -> int:
+    text = query.get(name, "")
+    if not text:
+        raise InvalidParameterError(name, f"{name} is missing", missing=True)
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise InvalidParameterError(name, f"{name} is {_shown(text)}; allowed: an integer from {least} to {most}")
+    return int(text)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= MAX_ID_LENGTH else f"{text[:MAX_ID_LENGTH]}...")

@@ -1,0 +1,141 @@
+"""The endpoints of the query API."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from replog_api import documentation as doc
+from replog_api import metrics, parameters, render
+from replog_api.envelope import HEAD, JSON, answer, tail
+from replog_api.problems import UnknownRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from replog.entities import Detail, Record
+    from replog.settings import ApiSettings
+    from replog.store.reader import Page, Reader
+    from replog_api.parameters import Window
+
+BASE = "/replication/api/task/record"
+
+
+class _PlainRoute(APIRoute):
+    """A documented route that calls its endpoint with nothing in between: FastAPI's solving of parameters costs more
+    than the answer itself.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint  # type: ignore[no-any-return]
+
+
+class Endpoints:
+    """Answers from ``reader``; one instance a process."""
+
+    def __init__(self, reader: Reader, settings: ApiSettings) -> None:
+        self._reader = reader
+        self._zone = ZoneInfo(settings.time_zone)
+        self._stale_after_s = settings.stale_after_s
+
+    def router(self) -> APIRouter:
+        """The routes, documented."""
+        router = APIRouter(prefix=BASE, route_class=_PlainRoute)
+        for path, endpoint, documented in (
+            ("/list/{key}", self.list_records, doc.LIST_RECORDS),
+            ("/page/{key}", self.page_records, doc.PAGE_RECORDS),
+            ("/detail/list/{recordId}", self.list_details, doc.LIST_DETAILS),
+            ("/detail/page/{recordId}", self.page_details, doc.PAGE_DETAILS),
+            ("/overview/{recordId}", self.overview, doc.OVERVIEW),
+            ("/{recordId}", self.record, doc.RECORD),
+        ):
+            router.add_api_route(path, endpoint, **documented)
+        return router
+
+    async def list_records(self, request: Request) -> Response:
+        """Endpoint 1: all records of a task."""
+        key = parameters.path_id(request, "key")
+        renderer = self._renderer()
+        return await _listed(request, "list_records", self._reader.records(key), renderer.record)
+
+    async def page_records(self, request: Request) -> Response:
+        """Endpoint 2: a page of a task's records."""
+        key = parameters.path_id(request, "key")
+        window, status = parameters.window(request.query_params), parameters.status(request.query_params)
+        return answer(request, await self._record_page(key, status, window))
+
+    async def list_details(self, request: Request) -> Response:
+        """Endpoint 3: all details of a record."""
+        record_id = parameters.path_id(request, "recordId")
+        renderer = self._renderer()
+        return await _listed(request, "list_details", self._reader.details(record_id), renderer.detail)
+
+    async def page_details(self, request: Request) -> Response:
+        """Endpoint 4, a page of a record's details; where no such record exists, endpoint 2 under the documented path."""
+        record_id = parameters.path_id(request, "recordId")
+        window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
+        with _timed("page_details"):
+            page = await self._reader.detail_page(record_id, flt, window.offset, window.size)
+        if page is None:
+            return answer(request, await self._record_page(record_id, flt.status, window))
+        renderer = self._renderer()
+        return answer(request, render.page(window, page.total, map(renderer.detail, page.rows)))
+
+    async def record(self, request: Request) -> Response:
+        """One record."""
+        record_id = parameters.path_id(request, "recordId")
+        with _timed("record"):
+            record = await self._reader.record(record_id)
+        if record is None:
+            raise UnknownRecordError(f"no record with the id {record_id} is known")
+        return answer(request, self._renderer().run(record))
+
+    async def overview(self, request: Request) -> Response:
+        """A record's roll-up."""
+        record_id = parameters.path_id(request, "recordId")
+        with _timed("overview"):
+            overview = await self._reader.overview(record_id)
+        return answer(request, render.overview(overview) if overview else b"null")
+
+    async def _record_page(self, key: str, status: str, window: Window) -> bytes:
+        with _timed("page_records"):
+            page: Page[Record] | None = await self._reader.record_page(key, status, window.offset, window.size)
+        if page is None:
+            return render.page(window, 0, ())
+        return render.page(window, page.total, map(self._renderer().record, page.rows))
+
+    def _renderer(self) -> render.Renderer:
+        return render.Renderer(self._zone, now_ms=time.time_ns() // 1_000_000, stale_after_s=self._stale_after_s)
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+
+
+async def _listed(
+    request: Request, operation: str, steps: AsyncIterator[list[Any]], row: Callable[[Any], bytes]
+) -> Response:
+    """All rows as one array, sent step by step: memory does not grow with the number of rows."""
+    # The first step is read before anything is sent, so that a store that is down still gets its own status.
+    with _timed(operation):
+        first: list[Record] | list[Detail] = await anext(steps, [])
+
+    async def body() -> AsyncIterator[bytes]:
+        yield HEAD + b"[" + b",".join(map(row, first))
+        async for rows in steps:
+            yield b"," + b",".join(map(row, rows))
+        yield b"]" + tail(request)
+
+    return StreamingResponse(body(), media_type=JSON)

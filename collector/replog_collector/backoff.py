@@ -1,0 +1,32 @@
+"""Capped exponential back-off with jitter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Delays that double from ``first_s`` to ``cap_s``, each shortened by up to a half at random.
+
+    The jitter keeps collectors that lost the same server from coming back all at once.
+    """
+
+    first_s: float = 0.1
+    cap_s: float = 10.0
+    chance: Random = field(default_factory=Random)
+    failures: int = 0
+
+    def next_s(self) -> float:
+        """Seconds to wait after one more failure."""
+        # The exponent is capped too: a long outage must not overflow.
+        delay = min(self.cap_s, self.first_s * 2 ** min(self.failures, 30))
+        self.failures += 1
+        return delay * (1 - self.chance.random() / 2)
+
+    def reset(self) -> bool:
+        """Begin anew after a success; returns whether there had been a failure."""
+        failed = self.failures > 0
+        self.failures = 0
+        return failed

@@ -1,0 +1,92 @@
+"""``replog-collector``: one collector, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from replog.errors import FatalError
+from replog.kafka import KafkaProducer
+from replog.settings import CollectorSettings, describe, load_or_exit, mask_url
+from replog.store.connection import Connection
+from replog.store.writer import Writer
+from replog.telemetry import configure_logs, logger
+from replog_collector.collector import Collector
+from replog_collector.dead_letters import DeadLetterTopic
+from replog_collector.health import HealthServer
+from replog_collector.progress import Progress
+from replog_collector.source import KafkaSource
+
+#: How long Redis may take to answer a batch, in seconds.
+STORE_TIMEOUT_S = 10.0
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT; exit 0 then, 2 where a person has to change something first."""
+    argparse.ArgumentParser(
+        prog="replog-collector",
+        description="Folds the events of a Kafka topic into the store. Takes no arguments.",
+        epilog="settings (environment variables, or a .env file):\n" + describe(CollectorSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    settings = load_or_exit(CollectorSettings)
+    configure_logs(settings, service="collector")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except FatalError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the one line that the operator's contract asks for
+        raise SystemExit(2) from None
+
+
+async def serve(settings: CollectorSettings) -> None:
+    """Startup, main loop, shutdown. What was opened first is closed last.
+
+    Raises:
+        FatalError: a setting cannot be used, or the store cannot serve this version.
+    """
+    log = logger()
+    async with AsyncExitStack() as stack:
+        progress = Progress(time.monotonic)
+        connection = await stack.enter_async_context(Connection(settings, timeout_s=STORE_TIMEOUT_S))
+        dead_letters = DeadLetterTopic(
+            KafkaProducer(settings, settings.dead_letter_topic), source_topic=settings.kafka_topic
+        )
+        source = KafkaSource(
+            settings,
+            revoking=lambda: collector.finish_batch(),
+            assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
+        )
+        collector = Collector(source, Writer(connection), dead_letters, progress)
+        health = stack.enter_context(
+            HealthServer(
+                settings.collector_host, settings.collector_port, progress, [connection.check, source.check]
+            )
+        )
+        for stop_signal in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(stop_signal, collector.stop)
+        log.info(
+            "started",
+            kafka=settings.kafka_bootstrap_servers,
+            topic=settings.kafka_topic,
+            group=settings.kafka_group_id,
+            redis=mask_url(settings.redis_url),
+            health=f"http://{settings.collector_host}:{health.port}",
+        )
+
+        await collector.run(starting=[connection.check, source.start, dead_letters.start])
+
+        log.info("stopping")
+        await source.stop()
+        await dead_letters.stop()
+    log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Records and details as they are read: plain values, from registers. Pure.
+
+Times are milliseconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.events import DEFAULT_REPO_TYPE
+from replog.records import (
+    RUNNING,
+    Progressed,
+    Registers,
+    bytes_of,
+    facts_of,
+    last_ms,
+    outcome_of,
+    progress_of,
+    start_ms,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Overview(NamedTuple):
+    """A record's roll-up over its details; ``total_size`` in bytes."""
+
+    success: int
+    failed: int
+    running: int
+    expected: int | None
+    skip: int
+    conflict: int
+    total_size: int
+
+    @property
+    def total(self) -> int:
+        """All details."""
+        return self.success + self.failed + self.running
+
+
+class Record(NamedTuple):
+    """One run of a task."""
+
+    id: str
+    task_key: str
+    task_name: str | None
+    replica_type: str | None
+    replica_object_type: str | None
+    status: str
+    start_ms: int
+    end_ms: int | None
+    error_reason: str | None
+    replicated_bytes: int | None
+    total_bytes: int | None
+    overview: Overview
+    last_ms: int
+
+
+class Detail(NamedTuple):
+    """One thing copied to one cluster; ``size`` in bytes."""
+
+    id: str
+    record_id: str
+    local_cluster: str | None
+    remote_cluster: str | None
+    repo_name: str | None
+    repo_type: str
+    package_name: str | None
+    package_key: str | None
+    versions: list[str] | None
+    path: str | None
+    artifact_name: str | None
+    version: str | None
+    conflict_strategy: str | None
+    size: int | None
+    sha256: str | None
+    status: str
+    progress: Progressed
+    start_ms: int
+    end_ms: int | None
+    error_reason: str | None
+    last_ms: int
+
+
+def record_from(record_id: str, registers: Registers, overview: Overview) -> Record:
+    """The record that these registers say; they have had at least one event."""
+    facts = facts_of(registers.facts)
+    status, end_ms, reason = outcome_of(registers.outcome)
+    replicated_bytes, total_bytes = bytes_of(registers.progress)
+    return Record(
+        id=record_id,
+        task_key=facts["d"],
+        task_name=facts.get("e"),
+        replica_type=facts.get("c"),
+        replica_object_type=facts.get("b"),
+        status=status,
+        start_ms=start_ms(registers.start),
+        end_ms=end_ms,
+        error_reason=reason,
+        replicated_bytes=replicated_bytes,
+        total_bytes=total_bytes,
+        overview=overview._replace(expected=facts.get("a")),
+        last_ms=last_ms(registers.last),
+    )
+
+
+def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> Detail:
+    """The detail that these registers say; they have had at least one event."""
+    start, known, outcome, progress, last = registers
+    facts = facts_of(known)
+    status, end_ms, reason = outcome_of(outcome)
+    return Detail(
+        id=detail_id,
+        record_id=record_id,
+        local_cluster=facts.get("c"),
+        remote_cluster=facts.get("g"),
+        repo_name=facts.get("h"),
+        repo_type=facts.get("i", DEFAULT_REPO_TYPE),
+        package_name=facts.get("e"),
+        package_key=facts.get("d"),
+        versions=facts.get("m"),
+        path=facts.get("f"),
+        artifact_name=facts.get("a"),
+        version=facts.get("l"),
+        conflict_strategy=facts.get("b"),
+        size=facts.get("k"),
+        sha256=facts.get("j"),
+        status=status,
+        progress=progress_of(progress),
+        start_ms=start_ms(start),
+        end_ms=end_ms,
+        error_reason=reason,
+        last_ms=last_ms(last),
+    )
+
+
+def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: int) -> bool:
+    """Whether what is RUNNING has had no event for longer than ``stale_after_s`` seconds."""
+    return status == RUNNING and now_ms - silent_since_ms > stale_after_s * 1000

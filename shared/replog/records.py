@@ -1,0 +1,286 @@
+"""How events combine: the registers of a record or a detail, and their join.
+
+The state of an entity is five registers. A register holds the candidate with the greatest *order key*; it is a byte
+string, order key first and content behind it, made such that comparing two registers as bytes compares their order
+keys and, where these are equal, their contents as canonical JSON (docs/events.md, "What the store must hold").
+So the join is ``max``: commutative, associative and idempotent by construction, and the store's script needs
+to know nothing but "keep the greater".
+
+Layout, ``ATTEMPT`` as a length byte and that many big-endian bytes, ``TIME`` as 7 bytes of milliseconds (biased by
+:data:`MS_BIAS`) and 2 bytes of microseconds within, ``EARLIER`` its complement:
+
+==========  ==========================================================================
+start       ``1 ATTEMPT EARLIER`` of a ``*.started``, ``0 EARLIER`` of any other event
+facts       ``STARTED ATTEMPT TIME`` and the descriptive fields as compact JSON
+outcome     ``ATTEMPT FINISHED TIME``, the error's reason as JSON, one letter of status
+progress    ``ATTEMPT FINISHED TIME`` and the numbers
+last        ``TIME``
+==========  ==========================================================================
+
+Contents are not canonical JSON to the letter but shorter texts that sort as it does: the fields' names are single
+letters in the order of the names, and what is the same in all candidates is left out.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from replog.events import (
+    DetailFinished,
+    DetailProgressed,
+    DetailStarted,
+    Progress,
+    RecordFinished,
+    RecordProgressed,
+    RecordStarted,
+    Tally,
+)
+
+if TYPE_CHECKING:
+    from replog.events import DetailEvent, RecordEvent
+
+#: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
+MS_BIAS = 1 << 46
+#: Complement of biased milliseconds: what is earlier sorts higher.
+MS_TOP = 1 << 49
+_US_TOP = 999
+
+#: Names of a detail's facts and the letters they are stored under, both in the same order.
+DETAIL_FACTS = {
+    "artifact_name": "a",
+    "conflict_strategy": "b",
+    "local_cluster": "c",
+    "package_key": "d",
+    "package_name": "e",
+    "path": "f",
+    "remote_cluster": "g",
+    "repo_name": "h",
+    "repo_type": "i",
+    "sha256": "j",
+    "size": "k",
+    "version": "l",
+    "versions": "m",
+}
+#: The same of a record's facts.
+RECORD_FACTS = {
+    "expected_details": "a",
+    "replica_object_type": "b",
+    "replica_type": "c",
+    "task_key": "d",
+    "task_name": "e",
+}
+
+RUNNING, SUCCESS, FAILED = "RUNNING", "SUCCESS", "FAILED"
+#: A status and the letter it is stored as; the letters sort as the words do.
+STATUS_LETTERS = {RUNNING: b"R", SUCCESS: b"S", FAILED: b"F"}
+STATUSES = {letter[0]: status for status, letter in STATUS_LETTERS.items()}
+
+_RUNNING_CONTENT = b"null" + STATUS_LETTERS[RUNNING]
+
+
+class Registers(NamedTuple):
+    """The state of one entity; an empty register has had no candidate."""
+
+    start: bytes = b""
+    facts: bytes = b""
+    outcome: bytes = b""
+    progress: bytes = b""
+    last: bytes = b""
+
+
+EMPTY = Registers()
+
+
+class Effect(IntEnum):
+    """What an event did to the state it met. The store's scripts answer with the same numbers."""
+
+    #: Everything it says is older than what is known.
+    SUPERSEDED = 0
+    #: It changes nothing, and something it says stands in the state as it says it.
+    DUPLICATE = 1
+    #: It changed the state.
+    APPLIED = 2
+
+
+def join(a: Registers, b: Registers) -> Registers:
+    """The state after everything that led to ``a`` and everything that led to ``b``."""
+    return Registers._make(map(max, a, b))
+
+
+def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
+    """The join of both, and what ``candidate`` did to ``state``."""
+    joined = join(state, candidate)
+    if joined != state:
+        return joined, Effect.APPLIED
+    same = any(new and new == old for new, old in zip(candidate, state, strict=True))
+    return state, Effect.DUPLICATE if same else Effect.SUPERSEDED
+
+
+def registers_of(event: RecordEvent | DetailEvent) -> Registers:
+    """The candidates that ``event`` brings, one a register."""
+    kind = type(event)
+    attempt = _attempt(event.attempt)
+    ms, us = divmod(event.event_us, 1000)
+    time = (ms + MS_BIAS).to_bytes(7, "big") + us.to_bytes(2, "big")
+    earlier = (MS_TOP - MS_BIAS - ms).to_bytes(7, "big") + (_US_TOP - us).to_bytes(2, "big")
+    facts = _facts(event)
+    if kind in _STARTED:
+        start, facts_key = b"\x01" + attempt + earlier, b"\x01" + attempt + time
+    else:
+        start, facts_key = b"\x00" + earlier, b"\x00" + attempt + time
+    final = attempt + (b"\x01" if kind in _FINISHED else b"\x00") + time
+    progress = _PROGRESS[kind](event)
+    return Registers(
+        start=start,
+        facts=facts and facts_key + facts,
+        outcome=final + _outcome(event),
+        progress=progress and final + progress,
+        last=time,
+    )
+
+
+def _attempt(attempt: int) -> bytes:
+    if not attempt:
+        return b"\x00"
+    length = (attempt.bit_length() + 7) // 8
+    return bytes((length,)) + attempt.to_bytes(length, "big")
+
+
+def _facts(event: RecordEvent | DetailEvent) -> bytes:
+    letters = DETAIL_FACTS if type(event) in _OF_DETAILS else RECORD_FACTS
+    if event.model_fields_set.isdisjoint(letters):
+        return b""
+    known = event.__dict__
+    content = {letter: known[name] for name, letter in letters.items() if known.get(name) is not None}
+    return orjson.dumps(content) if content else b""
+
+
+def _outcome(event: RecordEvent | DetailEvent) -> bytes:
+    if not isinstance(event, _FINISHED):
+        return _RUNNING_CONTENT
+    reason = event.error_reason if event.status == FAILED else None
+    return orjson.dumps(reason) + STATUS_LETTERS[event.status]
+
+
+def _no_progress(event: Any) -> bytes:
+    return b""
+
+
+def _record_progress(event: Any) -> bytes:
+    numbers = (event.replicated_bytes, event.total_bytes)
+    return orjson.dumps(numbers) if numbers != (None, None) else b""
+
+
+def _detail_progress(event: Any) -> bytes:
+    return _numbers(event.progress) if event.progress else b""
+
+
+_STARTED = (RecordStarted, DetailStarted)
+_FINISHED = (RecordFinished, DetailFinished)
+_OF_DETAILS = (DetailStarted, DetailProgressed, DetailFinished)
+_PROGRESS = {
+    RecordStarted: _no_progress,
+    RecordProgressed: _record_progress,
+    RecordFinished: _record_progress,
+    DetailStarted: _no_progress,
+    DetailProgressed: _detail_progress,
+    DetailFinished: _detail_progress,
+}
+
+
+def _numbers(progress: Progress) -> bytes:
+    blob, node, version = map(_tally, (progress.blob, progress.node, progress.version))
+    return f"{blob},{node},{progress.total_size},{version}".encode()
+
+
+def _tally(tally: Tally | None) -> str:
+    # Braces, not brackets: they sort behind null, as an object of canonical JSON does.
+    if tally is None:
+        return "null"
+    return f"{{{tally.failed},{tally.skip},{tally.success},{tally.total}}}"
+
+
+class Tallied(NamedTuple):
+    """One kind of thing counted, in the order of the API's fields."""
+
+    total: int
+    success: int
+    skip: int
+    failed: int
+
+
+class Progressed(NamedTuple):
+    """A detail's progress; ``total_size`` in bytes."""
+
+    blob: Tallied | None = None
+    node: Tallied | None = None
+    version: Tallied | None = None
+    total_size: int = 0
+
+    @property
+    def tallies(self) -> list[Tallied]:
+        """Those of the three that are known."""
+        return [tally for tally in (self.blob, self.node, self.version) if tally]
+
+    @property
+    def skip(self) -> int:
+        """Things skipped, over all kinds."""
+        return sum(tally.skip for tally in self.tallies)
+
+
+def start_ms(start: bytes) -> int:
+    """Milliseconds since the epoch of a start register."""
+    return MS_TOP - MS_BIAS - int.from_bytes(start[-9:-2], "big")
+
+
+def last_ms(last: bytes) -> int:
+    """Milliseconds since the epoch of a last-event register."""
+    return int.from_bytes(last[:7], "big") - MS_BIAS
+
+
+def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
+    """Status, end in milliseconds since the epoch (None while RUNNING) and the error's reason of an outcome register."""
+    status = STATUSES[outcome[-1]]
+    if status == RUNNING:
+        return status, None, None
+    time = outcome[0] + 2
+    reason = outcome[time + 9 : -1]
+    return status, last_ms(outcome[time:]), None if reason == b"null" else orjson.loads(reason)
+
+
+def facts_of(facts: bytes) -> dict[str, Any]:
+    """The content of a facts register, by the letters of :data:`DETAIL_FACTS` or :data:`RECORD_FACTS`."""
+    return orjson.loads(facts[facts[1] + 11 :]) if facts else {}
+
+
+def progress_of(progress: bytes) -> Progressed:
+    """The content of a detail's progress register."""
+    if not progress:
+        return Progressed()
+    blob, node, total_size, version = _loads_numbers(progress)
+    return Progressed(_tallied(blob), _tallied(node), _tallied(version), total_size)
+
+
+def bytes_of(progress: bytes) -> tuple[int | None, int | None]:
+    """The content of a record's progress register: ``replicatedBytes`` and ``totalBytes``."""
+    if not progress:
+        return None, None
+    replicated, total = orjson.loads(progress[progress[0] + 11 :])
+    return replicated, total
+
+
+def _loads_numbers(progress: bytes) -> list[Any]:
+    numbers: list[Any] = orjson.loads(
+        b"[%b]" % progress[progress[0] + 11 :].replace(b"{", b"[").replace(b"}", b"]")
+    )
+    return numbers
+
+
+def _tallied(numbers: list[int] | None) -> Tallied | None:
+    if numbers is None:
+        return None
+    failed, skip, success, total = numbers
+    return Tallied(total, success, skip, failed)

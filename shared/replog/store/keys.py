@@ -1,0 +1,66 @@
+"""The keyspace, in words.
+
+Every key is ``PREFIX:{BUCKET}:KIND:ID``. ``{BUCKET}`` is one of :data:`BUCKETS` hash tags, from a stable hash of the id, so
+that all keys of one record, and all keys of one task's list, live in one slot of Redis Cluster and one script
+call updates them together.
+
+=========  ========  ===================================================================================
+kind       type      holds
+=========  ========  ===================================================================================
+record     hash      of a record: its registers ``start facts outcome progress last``; ``tasks``, the task keys it was
+                     published with (msgpack); ``v``, a counter that moves with every change of the record or
+                     its details; ``nX``, details of status X; ``s1``..``s7``, sums over its details (see
+                     :mod:`replog.store.index`); ``pairs``, numbers given to pairs so far; ``fNNNNX``, details of
+                     pair NNNN (4 bytes) and status X
+details    hash      of a record: detail id -> msgpack of its five registers, pair number, indexed name, sums
+time       zset      of a record: detail id, score = start in ms
+pairs      lex zset  of a record: ``cluster NUL repo NUL NNNN``, each distinct pair and its number
+bypair     lex zset  of a record: ``NNNN X time id``, each detail
+byname     lex zset  of a record: ``NNNN X kind name NUL time id``, each detail that has a name
+task       hash      of a task: record id -> msgpack of its start and outcome registers; ``v`` under the empty id,
+                     a counter that moves with every change
+tasktime   zset      of a task: record id, score = start in ms
+taskstat   lex zset  of a task: ``X time id``, each record
+=========  ========  ===================================================================================
+
+X is a status letter, ``time`` 7 bytes (milliseconds, biased), names are escaped by :func:`replog.store.index.escape`.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+#: How many hash tags the keys are spread over. Fixed for ever: changing it moves every key.
+BUCKETS = 64
+
+
+class RecordKeys:
+    """The six keys of one record, in the order the scripts take them; ``all`` is the list of them."""
+
+    __slots__ = ("all",)
+
+    def __init__(self, prefix: str, record_id: str) -> None:
+        raw = record_id.encode()
+        head = b"%b:{%d}:" % (prefix.encode(), crc32(raw) % BUCKETS)
+        self.all = [head + kind + raw for kind in _RECORD_KINDS]
+
+    @property
+    def record(self) -> bytes:
+        """The record's hash."""
+        return self.all[0]
+
+    @property
+    def details(self) -> bytes:
+        """The hash of its details."""
+        return self.all[1]
+
+
+def task_keys(prefix: str, task_key: str) -> list[bytes]:
+    """The three keys of a task's list of records: entries, by time, by status."""
+    raw = task_key.encode()
+    head = b"%b:{%d}:" % (prefix.encode(), crc32(raw) % BUCKETS)
+    return [head + kind + raw for kind in _TASK_KINDS]
+
+
+_RECORD_KINDS = (b"record:", b"details:", b"time:", b"pairs:", b"bypair:", b"byname:")
+_TASK_KINDS = (b"task:", b"tasktime:", b"taskstat:")

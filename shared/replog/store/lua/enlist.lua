@@ -1,0 +1,41 @@
+-- Joins the start and outcome of records into one task's list of records.
+--
+-- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset
+-- ARGV[1] msgpack array of records, each {id, start register, outcome register}
+--
+-- Returns the number of records that changed. Cost: O(records * log(records of the task)).
+-- Safe to repeat: what is not greater than the state changes nothing.
+
+local TASK, TIME, STATUS = KEYS[1], KEYS[2], KEYS[3]
+local REGISTERS = 2
+
+local function status_entry(id, state)
+  return string.sub(state[2], -1) .. index_time(start_ms(state[1])) .. id
+end
+
+local function enlist(incoming)
+  local id = table.remove(incoming, 1)
+  local stored = redis.call('HGET', TASK, id)
+  local state = stored and cmsgpack.unpack(stored) or { '', '' }
+  local before = stored and status_entry(id, state)
+  if join(state, incoming, 1, REGISTERS) ~= APPLIED then
+    return 0
+  end
+  local after = status_entry(id, state)
+  if before and before ~= after then
+    redis.call('ZREM', STATUS, before)
+  end
+  redis.call('ZADD', STATUS, 0, after)
+  redis.call('ZADD', TIME, decimal(start_ms(state[1])), id)
+  redis.call('HSET', TASK, id, cmsgpack.pack(state))
+  return 1
+end
+
+local changed = 0
+for _, incoming in ipairs(cmsgpack.unpack(ARGV[1])) do
+  changed = changed + enlist(incoming)
+end
+if changed > 0 then
+  redis.call('HINCRBY', TASK, '', 1)
+end
+return changed

@@ -1,0 +1,33 @@
+"""The store's Lua scripts, by name, as Redis knows them: text and SHA-1."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    """One script; ``sha`` is what EVALSHA takes."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def _script(*names: str) -> Script:
+    folder = files(__package__) / "lua"
+    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    return Script(names[-1], text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+MERGE = _script("order", "merge")
+ENLIST = _script("order", "enlist")
+PAGE = _script("page")
+TASK_PAGE = _script("task_page")
+SEEK = _script("seek")
+COUNT = _script("count")
+FETCH = _script("fetch")
+PICK = _script("pick")
+
+ALL = (MERGE, ENLIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, PICK)

@@ -1,0 +1,234 @@
+"""Plans and runs a filtered page of a record's details: which ids stand on it, and how many match in all.
+
+Strategies, the first that fits:
+
+``pairs``    status, cluster and repository decide: totals from the counts of pairs, the page by rank selection
+``names``    one name's prefix selects at most :data:`NARROW` details: these are read and sorted
+``scan``     everything else: details in order of time, in steps of :data:`STEP`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
+
+from replog.entities import detail_from
+from replog.records import MS_BIAS, STATUS_LETTERS
+from replog.store.connection import Call
+from replog.store.index import ARTIFACT, PACKAGE, PATH, escape
+from replog.store.scripts import COUNT, FETCH, PICK, SEEK
+from replog.store.selection import TIME_BYTES, select
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from replog.store.connection import Connection
+    from replog.store.filters import DetailFilter
+    from replog.store.keys import RecordKeys
+
+#: Matches of a name's prefix that are read as a whole.
+NARROW = 2000
+#: Details read at once by a scan.
+STEP = 500
+#: Heads in one script call.
+HEADS_A_CALL = 500
+#: Members of the pairs index read at once.
+PAIRS_A_CALL = 1000
+
+_HEAD_BYTES = 5
+_REGISTERS = 5
+
+
+class Found(NamedTuple):
+    """The ids of one page, newest first, and the number of all matches; ``strategy`` names how they were found."""
+
+    total: int
+    ids: list[bytes]
+    strategy: str
+
+
+class _Index(NamedTuple):
+    """A name prefix in the by-name index; ``complete`` where every detail that matches is in it."""
+
+    low: bytes
+    complete: bool
+
+    @property
+    def high(self) -> bytes:
+        return self.low + b"\xff"
+
+
+class Search:
+    """One filtered read of one record's details."""
+
+    def __init__(self, connection: Connection, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+        self._connection = connection
+        self._record_key, self._details_key, self._time_key, self._pairs_key = keys.all[:4]
+        self._by_pair = LexRanges(connection, keys.all[4], in_names=False)
+        self._by_name = LexRanges(connection, keys.all[5], in_names=True)
+        self._record_id = record_id
+        self._filter = flt
+
+    async def page(self, offset: int, limit: int) -> Found:
+        """The page of ``limit`` matches from ``offset`` on."""
+        sizes = await self._matching_heads()
+        if not sizes:
+            return Found(0, [], "pairs")
+        if self._filter.by_pair_alone:
+            return await self._by_rank(sizes, offset, limit)
+        index = await self._name_index()
+        if index is None or not index.complete:
+            return await self._scan(None, offset, limit)
+        return await self._by_names(index, list(sizes), offset, limit)
+
+    async def _matching_heads(self) -> dict[bytes, int]:
+        """Pair and status of all details that the filter's pair and status admit, with their numbers."""
+        flt = self._filter
+        letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
+        heads = [pair + letter for pair in await self._matching_pairs() for letter in letters]
+        calls = [
+            Call("HMGET", [self._record_key], [b"f" + head for head in heads[i : i + PAIRS_A_CALL]])
+            for i in range(0, len(heads), PAIRS_A_CALL)
+        ]
+        counts = [int(count or 0) for reply in await self._connection.run(calls) for count in reply]
+        return {head: count for head, count in zip(heads, counts, strict=True) if count}
+
+    async def _matching_pairs(self) -> list[bytes]:
+        cluster, repo = escape(self._filter.cluster_name), escape(self._filter.repo_name)
+        pairs: list[bytes] = []
+        low, high = b"[" + cluster, b"(" + cluster + b"\xff"
+        while True:
+            call = Call("ZRANGEBYLEX", [self._pairs_key], [low, high, "LIMIT", 0, PAIRS_A_CALL])
+            (members,) = await self._connection.run([call])
+            # The repository stands behind the first NUL, its own NUL and the number behind it.
+            pairs += [member[-4:] for member in members if member.split(b"\x00", 1)[1].startswith(repo)]
+            if len(members) < PAIRS_A_CALL:
+                return pairs
+            low = b"(" + members[-1]
+
+    async def _by_rank(self, sizes: dict[bytes, int], offset: int, limit: int) -> Found:
+        oldest, newest = await self._connection.run(
+            [Call("ZRANGE", [self._time_key], [end, end, "WITHSCORES"]) for end in (0, -1)]
+        )
+        bounds = [(int(float(end[1])) + MS_BIAS).to_bytes(TIME_BYTES, "big") for end in (oldest, newest)]
+        tails = await select(
+            self._by_pair, sizes, offset=offset, limit=limit, oldest=bounds[0], newest=bounds[1]
+        )
+        return Found(sum(sizes.values()), [tail[TIME_BYTES:] for tail in tails], "pairs")
+
+    async def _name_index(self) -> _Index | None:
+        flt = self._filter
+        if flt.package_name:
+            return _Index(PACKAGE + escape(flt.package_name), complete=True)
+        if not (flt.path or flt.artifact_name):
+            return None
+        ((other_paths, other_artifacts),) = await self._connection.run(
+            [Call("HMGET", [self._record_key], ["s2", "s3"])]
+        )
+        if flt.path:
+            return _Index(PATH + escape(flt.path), complete=not int(other_paths or 0))
+        return _Index(ARTIFACT + escape(flt.artifact_name), complete=not int(other_artifacts or 0))
+
+    async def _by_names(self, index: _Index, heads: list[bytes], offset: int, limit: int) -> Found:
+        counts = await self._by_name.count(index.low, index.high, heads)
+        total = sum(counts)
+        if total > NARROW:
+            return await self._scan(None if self._has_more_than_one_name else total, offset, limit)
+        heads = [head for head, count in zip(heads, counts, strict=True) if count]
+        tails = sorted(await self._by_name.fetch(index.low, index.high, heads), reverse=True)
+        ids = [tail[TIME_BYTES:] for tail in tails]
+        if self._has_more_than_one_name:
+            ids = await self._verified(ids)
+        return Found(len(ids), ids[offset : offset + limit], "names")
+
+    @property
+    def _has_more_than_one_name(self) -> bool:
+        flt = self._filter
+        return bool(flt.version) or sum(map(bool, (flt.package_name, flt.path, flt.artifact_name))) > 1
+
+    async def _verified(self, ids: list[bytes]) -> list[bytes]:
+        matching: list[bytes] = []
+        for i in range(0, len(ids), STEP):
+            chunk = ids[i : i + STEP]
+            (values,) = await self._connection.run([Call("HMGET", [self._details_key], chunk)])
+            matching += [
+                detail_id
+                for detail_id, value in zip(chunk, values, strict=True)
+                if value is not None and self._matches(detail_id, value)
+            ]
+        return matching
+
+    async def _scan(self, total: int | None, offset: int, limit: int) -> Found:
+        """Read in order of time; to the end where ``total`` is not known, else until the page is full."""
+        seen, ids = 0, list[bytes]()
+        if total is not None and offset >= total:
+            return Found(total, ids, "scan")
+        async for detail_id, value in scan(self._connection, self._time_key, self._details_key):
+            if not self._matches(detail_id, value):
+                continue
+            if offset <= seen < offset + limit:
+                ids.append(detail_id)
+            seen += 1
+            if total is not None and len(ids) == min(limit, total - offset):
+                break
+        return Found(seen if total is None else total, ids, "scan")
+
+    def _matches(self, detail_id: bytes, value: bytes) -> bool:
+        registers = msgpack.unpackb(value, raw=True)[:_REGISTERS]
+        return self._filter.matches(detail_from(self._record_id, detail_id.decode(), registers))
+
+
+class LexRanges:
+    """The ranges of one lex zset in Redis; see :class:`replog.store.selection.Ranges`.
+
+    In the by-name index a name and a NUL stand between head and tail; bounds are then of names.
+    """
+
+    def __init__(self, connection: Connection, key: bytes, *, in_names: bool) -> None:
+        self._connection = connection
+        self._keys = [key]
+        self._in_names = in_names
+
+    async def count(self, low: bytes, high: bytes, heads: Sequence[bytes]) -> list[int]:
+        """As the protocol says."""
+        replies = await self._connection.run([Call(COUNT, self._keys, [low, high, *part]) for part in _parts(heads)])
+        return [count for reply in replies for count in reply]
+
+    async def fetch(self, low: bytes, high: bytes, heads: Sequence[bytes]) -> list[bytes]:
+        """As the protocol says."""
+        replies = await self._connection.run([Call(FETCH, self._keys, [low, high, *part]) for part in _parts(heads)])
+        return [self._tail(member) for reply in replies for member in reply]
+
+    async def pick(self, head: bytes, low: bytes, index: int) -> bytes:
+        """As the protocol says."""
+        (member,) = await self._connection.run([Call(PICK, self._keys, [head, low, index])])
+        return self._tail(member)
+
+    def _tail(self, member: bytes) -> bytes:
+        tail = member[_HEAD_BYTES:]
+        return tail.split(b"\x00", 1)[1] if self._in_names else tail
+
+
+def _parts(heads: Sequence[bytes]) -> list[Sequence[bytes]]:
+    return [heads[i : i + HEADS_A_CALL] for i in range(0, len(heads), HEADS_A_CALL)]
+
+
+async def scan(
+    connection: Connection, time_key: bytes, values_key: bytes | None
+) -> AsyncIterator[tuple[bytes, bytes]]:
+    """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
+
+    What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
+    """
+    keys = [time_key] if values_key is None else [time_key, values_key]
+    score, last = b"", b""
+    while True:
+        ((scored, values),) = await connection.run([Call(SEEK, keys, [STEP, score, last])])
+        ids = scored[::2]
+        for member, value in zip(ids, values or [b""] * len(ids), strict=True):
+            if value is not None:
+                yield member, value
+        if len(ids) < STEP:
+            return
+        last, score = scored[-2:]

@@ -1,0 +1,289 @@
+"""The oracle: what the API must answer after a set of events, straight from docs/events.md and docs/api.md.
+
+Written for clarity and on its own: works on plain JSON objects, imports nothing of the project, sorts and filters by brute force.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Event = dict[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
+DETAIL_FACTS = (
+    "localCluster",
+    "remoteCluster",
+    "repoName",
+    "repoType",
+    "packageName",
+    "packageKey",
+    "versions",
+    "version",
+    "path",
+    "artifactName",
+    "size",
+    "sha256",
+    "conflictStrategy",
+)
+
+
+def _us(text: str) -> int:
+    return (datetime.fromisoformat(text.replace("Z", "+00:00")) - EPOCH) // timedelta(microseconds=1)
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _local(us: int | None) -> str | None:
+    if us is None:
+        return None
+    return (EPOCH + timedelta(milliseconds=us // 1000)).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _kept(events: list[Event], names: tuple[str, ...]) -> list[tuple[Event, dict[str, Any]]]:
+    carried = ((event, {name: event[name] for name in names if event.get(name) is not None}) for event in events)
+    return [(event, content) for event, content in carried if content]
+
+
+@dataclass
+class Entity:
+    """The events of one record or detail."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def started(self, event: Event) -> bool:
+        return str(event["type"]).endswith(".started")
+
+    def finished(self, event: Event) -> bool:
+        return str(event["type"]).endswith(".finished")
+
+    def attempt(self, event: Event) -> int:
+        return int(event.get("attempt", 0))
+
+    def facts(self, names: tuple[str, ...]) -> dict[str, Any]:
+        candidates = [
+            ((self.started(event), self.attempt(event), _us(event["eventTime"])), _canonical(content), content)
+            for event, content in _kept(self.events, names)
+        ]
+        return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else {}
+
+    def start_us(self) -> int:
+        starts = [event for event in self.events if self.started(event)]
+        if starts:
+            highest = max(self.attempt(event) for event in starts)
+            return min(_us(event["eventTime"]) for event in starts if self.attempt(event) == highest)
+        return min(_us(event["eventTime"]) for event in self.events)
+
+    def outcome(self) -> dict[str, Any]:
+        candidates = []
+        for event in self.events:
+            final = self.finished(event)
+            content = {"status": "RUNNING", "endTime": None, "errorReason": None}
+            if final:
+                reason = event.get("errorReason") if event["status"] == "FAILED" else None
+                content = {"status": event["status"], "endTime": _us(event["eventTime"]), "errorReason": reason}
+            key = (self.attempt(event), final, _us(event["eventTime"]))
+            candidates.append((key, _canonical(content), content))
+        return max(candidates, key=lambda candidate: candidate[:2])[2]
+
+    def latest(self, content_of: Any) -> Any:
+        candidates = [
+            ((self.attempt(event), self.finished(event), _us(event["eventTime"])), _canonical(content), content)
+            for event in self.events
+            if (content := content_of(event)) is not None
+        ]
+        return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
+
+    def last_us(self) -> int:
+        return max(_us(event["eventTime"]) for event in self.events)
+
+
+def _progress(event: Event) -> dict[str, Any] | None:
+    given = event.get("progress")
+    if given is None or event["type"] == "detail.started":
+        return None
+    progress: dict[str, Any] = {"totalSize": given.get("totalSize", 0)}
+    for kind in ("blob", "node", "version"):
+        count = given.get(kind)
+        progress[kind] = count and {name: count.get(name, 0) for name in ("total", "success", "skip", "failed")}
+        if count == {}:
+            progress[kind] = {"total": 0, "success": 0, "skip": 0, "failed": 0}
+    return progress
+
+
+def _record_bytes(event: Event) -> dict[str, Any] | None:
+    if event["type"] == "record.started":
+        return None
+    content = {name: event.get(name) for name in ("replicatedBytes", "totalBytes")}
+    return content if any(value is not None for value in content.values()) else None
+
+
+class Model:
+    """All that was published. ``now_us`` decides what is stale."""
+
+    def __init__(self, events: list[Event], *, now: datetime | None = None, stale_after_s: int = 900) -> None:
+        self.now_us = None if now is None else (now - EPOCH) // timedelta(microseconds=1)
+        self.stale_after_us = stale_after_s * 1_000_000
+        self._records: dict[str, Entity] = {}
+        self._details: dict[str, dict[str, Entity]] = {}
+        self._tasks: dict[str, set[str]] = {}
+        for event in events:
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        record_id = event["recordId"]
+        if event["type"].startswith("record."):
+            self._records.setdefault(record_id, Entity()).events.append(event)
+            self._tasks.setdefault(event["taskKey"], set()).add(record_id)
+        else:
+            details = self._details.setdefault(record_id, {})
+            details.setdefault(event["detailId"], Entity()).events.append(event)
+
+    @property
+    def task_keys(self) -> list[str]:
+        """All task keys published."""
+        return sorted(self._tasks)
+
+    @property
+    def record_ids(self) -> list[str]:
+        """All record ids published, of records or of their details alone."""
+        return sorted(self._records.keys() | self._details.keys())
+
+    def _stale(self, status: str, last_us: int) -> bool | None:
+        if self.now_us is None:
+            return None
+        return status == "RUNNING" and self.now_us - last_us > self.stale_after_us
+
+    def record(self, record_id: str) -> dict[str, Any]:
+        """A Record; ``stale`` is None where the model knows no present."""
+        entity = self._records[record_id]
+        outcome = entity.outcome()
+        moved = entity.latest(_record_bytes) or {}
+        return {
+            "id": record_id,
+            "taskKey": entity.facts(RECORD_FACTS)["taskKey"],
+            "status": outcome["status"],
+            "startTime": _local(entity.start_us()),
+            "endTime": _local(outcome["endTime"]),
+            "errorReason": outcome["errorReason"],
+            "replicatedBytes": moved.get("replicatedBytes"),
+            "totalBytes": moved.get("totalBytes"),
+            "replicaOverview": self.overview(record_id),
+            "lastEventTime": _local(entity.last_us()),
+            "stale": self._stale(outcome["status"], entity.last_us()),
+        }
+
+    def run(self, record_id: str) -> dict[str, Any]:
+        """The answer of ``GET /{recordId}``."""
+        facts = self._records[record_id].facts(RECORD_FACTS)
+        return {
+            "replicaObjectType": facts.get("replicaObjectType"),
+            "replicaType": facts.get("replicaType"),
+            "record": self.record(record_id),
+        }
+
+    def overview(self, record_id: str) -> dict[str, Any] | None:
+        """A roll-up; None where nothing is known."""
+        if record_id not in self.record_ids:
+            return None
+        details = self.details(record_id)
+        facts = self._records[record_id].facts(RECORD_FACTS) if record_id in self._records else {}
+        by_status = [detail["status"] for detail in details]
+        return {
+            "success": by_status.count("SUCCESS"),
+            "failed": by_status.count("FAILED"),
+            "running": by_status.count("RUNNING"),
+            "total": len(details),
+            "expected": facts.get("expectedDetails"),
+            "skip": sum(detail["progress"]["skip"] for detail in details),
+            "conflict": sum(detail["conflictStrategy"] is not None for detail in details),
+            "totalSize": sum(detail["progress"]["totalSize"] for detail in details),
+        }
+
+    def detail(self, record_id: str, detail_id: str) -> dict[str, Any]:
+        """A Detail."""
+        entity = self._details[record_id][detail_id]
+        facts, outcome = entity.facts(DETAIL_FACTS), entity.outcome()
+        progress = entity.latest(_progress) or {"blob": None, "node": None, "version": None, "totalSize": 0}
+        counts = [progress[kind] for kind in ("blob", "node", "version") if progress[kind]]
+        key = facts.get("packageKey", facts.get("packageName"))
+        return {
+            "id": detail_id,
+            "recordId": record_id,
+            "localCluster": facts.get("localCluster"),
+            "remoteCluster": facts.get("remoteCluster"),
+            "localRepoName": facts.get("repoName"),
+            "repoType": facts.get("repoType", "GENERIC"),
+            "packageConstraint": None if key is None else {"packageKey": key, "versions": facts.get("versions")},
+            "pathConstraint": {"path": facts["path"]} if "path" in facts else None,
+            "artifactName": facts.get("artifactName"),
+            "version": facts.get("version"),
+            "conflictStrategy": facts.get("conflictStrategy"),
+            "size": facts.get("size"),
+            "sha256": facts.get("sha256"),
+            "status": outcome["status"],
+            "progress": {
+                "blob": progress["blob"],
+                "node": progress["node"],
+                "version": progress["version"],
+                "totalSize": progress["totalSize"],
+                **{name: sum(count[name] for count in counts) for name in ("success", "skip", "failed")},
+            },
+            "startTime": _local(entity.start_us()),
+            "endTime": _local(outcome["endTime"]),
+            "errorReason": outcome["errorReason"],
+            "lastEventTime": _local(entity.last_us()),
+            "stale": self._stale(outcome["status"], entity.last_us()),
+        }
+
+    def records(self, task_key: str, status: str = "") -> list[dict[str, Any]]:
+        """All records of a task, newest first."""
+        ids = sorted(self._tasks.get(task_key, ()), key=lambda i: self._order(self._records[i], i), reverse=True)
+        records = [self.record(record_id) for record_id in ids]
+        return [record for record in records if status in ("", record["status"])]
+
+    def details(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
+        """All details of a record that meet the filters (the API's parameter names), newest first."""
+        entities = self._details.get(record_id, {})
+        ids = sorted(entities, key=lambda i: self._order(entities[i], i), reverse=True)
+        return [
+            self.detail(record_id, detail_id)
+            for detail_id in ids
+            if self._matches(record_id, detail_id, {name: text for name, text in filters.items() if text})
+        ]
+
+    @staticmethod
+    def _order(entity: Entity, entity_id: str) -> tuple[int, bytes]:
+        return entity.start_us() // 1000, entity_id.encode()
+
+    def _matches(self, record_id: str, detail_id: str, filters: dict[str, str]) -> bool:
+        entity = self._details[record_id][detail_id]
+        facts = entity.facts(DETAIL_FACTS)
+        key = facts.get("packageKey")
+        package = facts.get("packageName")
+        if package is None and key is not None:
+            package = key.split("://", 1)[1] if "://" in key else key
+        prefixes = {
+            "packageName": package,
+            "repoName": facts.get("repoName"),
+            "clusterName": facts.get("remoteCluster"),
+            "path": facts.get("path"),
+            "artifactName": facts.get("artifactName"),
+        }
+        for name, wanted in filters.items():
+            if name == "status":
+                if entity.outcome()["status"] != wanted:
+                    return False
+            elif name == "version":
+                if facts.get("version") != wanted:
+                    return False
+            else:
+                text = wanted.split("://", 1)[1] if name == "packageName" and "://" in wanted else wanted
+                if prefixes[name] is None or not prefixes[name].startswith(text):
+                    return False
+        return True
