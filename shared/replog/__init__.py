@@ -2,3 +2,21 @@
 
 See ``docs/events.md`` for the contract and ``docs/publishing.md`` for how to publish.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replog.publisher import Publisher
+
+__all__ = ["Publisher"]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: the Kafka client is slow to import, and most who import replog want another part of it.
+    if name == "Publisher":
+        from replog.publisher import Publisher  # noqa: PLC0415
+
+        return Publisher
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -69,7 +69,8 @@ def package_name(name: str | None, key: str | None) -> str | None:
     """The name a package is searched by: its own, else what follows ``://`` in its key."""
     if name is not None or key is None:
         return name
-    return key.partition("://")[2] or key
+    _, separator, rest = key.partition("://")
+    return rest if separator else key
 
 
 #: Of a detail that never told its facts.
