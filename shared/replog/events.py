@@ -35,6 +35,7 @@ DEFAULT_REPO_TYPE = "GENERIC"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_US, _LAST_US = ((moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for moment in (datetime.min, datetime.max))
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(\d\d)(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -50,10 +51,10 @@ def parse_time_us(text: object) -> int:
         raise ValueError("an RFC 3339 time with offset and at most 6 fraction digits, as 2021-05-12T12:19:08.813Z")
     if match[1] == "60":
         text = text[: match.start(1)] + "59" + text[match.end(1) :]
-    try:
-        return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
-    except OverflowError:
-        raise ValueError("a time within the years 1 to 9999") from None
+    time_us = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
+    if not _FIRST_US <= time_us <= _LAST_US:
+        raise ValueError("a time within the years 1 to 9999 in UTC")
+    return time_us
 
 
 def format_time_us(time_us: int) -> str:

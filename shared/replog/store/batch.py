@@ -50,9 +50,9 @@ class Batch:
     def add(self, event: RecordEvent | DetailEvent) -> None:
         """Fold ``event`` in."""
         self._added += 1
-        folded = self._folded(event)
+        folded, listed = self._folded(event)
         folded.registers, effect = fold(folded.registers, registers_of(event))
-        if effect is Effect.APPLIED:
+        if effect is Effect.APPLIED or listed:
             folded.event_types.append(event.type)
         else:
             self.effects[event.type, effect] += 1
@@ -62,7 +62,8 @@ class Batch:
         for event_type in folded.event_types:
             self.effects[event_type, effect] += 1
 
-    def _folded(self, event: RecordEvent | DetailEvent) -> Folded:
+    def _folded(self, event: RecordEvent | DetailEvent) -> tuple[Folded, bool]:
+        """What ``event`` is folded into, and whether it names a task of its record for the first time here."""
         record = self.records.get(event.record_id)
         if record is None:
             record = self.records[event.record_id] = FoldedRecord()
@@ -71,9 +72,10 @@ class Batch:
             detail = record.details.get(detail_id)
             if detail is None:
                 detail = record.details[detail_id] = Folded()
-            return detail
-        if event.task_key is not None and event.task_key not in record.task_keys:
+            return detail, False
+        listed = event.task_key is not None and event.task_key not in record.task_keys
+        if event.task_key is not None and listed:
             record.task_keys.append(event.task_key)
         if record.record is None:
             record.record = Folded()
-        return record.record
+        return record.record, listed

@@ -1,0 +1,115 @@
+"""Fixtures that every test may use: the broker, the Redis, and a place of one's own in each.
+
+The servers start when the first test asks for them and end with the run. The run's report says at its end
+what they were, and which tests did not run for want of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services import ServiceUnavailableError, kafka_admin
+from tests.services import kafka as kafka_service
+from tests.services import redis as redis_service
+from tests.services.report import REPORT, ServiceReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.services.kafka import Broker
+    from tests.services.redis import RedisServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make SIGTERM end the run as Ctrl-C does: in order, with the servers stopped."""
+    config.stash[REPORT] = ServiceReport()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the tests ran against."""
+    config.stash[REPORT].write(terminalreporter)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Async tests run on asyncio's own event loop."""
+    return "asyncio", {}
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker; a test that ends it starts it again."""
+    choice = os.environ.get(kafka_service.VARIABLE)
+    broker, passed_over = kafka_service.start_broker(choice, tmp_path_factory.mktemp("kafka"))
+    pytestconfig.stash[REPORT].use_kafka(broker, passed_over)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_address(kafka: Broker) -> str:
+    """The broker's bootstrap address."""
+    return kafka.address
+
+
+@pytest.fixture
+def kafka_topic(kafka: Broker) -> Iterator[str]:
+    """A fresh topic of 4 partitions, with its dead-letter topic ``<topic>.dlq`` beside it."""
+    topic = f"replog-test.{uuid.uuid4().hex}"
+    names = [topic, f"{topic}.dlq"]
+    make = kafka_admin.touch_topics if kafka.kind == "embedded" else kafka_admin.create_topics
+    make(kafka.address, names)
+    yield topic
+    # Own brokers forget everything anyway; another's is left as it was found.
+    if kafka.kind == "address":
+        kafka_admin.delete_topics(kafka.address, names)
+
+
+@pytest.fixture(scope="session")
+def redis_server(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """The Redis; a test that ends it starts it again."""
+    choice = os.environ.get(redis_service.VARIABLE)
+    report = pytestconfig.stash[REPORT]
+    try:
+        server = redis_service.start_redis(choice, tmp_path_factory.mktemp("redis"))
+    except ServiceUnavailableError as why:
+        if choice:
+            raise
+        report.miss_redis(str(why))
+        pytest.skip(f"no Redis: {why}")
+    report.use_redis(server, redis_service.version_of(server.url))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of the Redis, for `REPLOG_REDIS_URL`."""
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_prefix(redis_url: str) -> Iterator[str]:
+    """A key prefix of this test alone; what is under it is removed afterwards."""
+    prefix = f"replog-test-{uuid.uuid4().hex}"
+    yield prefix
+    redis_service.remove_keys(redis_url, prefix)
+
+
+@pytest.fixture(autouse=True)
+def _real_broker(request: pytest.FixtureRequest) -> None:
+    # An autouse fixture, so that a test without the marker starts no broker.
+    if request.node.get_closest_marker("real_broker") is None:
+        return
+    broker: Broker = request.getfixturevalue("kafka")
+    if broker.kind == "embedded":
+        request.config.stash[REPORT].want_broker(request.node.nodeid)
+        pytest.skip("needs a real broker, and this run has the embedded one")

@@ -1,0 +1,165 @@
+"""The store's port: the same batches have the same effects and end in the same state, in memory and in Redis."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Protocol
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replog.events import parse
+from replog.records import Effect, Registers
+from replog.settings import StoreSettings
+from replog.store.batch import Batch
+from replog.store.connection import Call, Connection
+from replog.store.keys import RecordKeys
+from replog.store.writer import Writer
+from tests.fakes import MemoryStore
+from tests.strategies import Event, streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+States = dict[tuple[str, str | None], Registers]
+
+
+class Store(Protocol):
+    """The port, and a way to look inside."""
+
+    async def merge(self, batch: Batch) -> None: ...
+
+    async def states(self) -> States: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    async def merge(self, batch: Batch) -> None:
+        await self.store.merge(batch)
+
+    async def states(self) -> States:
+        return self.store.states
+
+
+class InRedis:
+    """Looks at the stored registers themselves, by the keyspace's words."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.merge = Writer(connection).merge
+        self.seen: set[str] = set()
+
+    async def states(self) -> States:
+        states: States = {}
+        for record_id in ("r1", "r2"):
+            keys = RecordKeys(self.connection.prefix, record_id)
+            record, details = await self.connection.run(
+                [
+                    Call("HMGET", [keys.record], ["start", "facts", "outcome", "progress", "last"]),
+                    Call("HGETALL", [keys.details]),
+                ]
+            )
+            if record[0]:
+                states[record_id, None] = Registers(*(register or b"" for register in record))
+            pairs = details.items() if isinstance(details, dict) else zip(details[::2], details[1::2], strict=True)
+            for detail_id, packed in pairs:
+                states[record_id, detail_id.decode()] = Registers(*msgpack.unpackb(packed, raw=True)[:5])
+        return states
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield InMemory()
+        return
+    settings_ = StoreSettings(
+        redis_url=request.getfixturevalue("redis_url"), redis_prefix=request.getfixturevalue("redis_prefix")
+    )
+    async with Connection(settings_, timeout_s=5) as connection:
+        yield InRedis(connection)
+
+
+def batch_of(events: Iterable[Event]) -> Batch:
+    batch = Batch()
+    for event in events:
+        batch.add(parse(json.dumps(event).encode()))
+    return batch
+
+
+STARTED: Event = {"type": "detail.started", "recordId": "r1", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
+PROGRESSED: Event = {
+    **STARTED,
+    "type": "detail.progressed",
+    "eventTime": "2021-05-12T12:00:01Z",
+    "progress": {"totalSize": 1},
+}
+LATER: Event = {**PROGRESSED, "eventTime": "2021-05-12T12:00:02Z", "progress": {"totalSize": 2}}
+
+
+async def test_what_is_new_is_applied(store: Store) -> None:
+    batch = batch_of([STARTED, PROGRESSED])
+    await store.merge(batch)
+    assert batch.effects == {("detail.started", Effect.APPLIED): 1, ("detail.progressed", Effect.APPLIED): 1}
+
+
+async def test_what_comes_twice_in_one_batch_is_a_duplicate(store: Store) -> None:
+    batch = batch_of([STARTED, STARTED])
+    await store.merge(batch)
+    assert batch.effects == {("detail.started", Effect.APPLIED): 1, ("detail.started", Effect.DUPLICATE): 1}
+
+
+async def test_what_comes_again_in_a_later_batch_is_a_duplicate(store: Store) -> None:
+    await store.merge(batch_of([STARTED, LATER]))
+    again = batch_of([STARTED])
+    await store.merge(again)
+    assert again.effects == {("detail.started", Effect.DUPLICATE): 1}
+
+
+async def test_what_comes_late_is_superseded(store: Store) -> None:
+    await store.merge(batch_of([STARTED, LATER]))
+    late = batch_of([PROGRESSED])
+    await store.merge(late)
+    assert late.effects == {("detail.progressed", Effect.SUPERSEDED): 1}
+
+
+async def test_an_empty_batch_changes_nothing(store: Store) -> None:
+    await store.merge(Batch())
+    assert await store.states() == {}
+
+
+async def test_more_details_than_fit_one_call_are_all_merged(store: Store) -> None:
+    batch = batch_of({**STARTED, "detailId": f"d{number}"} for number in range(250))
+    await store.merge(batch)
+    assert batch.effects == {("detail.started", Effect.APPLIED): 250}
+    assert len(await store.states()) == 250
+
+
+@given(st.lists(streams, min_size=1, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+async def test_both_stores_hold_the_same_after_the_same_batches(
+    redis_url: str, redis_prefix: str, batches: list[list[Event]]
+) -> None:
+    settings_ = StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix)
+    async with Connection(settings_, timeout_s=5) as connection:
+        real, fake = InRedis(connection), InMemory()
+        await forget(connection)
+        for events in batches:
+            ours, theirs = batch_of(events), batch_of(events)
+            await real.merge(ours)
+            await fake.merge(theirs)
+            assert ours.effects == theirs.effects
+        assert await real.states() == await fake.states()
+
+
+async def forget(connection: Connection) -> None:
+    """Remove the records and tasks that the streams speak of."""
+    from replog.store.keys import task_keys
+    from tests.strategies import RECORD_IDS, TASK_KEYS
+
+    keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
+    keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
+    await connection.run([Call("DEL", keys_of_one) for keys_of_one in keys])

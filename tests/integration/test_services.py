@@ -1,0 +1,113 @@
+"""The tests' own broker and Redis do what the other tests take for granted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tests.services import ServiceUnavailableError
+from tests.services.kafka import start_broker
+from tests.services.process import ServerProcess, run
+from tests.services.redis import connected, remove_keys, start_redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.services.kafka import Broker
+    from tests.services.redis import RedisServer
+
+DEADLINE_S = 30.0
+
+
+async def publish(address: str, topic: str, value: bytes) -> None:
+    """Send one message as any client would."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers=address, acks="all")  # type: ignore[no-untyped-call]
+    async with producer:
+        await producer.send_and_wait(topic, value)
+
+
+async def first_value(address: str, topic: str) -> object:
+    """The value of the topic's first message, waited for."""
+    consumer: Any = AIOKafkaConsumer(  # type: ignore[no-untyped-call]
+        topic, bootstrap_servers=address, auto_offset_reset="earliest"
+    )
+    async with consumer, asyncio.timeout(DEADLINE_S):
+        return (await consumer.getone()).value
+
+
+async def test_broker_gives_back_what_it_was_given(kafka_address: str, kafka_topic: str) -> None:
+    """A message that any client sends can be read again, from the topic and from its dead-letter topic."""
+    for topic in (kafka_topic, f"{kafka_topic}.dlq"):
+        await publish(kafka_address, topic, topic.encode())
+        assert await first_value(kafka_address, topic) == topic.encode()
+
+
+@pytest.mark.real_broker
+async def test_broker_keeps_its_address_and_messages_over_a_crash(kafka: Broker, kafka_topic: str) -> None:
+    """Fault tests may kill the broker and start it again."""
+    if not kafka.restartable:
+        pytest.skip("the broker is not the tests' own")
+    await publish(kafka.address, kafka_topic, b"before the crash")
+    kafka.kill()
+    kafka.start()
+    assert await first_value(kafka.address, kafka_topic) == b"before the crash"
+
+
+def test_redis_keeps_its_url_and_keys_over_a_stop(redis_server: RedisServer, redis_prefix: str) -> None:
+    """Fault tests may end the Redis and start it again."""
+    if not redis_server.restartable:
+        pytest.skip("the Redis is not the tests' own")
+    with connected(redis_server.url) as client:
+        client.set(f"{redis_prefix}:key", "kept")
+    redis_server.stop()
+    redis_server.start()
+    with connected(redis_server.url) as client:
+        assert client.get(f"{redis_prefix}:key") == b"kept"
+
+
+def test_redis_prefix_is_emptied_alone(redis_url: str, redis_prefix: str) -> None:
+    """Removing one test's keys leaves another's."""
+    mine, others = f"{redis_prefix}-mine", f"{redis_prefix}-others"
+    with connected(redis_url) as client:
+        client.mset({f"{mine}:{n}": n for n in range(2500)} | {f"{others}:1": 1})
+        remove_keys(redis_url, mine)
+        assert list(client.scan_iter(match=f"{redis_prefix}*")) == [f"{others}:1".encode()]
+
+
+def test_prefix_is_the_tests_own(redis_url: str, redis_prefix: str) -> None:
+    """A test begins with nothing under its prefix."""
+    with connected(redis_url) as client:
+        assert not list(client.scan_iter(match=f"{redis_prefix}*"))
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "127.0.0.1:1"])
+def test_a_named_broker_is_never_replaced(
+    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An explicit choice that does not work is an error that names it."""
+    monkeypatch.setattr("tests.services.kafka.PROBE_TIMEOUT_S", 0.1)
+    with pytest.raises(ServiceUnavailableError, match=choice):
+        start_broker(choice, tmp_path)
+
+
+def test_a_named_redis_is_never_replaced(tmp_path: Path) -> None:
+    """An explicit choice that is wrong is an error that says what is allowed."""
+    with pytest.raises(ServiceUnavailableError, match="embedded"):
+        start_redis("nonsense", tmp_path)
+
+
+def test_a_server_that_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
+    """Nothing stays running, and the error shows what the server said."""
+    server = ServerProcess(tmp_path / "log")
+    with pytest.raises(ServiceUnavailableError, match="starting for ever"):
+        server.start(["sh", "-c", "echo starting for ever; exec sleep 600"], lambda: False, timeout_s=0.5)
+    assert not server.running
+
+
+def test_a_command_that_takes_too_long_is_ended() -> None:
+    """Looking for a way to get a server never takes longer than its limit, children included."""
+    with pytest.raises(ServiceUnavailableError, match="no answer"):
+        run(["sh", "-c", "sleep 600 & sleep 600"], timeout_s=0.2)

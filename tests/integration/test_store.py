@@ -1,0 +1,207 @@
+"""The store on a real Redis, against the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replog.settings import StoreSettings
+from replog.store.connection import Call, Connection
+from replog.store.filters import NO_FILTER, DetailFilter
+from replog.store.reader import Reader
+from replog.store.writer import Writer
+from replog_api.render import Renderer
+from tests.contract.test_store import batch_of, forget
+from tests.model import Model
+from tests.strategies import Event, streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield connection
+
+
+def without_stale(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "stale": None} for row in rows]
+
+
+async def answers(connection: Connection, model: Model) -> dict[str, Any]:
+    """Everything that can be asked of the entities that ``model`` knows."""
+    reader = Reader(connection)
+    found: dict[str, Any] = {}
+    for task_key in model.task_keys:
+        for status in ("", "RUNNING", "SUCCESS", "FAILED"):
+            page = await reader.record_page(task_key, status, 0, 1000)
+            assert page is not None
+            assert page.total == len(page.rows)
+            found[f"task {task_key} {status}"] = without_stale([loads(RENDERER.record(row)) for row in page.rows])
+    for record_id in model.record_ids:
+        page_ = await reader.detail_page(record_id, NO_FILTER, 0, 1000)
+        assert page_ is not None
+        assert page_.total == len(page_.rows)
+        found[f"record {record_id}"] = without_stale([loads(RENDERER.detail(row)) for row in page_.rows])
+    return found
+
+
+def loads(row: bytes) -> dict[str, Any]:
+    # Not orjson: sums may exceed 64 bits.
+    return json.loads(row)  # type: ignore[no-any-return]
+
+
+def expected(model: Model) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for task_key in model.task_keys:
+        for status in ("", "RUNNING", "SUCCESS", "FAILED"):
+            found[f"task {task_key} {status}"] = without_stale(model.records(task_key, status))
+    for record_id in model.record_ids:
+        found[f"record {record_id}"] = without_stale(model.details(record_id))
+    return found
+
+
+@given(streams, st.integers(1, 5), st.randoms(use_true_random=False))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+async def test_any_order_duplication_and_batching_ends_in_what_the_contract_says(
+    redis_url: str, redis_prefix: str, stream: list[Event], size: int, chance: random.Random
+) -> None:
+    replayed = stream + chance.choices(stream, k=len(stream))
+    chance.shuffle(replayed)
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        await forget(connection)
+        for i in range(0, len(replayed), size):
+            await Writer(connection).merge(batch_of(replayed[i : i + size]))
+        model = Model(stream)
+        assert await answers(connection, model) == expected(model)
+
+
+@given(streams)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+async def test_indexes_hold_nothing_but_what_the_details_say(
+    redis_url: str, redis_prefix: str, stream: list[Event]
+) -> None:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        await forget(connection)
+        for event in stream:
+            await Writer(connection).merge(batch_of([event]))
+        for record_id in Model(stream).record_ids:
+            await assert_indexes_agree(connection, record_id)
+
+
+async def assert_indexes_agree(connection: Connection, record_id: str) -> None:
+    from replog.store.keys import RecordKeys
+
+    keys = RecordKeys(connection.prefix, record_id).all
+    details, times, by_pair, by_name, fields = await connection.run(
+        [
+            Call("HLEN", [keys[1]]),
+            Call("ZCARD", [keys[2]]),
+            Call("ZCARD", [keys[4]]),
+            Call("ZCARD", [keys[5]]),
+            Call("HGETALL", [keys[0]]),
+        ]
+    )
+    assert times == by_pair == details
+    assert by_name <= details
+    counts = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
+    assert sum(int(value) for name, value in counts.items() if name[:1] == b"f" and len(name) == 6) == details
+    assert sum(int(counts.get(name, 0)) for name in (b"nS", b"nF", b"nR")) == details
+
+
+async def test_two_writers_at_once_end_in_the_same_state(connection: Connection) -> None:
+    chance = random.Random(7)
+    stream = many_events(chance, 600)
+    shuffled = random.Random(8).sample(stream, len(stream))
+
+    async def write(events: list[Event]) -> None:
+        for i in range(0, len(events), 25):
+            await Writer(connection).merge(batch_of(events[i : i + 25]))
+
+    await asyncio.gather(write(stream), write(shuffled))
+    model = Model(stream)
+    assert await answers(connection, model) == expected(model)
+
+
+def many_events(chance: random.Random, count: int) -> list[Event]:
+    kinds = ("detail.started", "detail.progressed", "detail.finished", "record.started", "record.finished")
+    return [
+        {
+            "type": (kind := chance.choice(kinds)),
+            "recordId": f"r{chance.randrange(3)}",
+            "eventTime": f"2021-05-12T12:{chance.randrange(60):02}:{chance.randrange(60):02}Z",
+            "attempt": chance.randrange(2),
+            **({"taskKey": f"t{chance.randrange(2)}"} if kind.startswith("record") else {}),
+            **({"detailId": f"d{chance.randrange(20)}"} if kind.startswith("detail") else {}),
+            **({"progress": {"totalSize": chance.randrange(9)}} if kind == "detail.progressed" else {}),
+            **({"status": chance.choice(["SUCCESS", "FAILED"])} if kind.endswith("finished") else {}),
+            **({"remoteCluster": chance.choice(["a", "ab", "b"])} if kind == "detail.started" else {}),
+        }
+        for _ in range(count)
+    ]
+
+
+async def test_scripts_that_redis_forgot_are_loaded_again(connection: Connection) -> None:
+    event = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
+    await Writer(connection).merge(batch_of([event]))
+    await connection.run([Call("SCRIPT", [], ["FLUSH"])])
+    await Writer(connection).merge(batch_of([event, {**event, "recordId": "r2"}]))
+    page = await Reader(connection).detail_page("r2", NO_FILTER, 0, 10)
+    assert page is not None
+    assert page.total == 1
+
+
+async def test_a_page_that_changes_while_it_is_read_is_read_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = {
+        "type": "detail.started",
+        "recordId": "r",
+        "detailId": "d1",
+        "eventTime": "2021-05-12T12:00:00Z",
+        "remoteCluster": "a",
+    }
+    await Writer(connection).merge(batch_of([event]))
+    interrupt = iter([batch_of([{**event, "detailId": "d2"}])])
+    run = connection.run
+
+    async def interrupted(calls: list[Call]) -> list[Any]:
+        replies = await run(calls)
+        if calls and calls[0].command == "ZRANGEBYLEX":
+            for batch in interrupt:
+                await Writer(connection).merge(batch)
+        return replies
+
+    monkeypatch.setattr(connection, "run", interrupted)
+    page = await Reader(connection).detail_page("r", DetailFilter(cluster_name="a"), 0, 10)
+    assert page is not None
+    assert [row.id for row in page.rows] == ["d2", "d1"]
+    assert page.total == 2
+
+
+async def test_a_long_tie_between_registers_is_decided_by_bytes_not_by_locale(connection: Connection) -> None:
+    same = {
+        "type": "detail.finished",
+        "recordId": "r",
+        "detailId": "d",
+        "eventTime": "2021-05-12T12:00:00Z",
+        "status": "FAILED",
+    }
+    # Locales sort a before B; bytes do not.
+    for reason in ("x" * 1000 + "a", "x" * 1000 + "B"):
+        await Writer(connection).merge(batch_of([{**same, "errorReason": reason}]))
+    page = await Reader(connection).detail_page("r", NO_FILTER, 0, 10)
+    assert page is not None
+    assert page.rows[0].error_reason == "x" * 1000 + "a"
+
+

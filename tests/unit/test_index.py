@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replog.events import parse
+from replog.records import registers_of
+from replog.store.index import UNPLACED, Sums, escape, package_name, placement_of, sums_of
+
+texts = st.text(alphabet="\x00\x01\x02ab\u0fff\uffff😀", max_size=6)
+
+
+def facts(**known: object) -> bytes:
+    event = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z", **known}
+    return registers_of(parse(json.dumps(event).encode())).facts
+
+
+@given(texts, texts)
+def test_escaped_texts_sort_as_the_texts(one: str, other: str) -> None:
+    assert (escape(one) < escape(other)) == (one < other)
+
+
+@given(texts, texts)
+def test_prefixes_survive_escaping(text: str, prefix: str) -> None:
+    assert escape(text).startswith(escape(prefix)) == text.startswith(prefix)
+
+
+@given(texts)
+def test_escaped_texts_hold_no_nul(text: str) -> None:
+    assert b"\x00" not in escape(text)
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "marks"),
+    [
+        ({"packageName": "p", "path": "/x", "artifactName": "a"}, b"pp", (0, 1, 1)),
+        ({"packageKey": "npm://hello"}, b"phello", (0, 0, 0)),
+        ({"path": "/x", "artifactName": "a"}, b"t/x", (0, 0, 1)),
+        ({"artifactName": "a"}, b"aa", (0, 0, 0)),
+        ({"conflictStrategy": "SKIP"}, b"", (1, 0, 0)),
+        ({"packageName": ""}, b"p", (0, 0, 0)),
+    ],
+)
+def test_a_detail_is_indexed_by_its_first_name(
+    known: dict[str, object], name: bytes, marks: tuple[int, int, int]
+) -> None:
+    placement = placement_of(facts(**known))
+    assert (placement.name, placement.marks) == (name, marks)
+
+
+def test_a_detail_without_facts_has_a_place() -> None:
+    assert placement_of(b"") == UNPLACED
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "expected"),
+    [("n", "npm://k", "n"), (None, "npm://k", "k"), (None, "npm://", ""), (None, "k", "k"), (None, None, None)],
+)
+def test_a_package_is_named_by_its_name_else_by_its_key(
+    name: str | None, key: str | None, expected: str | None
+) -> None:
+    assert package_name(name, key) == expected
+
+
+def test_sums_keep_more_than_64_bits() -> None:
+    most = 2**63 - 1
+    parts = sums_of(b'\x00\x00' + bytes(9) + b"{0,%d,0,0},null,%d,{0,%d,0,0}" % (most, most, most))
+    sums = Sums(0, 0, 0, *(1_000_000 * part for part in parts))
+    assert (sums.skip, sums.total_size) == (2_000_000 * most, 1_000_000 * most)
