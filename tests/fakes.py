@@ -128,5 +128,3 @@ class MemoryDeadLetters:
         if self.failures:
             raise self.failures.pop(0)
         self.letters.extend(letters)
-
-

@@ -1,6 +1,7 @@
 """The oracle: what the API must answer after a set of events, straight from docs/events.md and docs/api.md.
 
-Written for clarity and on its own: works on plain JSON objects, imports nothing of the project, sorts and filters by brute force.
+Written for clarity and on its own: works on plain JSON objects, imports nothing of the project, sorts and filters
+by brute force.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ DETAIL_FACTS = (
 
 
 def _us(text: str) -> int:
-    return (datetime.fromisoformat(text.replace("Z", "+00:00")) - EPOCH) // timedelta(microseconds=1)
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
 
 
 def _canonical(content: Any) -> str:
@@ -67,7 +68,11 @@ class Entity:
 
     def facts(self, names: tuple[str, ...]) -> dict[str, Any]:
         candidates = [
-            ((self.started(event), self.attempt(event), _us(event["eventTime"])), _canonical(content), content)
+            (
+                (self.started(event), self.attempt(event), _us(event["eventTime"])),
+                _canonical(content),
+                content,
+            )
             for event, content in _kept(self.events, names)
         ]
         return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else {}
@@ -86,14 +91,22 @@ class Entity:
             content = {"status": "RUNNING", "endTime": None, "errorReason": None}
             if final:
                 reason = event.get("errorReason") if event["status"] == "FAILED" else None
-                content = {"status": event["status"], "endTime": _us(event["eventTime"]), "errorReason": reason}
+                content = {
+                    "status": event["status"],
+                    "endTime": _us(event["eventTime"]),
+                    "errorReason": reason,
+                }
             key = (self.attempt(event), final, _us(event["eventTime"]))
             candidates.append((key, _canonical(content), content))
         return max(candidates, key=lambda candidate: candidate[:2])[2]
 
     def latest(self, content_of: Any) -> Any:
         candidates = [
-            ((self.attempt(event), self.finished(event), _us(event["eventTime"])), _canonical(content), content)
+            (
+                (self.attempt(event), self.finished(event), _us(event["eventTime"])),
+                _canonical(content),
+                content,
+            )
             for event in self.events
             if (content := content_of(event)) is not None
         ]

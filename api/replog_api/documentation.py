@@ -9,7 +9,10 @@ from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
-    503: {"model": schemas.Envelope[None], "description": "The store does not answer; Retry-After says when (250102)"},
+    503: {
+        "model": schemas.Envelope[None],
+        "description": "The store does not answer; Retry-After says when (250102)",
+    },
 }
 _INVALID: dict[int | str, dict[str, Any]] = {
     400: {
@@ -68,7 +71,11 @@ def _documented(
         "operation_id": operation_id,
         "summary": summary,
         "response_model": None,
-        "responses": {200: {"model": schemas.Envelope[data], "description": "The answer"}, **errors, **_ERRORS},
+        "responses": {
+            200: {"model": schemas.Envelope[data], "description": "The answer"},
+            **errors,
+            **_ERRORS,
+        },
         "openapi_extra": {"parameters": parameters},
     }
 
@@ -84,7 +91,11 @@ PAGE_RECORDS = _documented(
     _INVALID,
 )
 LIST_DETAILS = _documented(
-    "list_task_record_detail", "All details of a record, newest first", list[schemas.Detail], [_RECORD_ID], _INVALID
+    "list_task_record_detail",
+    "All details of a record, newest first",
+    list[schemas.Detail],
+    [_RECORD_ID],
+    _INVALID,
 )
 PAGE_DETAILS = _documented(
     "list_task_record_detail_page",

@@ -95,15 +95,12 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> None:
     # uvicorn raises the signal it stopped on once more; an orderly end is exit 0.
     signal.signal(signal.SIGTERM, _exit_in_order)
     signal.signal(signal.SIGINT, _exit_in_order)
-    server = uvicorn.Server(config)
     if settings.api_workers == 1:
-        server.run(sockets=[listener])
-    else:
-        with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            Multiprocess(config, target=server.run, sockets=[listener]).run()
-    if not server.started and settings.api_workers == 1:
-        raise SystemExit(1)
+        uvicorn.Server(config).run(sockets=[listener])
+        return
+    with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, sockets=[listener]).run()
     logger().info("stopped")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from orjson import dumps
 
@@ -12,6 +11,7 @@ from replog.entities import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from zoneinfo import ZoneInfo
 
     from replog.entities import Detail, Overview, Record
     from replog.records import Progressed, Tallied
@@ -22,7 +22,7 @@ _BOOL = (b"false", b"true")
 
 
 class Renderer:
-    """Renders with one time zone, as of one moment (``now_ms``), calling stale what was silent for ``stale_after_s``."""
+    """Renders in one time zone, as of ``now_ms``, calling stale what was silent for ``stale_after_s``."""
 
     __slots__ = ("_now_ms", "_stale_after_s", "_zone")
 
@@ -89,9 +89,7 @@ class Renderer:
         )
 
     def _stale(self, entity: Record | Detail) -> bytes:
-        return _BOOL[
-            is_stale(entity.status, entity.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)
-        ]
+        return _BOOL[is_stale(entity.status, entity.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)]
 
     def _time(self, ms: int | None) -> bytes:
         if ms is None:

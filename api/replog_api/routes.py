@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.requests import Request
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response, StreamingResponse
 
 from replog_api import documentation as doc
@@ -29,12 +29,13 @@ BASE = "/replication/api/task/record"
 
 
 class _PlainRoute(APIRoute):
-    """A documented route that calls its endpoint with nothing in between: FastAPI's solving of parameters costs more
-    than the answer itself.
+    """A documented route that calls its endpoint with nothing in between.
+
+    FastAPI's solving of parameters costs more than the answer itself.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        return self.endpoint  # type: ignore[no-any-return]
+        return self.endpoint
 
 
 class Endpoints:
@@ -78,7 +79,7 @@ class Endpoints:
         return await _listed(request, "list_details", self._reader.details(record_id), renderer.detail)
 
     async def page_details(self, request: Request) -> Response:
-        """Endpoint 4, a page of a record's details; where no such record exists, endpoint 2 under the documented path."""
+        """Endpoint 4: a page of a record's details; of a task's records where no such record exists."""
         record_id = parameters.path_id(request, "recordId")
         window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
         with _timed("page_details"):

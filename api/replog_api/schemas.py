@@ -1,4 +1,4 @@
-"""The API's bodies as models. They document (OpenAPI) and are checked against in tests; answers are not built from them."""
+"""The API's bodies as models: for OpenAPI, and for tests to check against. Answers are not built from them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Count(_Schema):
 
 
 class Progress(_Schema):
-    """How far a detail has got; ``success``, ``skip`` and ``failed`` are sums over what is known, ``totalSize`` bytes."""
+    """How far a detail has got: ``success``, ``skip``, ``failed`` sum what is known; ``totalSize`` in bytes."""
 
     blob: Count | None
     node: Count | None

@@ -21,7 +21,7 @@ class Backoff:
     def next_s(self) -> float:
         """Seconds to wait after one more failure."""
         # The exponent is capped too: a long outage must not overflow.
-        delay = min(self.cap_s, self.first_s * 2 ** min(self.failures, 30))
+        delay = min(self.cap_s, self.first_s * float(2 ** min(self.failures, 30)))
         self.failures += 1
         return delay * (1 - self.chance.random() / 2)
 

@@ -65,7 +65,7 @@ class Collector:
         Returns with everything in hand committed, or left for the next member.
         """
         for start in starting:
-            await self._retried(lambda start=start: self._done(start()))
+            await self._retried(start)
         while not self._stopping.is_set():
             messages = await self._retried(lambda: self._source.poll(POLL_S))
             if messages:

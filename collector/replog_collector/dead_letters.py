@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from replog.errors import MessageTooLargeError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from replog.errors import InvalidEventError
@@ -13,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Headers that a dead letter has beside its own.
 ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partition", "replog.offset"
+#: And where the dead-letter topic takes no message of this size: the bytes of the whole value, of which only the
+#: first :data:`KEPT_BYTES` were kept.
+VALUE_BYTES = "replog.value_bytes"
+KEPT_BYTES = 512 * 1024
 
 
 class DeadLetter(NamedTuple):
@@ -46,12 +53,25 @@ class DeadLetterTopic:
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """As the protocol says."""
-        acknowledgements = [
-            await self._producer.send(letter.message.key, letter.message.value, self._headers(letter))
-            for letter in letters
-        ]
-        for acknowledgement in acknowledgements:
-            await self._producer.acknowledged(acknowledgement)
+        try:
+            acknowledgements = [await self._begin(letter, letter.message.value) for letter in letters]
+            for acknowledgement in acknowledgements:
+                await self._producer.acknowledged(acknowledgement)
+        except MessageTooLargeError:
+            # It took others of its batch with it; each by itself, that only the culprit is cut.
+            for letter in letters:
+                await self._send_alone(letter)
+
+    async def _send_alone(self, letter: DeadLetter) -> None:
+        value = letter.message.value or b""
+        try:
+            await self._producer.acknowledged(await self._begin(letter, letter.message.value))
+        except MessageTooLargeError:
+            size = (VALUE_BYTES, b"%d" % len(value))
+            await self._producer.acknowledged(await self._begin(letter, value[:KEPT_BYTES], size))
+
+    async def _begin(self, letter: DeadLetter, value: bytes | None, *more: tuple[str, bytes]) -> asyncio.Future[Any]:
+        return await self._producer.send(letter.message.key, value, [*self._headers(letter), *more])
 
     def _headers(self, letter: DeadLetter) -> list[tuple[str, bytes]]:
         message = letter.message

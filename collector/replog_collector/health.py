@@ -6,7 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import CancelledError
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -46,7 +46,7 @@ class HealthServer:
         """The port that it listens on."""
         return self._server.server_port
 
-    def __enter__(self) -> HealthServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

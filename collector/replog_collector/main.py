@@ -56,18 +56,16 @@ async def serve(settings: CollectorSettings) -> None:
         progress = Progress(time.monotonic)
         connection = await stack.enter_async_context(Connection(settings, timeout_s=STORE_TIMEOUT_S))
         dead_letters = DeadLetterTopic(
-            KafkaProducer(settings, settings.dead_letter_topic), source_topic=settings.kafka_topic
+            KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
         )
         source = KafkaSource(
             settings,
-            revoking=lambda: collector.finish_batch(),
+            revoking=lambda: collector.finish_batch(),  # noqa: PLW0108 - the collector is made below
             assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
         )
         collector = Collector(source, Writer(connection), dead_letters, progress)
         health = stack.enter_context(
-            HealthServer(
-                settings.collector_host, settings.collector_port, progress, [connection.check, source.check]
-            )
+            HealthServer(settings.collector_host, settings.collector_port, progress, [connection.check, source.check])
         )
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop_signal, collector.stop)

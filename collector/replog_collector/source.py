@@ -88,8 +88,8 @@ class Source(Protocol):
 class KafkaSource:
     """:class:`Source` on a Kafka topic.
 
-    ``revoking`` is awaited before partitions are given up, and may take as long as a batch in hand; ``assigned`` is called
-    with the partitions that this member has from now on.
+    ``revoking`` is awaited before partitions are given up, and may take as long as a batch in hand; ``assigned`` is
+    called with the partitions that this member has from now on.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class KafkaSource:
             raise BrokerUnavailable(f"not connected to {self._settings.kafka_bootstrap_servers}")
         try:
             await self._consumer.topics()
-        except (KafkaError, asyncio.TimeoutError) as error:
+        except (KafkaError, TimeoutError) as error:
             raise self._unavailable(error) from error
 
     def standings(self) -> dict[int, Standing]:
@@ -187,7 +187,6 @@ class KafkaSource:
         text = str(error) or type(error).__name__
         return BrokerUnavailable(f"{self._settings.kafka_bootstrap_servers}: {text}")
 
-
     async def revoked(self) -> None:
         """Let the collector finish before partitions are given up."""
         await self._revoking()
@@ -198,7 +197,7 @@ class KafkaSource:
         self._assigned(partitions)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Listener(ConsumerRebalanceListener):
     def __init__(self, source: KafkaSource) -> None:
         self._source = source
 

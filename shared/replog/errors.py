@@ -6,6 +6,7 @@
     ├── RecoverableError      try again later; nothing was lost
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
     ├── InvalidParameterError never try again: tell the client of the API
     └── FatalError            stop the process; a person has to change something
@@ -40,6 +41,10 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
 class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
     """Kafka did not take or answer the call."""
+
+
+class MessageTooLargeError(ReplogError):
+    """The broker takes no message of this size on this topic."""
 
 
 class InvalidEventError(ReplogError):

@@ -35,7 +35,8 @@ DEFAULT_REPO_TYPE = "GENERIC"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIRST_US, _LAST_US = ((moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for moment in (datetime.min, datetime.max))
+_FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(\d\d)(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -230,7 +231,10 @@ def _invalid(error: ValidationError) -> InvalidEventError:
     field = ".".join(str(place) for place in problem["loc"][1:])
     if reason == "missing_field":
         return InvalidEventError(reason, f"{field} is missing")
-    return InvalidEventError(reason, f"{field} is wrong: {problem['msg'].removeprefix('Value error, ')}; found {_shown(problem['input'])}")
+    return InvalidEventError(
+        reason,
+        f"{field} is wrong: {problem['msg'].removeprefix('Value error, ')}; found {_shown(problem['input'])}",
+    )
 
 
 def _shown(value: object) -> str:

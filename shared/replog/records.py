@@ -242,7 +242,7 @@ def last_ms(last: bytes) -> int:
 
 
 def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
-    """Status, end in milliseconds since the epoch (None while RUNNING) and the error's reason of an outcome register."""
+    """Status, end in milliseconds since the epoch (None while RUNNING) and error's reason of an outcome register."""
     status = STATUSES[outcome[-1]]
     if status == RUNNING:
         return status, None, None
@@ -273,9 +273,7 @@ def bytes_of(progress: bytes) -> tuple[int | None, int | None]:
 
 
 def _loads_numbers(progress: bytes) -> list[Any]:
-    numbers: list[Any] = orjson.loads(
-        b"[%b]" % progress[progress[0] + 11 :].replace(b"{", b"[").replace(b"}", b"]")
-    )
+    numbers: list[Any] = orjson.loads(b"[%b]" % progress[progress[0] + 11 :].replace(b"{", b"[").replace(b"}", b"]"))
     return numbers
 
 

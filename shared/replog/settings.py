@@ -72,7 +72,9 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """Where the events are, and how to get at them."""
 
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1, description="host:port, comma-separated")
+    kafka_bootstrap_servers: str = Field(
+        default="127.0.0.1:9092", min_length=1, description="host:port, comma-separated"
+    )
     kafka_topic: Topic = Field(default="replication.task.events", description="the topic of events")
     kafka_dlq_topic: Topic | None = Field(default=None, description="dead letters; unset: the topic's name + .dlq")
     kafka_group_id: str = Field(default="replog-collector", min_length=1, description="the collectors' consumer group")

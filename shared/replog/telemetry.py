@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from replog.settings import LogSettings
+if TYPE_CHECKING:
+    from replog.settings import LogSettings
 
 LogAction = Literal[
     # A process started, with its settings (secrets masked).
@@ -28,6 +29,8 @@ LogAction = Literal[
     "dead_letter",
     # The store or the broker failed in a way that passes; the call is tried again after the time given.
     "backing_off",
+    # A batch is in the store but its offsets could not be committed; it will be applied once more.
+    "commit_failed",
     # What was failing works again.
     "recovered",
     # A request ended in an error that nobody expected.

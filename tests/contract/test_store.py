@@ -15,10 +15,10 @@ from replog.records import Effect, Registers
 from replog.settings import StoreSettings
 from replog.store.batch import Batch
 from replog.store.connection import Call, Connection
-from replog.store.keys import RecordKeys
+from replog.store.keys import RecordKeys, task_keys
 from replog.store.writer import Writer
 from tests.fakes import MemoryStore
-from tests.strategies import Event, streams
+from tests.strategies import RECORD_IDS, TASK_KEYS, Event, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -90,7 +90,12 @@ def batch_of(events: Iterable[Event]) -> Batch:
     return batch
 
 
-STARTED: Event = {"type": "detail.started", "recordId": "r1", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
+STARTED: Event = {
+    "type": "detail.started",
+    "recordId": "r1",
+    "detailId": "d",
+    "eventTime": "2021-05-12T12:00:00Z",
+}
 PROGRESSED: Event = {
     **STARTED,
     "type": "detail.progressed",
@@ -157,9 +162,6 @@ async def test_both_stores_hold_the_same_after_the_same_batches(
 
 async def forget(connection: Connection) -> None:
     """Remove the records and tasks that the streams speak of."""
-    from replog.store.keys import task_keys
-    from tests.strategies import RECORD_IDS, TASK_KEYS
-
     keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
     keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
     await connection.run([Call("DEL", keys_of_one) for keys_of_one in keys])

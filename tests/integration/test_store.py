@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
 from replog.store.filters import NO_FILTER, DetailFilter
+from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.writer import Writer
 from replog_api.render import Renderer
@@ -100,8 +101,6 @@ async def test_indexes_hold_nothing_but_what_the_details_say(
 
 
 async def assert_indexes_agree(connection: Connection, record_id: str) -> None:
-    from replog.store.keys import RecordKeys
-
     keys = RecordKeys(connection.prefix, record_id).all
     details, times, by_pair, by_name, fields = await connection.run(
         [
@@ -203,5 +202,3 @@ async def test_a_long_tie_between_registers_is_decided_by_bytes_not_by_locale(co
     page = await Reader(connection).detail_page("r", NO_FILTER, 0, 10)
     assert page is not None
     assert page.rows[0].error_reason == "x" * 1000 + "a"
-
-

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from replog.events import parse
 from replog.records import Effect
 from replog.store.batch import Batch
-from tests.strategies import Event
 
-STARTED: Event = {"type": "record.started", "recordId": "r", "taskKey": "t", "eventTime": "2021-05-12T12:00:00Z"}
+if TYPE_CHECKING:
+    from tests.strategies import Event
+
+STARTED: Event = {
+    "type": "record.started",
+    "recordId": "r",
+    "taskKey": "t",
+    "eventTime": "2021-05-12T12:00:00Z",
+}
 
 
 def batch_of(*events: Event) -> Batch:

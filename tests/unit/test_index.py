@@ -14,7 +14,13 @@ texts = st.text(alphabet="\x00\x01\x02ab\u0fff\uffff😀", max_size=6)
 
 
 def facts(**known: object) -> bytes:
-    event = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z", **known}
+    event = {
+        "type": "detail.started",
+        "recordId": "r",
+        "detailId": "d",
+        "eventTime": "2021-05-12T12:00:00Z",
+        **known,
+    }
     return registers_of(parse(json.dumps(event).encode())).facts
 
 
@@ -57,7 +63,13 @@ def test_a_detail_without_facts_has_a_place() -> None:
 
 @pytest.mark.parametrize(
     ("name", "key", "expected"),
-    [("n", "npm://k", "n"), (None, "npm://k", "k"), (None, "npm://", ""), (None, "k", "k"), (None, None, None)],
+    [
+        ("n", "npm://k", "n"),
+        (None, "npm://k", "k"),
+        (None, "npm://", ""),
+        (None, "k", "k"),
+        (None, None, None),
+    ],
 )
 def test_a_package_is_named_by_its_name_else_by_its_key(
     name: str | None, key: str | None, expected: str | None
@@ -67,6 +79,6 @@ def test_a_package_is_named_by_its_name_else_by_its_key(
 
 def test_sums_keep_more_than_64_bits() -> None:
     most = 2**63 - 1
-    parts = sums_of(b'\x00\x00' + bytes(9) + b"{0,%d,0,0},null,%d,{0,%d,0,0}" % (most, most, most))
+    parts = sums_of(b"\x00\x00" + bytes(9) + b"{0,%d,0,0},null,%d,{0,%d,0,0}" % (most, most, most))
     sums = Sums(0, 0, 0, *(1_000_000 * part for part in parts))
     assert (sums.skip, sums.total_size) == (2_000_000 * most, 1_000_000 * most)

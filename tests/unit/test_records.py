@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 import json
-import random
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic.alias_generators import to_camel
 
 from replog.entities import Overview, detail_from, record_from
 from replog.events import parse
-from replog.records import EMPTY, DETAIL_FACTS, RECORD_FACTS, Effect, Registers, fold, join, registers_of
+from replog.records import DETAIL_FACTS, EMPTY, RECORD_FACTS, Effect, Registers, fold, join, registers_of
 from tests.model import Model
 from tests.strategies import DETAIL_IDS, Event, events, streams
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterable
 
 NO_DETAILS = Overview(0, 0, 0, None, 0, 0, 0)
@@ -74,7 +75,10 @@ def test_the_state_of_a_record_is_what_the_contract_says(stream: list[Event]) ->
     record = record_from("r1", state_of(stream), NO_DETAILS)
     expected = Model(stream).record("r1")
     assert (record.task_key, record.status) == (expected["taskKey"], expected["status"])
-    assert (record.replicated_bytes, record.total_bytes) == (expected["replicatedBytes"], expected["totalBytes"])
+    assert (record.replicated_bytes, record.total_bytes) == (
+        expected["replicatedBytes"],
+        expected["totalBytes"],
+    )
     assert record.overview.expected == expected["replicaOverview"]["expected"]
 
 
@@ -101,8 +105,6 @@ def test_contents_of_one_order_key_sort_as_their_canonical_json(one: Event, othe
 
 @pytest.mark.parametrize("letters", [DETAIL_FACTS, RECORD_FACTS], ids=["details", "records"])
 def test_letters_of_facts_sort_as_the_names_on_the_wire(letters: dict[str, str]) -> None:
-    from pydantic.alias_generators import to_camel
-
     names = [to_camel(name) for name in letters]
     assert names == sorted(names)
     assert list(letters.values()) == sorted(set(letters.values()))
@@ -111,14 +113,19 @@ def test_letters_of_facts_sort_as_the_names_on_the_wire(letters: dict[str, str])
 class TestWhatAnEventDid:
     """The effect is what a metric counts."""
 
-    STARTED: Event = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
-    PROGRESSED: Event = {
+    STARTED: ClassVar[Event] = {
+        "type": "detail.started",
+        "recordId": "r",
+        "detailId": "d",
+        "eventTime": "2021-05-12T12:00:00Z",
+    }
+    PROGRESSED: ClassVar[Event] = {
         **STARTED,
         "type": "detail.progressed",
         "eventTime": "2021-05-12T12:00:01Z",
         "progress": {"totalSize": 1},
     }
-    LATER: Event = {**PROGRESSED, "eventTime": "2021-05-12T12:00:02Z", "progress": {"totalSize": 2}}
+    LATER: ClassVar[Event] = {**PROGRESSED, "eventTime": "2021-05-12T12:00:02Z", "progress": {"totalSize": 2}}
 
     def effect(self, stream: list[Event], event: Event) -> Effect:
         return fold(state_of(stream), registers(event))[1]
@@ -138,7 +145,12 @@ class TestWhatAnEventDid:
 
 def test_the_first_of_two_starts_of_one_attempt_counts() -> None:
     early, late = (
-        {"type": "detail.started", "recordId": "r1", "detailId": "d", "eventTime": f"2021-05-12T12:00:0{second}Z"}
+        {
+            "type": "detail.started",
+            "recordId": "r1",
+            "detailId": "d",
+            "eventTime": f"2021-05-12T12:00:0{second}Z",
+        }
         for second in (1, 2)
     )
     assert state_of([late, early]).start == state_of([early]).start

@@ -50,9 +50,10 @@ class Connection:
     def __init__(self, settings: StoreSettings, *, timeout_s: float, pool_size: int = 64) -> None:
         self.prefix = settings.redis_prefix
         self._shown = mask_url(settings.redis_url)
-        self._redis = Redis.from_url(
+        options: dict[str, Any] = {"protocol": 2}  # the driver's own annotations lack it
+        self._redis: Redis = Redis.from_url(
             settings.redis_url,
-            protocol=2,
+            **options,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             max_connections=pool_size,

@@ -1,8 +1,8 @@
 """The keyspace, in words.
 
-Every key is ``PREFIX:{BUCKET}:KIND:ID``. ``{BUCKET}`` is one of :data:`BUCKETS` hash tags, from a stable hash of the id, so
-that all keys of one record, and all keys of one task's list, live in one slot of Redis Cluster and one script
-call updates them together.
+Every key is ``PREFIX:{BUCKET}:KIND:ID``. ``{BUCKET}`` is one of :data:`BUCKETS` hash tags, from a stable hash of
+the id, so that all keys of one record, and all keys of one task's list, live in one slot of Redis Cluster and
+one script call updates them together.
 
 =========  ========  ===================================================================================
 kind       type      holds

@@ -112,9 +112,7 @@ class Search:
             [Call("ZRANGE", [self._time_key], [end, end, "WITHSCORES"]) for end in (0, -1)]
         )
         bounds = [(int(float(end[1])) + MS_BIAS).to_bytes(TIME_BYTES, "big") for end in (oldest, newest)]
-        tails = await select(
-            self._by_pair, sizes, offset=offset, limit=limit, oldest=bounds[0], newest=bounds[1]
-        )
+        tails = await select(self._by_pair, sizes, offset=offset, limit=limit, oldest=bounds[0], newest=bounds[1])
         return Found(sum(sizes.values()), [tail[TIME_BYTES:] for tail in tails], "pairs")
 
     async def _name_index(self) -> _Index | None:
@@ -214,9 +212,7 @@ def _parts(heads: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [heads[i : i + HEADS_A_CALL] for i in range(0, len(heads), HEADS_A_CALL)]
 
 
-async def scan(
-    connection: Connection, time_key: bytes, values_key: bytes | None
-) -> AsyncIterator[tuple[bytes, bytes]]:
+async def scan(connection: Connection, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
     """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
 
     What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.

@@ -23,6 +23,8 @@ TOP = b"\xff"
 SLACK = 500
 #: How far beside the goal interpolation aims, as a share of the window: about what arrivals scatter.
 _MARGIN = 0.004
+#: Steps that leave more than half of the window, after which interpolation and then halving are given up.
+_POOR, _HOPELESS = 2, 5
 
 
 class Ranges(Protocol):
@@ -76,22 +78,21 @@ async def _narrow(ranges: Ranges, window: _Window, begin: int, end: int) -> None
     size, poor_steps = window.size, 0
     chance = Random(begin)  # noqa: S311 - picks pivots; seeded so that a page costs the same each time
     while size > end - begin + SLACK:
-        pivot = await _pivot(ranges, window, begin, end, poor_steps, chance)
+        span = window.newest_ms - window.oldest_ms
+        if span <= 1 or poor_steps >= _HOPELESS:
+            pivot = await _picked(ranges, window, chance)
+        else:
+            at = span // 2 if poor_steps >= _POOR else _interpolated(window, begin, end, span)
+            pivot = (window.oldest_ms + max(1, min(span - 1, at))).to_bytes(TIME_BYTES, "big")
         await _cut(ranges, window, pivot, begin, end)
         previous, size = size, window.size
         poor_steps = poor_steps + 1 if size > previous // 2 else 0
 
 
-async def _pivot(
-    ranges: Ranges, window: _Window, begin: int, end: int, poor_steps: int, chance: Random
-) -> bytes:
-    span = window.newest_ms - window.oldest_ms
-    if span <= 1 or poor_steps > 4:
-        # Any member with the same probability: at least a third of them cut the window.
-        (head,) = chance.choices(list(window.sizes), list(window.sizes.values()))
-        return await ranges.pick(head, window.low, chance.randrange(window.sizes[head]))
-    at = span // 2 if poor_steps > 1 else _interpolated(window, begin, end, span)
-    return (window.oldest_ms + max(1, min(span - 1, at))).to_bytes(TIME_BYTES, "big")
+async def _picked(ranges: Ranges, window: _Window, chance: Random) -> bytes:
+    # Any member with the same probability: at least a third of them cut the window.
+    (head,) = chance.choices(list(window.sizes), list(window.sizes.values()))
+    return await ranges.pick(head, window.low, chance.randrange(window.sizes[head]))
 
 
 def _interpolated(window: _Window, begin: int, end: int, span: int) -> int:

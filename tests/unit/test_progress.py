@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from replog_collector.progress import Progress
+from replog_collector.source import Standing
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock: Clock) -> Progress:
+    return Progress(clock, stalled_after_s=60)
+
+
+def stand(progress: Progress, clock: Clock, position: int, end: int, *, for_s: float) -> str | None:
+    """What the probe says when a partition is seen to stand so, every second, for a while."""
+    until = clock.now + for_s
+    while clock.now < until:
+        clock.now += 1
+        progress.update({0: Standing(position, end)})
+    return progress.stalled()
+
+
+def test_a_partition_with_lag_that_stands_still_is_stalled(progress: Progress, clock: Clock) -> None:
+    assert stand(progress, clock, 5, 9, for_s=60) is None
+    assert "partition 0 stands at offset 5, 4 behind" in (stand(progress, clock, 5, 9, for_s=2) or "")
+
+
+def test_one_step_ends_the_stall(progress: Progress, clock: Clock) -> None:
+    stand(progress, clock, 5, 9, for_s=90)
+    assert stand(progress, clock, 6, 9, for_s=1) is None
+
+
+def test_an_idle_partition_is_not_stalled(progress: Progress, clock: Clock) -> None:
+    assert stand(progress, clock, 9, 9, for_s=600) is None
+
+
+def test_lag_that_has_just_come_is_not_counted_from_before(progress: Progress, clock: Clock) -> None:
+    stand(progress, clock, 9, 9, for_s=600)
+    assert stand(progress, clock, 9, 12, for_s=30) is None
+
+
+def test_an_outage_with_a_known_reason_is_no_stall(progress: Progress, clock: Clock) -> None:
+    stand(progress, clock, 5, 9, for_s=50)
+    for _ in range(20):
+        clock.now += 10
+        progress.excuse()
+    assert progress.stalled() is None
+
+
+def test_a_loop_that_does_not_come_round_is_stalled(progress: Progress, clock: Clock) -> None:
+    progress.update({})
+    clock.now += 61
+    assert progress.stalled() == "the loop has not come round for 61 s"
+
+
+def test_a_partition_given_up_is_forgotten(progress: Progress, clock: Clock) -> None:
+    stand(progress, clock, 5, 9, for_s=90)
+    progress.update({})
+    assert progress.stalled() is None
