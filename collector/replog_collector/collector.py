@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from replog.errors import BrokerUnavailable, InvalidEventError, RecoverableError, StoreUnavailable
 from replog.events import parse
@@ -46,7 +46,7 @@ class Collector:
         self._dead_letters = dead_letters
         self._progress = progress
         self._stopping = asyncio.Event()
-        self._batch_in_hand = asyncio.Lock()
+        self._in_flight: asyncio.Future[None] | None = None
         self._log = logger()
 
     def stop(self) -> None:
@@ -54,10 +54,10 @@ class Collector:
         self._stopping.set()
 
     async def finish_batch(self) -> None:
-        """Return once no batch is in hand; partitions are about to be given up."""
+        """Return once no batch is in flight; partitions are about to be given up."""
         metrics.REBALANCES.inc()
-        async with self._batch_in_hand:
-            pass
+        if self._in_flight:
+            await asyncio.wait([self._in_flight])
 
     async def run(self, starting: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
         """Bring up what is ``starting``, each until it succeeds, then collect until :meth:`stop`.
@@ -69,25 +69,30 @@ class Collector:
         while not self._stopping.is_set():
             messages = await self._retried(lambda: self._source.poll(POLL_S))
             if messages:
-                async with self._batch_in_hand:
-                    await self._handle(messages)
+                await self._send_on(_decode(messages))
             self._progress.update(self._source.standings())
+        await self._landed()
 
-    async def _handle(self, messages: Sequence[Message]) -> None:
-        began = time.perf_counter()
-        batch, letters = _decode(messages)
-        if not await self._deliver(batch, letters):
+    async def _send_on(self, decoded: _Decoded) -> None:
+        # One batch is in flight while the next is decoded: Redis and this process work at the same time.
+        await self._landed()
+        self._in_flight = asyncio.ensure_future(self._deliver(decoded))
+        # The event loop must come round for the batch to leave before decoding keeps it busy.
+        await asyncio.sleep(0)
+
+    async def _landed(self) -> None:
+        if self._in_flight:
+            await self._in_flight
+
+    async def _deliver(self, decoded: _Decoded) -> None:
+        """Merge, dead-letter, commit; nothing is committed where a stop comes before the first two are done."""
+        merged = await self._retried(lambda: self._done(self._store.merge(decoded.batch)))
+        if not (merged and await self._dead_letter(decoded.letters)):
             return
-        await self._commit(messages)
-        _measure(messages, batch, letters)
-        metrics.BATCH_SECONDS.observe(time.perf_counter() - began)
+        await self._commit(decoded.messages)
+        _measure(decoded)
 
-    async def _deliver(self, batch: Batch, letters: list[DeadLetter]) -> bool:
-        """Merge and dead-letter; False where a stop came first, and then nothing may be committed."""
-        if await self._retried(lambda: self._done(self._store.merge(batch))) is None:
-            return False
-        if not letters:
-            return True
+    async def _dead_letter(self, letters: list[DeadLetter]) -> bool:
         for letter in letters:
             self._log.warning(
                 "dead_letter",
@@ -96,6 +101,8 @@ class Collector:
                 partition=letter.message.partition,
                 offset=letter.message.offset,
             )
+        if not letters:
+            return True
         return await self._retried(lambda: self._done(self._dead_letters.send(letters))) is not None
 
     @staticmethod
@@ -137,26 +144,35 @@ class Collector:
             return
 
 
-def _decode(messages: Sequence[Message]) -> tuple[Batch, list[DeadLetter]]:
-    batch, letters = Batch(), list[DeadLetter]()
+class _Decoded(NamedTuple):
+    """Messages as they came, what they say, and those that say nothing valid."""
+
+    messages: Sequence[Message]
+    batch: Batch
+    letters: list[DeadLetter]
+    began: float
+
+
+def _decode(messages: Sequence[Message]) -> _Decoded:
+    decoded = _Decoded(messages, Batch(), [], time.perf_counter())
     for message in messages:
         if message.value is None:
             metrics.TOMBSTONES.inc()
             continue
         try:
-            batch.add(parse(message.value))
+            decoded.batch.add(parse(message.value))
         except InvalidEventError as error:
-            letters.append(DeadLetter(message, error))
-    return batch, letters
+            decoded.letters.append(DeadLetter(message, error))
+    return decoded
 
 
-def _measure(messages: Sequence[Message], batch: Batch, letters: Sequence[DeadLetter]) -> None:
-    for (event_type, effect), count in batch.effects.items():
+def _measure(decoded: _Decoded) -> None:
+    for (event_type, effect), count in decoded.batch.effects.items():
         metrics.EVENTS.labels(event_type, effect.name.lower()).inc(count)
-    for reason, count in Counter(letter.error.reason for letter in letters).items():
+    for reason, count in Counter(letter.error.reason for letter in decoded.letters).items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)
         metrics.EVENTS.labels("unknown", "invalid").inc(count)
-    metrics.BATCH_EVENTS.observe(len(batch) + len(letters))
-    now_ms = time.time() * 1000
-    for message in messages:
-        metrics.EVENT_AGE.observe(max(0.0, now_ms - message.timestamp) / 1000)
+    metrics.BATCH_EVENTS.observe(len(decoded.batch) + len(decoded.letters))
+    metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began)
+    now_ms = time.time_ns() // 1_000_000
+    metrics.EVENT_AGE.observe([message.timestamp for message in decoded.messages], now_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -25,6 +26,9 @@ from replog_collector.source import KafkaSource
 
 #: How long Redis may take to answer a batch, in seconds.
 STORE_TIMEOUT_S = 10.0
+#: Objects made before the garbage collector looks at the young ones. A batch makes tens of thousands and none of
+#: them in cycles: at Python's 700 the looking costs a tenth of all time.
+GC_THRESHOLD = 50_000
 
 
 def main() -> None:
@@ -37,6 +41,8 @@ def main() -> None:
     ).parse_args()
     settings = load_or_exit(CollectorSettings)
     configure_logs(settings, service="collector")
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))

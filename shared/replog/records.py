@@ -40,6 +40,8 @@ from replog.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from replog.events import DetailEvent, RecordEvent
 
 #: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
@@ -78,8 +80,6 @@ RUNNING, SUCCESS, FAILED = "RUNNING", "SUCCESS", "FAILED"
 STATUS_LETTERS = {RUNNING: b"R", SUCCESS: b"S", FAILED: b"F"}
 STATUSES = {letter[0]: status for status, letter in STATUS_LETTERS.items()}
 
-_RUNNING_CONTENT = b"null" + STATUS_LETTERS[RUNNING]
-
 
 class Registers(NamedTuple):
     """The state of one entity; an empty register has had no candidate."""
@@ -107,7 +107,14 @@ class Effect(IntEnum):
 
 def join(a: Registers, b: Registers) -> Registers:
     """The state after everything that led to ``a`` and everything that led to ``b``."""
-    return Registers._make(map(max, a, b))
+    # max() of each, spelled out: this runs for every event.
+    return Registers(
+        a.start if a.start > b.start else b.start,
+        a.facts if a.facts > b.facts else b.facts,
+        a.outcome if a.outcome > b.outcome else b.outcome,
+        a.progress if a.progress > b.progress else b.progress,
+        a.last if a.last > b.last else b.last,
+    )
 
 
 def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
@@ -121,73 +128,80 @@ def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
 
 def registers_of(event: RecordEvent | DetailEvent) -> Registers:
     """The candidates that ``event`` brings, one a register."""
-    kind = type(event)
-    attempt = _attempt(event.attempt)
+    kind = _KINDS[type(event)]
+    attempt = _attempt(event.attempt) if event.attempt else b"\x00"
     ms, us = divmod(event.event_us, 1000)
-    time = (ms + MS_BIAS).to_bytes(7, "big") + us.to_bytes(2, "big")
-    earlier = (MS_TOP - MS_BIAS - ms).to_bytes(7, "big") + (_US_TOP - us).to_bytes(2, "big")
-    facts = _facts(event)
-    if kind in _STARTED:
-        start, facts_key = b"\x01" + attempt + earlier, b"\x01" + attempt + time
-    else:
-        start, facts_key = b"\x00" + earlier, b"\x00" + attempt + time
-    final = attempt + (b"\x01" if kind in _FINISHED else b"\x00") + time
-    progress = _PROGRESS[kind](event)
+    biased = ms + MS_BIAS
+    time = (biased << 16 | us).to_bytes(9, "big")
+    earlier = ((MS_TOP - biased) << 16 | (_US_TOP - us)).to_bytes(9, "big")
+    final = attempt + kind.finished + time
+    facts = b"" if event.model_fields_set.isdisjoint(kind.letters) else _facts(event, kind.letters)
+    progress = kind.progress(event)
     return Registers(
-        start=start,
-        facts=facts and facts_key + facts,
-        outcome=final + _outcome(event),
-        progress=progress and final + progress,
-        last=time,
+        kind.started + attempt + earlier if kind.started == _YES else kind.started + earlier,
+        facts and kind.started + attempt + time + facts,
+        final + kind.outcome(event),
+        progress and final + progress,
+        time,
     )
 
 
+_YES = b"\x01"
+
+
+class _Kind(NamedTuple):
+    """What one type of event says to which register; ``started`` and ``finished`` as they stand in order keys."""
+
+    started: bytes
+    finished: bytes
+    letters: dict[str, str]
+    outcome: Callable[[Any], bytes]
+    progress: Callable[[Any], bytes]
+
+
 def _attempt(attempt: int) -> bytes:
-    if not attempt:
-        return b"\x00"
     length = (attempt.bit_length() + 7) // 8
     return bytes((length,)) + attempt.to_bytes(length, "big")
 
 
-def _facts(event: RecordEvent | DetailEvent) -> bytes:
-    letters = DETAIL_FACTS if type(event) in _OF_DETAILS else RECORD_FACTS
-    if event.model_fields_set.isdisjoint(letters):
-        return b""
+def _facts(event: RecordEvent | DetailEvent, letters: dict[str, str]) -> bytes:
     known = event.__dict__
     content = {letter: known[name] for name, letter in letters.items() if known.get(name) is not None}
     return orjson.dumps(content) if content else b""
 
 
-def _outcome(event: RecordEvent | DetailEvent) -> bytes:
-    if not isinstance(event, _FINISHED):
-        return _RUNNING_CONTENT
+_RUNNING_CONTENT = b"null" + STATUS_LETTERS[RUNNING]
+
+
+def _still_running(_: object) -> bytes:
+    return _RUNNING_CONTENT
+
+
+def _outcome(event: RecordFinished | DetailFinished) -> bytes:
     reason = event.error_reason if event.status == FAILED else None
     return orjson.dumps(reason) + STATUS_LETTERS[event.status]
 
 
-def _no_progress(event: Any) -> bytes:
+def _no_progress(_: object) -> bytes:
     return b""
 
 
-def _record_progress(event: Any) -> bytes:
+def _record_progress(event: RecordProgressed | RecordFinished) -> bytes:
     numbers = (event.replicated_bytes, event.total_bytes)
     return orjson.dumps(numbers) if numbers != (None, None) else b""
 
 
-def _detail_progress(event: Any) -> bytes:
+def _detail_progress(event: DetailProgressed | DetailFinished) -> bytes:
     return _numbers(event.progress) if event.progress else b""
 
 
-_STARTED = (RecordStarted, DetailStarted)
-_FINISHED = (RecordFinished, DetailFinished)
-_OF_DETAILS = (DetailStarted, DetailProgressed, DetailFinished)
-_PROGRESS = {
-    RecordStarted: _no_progress,
-    RecordProgressed: _record_progress,
-    RecordFinished: _record_progress,
-    DetailStarted: _no_progress,
-    DetailProgressed: _detail_progress,
-    DetailFinished: _detail_progress,
+_KINDS = {
+    RecordStarted: _Kind(b"\x01", b"\x00", RECORD_FACTS, _still_running, _no_progress),
+    RecordProgressed: _Kind(b"\x00", b"\x00", RECORD_FACTS, _still_running, _record_progress),
+    RecordFinished: _Kind(b"\x00", b"\x01", RECORD_FACTS, _outcome, _record_progress),
+    DetailStarted: _Kind(b"\x01", b"\x00", DETAIL_FACTS, _still_running, _no_progress),
+    DetailProgressed: _Kind(b"\x00", b"\x00", DETAIL_FACTS, _still_running, _detail_progress),
+    DetailFinished: _Kind(b"\x00", b"\x01", DETAIL_FACTS, _outcome, _detail_progress),
 }
 
 

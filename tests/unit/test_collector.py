@@ -147,7 +147,7 @@ async def test_what_cannot_start_is_tried_until_it_can(system: System) -> None:
     await run
 
 
-async def test_finishing_waits_for_the_batch_in_hand(system: System) -> None:
+async def test_finishing_waits_for_the_batch_in_flight(system: System) -> None:
     in_merge, go_on = asyncio.Event(), asyncio.Event()
     merge = system.store.merge
 

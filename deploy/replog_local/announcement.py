@@ -1,0 +1,56 @@
+"""What ``replog up`` prints when everything listens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from replog_local.catalogue import TASKS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from replog_local.stack import Addresses, Plan
+
+#: The last line printed; who starts the stack from a program waits for it.
+READY = "Ready. Ctrl-C stops everything in order."
+
+
+def announce(console: Console, plan: Plan, addresses: Addresses) -> None:
+    """Print where everything listens and what to try first."""
+    console.print(_table(plan, addresses))
+    for line in _first_steps(plan, addresses):
+        # Commands are copied: no wrapping, no styling, no markup.
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _table(plan: Plan, addresses: Addresses) -> Table:
+    table = Table(box=box.ASCII, show_header=False)
+    rows = {
+        "API": addresses.api_url,
+        "API documentation": f"{addresses.api_url}/docs",
+        "API metrics": f"{addresses.api_url}/metrics",
+        "collector metrics": f"{addresses.collector_url}/metrics",
+        "Kafka": f"{addresses.kafka} (embedded)",
+        "Redis": addresses.redis_url,
+        "data, logs": str(plan.data.root),
+    }
+    for name, place in rows.items():
+        table.add_row(name, place)
+    return table
+
+
+def _first_steps(plan: Plan, addresses: Addresses) -> list[str]:
+    lines = [
+        "The embedded broker keeps about the last 5 MB a partition, in memory only; records stay in Redis.",
+        "",
+        "Publish events, one JSON object a line:",
+        f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} replog publish FILE",
+        f"  kcat -P -b {addresses.kafka} -t {addresses.topic} -k RECORD_ID -l FILE",
+    ]
+    if plan.demo:
+        url = f"{addresses.api_url}/replication/api/task/record/page/{TASKS[0].key}?pageNumber=1&pageSize=5"
+        lines += ["Ask for what the simulated workers do:", f"  curl -s '{url}'"]
+    return [*lines, "", READY]

@@ -1,0 +1,133 @@
+"""The local stack's child processes: started, watched and stopped.
+
+Each child has a session of its own, so that Ctrl-C reaches the parent alone, and (on Linux) is killed with
+its parent. What a child writes goes to a log file, begun anew at each start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from replog.errors import FatalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from typing import NoReturn
+
+#: How long a child may take to end after SIGTERM before it is killed.
+STOP_DEADLINE_S = 15.0
+#: From Linux's sys/prctl.h.
+_PR_SET_PDEATHSIG = 1
+_SHOWN_CHARACTERS = 400
+
+
+class ChildDied(FatalError):  # noqa: N818 - named as the state it reports
+    """A child ended although nobody asked it to; the message names it, its exit code and its log file."""
+
+
+class Children:
+    """The running children of one stack."""
+
+    def __init__(self, log_dir: Path, environment: Mapping[str, str]) -> None:
+        self._log_dir = log_dir
+        self._environment = dict(environment)
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._watches: list[asyncio.Task[None]] = []
+        self._first_death: ChildDied | None = None
+        self._died = asyncio.Event()
+
+    async def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start ``command`` with ``environment`` over the stack's own; its output goes to the log."""
+        await self._spawn(name, command, environment, stdout=None)
+
+    async def start_and_read_line(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> str:
+        """As :meth:`start`; returns the one line that the child prints when it is ready.
+
+        Raises:
+            ChildDied: it ended without one.
+        """
+        child = await self._spawn(name, command, environment, stdout=asyncio.subprocess.PIPE)
+        line = await child.stdout.readline() if child.stdout is not None else b""
+        if not line:
+            await self.death()
+        return line.decode().strip()
+
+    async def death(self) -> NoReturn:
+        """Wait until a child ends unasked, and raise ChildDied then."""
+        await self._died.wait()
+        self.check()
+        raise AssertionError("a child died and is not known")
+
+    def check(self) -> None:
+        """Raise ChildDied where a child has ended unasked."""
+        if self._first_death is not None:
+            raise self._first_death
+
+    async def stop(self, order: Sequence[str]) -> None:
+        """End the children in ``order``, each before the next; those that do not listen are killed."""
+        for watch in self._watches:
+            watch.cancel()
+        for name in order:
+            if (child := self._running.pop(name, None)) is not None:
+                await _end(child)
+
+    async def _spawn(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], *, stdout: int | None
+    ) -> asyncio.subprocess.Process:
+        with self._log_file(name).open("wb") as log:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                env={**self._environment, **environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_death_with_parent(),
+            )
+        self._running[name] = child
+        self._watches.append(asyncio.create_task(self._watch(name, child)))
+        return child
+
+    async def _watch(self, name: str, child: asyncio.subprocess.Process) -> None:
+        code = await child.wait()
+        self._first_death = self._first_death or ChildDied(self._obituary(name, code))
+        self._died.set()
+
+    def _obituary(self, name: str, code: int) -> str:
+        log_file = self._log_file(name)
+        last_line = log_file.read_text(errors="replace").rstrip().rpartition("\n")[2][:_SHOWN_CHARACTERS]
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{name} {how}; its log is {log_file}" + (f" and ends with: {last_line}" if last_line else "")
+
+    def _log_file(self, name: str) -> Path:
+        return self._log_dir / f"{name}.log"
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            await child.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            # The whole session: the child may have children of its own.
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+
+
+def _death_with_parent() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    # Loaded before the fork: a child between fork and exec should do as little as it can.
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

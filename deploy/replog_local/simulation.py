@@ -1,0 +1,196 @@
+"""Simulated replication workers: a stream of events that is a function of its seed.
+
+:func:`simulate` yields event models in the order in which workers would publish them: runs of several tasks
+overlap, and in each run several details are worked on at once. An attempt at a detail has one started, 2 to 4
+progressed and one finished event; some fail, most of those are tried again, some had a conflict. Some runs
+stall: they fall silent and never finish. Times are a virtual clock's.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from operator import attrgetter
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from replog.events import (
+    DetailFinished,
+    DetailProgressed,
+    DetailStarted,
+    Progress,
+    RecordFinished,
+    RecordProgressed,
+    RecordStarted,
+    Tally,
+)
+from replog_local.catalogue import TASKS, DetailPlan, make_id, plan_detail
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from replog.events import DetailEvent, RecordEvent
+
+    AnyEvent: TypeAlias = RecordEvent | DetailEvent
+    _Heap: TypeAlias = list[tuple[int, int, AnyEvent, Iterator[AnyEvent]]]
+
+_SECOND_US = 1_000_000
+#: 2026-01-01T00:00:00Z, where the virtual clock starts unless told otherwise.
+EPOCH_US = 1_767_225_600 * _SECOND_US
+#: Time between the starts of two runs.
+RUN_INTERVAL_US = 2 * _SECOND_US
+#: Details of one run that are worked on at once.
+LANES = 4
+#: Least and longest time of one attempt at a detail.
+ATTEMPT_US = (1 * _SECOND_US, 5 * _SECOND_US)
+#: Part of the attempts that fail, and part of the failed first attempts that are followed by a second.
+FAILED_PART = 0.06
+RETRIED_PART = 0.7
+#: Every so many-th run stalls, beginning with this one; a stalled run has this many events for each detail.
+STALL_EVERY = 20
+FIRST_STALL = 3
+STALLED_EVENTS = 2
+
+_REASONS = (
+    "connection to the remote cluster timed out",
+    "remote cluster answered 507 Insufficient Storage",
+    "checksum of the transferred artifact does not match",
+    "package version is locked on the remote cluster",
+)
+
+
+def simulate(
+    seed: int, *, records: int | None, details_per_record: int, start_us: int = EPOCH_US
+) -> Iterator[AnyEvent]:
+    """The events of ``records`` runs (without end where None), each of ``details_per_record`` details.
+
+    Times ascend from ``start_us`` (microseconds since 1970 UTC). The same arguments give the same events; run
+    number n is the same in streams of any length. Memory is that of the runs which overlap.
+    """
+    numbers = count() if records is None else range(records)
+    return _interleave(_Run(seed, number, details_per_record, start_us) for number in numbers)
+
+
+def stalls(number: int) -> bool:
+    """Whether run ``number`` of a stream, counted from 0, never finishes."""
+    return number % STALL_EVERY == FIRST_STALL
+
+
+def _interleave(runs: Iterator[_Run]) -> Iterator[AnyEvent]:
+    # A run's events are made only from its start on, so that an endless stream stays small.
+    heap: _Heap = []
+    upcoming = next(runs, None)
+    while heap or upcoming is not None:
+        if upcoming is not None and (not heap or upcoming.start_us <= heap[0][0]):
+            _push(heap, upcoming.number, upcoming.events())
+            upcoming = next(runs, None)
+        else:
+            _, number, event, rest = heapq.heappop(heap)
+            yield event
+            _push(heap, number, rest)
+
+
+def _push(heap: _Heap, number: int, events: Iterator[AnyEvent]) -> None:
+    if (event := next(events, None)) is not None:
+        heapq.heappush(heap, (event.event_us, number, event, events))
+
+
+class _Run:
+    """One record of the stream."""
+
+    def __init__(self, seed: int, number: int, details: int, start_us: int) -> None:
+        self.number = number
+        self.start_us = start_us + number * RUN_INTERVAL_US
+        self._seed = f"{seed}/{number}"
+        self._details = details
+        self._task = TASKS[number % len(TASKS)]
+        self._head: dict[str, Any] = {"record_id": make_id(Random(self._seed)), "task_key": self._task.key}  # noqa: S311 - no secrets
+        self._failed = 0
+        self._replicated_bytes = 0
+
+    def events(self) -> Iterator[AnyEvent]:
+        """The run's events by time."""
+        yield self._started()
+        end_us, silent_after = self.start_us, self._details * STALLED_EVENTS
+        lanes = [self._lane(lane) for lane in range(min(LANES, self._details))]
+        for number, event in enumerate(heapq.merge(*lanes, key=attrgetter("event_us"))):
+            if stalls(self.number) and number >= silent_after:
+                return
+            yield event
+            end_us = event.event_us
+        yield self._finished(end_us + _SECOND_US // 10)
+
+    def _started(self) -> RecordStarted:
+        return RecordStarted.model_construct(
+            **self._head,
+            event_us=self.start_us,
+            task_name=self._task.name,
+            replica_type=self._task.replica_type,
+            replica_object_type=self._task.object_type,
+            expected_details=self._details,
+        )
+
+    def _progressed(self, at_us: int) -> RecordProgressed:
+        return RecordProgressed.model_construct(**self._head, event_us=at_us, replicated_bytes=self._replicated_bytes)
+
+    def _finished(self, at_us: int) -> RecordFinished:
+        reason = f"{self._failed} of {self._details} details failed" if self._failed else None
+        return RecordFinished.model_construct(
+            **self._head,
+            event_us=at_us,
+            status="FAILED" if reason else "SUCCESS",
+            error_reason=reason,
+            replicated_bytes=self._replicated_bytes,
+        )
+
+    def _lane(self, lane: int) -> Iterator[AnyEvent]:
+        """The events of every so many-th detail, one after the other."""
+        rng = Random(f"{self._seed}/{lane}")  # noqa: S311 - no secrets
+        at_us = self.start_us + (lane + 1) * _SECOND_US // 10
+        for _ in range(lane, self._details, LANES):
+            at_us = yield from self._detail(rng, at_us)
+            if lane == 0:
+                yield self._progressed(at_us)
+
+    def _detail(self, rng: Random, at_us: int) -> Generator[AnyEvent, None, int]:
+        plan = plan_detail(rng, self._task)
+        at_us, succeeded = yield from self._attempt(rng, plan, 0, at_us)
+        if not succeeded and rng.random() < RETRIED_PART:
+            at_us, succeeded = yield from self._attempt(rng, plan, 1, at_us + _SECOND_US)
+        self._failed += not succeeded
+        self._replicated_bytes += plan.total_size if succeeded else 0
+        return at_us
+
+    def _attempt(
+        self, rng: Random, plan: DetailPlan, attempt: int, start_us: int
+    ) -> Generator[AnyEvent, None, tuple[int, bool]]:
+        """One attempt; returns its end and whether it succeeded."""
+        head: dict[str, Any] = {
+            "record_id": self._head["record_id"],
+            "detail_id": plan.detail_id,
+            "attempt": attempt,
+        }
+        steps, duration_us = rng.randint(3, 5), rng.randint(*ATTEMPT_US)
+        yield DetailStarted.model_construct(**head, event_us=start_us, **plan.facts)
+        for step in range(1, steps):
+            at_us = start_us + duration_us * step // steps
+            yield DetailProgressed.model_construct(**head, event_us=at_us, progress=_progress(plan, step, steps))
+        failed = rng.random() < FAILED_PART
+        end_us = start_us + duration_us
+        yield DetailFinished.model_construct(
+            **head,
+            event_us=end_us,
+            status="FAILED" if failed else "SUCCESS",
+            error_reason=rng.choice(_REASONS) if failed else None,
+            progress=_progress(plan, steps, steps, failed=int(failed)),
+        )
+        return end_us, not failed
+
+
+def _progress(plan: DetailPlan, step: int, steps: int, *, failed: int = 0) -> Progress:
+    done = plan.blobs * step // steps - failed
+    blob = Tally.model_construct(total=plan.blobs, success=done, failed=failed)
+    versions = len(plan.facts.get("versions", ()))
+    handled = versions * step // steps - failed
+    version = Tally.model_construct(total=versions, success=handled, failed=failed) if versions else None
+    return Progress.model_construct(blob=blob, version=version, total_size=plan.total_size * step // steps)

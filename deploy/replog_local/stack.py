@@ -1,0 +1,144 @@
+"""The local stack: the whole system on one machine, started in order, watched, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from replog.errors import FatalError
+from replog.settings import KafkaSettings, load
+from replog_local import embedded_redis
+from replog_local.places import dialled, free_port
+from replog_local.processes import Children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replog_local.places import DataFolder
+
+REDIS_PORT = 6379
+COLLECTOR_PORT = 9464
+#: How long one process may take until it answers.
+START_DEADLINE_S = 60.0
+POLL_INTERVAL_S = 0.05
+PROBE_TIMEOUT_S = 2.0
+#: Sources of work first, what others depend on last.
+STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``replog up`` was asked for; the data folder is locked, the API's port was free."""
+
+    data: DataFolder
+    api_host: str
+    api_port: int
+    demo: bool
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens."""
+
+    api_url: str
+    collector_url: str
+    kafka: str
+    topic: str
+    redis_url: str
+
+
+async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
+    """Start the stack, call ``announce`` when all of it is ready, and stop it on SIGINT or SIGTERM.
+
+    Raises:
+        FatalError: a process did not start, or ended unasked (ChildDied); the others are stopped by then.
+    """
+    children = Children(plan.data.logs, os.environ)
+    serving = asyncio.create_task(_serve(plan, children, announce))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    try:
+        await asyncio.wait([serving])
+    finally:
+        await children.stop(STOP_ORDER)
+    if not serving.cancelled():
+        serving.result()
+
+
+async def _serve(plan: Plan, children: Children, announce: Callable[[Addresses], None]) -> None:
+    announce(await _start(plan, children))
+    await children.death()
+
+
+async def _start(plan: Plan, children: Children) -> Addresses:
+    kafka = load(KafkaSettings)
+    redis_port, collector_port = free_port(REDIS_PORT), free_port(COLLECTOR_PORT)
+    await _start_redis(plan, children, redis_port)
+    addresses = Addresses(
+        api_url=f"http://{dialled(plan.api_host, plan.api_port)}",
+        collector_url=f"http://127.0.0.1:{collector_port}",
+        kafka=await _start_broker(children, kafka),
+        topic=kafka.kafka_topic,
+        redis_url=f"redis://127.0.0.1:{redis_port}/0",
+    )
+    environment = _environment(plan, addresses, collector_port)
+    await children.start("collector", _module("replog_collector.main"), environment)
+    # Neither needs the other, and the collector's first assignment takes the broker seconds.
+    await children.start("api", _module("replog_api.main"), environment)
+    await _until(lambda: _is_ready(addresses.collector_url), "the collector", children)
+    await _until(lambda: _is_ready(addresses.api_url), "the query service", children)
+    if plan.demo:
+        await children.start("workers", _module("replog_local.workers"), environment)
+    return addresses
+
+
+async def _start_redis(plan: Plan, children: Children, port: int) -> None:
+    await children.start("redis", embedded_redis.redis_command(port, plan.data.redis.absolute()), {})
+    await _until(lambda: embedded_redis.answers(port), "Redis", children)
+
+
+async def _start_broker(children: Children, kafka: KafkaSettings) -> str:
+    command = _module("replog_local.embedded_broker", kafka.kafka_topic, kafka.dead_letter_topic)
+    return await children.start_and_read_line("broker", command, {})
+
+
+def _environment(plan: Plan, addresses: Addresses, collector_port: int) -> dict[str, str]:
+    return {
+        "REPLOG_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
+        "REPLOG_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "REPLOG_REDIS_URL": addresses.redis_url,
+        "REPLOG_COLLECTOR_HOST": "127.0.0.1",
+        "REPLOG_COLLECTOR_PORT": str(collector_port),
+        "REPLOG_API_HOST": plan.api_host,
+        "REPLOG_API_PORT": str(plan.api_port),
+    }
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+async def _until(condition: Callable[[], bool], name: str, children: Children) -> None:
+    try:
+        async with asyncio.timeout(START_DEADLINE_S):
+            while not await asyncio.to_thread(condition):
+                children.check()
+                await asyncio.sleep(POLL_INTERVAL_S)
+    except TimeoutError:
+        raise FatalError(f"{name} did not answer within {START_DEADLINE_S:g} s") from None
+
+
+def _is_ready(url: str) -> bool:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

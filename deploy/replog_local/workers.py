@@ -1,0 +1,68 @@
+"""The demo's workers: a process that plays simulated runs in real time through the publisher, until SIGTERM.
+
+Each event carries the time at which it is published. About 35 events a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from replog import Publisher
+from replog.errors import BrokerUnavailable, SettingsError
+from replog_local.simulation import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from replog_local.simulation import AnyEvent
+
+#: Details of each run; with the simulation's pace it sets the rate.
+DETAILS_PER_RECORD = 12
+_SECOND_US = 1_000_000
+
+
+async def play(events: Iterable[AnyEvent], publisher: Publisher) -> None:
+    """Publish ``events`` with the pauses of their own clock, each stamped with the time it leaves at."""
+    previous_us: int | None = None
+    for event in events:
+        if previous_us is not None:
+            await asyncio.sleep((event.event_us - previous_us) / _SECOND_US)
+        previous_us = event.event_us
+        await publisher.publish(event.model_copy(update={"event_us": _now_us()}))
+
+
+async def work(seed: int) -> None:
+    """Play the endless stream of ``seed`` until this process is told to end."""
+    events = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD)
+    async with Publisher() as publisher:
+        playing = asyncio.create_task(play(events, publisher))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, playing.cancel)
+        await asyncio.wait([playing])
+        if not playing.cancelled():
+            playing.result()
+
+
+def main() -> None:
+    """Run the workers; exit code 0 on SIGTERM, 1 where the broker is gone, 2 for a wrong setting."""
+    try:
+        # Ids must differ from those of an earlier demo on the same data.
+        asyncio.run(work(seed=_now_us()))
+    except BrokerUnavailable as error:
+        sys.exit(f"simulated workers stopped: {error}")
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the process's last words
+        sys.exit(2)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+if __name__ == "__main__":
+    main()

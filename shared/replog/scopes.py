@@ -1,0 +1,248 @@
+"""The blocks a replication worker writes: ``async with`` a record, and in it ``async with`` each detail.
+
+Entering a block publishes ``*.started``, leaving it ``*.finished``. What the worker passes is checked against
+the event contract at the call, and progress is thinned here. Nothing in this module knows Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from replog.errors import BrokerUnavailable, InvalidEventError
+from replog.events import EVENT, Tally, format_time_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Unpack
+
+    from replog.events import DetailEvent, RecordEvent
+
+#: An exception's text is cut here, so that it fits into an event.
+REASON_CHARACTERS = 8192
+
+
+class TallyCounts(TypedDict, total=False):
+    """How many of one kind of thing were handled, absolute; what is left out is 0."""
+
+    total: int
+    success: int
+    skip: int
+    failed: int
+
+
+class DetailFacts(TypedDict, total=False):
+    """What describes a detail; the names are the event contract's."""
+
+    local_cluster: str | None
+    remote_cluster: str | None
+    repo_name: str | None
+    repo_type: str | None
+    package_name: str | None
+    package_key: str | None
+    versions: list[str] | None
+    version: str | None
+    path: str | None
+    artifact_name: str | None
+    size: int | None
+    sha256: str | None
+    conflict_strategy: str | None
+
+
+class EventSink(Protocol):
+    """Where the blocks' events go."""
+
+    #: Least time between two progress events of one record or detail.
+    progress_interval_s: float
+
+    async def publish(self, event: RecordEvent | DetailEvent) -> None:
+        """Take ``event``; raises BrokerUnavailable where it cannot."""
+
+
+class _Scope:
+    """A block: started on entering, finished on leaving, progress thinned in between."""
+
+    _kind: ClassVar[str]
+
+    def __init__(self, sink: EventSink, head: dict[str, Any], facts: Mapping[str, Any]) -> None:
+        self._sink = sink
+        self._head = head
+        self._started = self._event("started", **facts)
+        self._outcome: dict[str, Any] = {"status": "SUCCESS"}
+        self._last_progress: dict[str, Any] = {}
+        self._thinning = _Thinning(sink)
+
+    def fail(self, reason: str | None = None) -> None:
+        """Have the block finish as FAILED with ``reason`` when it is left, without an exception."""
+        outcome = {"status": "FAILED", "error_reason": reason}
+        self._event("finished", **outcome)
+        self._outcome = outcome
+
+    async def __aenter__(self) -> Self:
+        await self._sink.publish(self._started.model_copy(update={"event_us": _now_us()}))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._thinning.close()
+        if error is not None and self._outcome["status"] == "SUCCESS":
+            self.fail(_reason(error))
+        finished = self._event("finished", **self._outcome, **self._last_progress)
+        try:
+            await self._sink.publish(finished)
+        except BrokerUnavailable as unavailable:
+            if error is None:
+                raise
+            error.add_note(str(unavailable))
+
+    async def _progress(self, **progress: Any) -> None:
+        event = self._event("progressed", **progress)
+        self._last_progress = progress
+        await self._thinning.offer(event)
+
+    def _event(self, phase: str, **fields: Any) -> RecordEvent | DetailEvent:
+        return _checked(f"{self._kind}.{phase}", self._head | fields)
+
+
+class RecordScope(_Scope):
+    """One run of a task."""
+
+    _kind = "record"
+
+    def __init__(
+        self, sink: EventSink, *, task_key: str, record_id: str | None, attempt: int, facts: Mapping[str, Any]
+    ) -> None:
+        head = {"task_key": task_key, "record_id": _made_if_none(record_id), "attempt": attempt}
+        super().__init__(sink, head, facts)
+
+    @property
+    def record_id(self) -> str:
+        """The record's id, given or made."""
+        return self._started.record_id
+
+    async def progress(self, *, replicated_bytes: int | None = None, total_bytes: int | None = None) -> None:
+        """Give a sign of life, with the bytes so far if known; absolute.
+
+        Raises:
+            InvalidEventError: a value is wrong; names the field.
+            BrokerUnavailable: the broker takes nothing.
+        """
+        await self._progress(replicated_bytes=replicated_bytes, total_bytes=total_bytes)
+
+    def detail(self, *, detail_id: str | None = None, attempt: int = 0, **facts: Unpack[DetailFacts]) -> DetailScope:
+        """A block for one thing sent to one remote cluster; a retry has the same id and a higher ``attempt``.
+
+        Raises:
+            InvalidEventError: a value is wrong; names the field.
+        """
+        return DetailScope(self._sink, self.record_id, detail_id=detail_id, attempt=attempt, facts=facts)
+
+
+class DetailScope(_Scope):
+    """One thing replicated to one remote cluster."""
+
+    _kind = "detail"
+
+    def __init__(
+        self,
+        sink: EventSink,
+        record_id: str,
+        *,
+        detail_id: str | None,
+        attempt: int,
+        facts: DetailFacts,
+    ) -> None:
+        _reject_unknown("detail", facts, DetailFacts.__annotations__)
+        self.detail_id = _made_if_none(detail_id)
+        super().__init__(sink, {"record_id": record_id, "detail_id": self.detail_id, "attempt": attempt}, facts)
+
+    async def progress(
+        self,
+        *,
+        blob: TallyCounts | None = None,
+        node: TallyCounts | None = None,
+        version: TallyCounts | None = None,
+        total_size: int = 0,
+    ) -> None:
+        """Say how far the detail has got: absolute counts, and ``total_size`` in bytes.
+
+        Call it as often as you like: at most one event a second leaves, and the last one always does.
+
+        Raises:
+            InvalidEventError: a value is wrong; names the field.
+            BrokerUnavailable: the broker takes nothing.
+        """
+        tallies = {"blob": blob, "node": node, "version": version}
+        for name, counts in tallies.items():
+            _reject_unknown(name, counts or {}, Tally.model_fields)
+        await self._progress(progress={**tallies, "total_size": total_size})
+
+
+class _Thinning:
+    """Lets one event through, then at most one each interval: the newest."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._held: RecordEvent | DetailEvent | None = None
+        self._window: asyncio.Task[None] | None = None
+
+    async def offer(self, event: RecordEvent | DetailEvent) -> None:
+        if self._window is not None:
+            self._held = event
+            return
+        self._window = asyncio.create_task(self._let_through_held())
+        await self._sink.publish(event)
+
+    async def close(self) -> None:
+        """Drop what is held: ``*.finished`` carries the last progress."""
+        if self._window is not None:
+            self._window.cancel()
+            await asyncio.wait([self._window])
+
+    async def _let_through_held(self) -> None:
+        await asyncio.sleep(self._sink.progress_interval_s)
+        while (event := self._held) is not None:
+            self._held = None
+            # The sink keeps account of what it could not take; nobody awaits this task.
+            with contextlib.suppress(BrokerUnavailable):
+                await self._sink.publish(event)
+            await asyncio.sleep(self._sink.progress_interval_s)
+        self._window = None
+
+
+def _checked(event_type: str, fields: dict[str, Any]) -> RecordEvent | DetailEvent:
+    head = {"type": event_type, "eventTime": format_time_us(_now_us())}
+    try:
+        return EVENT.validate_python(head | fields)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(place) for place in problem["loc"][1:])
+        found = f"{problem['input']!r:.120}"
+        raise InvalidEventError("invalid_field", f"{field} is wrong: {problem['msg']}; found {found}") from None
+
+
+def _reject_unknown(of: str, given: Iterable[str], known: Iterable[str]) -> None:
+    # The contract ignores fields it does not know; in a call they are slips of the pen.
+    for name in given:
+        if name not in known:
+            raise InvalidEventError("invalid_field", f"{of}.{name} is no field; there are {', '.join(known)}")
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text[:REASON_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _made_if_none(given: str | None) -> str:
+    return uuid4().hex if given is None else given
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,110 @@
+"""Events a second that one collector applies from a real broker, beside a hand-made consumer on the same topic."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from confluent_kafka import Producer
+
+from replog.events import encode
+from replog_local.simulation import simulate
+from tests.benchmarks.machine import pin
+from tests.services.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The collector has this core for itself; Redis and the broker share the other.
+COLLECTOR_CORE, SERVERS_CORE = 0, 1
+_APPLIED = re.compile(r"^replog_events_total\{.*\} (\S+)$", re.MULTILINE)
+
+
+class Rate(NamedTuple):
+    """Events applied between the first and the last look, and the seconds between."""
+
+    events: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def publish(servers: str, topic: str, *, records: int, details_per_record: int) -> int:
+    """Publish the simulated stream; returns the number of events."""
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000})
+    published = 0
+    for event in simulate(1, records=records, details_per_record=details_per_record):
+        producer.produce(topic, key=event.record_id.encode(), value=encode(event))
+        published += 1
+    producer.flush()
+    return published
+
+
+def ours(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
+    """The collector as it is deployed; watched through its metrics."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "REPLOG_KAFKA_BOOTSTRAP_SERVERS": servers,
+        "REPLOG_KAFKA_TOPIC": topic,
+        "REPLOG_KAFKA_GROUP_ID": f"bench-{prefix}",
+        "REPLOG_REDIS_URL": redis_url,
+        "REPLOG_REDIS_PREFIX": prefix,
+        "REPLOG_COLLECTOR_PORT": str(port),
+        "REPLOG_LOG_LEVEL": "WARNING",
+    }
+    with _started([sys.executable, "-m", "replog_collector.main"], environment):
+        return _watched(port, total)
+
+
+def _watched(port: int, total: int) -> Rate:
+    looks: list[tuple[float, int]] = []
+    while not looks or looks[-1][1] < total:
+        time.sleep(0.1)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            continue
+        applied = int(sum(float(count) for count in _APPLIED.findall(text)))
+        if applied:
+            looks.append((time.monotonic(), applied))
+    return _between(looks)
+
+
+def plain(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
+    """The hand-made consumer."""
+    command = [sys.executable, "-m", "tests.benchmarks.plain_consumer", servers, topic, redis_url, prefix, str(total)]
+    with _started(command, dict(os.environ)) as process:
+        assert process.stdout
+        looks = [(float(at), int(applied)) for at, applied in (line.split() for line in process.stdout)]
+    return _between(looks)
+
+
+def _between(looks: list[tuple[float, int]]) -> Rate:
+    # What was applied before the first look took an unknown time.
+    (begun, before), (ended, after) = looks[0], looks[-1]
+    return Rate(after - before, ended - begun)
+
+
+@contextmanager
+def _started(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        pin(process.pid, COLLECTOR_CORE)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        if process.stdout:
+            process.stdout.close()
