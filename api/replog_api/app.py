@@ -6,20 +6,20 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import PlainTextResponse, Response
 
 from replog.errors import ReplogError
 from replog.store.connection import Connection
 from replog.store.reader import Reader
 from replog_api import metrics, problems
-from replog_api.routes import Endpoints
+from replog_api.routes import Endpoints, PlainRoute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog.settings import ApiSettings
@@ -29,7 +29,7 @@ STORE_TIMEOUT_S = 1.5
 
 
 def create_app(settings: ApiSettings) -> ASGIApp:
-    """The query service as an ASGI application; connects to the store when it starts, not before."""
+    """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
     reader = Reader(connection)
 
@@ -65,8 +65,10 @@ def _add_health(app: FastAPI, reader: Reader) -> None:
     async def exposition(request: Request) -> Response:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
+    router = APIRouter(route_class=PlainRoute, include_in_schema=False)
     for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/metrics", exposition)):
-        app.add_route(path, endpoint)
+        router.add_api_route(path, endpoint, response_model=None)
+    app.include_router(router)
 
 
 class AsSent:

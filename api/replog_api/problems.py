@@ -52,7 +52,7 @@ async def _unknown_record(request: Request, error: UnknownRecordError) -> Respon
 
 
 async def _store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-    logger().warning("backing_off", error=str(error), kind=error.kind, trace_id=trace_id(request))
+    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=trace_id(request))
     message = "the store does not answer; try again"
     return refusal(request, 503, UNEXPECTED, message, {"Retry-After": str(RETRY_AFTER_S)})
 

@@ -20,7 +20,7 @@ from replog_api.problems import UnknownRecordError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from replog.entities import Detail, Record
+    from replog.entities import Record
     from replog.settings import ApiSettings
     from replog.store.reader import Page, Reader
     from replog_api.parameters import Window
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 BASE = "/replication/api/task/record"
 
 
-class _PlainRoute(APIRoute):
+class PlainRoute(APIRoute):
     """A documented route that calls its endpoint with nothing in between.
 
     FastAPI's solving of parameters costs more than the answer itself.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint itself."""
         return self.endpoint
 
 
@@ -48,7 +49,7 @@ class Endpoints:
 
     def router(self) -> APIRouter:
         """The routes, documented."""
-        router = APIRouter(prefix=BASE, route_class=_PlainRoute)
+        router = APIRouter(prefix=BASE, route_class=PlainRoute)
         for path, endpoint, documented in (
             ("/list/{key}", self.list_records, doc.LIST_RECORDS),
             ("/page/{key}", self.page_records, doc.PAGE_RECORDS),
@@ -131,12 +132,16 @@ async def _listed(
     """All rows as one array, sent step by step: memory does not grow with the number of rows."""
     # The first step is read before anything is sent, so that a store that is down still gets its own status.
     with _timed(operation):
-        first: list[Record] | list[Detail] = await anext(steps, [])
+        first = await anext(steps, None)
 
     async def body() -> AsyncIterator[bytes]:
-        yield HEAD + b"[" + b",".join(map(row, first))
-        async for rows in steps:
-            yield b"," + b",".join(map(row, rows))
+        yield HEAD + b"["
+        separator, rows = b"", first
+        while rows is not None:
+            if rows:
+                yield separator + b",".join(map(row, rows))
+                separator = b","
+            rows = await anext(steps, None)
         yield b"]" + tail(request)
 
     return StreamingResponse(body(), media_type=JSON)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from replog.errors import MessageTooLargeError
+from replog.errors import BrokerUnavailable, MessageTooLargeError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
     from replog.errors import InvalidEventError
@@ -54,21 +54,37 @@ class DeadLetterTopic:
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """As the protocol says."""
         try:
-            acknowledgements = [await self._begin(letter, letter.message.value) for letter in letters]
-            for acknowledgement in acknowledgements:
-                await self._producer.acknowledged(acknowledgement)
+            await self._send_together(letters)
         except MessageTooLargeError:
             # It took others of its batch with it; each by itself, that only the culprit is cut.
             for letter in letters:
                 await self._send_alone(letter)
+
+    async def _send_together(self, letters: Sequence[DeadLetter]) -> None:
+        acknowledgements = [await self._begin(letter, letter.message.value) for letter in letters]
+        # All of them: an answer that nobody awaited would be reported as an error of its own.
+        answers = await asyncio.gather(
+            *(self._producer.acknowledged(acknowledgement) for acknowledgement in acknowledgements),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def _send_alone(self, letter: DeadLetter) -> None:
         value = letter.message.value or b""
         try:
             await self._producer.acknowledged(await self._begin(letter, letter.message.value))
         except MessageTooLargeError:
-            size = (VALUE_BYTES, b"%d" % len(value))
+            await self._send_cut(letter, value)
+
+    async def _send_cut(self, letter: DeadLetter, value: bytes) -> None:
+        size = (VALUE_BYTES, b"%d" % len(value))
+        try:
             await self._producer.acknowledged(await self._begin(letter, value[:KEPT_BYTES], size))
+        except MessageTooLargeError as error:
+            # Nothing is dropped: the partition waits until somebody raises the topic's limit.
+            raise BrokerUnavailable(f"the dead-letter topic takes not even {KEPT_BYTES} bytes: {error}") from error
 
     async def _begin(self, letter: DeadLetter, value: bytes | None, *more: tuple[str, bytes]) -> asyncio.Future[Any]:
         return await self._producer.send(letter.message.key, value, [*self._headers(letter), *more])

@@ -67,7 +67,7 @@ LAG = Gauge("replog_consumer_lag", "Messages behind the end of an assigned parti
 POSITION = Gauge("replog_consumer_position", "Offset of the next message to apply", ["partition"])
 #: Events that went to the dead-letter topic.
 DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-letter topic", ["reason"])
-#: Times that partitions were given to this collector or taken from it.
+#: Rebalances of the consumer group in which this collector had to give up partitions.
 REBALANCES = Counter("replog_rebalances_total", "Rebalances of the consumer group seen by this collector")
 #: Failed calls of the store, by kind.
 STORE_ERRORS = Counter("replog_store_errors_total", "Failed calls of the store", ["kind"])

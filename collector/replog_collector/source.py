@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +25,9 @@ BATCH_MESSAGES = 5000
 _FETCH_BYTES = 4 * 1024 * 1024
 #: A topic or partition that appears while the collector runs is found within this time.
 _METADATA_AGE_MS = 10_000
-_POSITION_TIMEOUT_S = 1.0
+#: How often the ends of the assigned partitions are asked for, and how long the answer may take.
+LOOK_S = 2.0
+_LOOK_TIMEOUT_S = 2.0
 
 
 class Message(Protocol):
@@ -104,6 +107,8 @@ class KafkaSource:
         self._assigned = assigned
         self._consumer: Any = None
         self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._look_at = 0.0
 
     async def start(self) -> None:
         """As the protocol says."""
@@ -135,17 +140,21 @@ class KafkaSource:
             fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES)
         except KafkaError as error:
             raise self._unavailable(error) from error
-        if not fetched:
-            await self._find_positions()
+        if time.monotonic() >= self._look_at:
+            await self._look()
         return [message for messages in fetched.values() for message in messages]
 
-    async def _find_positions(self) -> None:
-        # Of partitions that had nothing yet; asked while idle, where the answer is at hand.
-        for partition in self._consumer.assignment():
-            if partition.partition not in self._positions:
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    position = await asyncio.wait_for(self._consumer.position(partition), _POSITION_TIMEOUT_S)
-                    self._positions[partition.partition] = position
+    async def _look(self) -> None:
+        # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
+        self._look_at = time.monotonic() + LOOK_S
+        partitions = list(self._consumer.assignment())
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                ends = await self._consumer.end_offsets(partitions)
+                self._ends = {partition.partition: end for partition, end in ends.items()}
+                for partition in partitions:
+                    if partition.partition not in self._positions:
+                        self._positions[partition.partition] = await self._consumer.position(partition)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""
@@ -175,13 +184,11 @@ class KafkaSource:
         """As the protocol says."""
         if not self._consumer:
             return {}
-        standings = {}
-        for partition in self._consumer.assignment():
-            end = self._consumer.highwater(partition)
-            position = self._positions.get(partition.partition)
-            if end is not None and position is not None:
-                standings[partition.partition] = Standing(position, end)
-        return standings
+        numbers = {partition.partition for partition in self._consumer.assignment()}
+        return {
+            number: Standing(self._positions[number], max(self._ends[number], self._positions[number]))
+            for number in numbers & self._positions.keys() & self._ends.keys()
+        }
 
     def _unavailable(self, error: BaseException) -> BrokerUnavailable:
         text = str(error) or type(error).__name__
@@ -191,6 +198,7 @@ class KafkaSource:
         """Let the collector finish before partitions are given up."""
         await self._revoking()
         self._positions.clear()
+        self._look_at = 0.0
 
     def assigned(self, partitions: list[int]) -> None:
         """Tell the collector which partitions it has."""

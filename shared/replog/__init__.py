@@ -1,6 +1,6 @@
 """Execution records of repository replication: the event contract and the publisher for workers.
 
-See ``docs/events.md`` for the contract and ``docs/publishing.md`` for how to publish.
+See ``docs/events.md`` for the contract and ``replog.publisher`` for how to publish.
 """
 
 from __future__ import annotations

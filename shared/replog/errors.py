@@ -11,7 +11,7 @@
     ├── InvalidParameterError never try again: tell the client of the API
     └── FatalError            stop the process; a person has to change something
         ├── SettingsError         a setting is wrong (exit code 2)
-        └── StoreIncompatible     the Redis server cannot serve this version
+        └── StoreIncompatible     the Redis server is too old
 
 Drivers' own errors are translated at the edge that owns the driver and are not seen elsewhere.
 """
@@ -77,4 +77,4 @@ class SettingsError(FatalError):
 
 
 class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports
-    """The Redis server is too old, or not what the URL says."""
+    """The Redis server is too old."""

@@ -196,7 +196,8 @@ def parse(value: bytes) -> RecordEvent | DetailEvent:
     try:
         if b"NaN" in value or b"Infinity" in value:
             orjson.loads(value)  # pydantic's parser lets these pass, JSON knows no such numbers
-        return EVENT.validate_json(value)
+        # By the contract's names alone: the fields' own names in Python are unknown extra fields like any other.
+        return EVENT.validate_json(value, by_alias=True, by_name=False)
     except orjson.JSONDecodeError as error:
         raise InvalidEventError("not_json", f"value is not JSON: {error}") from None
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 The state of an entity is five registers. A register holds the candidate with the greatest *order key*; it is a byte
 string, order key first and content behind it, made such that comparing two registers as bytes compares their order
-keys and, where these are equal, their contents as canonical JSON (docs/events.md, "What the store must hold").
+keys and, where these are equal, their contents as canonical JSON (docs/events.md, "How events combine").
 So the join is ``max``: commutative, associative and idempotent by construction, and the store's script needs
 to know nothing but "keep the greater".
 

@@ -20,12 +20,23 @@ from replog.errors import SettingsError
 ENV_PREFIX = "REPLOG_"
 
 #: What ``REPLOG_REDIS_URL`` may start with.
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&]password=)[^&]*")
 
 
 def _check_redis_url(url: str) -> str:
-    if urlsplit(url).scheme not in REDIS_SCHEMES:
-        raise ValueError("a URL that starts with " + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES))
+    allowed = "a URL that starts with " + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES)
+    parts = urlsplit(url)
+    if parts.scheme not in REDIS_SCHEMES:
+        raise ValueError(allowed)
+    try:
+        database = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
+        known = (parts.port or 0) >= 0 and database >= 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{allowed}, with a number for the port and for the database")
     return url
 
 
@@ -97,7 +108,7 @@ class KafkaSettings(_Group):
 
 
 class StoreSettings(_Group):
-    """Where the state is kept, and when what is in it counts as silent."""
+    """Where the state is kept."""
 
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] = Field(
         default="redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL"
@@ -136,7 +147,7 @@ def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
     """Build ``group`` from the environment; ``overrides`` win.
 
     Raises:
-        SettingsError: a value is wrong; the message is one line for each wrong variable.
+        SettingsError: a value is wrong; the message is one line that names every wrong variable.
     """
     try:
         return group(**overrides)
@@ -169,9 +180,9 @@ def describe(group: type[_Group]) -> str:
 
 def mask_url(url: str) -> str:
     """``url`` with its password replaced, for logs and messages."""
-    parts = urlsplit(url)
+    parts = urlsplit(_PASSWORD_IN_QUERY.sub("***", url))
     if "@" not in parts.netloc:
-        return url
+        return urlunsplit(parts)
     user_info, _, hosts = parts.netloc.rpartition("@")
     user = user_info.partition(":")[0]
     return urlunsplit(parts._replace(netloc=f"{user}:***@{hosts}"))

@@ -1,6 +1,7 @@
 """Logs: structured lines with one shape for every process.
 
-The actions that are logged (the first word of every line, ``event`` in JSON) are the constants of :data:`LogAction`.
+What this project logs begins with one of the constants of :data:`LogAction` (``event`` in JSON); lines of the libraries
+below it have the same shape and their own words.
 """
 
 from __future__ import annotations
@@ -23,20 +24,18 @@ LogAction = Literal[
     "stopped",
     # The consumer group gave partitions to this collector.
     "partitions_assigned",
-    # The consumer group took partitions from this collector.
-    "partitions_revoked",
     # An event broke the event contract and went to the dead-letter topic.
     "dead_letter",
-    # The store or the broker failed in a way that passes; the call is tried again after the time given.
+    # A collector's call of the store or the broker failed in a way that passes; it is tried again after ``delay_s``.
     "backing_off",
+    # The store did not answer a query; the client got 503.
+    "store_unavailable",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
     # What was failing works again.
     "recovered",
     # A request ended in an error that nobody expected.
     "request_failed",
-    # A process of the local stack started to listen.
-    "listening",
 ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -51,15 +51,18 @@ class Connection:
         self.prefix = settings.redis_prefix
         self._shown = mask_url(settings.redis_url)
         options: dict[str, Any] = {"protocol": 2}  # the driver's own annotations lack it
-        self._redis: Redis = Redis.from_url(
+        # A burst waits for a connection instead of failing.
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             settings.redis_url,
+            max_connections=pool_size,
+            timeout=timeout_s,
             **options,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            max_connections=pool_size,
             # The callers know what may be tried again, and when.
             retry=Retry(NoBackoff(), 0),
         )
+        self._redis: Redis = Redis.from_pool(pool)
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,4 +149,7 @@ class _translated:  # noqa: N801 - a context manager, read as a word
     ) -> None:
         if isinstance(error, exceptions.RedisError):
             word = next(word for known, word in _KINDS if isinstance(error, known))
+            # Redis 6.2 tells a script's lack of memory in words alone.
+            if "maxmemory" in str(error):
+                word = "oom"
             raise StoreUnavailable(word, f"{self._shown}: {error}") from error

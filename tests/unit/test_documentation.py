@@ -1,0 +1,234 @@
+"""The documentation says what the code does: settings, metrics, log actions, examples, fields and links."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import reduce
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+import replog_api.metrics
+import replog_collector.metrics
+from replog.events import parse
+from replog.records import EMPTY, join, registers_of
+from replog.settings import ApiSettings, CollectorSettings, variable
+from replog.telemetry import LogAction
+from replog_api import schemas
+from replog_collector import dead_letters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from pydantic import BaseModel
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+#: Pages about what exists; the roadmap is about what does not.
+OF_THE_PRESENT = [page for page in PAGES if page.name != "roadmap.md"]
+PACKAGES = {"replog_api", "replog_collector", "replog_local"}
+HISTOGRAM_SUFFIXES = re.compile(r"_(bucket|sum|count)$")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_present_page = pytest.mark.parametrize("page", OF_THE_PRESENT, ids=lambda page: page.name)
+
+
+def text_of(name: str) -> str:
+    """The text of a page in docs."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(page: str, title: str) -> str:
+    """What stands under a heading of a page, up to the next heading."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#{{1,6}} |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no heading {title!r}"
+    return found[1]
+
+
+def chapter(page: str, title: str) -> str:
+    """What stands under a heading of the second level, its subsections included."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no chapter {title!r}"
+    return found[1]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of each table row that begins with a name in backticks."""
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def names(cell: str) -> list[str]:
+    """The names in backticks of a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def fenced(page: str, language: str) -> list[str]:
+    """The code blocks of a page that are in ``language``."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+
+
+def settings() -> dict[str, str]:
+    """Every variable that a process reads, with its default as the documentation writes it."""
+    fields = ApiSettings.model_fields | CollectorSettings.model_fields
+    return {variable(name): _written(field.default) for name, field in fields.items()}
+
+
+def _written(default: object) -> str:
+    if default is None:
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def metrics(*modules: ModuleType) -> dict[str, list[str]]:
+    """The metrics that ``modules`` define, with their labels."""
+    values = [value for module in modules for value in vars(module).values()]
+    found = [value for value in values if hasattr(value, "collect") and not isinstance(value, type | CollectorRegistry)]
+    return {_exported(metric): list(getattr(metric, "_labelnames", ())) for metric in found}
+
+
+def _exported(metric: Any) -> str:
+    (family,) = metric.collect()
+    return f"{family.name}_total" if family.type == "counter" else str(family.name)
+
+
+ALL_METRICS = metrics(replog_collector.metrics, replog_api.metrics)
+
+
+def test_operations_lists_every_setting_with_its_default() -> None:
+    """And none that does not exist."""
+    documented = {names(row[0])[0]: row[1].strip("`") for row in rows(chapter("operations.md", "Settings"))}
+    assert documented == settings()
+
+
+@each_present_page
+def test_pages_name_only_variables_that_exist(page: Path) -> None:
+    """Those in which tests find their servers, and groups written as REPLOG_KAFKA_*, aside."""
+    mentioned = set(re.findall(r"REPLOG_[A-Z_]*[A-Z](?!\w|\*)", page.read_text(encoding="utf-8")))
+    assert {name for name in mentioned if not name.startswith("REPLOG_TEST_")} <= settings().keys()
+
+
+@pytest.mark.parametrize(
+    ("title", "module"),
+    [("Of a collector", replog_collector.metrics), ("Of a query service", replog_api.metrics)],
+    ids=["collector", "query service"],
+)
+def test_operations_lists_every_metric_with_its_labels(title: str, module: ModuleType) -> None:
+    """And none that does not exist."""
+    documented = {names(row[0])[0]: names(row[1]) for row in rows(section("operations.md", title))}
+    assert documented == metrics(module)
+
+
+@each_present_page
+def test_pages_name_only_metrics_that_exist(page: Path) -> None:
+    """Packages aside, a name that begins with ``replog_`` is a metric."""
+    mentioned = set(re.findall(r"\breplog_[a-z_]*[a-z]", page.read_text(encoding="utf-8"))) - PACKAGES
+    assert {HISTOGRAM_SUFFIXES.sub("", name) for name in mentioned} <= ALL_METRICS.keys()
+
+
+def test_operations_lists_every_log_action() -> None:
+    """And none that does not exist."""
+    documented = [names(row[0])[0] for row in rows(section("operations.md", "Log actions"))]
+    assert sorted(documented) == sorted(get_args(LogAction))
+
+
+def test_events_lists_every_header_of_a_dead_letter() -> None:
+    """By the names that the collector sends."""
+    documented = [name for row in rows(section("events.md", "Invalid events")) for name in names(row[0])]
+    headers = [name for name in documented if name.startswith("replog.")]
+    assert headers == [
+        dead_letters.ERROR,
+        dead_letters.TOPIC,
+        dead_letters.PARTITION,
+        dead_letters.OFFSET,
+        dead_letters.VALUE_BYTES,
+    ]
+
+
+@pytest.mark.parametrize("example", fenced("events.md", "json"))
+def test_examples_of_events_are_valid(example: str) -> None:
+    """Each follows the contract and shows nothing that it ignores."""
+    event = parse(example.encode())
+    known = {field.alias for field in type(event).model_fields.values()} | {"type"}
+    assert json.loads(example).keys() <= known
+
+
+def test_every_type_of_event_has_an_example() -> None:
+    """All six of them."""
+    shown = {json.loads(example)["type"] for example in fenced("events.md", "json")}
+    assert shown == {
+        f"{kind}.{phase}" for kind in ("record", "detail") for phase in ("started", "progressed", "finished")
+    }
+
+
+def test_worked_example_ends_the_same_in_any_order() -> None:
+    """As the documentation says of it."""
+    (example,) = fenced("events.md", "jsonl")
+    candidates = [registers_of(parse(line)) for line in example.encode().splitlines()]
+    ends = {reduce(join, order, EMPTY) for order in permutations(candidates)}
+    assert len(ends) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "schema"),
+    [
+        ("Envelope", schemas.Envelope[Any]),
+        ("Page", schemas.Page[Any]),
+        ("Record", schemas.Record),
+        ("Overview", schemas.Overview),
+        ("Run", schemas.Run),
+        ("Detail", schemas.Detail),
+        ("Progress", schemas.Progress),
+    ],
+)
+def test_api_explains_every_field_of_a_body(title: str, schema: type[BaseModel]) -> None:
+    """In the order of the answers."""
+    documented = [names(row[0])[0] for row in rows(section("api.md", title))]
+    assert documented == [field.alias for field in schema.model_fields.values()]
+
+
+ANSWERS: dict[str, Any] = {
+    "All records of a task": list[schemas.Record],
+    "A page of a task's records": schemas.Page[schemas.Record],
+    "All details of a record": list[schemas.Detail],
+    "A page of a record's details": schemas.Page[schemas.Detail],
+    "One record": schemas.Run,
+    "A record's roll-up": schemas.Overview,
+    "Errors": None,
+}
+
+
+@pytest.mark.parametrize("title", ANSWERS)
+def test_answers_in_the_api_are_such_as_are_given(title: str) -> None:
+    """Each has all fields of its body and no other."""
+    found = re.search(r"^```json\n(.*?)^```$", section("api.md", title), re.MULTILINE | re.DOTALL)
+    assert found
+    envelope: Any = schemas.Envelope
+    answer = envelope[ANSWERS[title]].model_validate_json(found[1])
+    assert (answer.code == 0) == (answer.message is None)
+
+
+@each_page
+def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+    """No link of a page is broken."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if fragment and linked.suffix == ".md":
+            assert fragment in anchors(linked), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that the headings of a page can be reached by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
