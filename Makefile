@@ -35,7 +35,7 @@ lint: $(INSTALLED) ## check style, types and layers
 check: lint test ## lint, then test
 
 bench: $(INSTALLED) ## run the benchmarks
-	@$(BIN)/replog bench $(ARGS)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(UV) ## resolve requirements.lock again (ARGS=--upgrade takes newer versions)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock \

@@ -72,9 +72,7 @@ def kafka_topic(kafka: Broker) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RedisServer]:
+def redis_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The Redis; a test that ends it starts it again."""
     choice = os.environ.get(redis_service.VARIABLE)
     report = pytestconfig.stash[REPORT]

@@ -88,7 +88,7 @@ class Entity:
         candidates = []
         for event in self.events:
             final = self.finished(event)
-            content = {"status": "RUNNING", "endTime": None, "errorReason": None}
+            content: dict[str, Any] = {"status": "RUNNING", "endTime": None, "errorReason": None}
             if final:
                 reason = event.get("errorReason") if event["status"] == "FAILED" else None
                 content = {
@@ -297,6 +297,7 @@ class Model:
                     return False
             else:
                 text = wanted.split("://", 1)[1] if name == "packageName" and "://" in wanted else wanted
-                if prefixes[name] is None or not prefixes[name].startswith(text):
+                found = prefixes[name]
+                if text and (found is None or not found.startswith(text)):
                     return False
         return True

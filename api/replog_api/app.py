@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from replog.errors import ReplogError
 from replog.store.connection import Connection
 from replog.store.reader import Reader
+from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
 from replog_api.routes import Endpoints, PlainRoute
 
@@ -31,7 +32,7 @@ STORE_TIMEOUT_S = 1.5
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
-    reader = Reader(connection)
+    reader = Reader(SharedPipelines(connection))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -47,17 +48,17 @@ def create_app(settings: ApiSettings) -> ASGIApp:
     )
     problems.install(app)
     app.include_router(Endpoints(reader, settings).router())
-    _add_health(app, reader)
+    _add_health(app, connection)
     return Observed(AsSent(app))
 
 
-def _add_health(app: FastAPI, reader: Reader) -> None:
+def _add_health(app: FastAPI, connection: Connection) -> None:
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
         try:
-            await reader.ping()
+            await connection.check()
         except ReplogError as error:
             return PlainTextResponse(f"{error}\n", 503)
         return PlainTextResponse("ok\n")

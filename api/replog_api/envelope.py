@@ -18,18 +18,25 @@ JSON = "application/json"
 #: What stands before the data of a good answer.
 HEAD = b'{"code":0,"message":null,"data":'
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_NO_TRACE = "0" * 32
+# Version ff is none, and ids of zeros are invalid.
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 def trace_id(request: Request) -> str:
     """The W3C trace id of the request: from ``traceparent``, else made here; the same for one request always."""
     state = request.scope.setdefault("state", {})
     if "trace_id" not in state:
-        match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        given = match[1] if match else _NO_TRACE
-        state["trace_id"] = os.urandom(16).hex() if given == _NO_TRACE else given
+        state["trace_id"] = _given_trace(request.headers.get("traceparent", "")) or os.urandom(16).hex()
     return str(state["trace_id"])
+
+
+def _given_trace(header: str) -> str | None:
+    match = _TRACEPARENT.fullmatch(header)
+    if match is None:
+        return None
+    version, trace, more = match.groups()
+    # Only versions to come may say more than version 00 does.
+    return None if version == "00" and more else trace
 
 
 def tail(request: Request) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from orjson import dumps
 
@@ -13,12 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from zoneinfo import ZoneInfo
 
-    from replog.entities import Detail, Overview, Record
+    from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
+    from replog.store.rows import StoredDetail, StoredRecord
     from replog_api.parameters import Window
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BOOL = (b"false", b"true")
+_BOOL = (b"false}", b"true}")
+#: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
+KEPT_ROWS = 8192
+#: Seconds kept formatted: events of one page are close in time.
+KEPT_SECONDS = 8192
 
 
 class Renderer:
@@ -27,85 +34,107 @@ class Renderer:
     __slots__ = ("_now_ms", "_stale_after_s", "_zone")
 
     def __init__(self, zone: ZoneInfo, *, now_ms: int, stale_after_s: int) -> None:
-        self._zone = None if zone.key == "UTC" else zone
+        self._zone = zone
         self._now_ms = now_ms
         self._stale_after_s = stale_after_s
 
-    def record(self, record: Record) -> bytes:
+    def record(self, stored: StoredRecord) -> bytes:
         """A Record of docs/api.md."""
-        return (
-            b'{"id":%b,"taskKey":%b,"status":"%b","startTime":%b,"endTime":%b,"errorReason":%b,"replicatedBytes":%b,'
-            b'"totalBytes":%b,"replicaOverview":%b,"lastEventTime":%b,"stale":%b}'
-        ) % (
-            dumps(record.id),
-            dumps(record.task_key),
-            record.status.encode(),
-            self._time(record.start_ms),
-            self._time(record.end_ms),
-            dumps(record.error_reason),
-            dumps(record.replicated_bytes),
-            dumps(record.total_bytes),
-            overview(record.overview),
-            self._time(record.last_ms),
-            self._stale(record),
-        )
+        return self._completed(_record(stored, self._zone))
 
-    def run(self, record: Record) -> bytes:
+    def run(self, stored: StoredRecord) -> bytes:
         """The answer to ``GET /{recordId}``."""
+        record = stored.read()
         return b'{"replicaObjectType":%b,"replicaType":%b,"record":%b}' % (
             dumps(record.replica_object_type),
             dumps(record.replica_type),
-            self.record(record),
+            self.record(stored),
         )
 
-    def detail(self, detail: Detail) -> bytes:
+    def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
-        return (
-            b'{"id":%b,"recordId":%b,"localCluster":%b,"remoteCluster":%b,"localRepoName":%b,"repoType":%b,'
-            b'"packageConstraint":%b,"pathConstraint":%b,"artifactName":%b,"version":%b,"conflictStrategy":%b,'
-            b'"size":%b,"sha256":%b,"status":"%b","progress":%b,"startTime":%b,"endTime":%b,"errorReason":%b,'
-            b'"lastEventTime":%b,"stale":%b}'
-        ) % (
-            dumps(detail.id),
-            dumps(detail.record_id),
-            dumps(detail.local_cluster),
-            dumps(detail.remote_cluster),
-            dumps(detail.repo_name),
-            dumps(detail.repo_type),
-            _package(detail),
-            b"null" if detail.path is None else b'{"path":%b}' % dumps(detail.path),
-            dumps(detail.artifact_name),
-            dumps(detail.version),
-            dumps(detail.conflict_strategy),
-            dumps(detail.size),
-            dumps(detail.sha256),
-            detail.status.encode(),
-            progress(detail.progress),
-            self._time(detail.start_ms),
-            self._time(detail.end_ms),
-            dumps(detail.error_reason),
-            self._time(detail.last_ms),
-            self._stale(detail),
-        )
+        return self._completed(_detail(stored, self._zone))
 
-    def _stale(self, entity: Record | Detail) -> bytes:
-        return _BOOL[is_stale(entity.status, entity.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)]
-
-    def _time(self, ms: int | None) -> bytes:
-        if ms is None:
-            return b"null"
-        moment = _EPOCH + timedelta(milliseconds=ms)
-        if self._zone:
-            moment = _in_zone(moment, self._zone)
-        return b'"%b"' % moment.replace(tzinfo=None).isoformat(timespec="milliseconds").encode()
+    def _completed(self, row: _Row) -> bytes:
+        stale = is_stale(row.status, row.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)
+        return row.begun + _BOOL[stale]
 
 
-def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        # Within a day of the years that a date can name: no calendar has that time in the zone.
-        return moment
+class _Row(NamedTuple):
+    """A row but for the value of ``stale``, which time alone changes."""
+
+    begun: bytes
+    status: str
+    last_ms: int
+
+
+@lru_cache(KEPT_ROWS)
+def _record(stored: StoredRecord, zone: ZoneInfo) -> _Row:
+    record = stored.read()
+    begun = (
+        b'{"id":%b,"taskKey":%b,"status":"%b","startTime":%b,"endTime":%b,"errorReason":%b,"replicatedBytes":%b,'
+        b'"totalBytes":%b,"replicaOverview":%b,"lastEventTime":%b,"stale":'
+    ) % (
+        dumps(record.id),
+        dumps(record.task_key),
+        record.status.encode(),
+        _time(record.start_ms, zone),
+        _time(record.end_ms, zone),
+        dumps(record.error_reason),
+        dumps(record.replicated_bytes),
+        dumps(record.total_bytes),
+        overview(record.overview),
+        _time(record.last_ms, zone),
+    )
+    return _Row(begun, record.status, record.last_ms)
+
+
+@lru_cache(KEPT_ROWS)
+def _detail(stored: StoredDetail, zone: ZoneInfo) -> _Row:
+    detail = stored.read()
+    begun = (
+        b'{"id":%b,"recordId":%b,"localCluster":%b,"remoteCluster":%b,"localRepoName":%b,"repoType":%b,'
+        b'"packageConstraint":%b,"pathConstraint":%b,"artifactName":%b,"version":%b,"conflictStrategy":%b,'
+        b'"size":%b,"sha256":%b,"status":"%b","progress":%b,"startTime":%b,"endTime":%b,"errorReason":%b,'
+        b'"lastEventTime":%b,"stale":'
+    ) % (
+        dumps(detail.id),
+        dumps(detail.record_id),
+        dumps(detail.local_cluster),
+        dumps(detail.remote_cluster),
+        dumps(detail.repo_name),
+        dumps(detail.repo_type),
+        _package(detail),
+        b"null" if detail.path is None else b'{"path":%b}' % dumps(detail.path),
+        dumps(detail.artifact_name),
+        dumps(detail.version),
+        dumps(detail.conflict_strategy),
+        dumps(detail.size),
+        dumps(detail.sha256),
+        detail.status.encode(),
+        progress(detail.progress),
+        _time(detail.start_ms, zone),
+        _time(detail.end_ms, zone),
+        dumps(detail.error_reason),
+        _time(detail.last_ms, zone),
+    )
+    return _Row(begun, detail.status, detail.last_ms)
+
+
+def _time(ms: int | None, zone: ZoneInfo) -> bytes:
+    if ms is None:
+        return b"null"
+    second, rest = divmod(ms, 1000)
+    return b'"%b.%03d"' % (_second(second, zone), rest)
+
+
+@lru_cache(KEPT_SECONDS)
+def _second(second: int, zone: ZoneInfo) -> bytes:
+    moment = _EPOCH + timedelta(seconds=second)
+    # Within a day of the first or last year that a date can name, the zone's time has no name.
+    with suppress(OverflowError):
+        moment = moment.astimezone(zone)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds").encode()
 
 
 def _package(detail: Detail) -> bytes:

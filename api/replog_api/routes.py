@@ -20,9 +20,9 @@ from replog_api.problems import UnknownRecordError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from replog.entities import Record
     from replog.settings import ApiSettings
     from replog.store.reader import Page, Reader
+    from replog.store.rows import StoredRecord
     from replog_api.parameters import Window
 
 BASE = "/replication/api/task/record"
@@ -108,7 +108,7 @@ class Endpoints:
 
     async def _record_page(self, key: str, status: str, window: Window) -> bytes:
         with _timed("page_records"):
-            page: Page[Record] | None = await self._reader.record_page(key, status, window.offset, window.size)
+            page: Page[StoredRecord] | None = await self._reader.record_page(key, status, window.offset, window.size)
         if page is None:
             return render.page(window, 0, ())
         return render.page(window, page.total, map(self._renderer().record, page.rows))

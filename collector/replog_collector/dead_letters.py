@@ -53,28 +53,25 @@ class DeadLetterTopic:
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """As the protocol says."""
-        try:
-            await self._send_together(letters)
-        except MessageTooLargeError:
-            # It took others of its batch with it; each by itself, that only the culprit is cut.
-            for letter in letters:
-                await self._send_alone(letter)
-
-    async def _send_together(self, letters: Sequence[DeadLetter]) -> None:
-        acknowledgements = [await self._begin(letter, letter.message.value) for letter in letters]
-        # All of them: an answer that nobody awaited would be reported as an error of its own.
-        answers = await asyncio.gather(
-            *(self._producer.acknowledged(acknowledgement) for acknowledgement in acknowledgements),
-            return_exceptions=True,
-        )
+        # All are awaited: an answer that nobody took would be reported as an error of its own.
+        answers = await asyncio.gather(*(self._send_whole(letter) for letter in letters), return_exceptions=True)
+        too_large = [
+            letter for letter, answer in zip(letters, answers, strict=True) if isinstance(answer, MessageTooLargeError)
+        ]
         for answer in answers:
-            if isinstance(answer, BaseException):
+            if isinstance(answer, BaseException) and not isinstance(answer, MessageTooLargeError):
                 raise answer
+        # One that is too large takes others of its Kafka batch with it; each by itself, that only the culprit is cut.
+        for letter in too_large:
+            await self._send_alone(letter)
+
+    async def _send_whole(self, letter: DeadLetter) -> None:
+        await self._producer.acknowledged(await self._begin(letter, letter.message.value))
 
     async def _send_alone(self, letter: DeadLetter) -> None:
         value = letter.message.value or b""
         try:
-            await self._producer.acknowledged(await self._begin(letter, letter.message.value))
+            await self._send_whole(letter)
         except MessageTooLargeError:
             await self._send_cut(letter, value)
 

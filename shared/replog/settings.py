@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -22,21 +22,30 @@ ENV_PREFIX = "REPLOG_"
 #: What ``REPLOG_REDIS_URL`` may start with.
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
+#: What may stand behind the ``?`` of the URL; time-outs and the like are the processes' own business.
+REDIS_OPTIONS = ("db", "username", "password", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+_LAST_PORT = 65535
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&]password=)[^&]*")
+_REDIS_URL = (
+    "a URL that starts with "
+    + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES)
+    + ", with numbers for port and database, and of the options "
+    + ", ".join(REDIS_OPTIONS)
+)
 
 
 def _check_redis_url(url: str) -> str:
-    allowed = "a URL that starts with " + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES)
-    parts = urlsplit(url)
-    if parts.scheme not in REDIS_SCHEMES:
-        raise ValueError(allowed)
     try:
-        database = int(parts.path.strip("/") or 0) if parts.scheme != "unix" else 0
-        known = (parts.port or 0) >= 0 and database >= 0
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        database = "" if parts.scheme == "unix" else parts.path.strip("/")
+        numbers = [parts.port or 0, int(options.get("db", 0)), int(database or 0)]
     except ValueError:
-        known = False
-    if not known:
-        raise ValueError(f"{allowed}, with a number for the port and for the database")
+        raise ValueError(_REDIS_URL) from None
+    if parts.scheme not in REDIS_SCHEMES or min(numbers) < 0 or not options.keys() <= set(REDIS_OPTIONS):
+        raise ValueError(_REDIS_URL)
     return url
 
 
@@ -61,8 +70,16 @@ def _check_time_zone(name: str) -> str:
     return name
 
 
+def _check_servers(servers: str) -> str:
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
+            raise ValueError("host:port, or several of them separated by commas")
+    return servers
+
+
 Topic = Annotated[str, AfterValidator(_check_topic)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 
 
 class _Group(BaseSettings):
@@ -83,8 +100,8 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """Where the events are, and how to get at them."""
 
-    kafka_bootstrap_servers: str = Field(
-        default="127.0.0.1:9092", min_length=1, description="host:port, comma-separated"
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = Field(
+        default="127.0.0.1:9092", description="host:port, comma-separated"
     )
     kafka_topic: Topic = Field(default="replication.task.events", description="the topic of events")
     kafka_dlq_topic: Topic | None = Field(default=None, description="dead letters; unset: the topic's name + .dlq")
@@ -179,19 +196,18 @@ def describe(group: type[_Group]) -> str:
 
 
 def mask_url(url: str) -> str:
-    """``url`` with its password replaced, for logs and messages."""
-    parts = urlsplit(_PASSWORD_IN_QUERY.sub("***", url))
-    if "@" not in parts.netloc:
-        return urlunsplit(parts)
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    user = user_info.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{hosts}"))
+    """``url`` with its password replaced, for logs and messages; also where it is no URL."""
+    url = _PASSWORD_IN_QUERY.sub("***", url)
+    before, at, after = url.rpartition("@")
+    scheme, separator, user_info = before.rpartition("://")
+    user, colon, _ = user_info.partition(":")
+    return f"{scheme}{separator}{user}{colon and ':***'}{at}{after}"
 
 
 def _explain(group: type[_Group], problem: Any) -> str:
     name = str(problem["loc"][0])
     field = group.model_fields[name]
     secret = "password" in name or "token" in name
-    value = "***" if secret else mask_url(str(problem["input"]))
+    value = "***" if secret else _CONTROL.sub("?", mask_url(str(problem["input"])))
     allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{variable(name)}={value} is wrong: {field.description}; allowed: {allowed}"

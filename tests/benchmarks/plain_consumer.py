@@ -42,4 +42,5 @@ async def main(servers: str, topic: str, redis_url: str, prefix: str, total: int
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5], int(sys.argv[5])))
+    servers, topic, redis_url, prefix, total = sys.argv[1:]
+    asyncio.run(main(servers, topic, redis_url, prefix, int(total)))

@@ -24,16 +24,14 @@ DEADLINE_S = 30.0
 
 async def publish(address: str, topic: str, value: bytes) -> None:
     """Send one message as any client would."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=address, acks="all")  # type: ignore[no-untyped-call]
+    producer: Any = AIOKafkaProducer(bootstrap_servers=address, acks="all")
     async with producer:
         await producer.send_and_wait(topic, value)
 
 
 async def first_value(address: str, topic: str) -> object:
     """The value of the topic's first message, waited for."""
-    consumer: Any = AIOKafkaConsumer(  # type: ignore[no-untyped-call]
-        topic, bootstrap_servers=address, auto_offset_reset="earliest"
-    )
+    consumer: Any = AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest")
     async with consumer, asyncio.timeout(DEADLINE_S):
         return (await consumer.getone()).value
 
@@ -84,9 +82,7 @@ def test_prefix_is_the_tests_own(redis_url: str, redis_prefix: str) -> None:
 
 
 @pytest.mark.parametrize("choice", ["nonsense", "127.0.0.1:1"])
-def test_a_named_broker_is_never_replaced(
-    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_broker_is_never_replaced(choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An explicit choice that does not work is an error that names it."""
     monkeypatch.setattr("tests.services.kafka.PROBE_TIMEOUT_S", 0.1)
     with pytest.raises(ServiceUnavailableError, match=choice):

@@ -155,6 +155,4 @@ def _named(choice: str, data_dir: Path) -> Broker:
             return EmbeddedBroker(data_dir)
         case _ if ":" in choice:
             return ExternalBroker(choice)
-    raise ServiceUnavailableError(
-        f"{VARIABLE}={choice} is wrong; allowed: host:port, docker, maven, embedded"
-    )
+    raise ServiceUnavailableError(f"{VARIABLE}={choice} is wrong; allowed: host:port, docker, maven, embedded")

@@ -71,9 +71,9 @@ class MavenBroker:
         self.stop()
 
     def _format(self, jars: Path) -> None:
-        properties = broker_properties(
-            listeners=self.address, advertised=self.address, controller=self._controller
-        ) | {"log.dirs": str(self._data_dir / "data")}
+        properties = broker_properties(listeners=self.address, advertised=self.address, controller=self._controller) | {
+            "log.dirs": str(self._data_dir / "data")
+        }
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]

@@ -100,9 +100,7 @@ class ServerProcess:
             raise
         if not (in_time and self.running):
             self.kill()
-            raise ServiceUnavailableError(
-                f"{command[0]} did not get ready in {timeout_s:.0f} s: {self.output()}"
-            )
+            raise ServiceUnavailableError(f"{command[0]} did not get ready in {timeout_s:.0f} s: {self.output()}")
 
     def stop(self) -> None:
         """End the server in order (SIGTERM), or not in order where it takes too long."""

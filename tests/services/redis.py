@@ -93,9 +93,7 @@ class OwnRedis:
 
     restartable = True
 
-    def __init__(
-        self, binary: Path, data_dir: Path, *, kind: str = "server", options: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, binary: Path, data_dir: Path, *, kind: str = "server", options: tuple[str, ...] = ()) -> None:
         self.kind = kind
         port = free_port()
         self.url = f"redis://127.0.0.1:{port}/0"

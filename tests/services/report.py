@@ -47,9 +47,7 @@ class ServiceReport:
         for warning in self._warnings:
             terminal.write_line(warning, yellow=True)
         if self._wanting:
-            terminal.write_line(
-                f"NO REAL BROKER, {len(self._wanting)} tests DID NOT RUN:", red=True, bold=True
-            )
+            terminal.write_line(f"NO REAL BROKER, {len(self._wanting)} tests DID NOT RUN:", red=True, bold=True)
             for test in self._wanting:
                 terminal.write_line(f"  {test}", red=True)
 

@@ -12,7 +12,7 @@ from replog.store import selection
 from replog.store.selection import TIME_BYTES, TOP, select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class SortedRanges:
@@ -66,7 +66,7 @@ def newest_first(ranges: SortedRanges) -> list[bytes]:
     return sorted((tail for tails in ranges.members.values() for tail in tails), reverse=True)
 
 
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, Callable[[int], list[int]]] = {
     "even": lambda n: list(range(n)),
     "all at one time": lambda n: [5] * n,
     "half at one time": lambda n: [n // 2 if i % 2 else i for i in range(n)],

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-import msgpack
-
-from replog.entities import Detail, Overview, Record, detail_from, record_from
-from replog.records import STATUS_LETTERS, Registers
+from replog.records import STATUS_LETTERS
 from replog.store.connection import Call
 from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.index import Sums
 from replog.store.keys import RecordKeys, task_keys
+from replog.store.rows import RECORD_FIELDS, StoredDetail, StoredRecord
 from replog.store.scripts import PAGE, TASK_PAGE
 from replog.store.search import STEP, Found, Search, scan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from replog.store.connection import Connection
+    from replog.entities import Overview
+    from replog.store.sharing import Runs
 
 T = TypeVar("T")
 
 #: How often a page that takes several calls is read anew because the record changed in between. After that the
 #: last reading stands: its total and order are of one moment, its rows may be newer.
 ATTEMPTS = 5
-
-_REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
-_OVERVIEW_FIELDS = ("v", "nS", "nF", "nR", *(f"s{i}" for i in range(1, 8)))
-_RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS)
-_REGISTERS = len(_REGISTER_FIELDS)
 
 
 class Page(NamedTuple, Generic[T]):
@@ -45,26 +38,20 @@ class Reader:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Runs) -> None:
         self._connection = connection
 
-    async def ping(self) -> None:
-        """Return where the store answers."""
-        await self._connection.check()
-
-    async def record(self, record_id: str) -> Record | None:
+    async def record(self, record_id: str) -> StoredRecord | None:
         """The record; None where no event of it was seen (its details alone do not make it known)."""
-        return (await self._records([record_id]))[0]
+        (record,) = await self._records([record_id])
+        return record if record.known else None
 
     async def overview(self, record_id: str) -> Overview | None:
         """The record's roll-up; None where neither the record nor a detail of it was seen."""
-        record_key = self._keys(record_id).record
-        (fields,) = await self._connection.run([Call("HMGET", [record_key], _RECORD_FIELDS)])
-        if fields[0]:
-            return _record(record_id, fields).overview
-        return _overview(fields[_REGISTERS:]) if fields[_REGISTERS] else None
+        (record,) = await self._records([record_id])
+        return record.read_overview() if record.exists else None
 
-    async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Page[Record] | None:
+    async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Page[StoredRecord] | None:
         """A page of the task's records, of one status or (empty) all; None where the task is unknown."""
         keys = task_keys(self._connection.prefix, task_key)[1:]
         letter = STATUS_LETTERS[status] if status else b""
@@ -73,56 +60,53 @@ class Reader:
             return None
         return Page(total, await self._known_records(ids))
 
-    async def records(self, task_key: str) -> AsyncIterator[list[Record]]:
+    async def records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
         """All records of the task, newest first, in steps."""
         time_key = task_keys(self._connection.prefix, task_key)[1]
         async for ids in _in_steps(scan(self._connection, time_key, None)):
             yield await self._known_records([record_id for record_id, _ in ids])
 
-    async def details(self, record_id: str) -> AsyncIterator[list[Detail]]:
+    async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
         """All details of the record, newest first, in steps."""
         keys = self._keys(record_id).all
         async for values in _in_steps(scan(self._connection, keys[2], keys[1])):
-            yield [_detail(record_id, detail_id, value) for detail_id, value in values]
+            yield [StoredDetail(record_id, detail_id, value) for detail_id, value in values]
 
-    async def detail_page(self, record_id: str, flt: DetailFilter, offset: int, limit: int) -> Page[Detail] | None:
+    async def detail_page(
+        self, record_id: str, flt: DetailFilter, offset: int, limit: int
+    ) -> Page[StoredDetail] | None:
         """A page of the record's details; None where neither the record nor a detail of it was seen."""
         if flt == NO_FILTER:
             return await self._unfiltered_page(record_id, offset, limit)
         for _ in range(ATTEMPTS):
-            before = await self._version(record_id)
-            if before is None:
-                return None
             found = await Search(self._connection, self._keys(record_id), record_id, flt).page(offset, limit)
-            page, after = await self._found_page(record_id, found)
-            if after == before:
+            if found is None:
+                return None
+            page, version = await self._found_page(record_id, found)
+            if version == found.version:
                 break
         return page
 
-    async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[Detail] | None:
+    async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
         ((known, total, ids, values),) = await self._connection.run([Call(PAGE, keys, [offset, limit])])
         if not known:
             return None
         return Page(total, _details(record_id, ids, values))
 
-    async def _version(self, record_id: str) -> bytes | None:
-        (version,) = await self._connection.run([Call("HGET", [self._keys(record_id).record], ["v"])])
-        return version  # type: ignore[no-any-return]
-
-    async def _found_page(self, record_id: str, found: Found) -> tuple[Page[Detail], bytes | None]:
+    async def _found_page(self, record_id: str, found: Found) -> tuple[Page[StoredDetail], bytes | None]:
         keys = self._keys(record_id)
         calls = [Call("HMGET", [keys.details], found.ids)] if found.ids else []
         *values, version = await self._connection.run([*calls, Call("HGET", [keys.record], ["v"])])
         return Page(found.total, _details(record_id, found.ids, values[0] if values else [])), version
 
-    async def _known_records(self, ids: Sequence[bytes]) -> list[Record]:
-        return [record for record in await self._records([raw.decode() for raw in ids]) if record]
+    async def _known_records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
+        return [record for record in await self._records([raw.decode() for raw in ids]) if record.known]
 
-    async def _records(self, record_ids: Sequence[str]) -> list[Record | None]:
-        calls = [Call("HMGET", [self._keys(record_id).record], _RECORD_FIELDS) for record_id in record_ids]
+    async def _records(self, record_ids: Sequence[str]) -> list[StoredRecord]:
+        calls = [Call("HMGET", [self._keys(record_id).record], RECORD_FIELDS) for record_id in record_ids]
         rows = await self._connection.run(calls)
-        return [_record(record_id, row) if row[0] else None for record_id, row in zip(record_ids, rows, strict=True)]
+        return [StoredRecord(record_id, tuple(row)) for record_id, row in zip(record_ids, rows, strict=True)]
 
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)
@@ -139,28 +123,9 @@ async def _in_steps(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:
         yield step
 
 
-def _record(record_id: str, fields: Sequence[bytes | None]) -> Record:
-    registers = Registers._make(field or b"" for field in fields[:_REGISTERS])
-    return record_from(record_id, registers, _overview(fields[_REGISTERS:]))
-
-
-def _overview(fields: Sequence[bytes | None]) -> Overview:
-    _, success, failed, running, *parts = (int(field or 0) for field in fields)
-    sums = Sums._make(parts)
-    return Overview(
-        success=success,
-        failed=failed,
-        running=running,
-        expected=None,
-        skip=sums.skip,
-        conflict=sums.conflicts,
-        total_size=sums.total_size,
-    )
-
-
-def _details(record_id: str, ids: Iterable[bytes], values: Iterable[bytes | None]) -> list[Detail]:
-    return [_detail(record_id, raw, value) for raw, value in zip(ids, values, strict=True) if value is not None]
-
-
-def _detail(record_id: str, detail_id: bytes, value: bytes) -> Detail:
-    return detail_from(record_id, detail_id.decode(), msgpack.unpackb(value, raw=True)[:_REGISTERS])
+def _details(record_id: str, ids: Iterable[bytes], values: Iterable[bytes | None]) -> list[StoredDetail]:
+    return [
+        StoredDetail(record_id, detail_id, value)
+        for detail_id, value in zip(ids, values, strict=True)
+        if value is not None
+    ]

@@ -9,23 +9,21 @@ Strategies, the first that fits:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgpack
-
-from replog.entities import detail_from
 from replog.records import MS_BIAS, STATUS_LETTERS
 from replog.store.connection import Call
 from replog.store.index import ARTIFACT, PACKAGE, PATH, escape
+from replog.store.rows import StoredDetail
 from replog.store.scripts import COUNT, FETCH, PICK, SEEK
 from replog.store.selection import TIME_BYTES, select
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from replog.store.connection import Connection
     from replog.store.filters import DetailFilter
     from replog.store.keys import RecordKeys
+    from replog.store.sharing import Runs
 
 #: Matches of a name's prefix that are read as a whole.
 NARROW = 2000
@@ -37,32 +35,35 @@ HEADS_A_CALL = 500
 PAIRS_A_CALL = 1000
 
 _HEAD_BYTES = 5
-_REGISTERS = 5
 
 
 class Found(NamedTuple):
-    """The ids of one page, newest first, and the number of all matches; ``strategy`` names how they were found."""
+    """The ids of one page, newest first, and the number of all matches.
 
+    ``version`` is the record's when the search began; ``strategy`` names how the page was found.
+    """
+
+    version: bytes
     total: int
     ids: list[bytes]
     strategy: str
 
 
-class _Index(NamedTuple):
-    """A name prefix in the by-name index; ``complete`` where every detail that matches is in it."""
+class _Glance(NamedTuple):
+    """What every search begins with."""
 
-    low: bytes
-    complete: bool
-
-    @property
-    def high(self) -> bytes:
-        return self.low + b"\xff"
+    version: bytes | None
+    other_paths: int
+    other_artifacts: int
+    oldest: list[Any]
+    newest: list[Any]
+    pairs: list[bytes]
 
 
 class Search:
     """One filtered read of one record's details."""
 
-    def __init__(self, connection: Connection, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+    def __init__(self, connection: Runs, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
         self._connection = connection
         self._record_key, self._details_key, self._time_key, self._pairs_key = keys.all[:4]
         self._by_pair = LexRanges(connection, keys.all[4], in_names=False)
@@ -70,23 +71,56 @@ class Search:
         self._record_id = record_id
         self._filter = flt
 
-    async def page(self, offset: int, limit: int) -> Found:
-        """The page of ``limit`` matches from ``offset`` on."""
-        sizes = await self._matching_heads()
+    async def page(self, offset: int, limit: int) -> Found | None:
+        """The page of ``limit`` matches from ``offset`` on; None where the record does not exist."""
+        glance = await self._glance()
+        if glance.version is None:
+            return None
+        total, ids, strategy = await self._found(glance, offset, limit)
+        return Found(glance.version, total, ids, strategy)
+
+    async def _found(self, glance: _Glance, offset: int, limit: int) -> tuple[int, list[bytes], str]:
+        sizes = await self._matching_heads(glance.pairs)
         if not sizes:
-            return Found(0, [], "pairs")
+            return 0, [], "pairs"
         if self._filter.by_pair_alone:
-            return await self._by_rank(sizes, offset, limit)
-        index = await self._name_index()
-        if index is None or not index.complete:
+            return await self._by_rank(glance, sizes, offset, limit)
+        index = self._complete_index(glance)
+        if index is None:
             return await self._scan(None, offset, limit)
         return await self._by_names(index, list(sizes), offset, limit)
 
-    async def _matching_heads(self) -> dict[bytes, int]:
+    async def _glance(self) -> _Glance:
+        cluster = escape(self._filter.cluster_name)
+        low, high = b"[" + cluster, b"(" + cluster + b"\xff"
+        (version, other_paths, other_artifacts), oldest, newest, members = await self._connection.run(
+            [
+                Call("HMGET", [self._record_key], ["v", "s2", "s3"]),
+                Call("ZRANGE", [self._time_key], [0, 0, "WITHSCORES"]),
+                Call("ZRANGE", [self._time_key], [-1, -1, "WITHSCORES"]),
+                Call("ZRANGEBYLEX", [self._pairs_key], [low, high, "LIMIT", 0, PAIRS_A_CALL]),
+            ]
+        )
+        pairs = await self._matching_pairs(members, high)
+        return _Glance(version, int(other_paths or 0), int(other_artifacts or 0), oldest, newest, pairs)
+
+    async def _matching_pairs(self, members: list[bytes], high: bytes) -> list[bytes]:
+        """Numbers of the pairs whose repository matches, of ``members`` and all that follow them up to ``high``."""
+        repo = escape(self._filter.repo_name)
+        pairs: list[bytes] = []
+        while True:
+            # The repository stands behind the first NUL, its own NUL and the number behind it.
+            pairs += [member[-4:] for member in members if member.split(b"\x00", 1)[1].startswith(repo)]
+            if len(members) < PAIRS_A_CALL:
+                return pairs
+            bounds = [b"(" + members[-1], high, "LIMIT", 0, PAIRS_A_CALL]
+            (members,) = await self._connection.run([Call("ZRANGEBYLEX", [self._pairs_key], bounds)])
+
+    async def _matching_heads(self, pairs: list[bytes]) -> dict[bytes, int]:
         """Pair and status of all details that the filter's pair and status admit, with their numbers."""
-        flt = self._filter
-        letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
-        heads = [pair + letter for pair in await self._matching_pairs() for letter in letters]
+        status = self._filter.status
+        letters = [STATUS_LETTERS[status]] if status else list(STATUS_LETTERS.values())
+        heads = [pair + letter for pair in pairs for letter in letters]
         calls = [
             Call("HMGET", [self._record_key], [b"f" + head for head in heads[i : i + PAIRS_A_CALL]])
             for i in range(0, len(heads), PAIRS_A_CALL)
@@ -94,51 +128,38 @@ class Search:
         counts = [int(count or 0) for reply in await self._connection.run(calls) for count in reply]
         return {head: count for head, count in zip(heads, counts, strict=True) if count}
 
-    async def _matching_pairs(self) -> list[bytes]:
-        cluster, repo = escape(self._filter.cluster_name), escape(self._filter.repo_name)
-        pairs: list[bytes] = []
-        low, high = b"[" + cluster, b"(" + cluster + b"\xff"
-        while True:
-            call = Call("ZRANGEBYLEX", [self._pairs_key], [low, high, "LIMIT", 0, PAIRS_A_CALL])
-            (members,) = await self._connection.run([call])
-            # The repository stands behind the first NUL, its own NUL and the number behind it.
-            pairs += [member[-4:] for member in members if member.split(b"\x00", 1)[1].startswith(repo)]
-            if len(members) < PAIRS_A_CALL:
-                return pairs
-            low = b"(" + members[-1]
-
-    async def _by_rank(self, sizes: dict[bytes, int], offset: int, limit: int) -> Found:
-        oldest, newest = await self._connection.run(
-            [Call("ZRANGE", [self._time_key], [end, end, "WITHSCORES"]) for end in (0, -1)]
+    async def _by_rank(
+        self, glance: _Glance, sizes: dict[bytes, int], offset: int, limit: int
+    ) -> tuple[int, list[bytes], str]:
+        oldest, newest = (
+            (int(float(end[1])) + MS_BIAS).to_bytes(TIME_BYTES, "big") for end in (glance.oldest, glance.newest)
         )
-        bounds = [(int(float(end[1])) + MS_BIAS).to_bytes(TIME_BYTES, "big") for end in (oldest, newest)]
-        tails = await select(self._by_pair, sizes, offset=offset, limit=limit, oldest=bounds[0], newest=bounds[1])
-        return Found(sum(sizes.values()), [tail[TIME_BYTES:] for tail in tails], "pairs")
+        tails = await select(self._by_pair, sizes, offset=offset, limit=limit, oldest=oldest, newest=newest)
+        return sum(sizes.values()), [tail[TIME_BYTES:] for tail in tails], "pairs"
 
-    async def _name_index(self) -> _Index | None:
+    def _complete_index(self, glance: _Glance) -> bytes | None:
+        """What the filter's first name begins with in the by-name index, if every match is in it."""
         flt = self._filter
         if flt.package_name:
-            return _Index(PACKAGE + escape(flt.package_name), complete=True)
-        if not (flt.path or flt.artifact_name):
-            return None
-        ((other_paths, other_artifacts),) = await self._connection.run(
-            [Call("HMGET", [self._record_key], ["s2", "s3"])]
-        )
+            return PACKAGE + escape(flt.package_name)
         if flt.path:
-            return _Index(PATH + escape(flt.path), complete=not int(other_paths or 0))
-        return _Index(ARTIFACT + escape(flt.artifact_name), complete=not int(other_artifacts or 0))
+            return PATH + escape(flt.path) if not glance.other_paths else None
+        if flt.artifact_name and not glance.other_artifacts:
+            return ARTIFACT + escape(flt.artifact_name)
+        return None
 
-    async def _by_names(self, index: _Index, heads: list[bytes], offset: int, limit: int) -> Found:
-        counts = await self._by_name.count(index.low, index.high, heads)
+    async def _by_names(self, low: bytes, heads: list[bytes], offset: int, limit: int) -> tuple[int, list[bytes], str]:
+        high = low + b"\xff"
+        counts = await self._by_name.count(low, high, heads)
         total = sum(counts)
         if total > NARROW:
             return await self._scan(None if self._has_more_than_one_name else total, offset, limit)
         heads = [head for head, count in zip(heads, counts, strict=True) if count]
-        tails = sorted(await self._by_name.fetch(index.low, index.high, heads), reverse=True)
+        tails = sorted(await self._by_name.fetch(low, high, heads), reverse=True)
         ids = [tail[TIME_BYTES:] for tail in tails]
         if self._has_more_than_one_name:
             ids = await self._verified(ids)
-        return Found(len(ids), ids[offset : offset + limit], "names")
+        return len(ids), ids[offset : offset + limit], "names"
 
     @property
     def _has_more_than_one_name(self) -> bool:
@@ -157,11 +178,11 @@ class Search:
             ]
         return matching
 
-    async def _scan(self, total: int | None, offset: int, limit: int) -> Found:
+    async def _scan(self, total: int | None, offset: int, limit: int) -> tuple[int, list[bytes], str]:
         """Read in order of time; to the end where ``total`` is not known, else until the page is full."""
         seen, ids = 0, list[bytes]()
         if total is not None and offset >= total:
-            return Found(total, ids, "scan")
+            return total, ids, "scan"
         async for detail_id, value in scan(self._connection, self._time_key, self._details_key):
             if not self._matches(detail_id, value):
                 continue
@@ -170,11 +191,10 @@ class Search:
             seen += 1
             if total is not None and len(ids) == min(limit, total - offset):
                 break
-        return Found(seen if total is None else total, ids, "scan")
+        return seen if total is None else total, ids, "scan"
 
     def _matches(self, detail_id: bytes, value: bytes) -> bool:
-        registers = msgpack.unpackb(value, raw=True)[:_REGISTERS]
-        return self._filter.matches(detail_from(self._record_id, detail_id.decode(), registers))
+        return self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
 
 
 class LexRanges:
@@ -183,7 +203,7 @@ class LexRanges:
     In the by-name index a name and a NUL stand between head and tail; bounds are then of names.
     """
 
-    def __init__(self, connection: Connection, key: bytes, *, in_names: bool) -> None:
+    def __init__(self, connection: Runs, key: bytes, *, in_names: bool) -> None:
         self._connection = connection
         self._keys = [key]
         self._in_names = in_names
@@ -212,7 +232,7 @@ def _parts(heads: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [heads[i : i + HEADS_A_CALL] for i in range(0, len(heads), HEADS_A_CALL)]
 
 
-async def scan(connection: Connection, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
+async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
     """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
 
     What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.

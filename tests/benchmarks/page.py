@@ -1,0 +1,119 @@
+"""Pages of 20 that one worker answers in a second, beside FastAPI with ``response_model`` on the same details."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from redis import Redis
+
+from replog.settings import StoreSettings
+from replog.store.batch import Batch
+from replog.store.connection import Connection
+from replog.store.filters import NO_FILTER
+from replog.store.reader import Reader
+from replog.store.writer import Writer
+from replog_api.render import Renderer
+from replog_local.simulation import simulate
+from tests.benchmarks.load import Load, measure
+from tests.benchmarks.machine import pin
+from tests.services.process import free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+API_CORE = 0
+BASE = "/replication/api/task/record"
+_BATCH = 5000
+
+
+class Subject:
+    """What is asked for: the largest record of the simulated stream, and its task."""
+
+    def __init__(self, record_id: str, task_key: str) -> None:
+        self.record_id = record_id
+        self.task_key = task_key
+
+
+def fill(redis_url: str, prefix: str, *, records: int, details_per_record: int) -> Subject:
+    """Write the simulated stream, and the details of one record a second time as the plain service wants them."""
+    return asyncio.run(_fill(StoreSettings(redis_url=redis_url, redis_prefix=prefix), records, details_per_record))
+
+
+async def _fill(settings: StoreSettings, records: int, details_per_record: int) -> Subject:
+    batch = Batch()
+    async with Connection(settings, timeout_s=30) as connection:
+        writer = Writer(connection)
+        for event in simulate(1, records=records, details_per_record=details_per_record):
+            batch.add(event)
+            if len(batch) == _BATCH:
+                await writer.merge(batch)
+                batch = Batch()
+        await writer.merge(batch)
+        reader = Reader(connection)
+        record = await reader.record(event.record_id)
+        assert record
+        await _copy_plainly(reader, settings, record.record_id)
+    return Subject(record.record_id, record.read().task_key)
+
+
+async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str) -> None:
+    page = await reader.detail_page(record_id, NO_FILTER, 0, 1_000_000)
+    assert page
+    render = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=900).detail
+    with Redis.from_url(settings.redis_url) as redis:
+        for detail in page.rows:
+            redis.hset(f"{settings.redis_prefix}-plain:details:{record_id}", detail.detail_id, render(detail))
+            redis.zadd(f"{settings.redis_prefix}-plain:time:{record_id}", {detail.detail_id: detail.read().start_ms})
+
+
+def ours(redis_url: str, prefix: str, path: str) -> Load:
+    """The query service as it is deployed, with one worker."""
+    port = free_port()
+    environment = {
+        "REPLOG_REDIS_URL": redis_url,
+        "REPLOG_REDIS_PREFIX": prefix,
+        "REPLOG_API_PORT": str(port),
+        "REPLOG_LOG_LEVEL": "WARNING",
+    }
+    with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
+        return measure(port, path)
+
+
+def plain(redis_url: str, prefix: str, path: str) -> Load:
+    """The plain service, under uvicorn with the same event loop and parser."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.plain_api:app", "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    environment = {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": f"{prefix}-plain"}
+    with _started(command, environment, port, path):
+        return measure(port, path)
+
+
+@contextmanager
+def _started(command: list[str], environment: dict[str, str], port: int, path: str) -> Iterator[None]:
+    process = subprocess.Popen(command, env={**os.environ, **environment})
+    try:
+        assert wait_until(lambda: _answers(port, path), 30)
+        pin(process.pid, API_CORE)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            body: dict[str, Any] = json.load(answer)
+    except OSError:
+        return False
+    return len(body["data"]["records"]) == 20

@@ -1,0 +1,65 @@
+"""Fixtures of the query service's tests: a service of one's own, and one over a large awkward stream."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests import streams
+from tests.integration.api.service import QueryService, serving, write
+from tests.model import Model
+from tests.services.redis import remove_keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SEED = 20210512
+
+
+class Serve(Protocol):
+    """Stores events and answers queries about them."""
+
+    async def __call__(self, *events: streams.Event) -> QueryService:
+        """Store ``events``, beside those stored already."""
+
+
+@dataclass(frozen=True)
+class Awkward:
+    """A service over many records under awkward names, and the oracle of them."""
+
+    service: QueryService
+    model: Model
+
+
+@pytest.fixture
+async def service(redis_url: str, redis_prefix: str) -> AsyncIterator[QueryService]:
+    """A service over an empty store."""
+    async with serving(redis_url, redis_prefix) as running:
+        yield running
+
+
+@pytest.fixture
+async def serve(service: QueryService, redis_url: str, redis_prefix: str) -> Serve:
+    """Stores events under the prefix of ``service``."""
+
+    async def stored(*events: streams.Event) -> QueryService:
+        await write(redis_url, redis_prefix, events)
+        return service
+
+    return stored
+
+
+@pytest.fixture(scope="module")
+async def awkward(redis_url: str) -> AsyncIterator[Awkward]:
+    """Written once a module; its tests only read."""
+    prefix = f"replog-test-{uuid.uuid4().hex}"
+    events = streams.awkward_stream(Random(SEED))
+    await write(redis_url, prefix, events)
+    async with serving(redis_url, prefix) as running:
+        yield Awkward(running, Model(events, now=datetime.now(UTC)))
+    remove_keys(redis_url, prefix)

@@ -1,0 +1,275 @@
+"""Every combination of filters answers exactly what the oracle finds, whichever way the store searches."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from itertools import combinations
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.store import search
+from tests import streams
+from tests.integration.api.service import QueryService, page_of, serving, write
+from tests.model import Model
+from tests.services.redis import remove_keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.integration.api.conftest import Serve
+
+Filters = dict[str, str]
+
+#: Filters that many details meet, some meet and none meets.
+WIDE = {
+    "status": "SUCCESS",
+    "packageName": "a",
+    "repoName": "n",
+    "clusterName": "d",
+    "path": "a",
+    "artifactName": "a",
+    "version": "1.0",
+}
+SOME = {
+    "status": ("RUNNING", "FAILED"),
+    "packageName": ("npm://a", "a.", "a*", "a(b[", "a\x00", "a\x01", "a中", "x://a😀", "A", "a/b c%20\"'"),
+    "repoName": ("npm", "npm-", "npm\x00", "generic*"),
+    "clusterName": ("dev", "dev-", "D", "测", "prod\x00"),
+    "path": ("aé", "a\uffff", "a.b", "a\x01\x02", "ab"),
+    "artifactName": ("ae\u0301", "a\x7f", "a.", "a中文"),
+    "version": ("1.0.0",),
+}
+NONE = dict.fromkeys(WIDE, "1") | {"status": "RUNNING", "repoName": ".*", "clusterName": "d%"}
+
+#: The records, and the filters their details can be found by: all kinds of names, paths alone, artifacts alone.
+KINDS = {
+    "mixed": tuple(WIDE),
+    "paths": ("status", "repoName", "clusterName", "path", "version"),
+    "artifacts": ("status", "repoName", "clusterName", "artifactName", "version"),
+}
+DETAILS = 150
+AT_ONCE = 100
+SEED = 4
+#: Combinations that are tried with each way to search.
+COMBINATIONS_A_WAY = 50
+
+
+class Expected:
+    """What filtered reads of one record must find, and how."""
+
+    def __init__(self, model: Model, record_id: str) -> None:
+        self._model = model
+        self._record_id = record_id
+        self.rows = model.details(record_id)
+        self._alone: dict[tuple[str, str], set[str]] = {}
+
+    def matches(self, filters: Filters) -> list[dict[str, Any]]:
+        """The details that meet each of ``filters``, newest first."""
+        alone = [self._ids(name, text) for name, text in filters.items()]
+        return [row for row in self.rows if all(row["id"] in ids for ids in alone)]
+
+    def strategy(self, filters: Filters, *, narrow: int) -> str:
+        """How the store has to search."""
+        admitted = {name: text for name, text in filters.items() if name in {"status", "clusterName", "repoName"}}
+        names = [name for name in ("packageName", "path", "artifactName") if name in filters]
+        if not self.matches(admitted) or not (names or "version" in filters):
+            return "pairs"
+        if not names or self._indexed_by_others(names[0]):
+            return "scan"
+        return "names" if len(self.matches(admitted | {names[0]: filters[names[0]]})) <= narrow else "scan"
+
+    def _indexed_by_others(self, name: str) -> bool:
+        fields = ("packageConstraint", "pathConstraint", "artifactName")
+        at = ("packageName", "path", "artifactName").index(name)
+        return any(row[fields[at]] and any(row[field] for field in fields[:at]) for row in self.rows)
+
+    def _ids(self, name: str, text: str) -> set[str]:
+        if (name, text) not in self._alone:
+            rows = self._model.details(self._record_id, **{name: text})
+            self._alone[name, text] = {row["id"] for row in rows}
+        return self._alone[name, text]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A service over the records of :data:`KINDS`, and what it must answer."""
+
+    service: QueryService
+    expected: dict[str, Expected]
+
+    async def check(self, kind: str, filters: Filters, number: int, size: int) -> None:
+        """Require one page to be what the oracle says."""
+        rows = self.expected[kind].matches(filters)
+        query = {"pageNumber": number, "pageSize": size}
+        await self.service.is_answered(page_of(rows, number, size), "detail/page", kind, **query, **filters)
+
+
+@pytest.fixture(scope="module")
+async def filtered(redis_url: str) -> AsyncIterator[Filtered]:
+    """Written once; the tests only read."""
+    prefix = f"replog-test-{uuid.uuid4().hex}"
+    random = Random(SEED)
+    events = streams.shuffled(random, [event for kind in KINDS for event in events_of(random, kind)])
+    await write(redis_url, prefix, events)
+    model = Model(events, now=streams.EPOCH.replace(year=2022))
+    async with serving(redis_url, prefix) as running:
+        yield Filtered(running, {kind: Expected(model, kind) for kind in KINDS})
+    remove_keys(redis_url, prefix)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The strategies that searches took since."""
+    strategies: list[str] = []
+    page = search.Search.page
+
+    async def noted(self: search.Search, offset: int, limit: int) -> search.Found | None:
+        found = await page(self, offset, limit)
+        if found:
+            strategies.append(found.strategy)
+        return found
+
+    monkeypatch.setattr(search.Search, "page", noted)
+    return strategies
+
+
+def events_of(random: Random, kind: str) -> Iterator[streams.Event]:
+    """The events of a record's details; many of them start at once."""
+    for number in range(DETAILS):
+        start = streams.EPOCH if number < AT_ONCE else None
+        yield from streams.detail_events(random, kind, f"d{number}", facts_of(random, kind), start=start)
+
+
+def facts_of(random: Random, kind: str) -> streams.Event:
+    """Facts with the names that ``kind`` has."""
+    name = random.choice(streams.AWKWARD_NAMES)
+    match kind:
+        case "paths":
+            return streams.place(random) | {"path": name, "version": "1.0"}
+        case "artifacts":
+            return streams.place(random) | {"artifactName": name, "version": "1.0"}
+    return streams.place(random) | streams.full_name(random) if random.random() < 0.7 else streams.facts(random)
+
+
+def subsets(kind: str) -> list[tuple[str, ...]]:
+    """Every combination of the filters by which details of ``kind`` can be found."""
+    return [names for size in range(len(KINDS[kind]) + 1) for names in combinations(KINDS[kind], size)]
+
+
+def variants(random: Random, names: tuple[str, ...]) -> Iterator[Filters]:
+    """Filters by ``names``: wide, narrower, and with one that nothing meets."""
+    yield {name: WIDE[name] for name in names}
+    yield {name: random.choice((WIDE[name], *SOME[name])) for name in names}
+    for name in random.sample(names, min(1, len(names))):
+        yield {other: WIDE[other] for other in names} | {name: NONE[name]}
+
+
+def pages_of(total: int) -> list[tuple[int, int]]:
+    """Number and size of the first, a middle, the last and a page past the end, and of one with all rows."""
+    last = max(1, -(-total // 7))
+    return [(1, 7), (last // 2 + 1, 7), (last, 7), (last + 1, 7), (max(1, total), 1), (1, 1000)]
+
+
+async def test_every_combination_finds_something(filtered: Filtered) -> None:
+    """So that the tests below are about more than empty pages."""
+    for kind, expected in filtered.expected.items():
+        found = [len(expected.matches({name: WIDE[name] for name in names})) for names in subsets(kind)]
+        assert min(found) > 0
+        assert len(set(found)) > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken: list[str]) -> None:
+    """Rows, order and totals of all pages are exact, and nothing is scanned that an index has."""
+    random, expected = Random(SEED), filtered.expected[kind]
+    for names in subsets(kind):
+        for variant, filters in enumerate(variants(random, names)):
+            pages = pages_of(len(expected.matches(filters)))
+            taken.clear()
+            for number, size in random.sample(pages, 1 if variant else 4):
+                await filtered.check(kind, filters, number, size)
+            assert set(taken) == ({expected.strategy(filters, narrow=search.NARROW)} if filters else set())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"search.NARROW": 0},
+        {"search.NARROW": 20, "search.STEP": 20},
+        {"search.NARROW": 20, "search.STEP": 7, "search.HEADS_A_CALL": 1, "search.PAIRS_A_CALL": 2},
+        {"selection.SLACK": 0},
+        {"selection.SLACK": 3, "search.HEADS_A_CALL": 2, "search.PAIRS_A_CALL": 1},
+    ],
+    ids=str,
+)
+async def test_every_way_to_search(
+    filtered: Filtered, limits: dict[str, int], taken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the limits say, and with the same answers."""
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"replog.store.{name}", limit)
+    random, narrow = Random(SEED), limits.get("search.NARROW", search.NARROW)
+    ways = set()
+    for names in random.sample(subsets("mixed")[1:], COMBINATIONS_A_WAY):
+        for filters in variants(random, names):
+            kind = random.choice(tuple(KINDS))
+            expected = filtered.expected[kind]
+            taken.clear()
+            await filtered.check(kind, filters, -(-len(expected.matches(filters)) // 14), 7)
+            assert taken == [expected.strategy(filters, narrow=narrow)], (kind, filters)
+            ways |= {*taken}
+    assert ways == {"pairs", "names", "scan"}
+
+
+@pytest.mark.parametrize("slack", [0, 500])
+async def test_pages_of_any_size_are_the_list_cut_up(
+    filtered: Filtered, slack: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without overlap or gap, also among details that start at once."""
+    monkeypatch.setattr("replog.store.selection.SLACK", slack)
+    rows = filtered.expected["mixed"].matches({"clusterName": "d"})
+    for size in (1, 7, 1000):
+        pages = [
+            await filtered.service.page("detail/page", "mixed", number, size, clusterName="d")
+            for number in range(1, -(-len(rows) // size) + 1)
+        ]
+        assert [row["id"] for page in pages for row in page["records"]] == [row["id"] for row in rows]
+        assert {page["totalRecords"] for page in pages} == {len(rows)}
+
+
+async def test_empty_filters_are_absent(filtered: Filtered) -> None:
+    """As the contract says; an empty name is no condition."""
+    rows = filtered.expected["mixed"].rows
+    empty = dict.fromkeys(WIDE, "")
+    query = {"pageNumber": 1, "pageSize": 1000}
+    await filtered.service.is_answered(page_of(rows, 1, 1000), "detail/page", "mixed", **query, **empty)
+
+
+async def test_a_package_is_searched_by_what_follows_its_scheme(serve: Serve) -> None:
+    """In the filter and in a key alike."""
+    detail = {"type": "detail.started", "recordId": "r", "eventTime": "2021-05-12T12:19:08Z"}
+    service = await serve(
+        detail | {"detailId": "by key", "packageKey": "npm://hello://world"},
+        detail | {"detailId": "by name", "packageName": "hello"},
+        detail | {"detailId": "by plain key", "packageKey": "hello-world"},
+    )
+
+    async def found(package_name: str) -> set[str]:
+        page = await service.page("detail/page", "r", 1, 10, packageName=package_name)
+        return {row["id"] for row in page["records"]}
+
+    assert await found("hello") == {"by key", "by name", "by plain key"}
+    assert await found("docker://hello-") == {"by plain key"}
+    assert await found("hello:") == {"by key"}
+    assert await found("npm") == set()
+
+
+async def test_filters_of_tasks_pages_are_ignored_beside_status(serve: Serve) -> None:
+    """Endpoint 2 knows no other filter; unknown parameters do no harm."""
+    started = {"type": "record.started", "recordId": "r", "taskKey": "t", "eventTime": "2021-05-12T12:19:08Z"}
+    service = await serve(started)
+    page = await service.page("page", "t", 1, 10, packageName="none", sort="id", status="RUNNING")
+    assert page["totalRecords"] == 1

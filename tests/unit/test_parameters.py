@@ -1,0 +1,155 @@
+"""Parameters are read as the API's contract says, or refused with a message that names them."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.requests import Request
+
+from replog.errors import InvalidParameterError
+from replog.store.filters import NO_FILTER, DetailFilter
+from replog_api.parameters import detail_filter, path_id, status, window
+
+
+def request_for(raw: str) -> Request:
+    """A request with ``raw`` in its path, as it was sent."""
+    return Request({"type": "http", "path_params": {"key": raw}})
+
+
+def refusal_of(query: dict[str, str]) -> InvalidParameterError:
+    """Why ``query`` names no page."""
+    with pytest.raises(InvalidParameterError) as refused:
+        window(query)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "read"),
+    [
+        ("1", "20", (1, 20, 0)),
+        ("0", "20", (1, 20, 0)),
+        ("-0", "20", (1, 20, 0)),
+        ("3", "7", (3, 7, 14)),
+        ("007", "1", (7, 1, 6)),
+        ("2147483647", "1000", (2147483647, 1000, 2147483646000)),
+    ],
+)
+def test_a_window_counts_pages_from_one(number: str, size: str, read: tuple[int, int, int]) -> None:
+    """Page 0 is page 1."""
+    found = window({"pageNumber": number, "pageSize": size})
+    assert (found.number, found.size, found.offset) == read
+
+
+@pytest.mark.parametrize("query", [{}, {"pageNumber": ""}, {"pageNumber": "", "pageSize": "1"}])
+def test_a_missing_number_is_called_missing(query: dict[str, str]) -> None:
+    """An empty one is no number either."""
+    refused = refusal_of(query)
+    assert (refused.parameter, refused.missing, str(refused)) == ("pageNumber", True, "pageNumber is missing")
+
+
+@pytest.mark.parametrize(
+    "number", ["-1", "1.0", "1e1", " 1", "1 ", "+1", "x", "0x1", "1_0", "\u0661", "\uff11", "1\n", "2147483648"]
+)
+def test_a_wrong_number_is_shown_with_what_is_allowed(number: str) -> None:
+    """In one line."""
+    refused = refusal_of({"pageNumber": number, "pageSize": "1"})
+    assert (refused.parameter, refused.missing) == ("pageNumber", False)
+    assert str(refused) == f"pageNumber is {number!r}; allowed: an integer from 0 to 2147483647"
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "1001", "9" * 18, "9" * 19, "9" * 100_000])
+def test_a_size_out_of_range_is_refused(size: str) -> None:
+    """However many digits it has, and without showing all of them."""
+    refused = refusal_of({"pageNumber": "1", "pageSize": size})
+    assert refused.parameter == "pageSize"
+    assert str(refused).endswith("allowed: an integer from 1 to 1000")
+    assert len(str(refused)) < 200
+
+
+@pytest.mark.parametrize("text", ["", "RUNNING", "SUCCESS", "FAILED"])
+def test_a_status_is_one_of_three_or_none(text: str) -> None:
+    """Empty is absent."""
+    assert status({"status": text}) == text
+
+
+def test_no_status_is_no_condition() -> None:
+    """The parameter is optional."""
+    assert status({}) == ""
+
+
+@pytest.mark.parametrize("text", ["running", "SUCCESS ", "R", "null", "RUNNING,FAILED", "\x00"])
+def test_an_unknown_status_is_refused(text: str) -> None:
+    """With those that are known."""
+    with pytest.raises(InvalidParameterError, match="allowed: RUNNING, SUCCESS, FAILED"):
+        status({"status": text})
+
+
+def test_filters_are_read_by_the_api_s_names() -> None:
+    """And others ignored."""
+    query = {
+        "status": "FAILED",
+        "clusterName": "dev",
+        "repoName": "npm-*",
+        "packageName": "a.(b",
+        "path": "/p",
+        "artifactName": "x",
+        "version": "1.0",
+        "sort": "id",
+    }
+    assert detail_filter(query) == DetailFilter("FAILED", "dev", "npm-*", "a.(b", "/p", "x", "1.0")
+
+
+def test_empty_filters_are_none() -> None:
+    """Absent and empty are the same."""
+    names = ("status", "clusterName", "repoName", "packageName", "path", "artifactName", "version")
+    assert detail_filter({}) == detail_filter(dict.fromkeys(names, "")) == NO_FILTER
+
+
+@pytest.mark.parametrize(
+    ("given", "searched"),
+    [("npm://hello", "hello"), ("a://b://c", "b://c"), ("://x", "x"), ("npm:/x", "npm:/x"), ("x:", "x:")],
+)
+def test_a_package_is_searched_by_what_follows_its_scheme(given: str, searched: str) -> None:
+    """The first ``://`` counts."""
+    assert detail_filter({"packageName": given}).package_name == searched
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("plain", "plain"),
+        ("a%2Fb", "a/b"),
+        ("a%252Fb", "a%2Fb"),
+        ("a+b", "a+b"),
+        ("%E6%97%A5", "日"),
+        ("\xe6\x97\xa5", "日"),
+        ("%F0%9F%98%80", "😀"),
+        ("100%", "100%"),
+        ("%zz", "%zz"),
+        ("x" * 128, "x" * 128),
+        ("%F0%9F%98%80" * 128, "😀" * 128),
+    ],
+)
+def test_an_id_is_decoded_once(raw: str, text: str) -> None:
+    """Whether the client encoded its bytes or not."""
+    assert path_id(request_for(raw), "key") == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ("x" * 129, "key has 129 characters; at most 128 are allowed"),
+        ("a%00", "key contains a control character"),
+        ("%0A", "key contains a control character"),
+        ("%7F", "key contains a control character"),
+        ("%C2%85", "key contains a control character"),
+        ("%FF", "key is not UTF-8"),
+        ("%E6%97", "key is not UTF-8"),
+        ("%ED%A0%80", "key is not UTF-8"),
+        ("%C0%AF", "key is not UTF-8"),
+    ],
+)
+def test_an_id_out_of_its_domain_is_refused(raw: str, problem: str) -> None:
+    """The event contract has no such id."""
+    with pytest.raises(InvalidParameterError) as refused:
+        path_id(request_for(raw), "key")
+    assert (str(refused.value), refused.value.missing) == (problem, False)

@@ -1,0 +1,261 @@
+"""Records, details and pages as JSON: every field in its place, every value as it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from replog.entities import Detail, Overview, Record
+from replog.records import Progressed, Tallied
+from replog_api import render, schemas
+from replog_api.parameters import Window
+
+MS = 1620821948813  # 2021-05-12T12:19:08.813Z
+LEAST_MS, MOST_MS = -62135596800000, 253402300799999
+MOST = 2**63 - 1
+STALE_AFTER_S = 900
+#: What JSON has to escape, and what it need not.
+TEXT = '"\\\b\n\x00\x1f\x7f\u2028/<é日😀'
+
+OVERVIEW = Overview(success=1, failed=2, running=3, expected=None, skip=4, conflict=5, total_size=6)
+RECORD = Record(
+    id="r",
+    task_key="t",
+    task_name="not shown",
+    replica_type=None,
+    replica_object_type=None,
+    status="RUNNING",
+    start_ms=MS,
+    end_ms=None,
+    error_reason=None,
+    replicated_bytes=None,
+    total_bytes=None,
+    overview=OVERVIEW,
+    last_ms=MS,
+)
+DETAIL = Detail(
+    id="d",
+    record_id="r",
+    local_cluster=None,
+    remote_cluster=None,
+    repo_name=None,
+    repo_type="GENERIC",
+    package_name=None,
+    package_key=None,
+    versions=None,
+    path=None,
+    artifact_name=None,
+    version=None,
+    conflict_strategy=None,
+    size=None,
+    sha256=None,
+    status="RUNNING",
+    progress=Progressed(),
+    start_ms=MS,
+    end_ms=None,
+    error_reason=None,
+    last_ms=MS,
+)
+
+
+class Given:
+    """A stored row that says ``entity``."""
+
+    def __init__(self, entity: Record | Detail) -> None:
+        self.entity = entity
+
+    def read(self) -> Any:
+        return self.entity
+
+
+class Rendering:
+    """The renderer, for entities instead of stored rows."""
+
+    def __init__(self, zone: str, now_ms: int) -> None:
+        self._renderer: Any = render.Renderer(ZoneInfo(zone), now_ms=now_ms, stale_after_s=STALE_AFTER_S)
+
+    def record(self, entity: Record) -> bytes:
+        return bytes(self._renderer.record(Given(entity)))
+
+    def run(self, entity: Record) -> bytes:
+        return bytes(self._renderer.run(Given(entity)))
+
+    def detail(self, entity: Detail) -> bytes:
+        return bytes(self._renderer.detail(Given(entity)))
+
+
+def renderer(zone: str = "UTC", now_ms: int = MS) -> Rendering:
+    """A renderer of this zone and moment."""
+    return Rendering(zone, now_ms)
+
+
+def record(zone: str = "UTC", now_ms: int = MS, **values: Any) -> dict[str, Any]:
+    """What is rendered of the record with other ``values``."""
+    return dict(json.loads(renderer(zone, now_ms).record(RECORD._replace(**values))))
+
+
+def detail(**values: Any) -> dict[str, Any]:
+    """What is rendered of the detail with other ``values``."""
+    return dict(json.loads(renderer().detail(DETAIL._replace(**values))))
+
+
+def test_a_record_has_all_its_keys_in_order() -> None:
+    """Nulls included, byte for byte."""
+    assert renderer().record(RECORD) == (
+        b'{"id":"r","taskKey":"t","status":"RUNNING","startTime":"2021-05-12T12:19:08.813","endTime":null,'
+        b'"errorReason":null,"replicatedBytes":null,"totalBytes":null,"replicaOverview":{"success":1,"failed":2,'
+        b'"running":3,"total":6,"expected":null,"skip":4,"conflict":5,"totalSize":6},'
+        b'"lastEventTime":"2021-05-12T12:19:08.813","stale":false}'
+    )
+
+
+def test_a_detail_has_all_its_keys_in_order() -> None:
+    """Nulls and zeros, never a null progress."""
+    assert renderer().detail(DETAIL) == (
+        b'{"id":"d","recordId":"r","localCluster":null,"remoteCluster":null,"localRepoName":null,'
+        b'"repoType":"GENERIC","packageConstraint":null,"pathConstraint":null,"artifactName":null,"version":null,'
+        b'"conflictStrategy":null,"size":null,"sha256":null,"status":"RUNNING","progress":{"blob":null,"node":null,'
+        b'"version":null,"totalSize":0,"success":0,"skip":0,"failed":0},"startTime":"2021-05-12T12:19:08.813",'
+        b'"endTime":null,"errorReason":null,"lastEventTime":"2021-05-12T12:19:08.813","stale":false}'
+    )
+
+
+def test_a_run_is_a_record_with_what_its_task_replicates() -> None:
+    """The two types first."""
+    run = renderer().run(RECORD._replace(replica_type="SCHEDULED", replica_object_type="PATH"))
+    assert run == b'{"replicaObjectType":"PATH","replicaType":"SCHEDULED","record":%b}' % renderer().record(RECORD)
+
+
+@pytest.mark.parametrize("entity", [RECORD, DETAIL])
+def test_what_is_rendered_is_of_the_documented_model(entity: Record | Detail) -> None:
+    """The models that OpenAPI shows."""
+    if isinstance(entity, Record):
+        schemas.Record.model_validate_json(renderer().record(entity))
+    else:
+        schemas.Detail.model_validate_json(renderer().detail(entity))
+
+
+@pytest.mark.parametrize("field", ["id", "task_key", "error_reason"])
+def test_a_record_s_texts_are_escaped(field: str) -> None:
+    """Whatever characters they have."""
+    values: dict[str, Any] = {field: TEXT}
+    assert TEXT in record(**values).values()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("id", "record_id", "local_cluster", "remote_cluster", "repo_name", "repo_type", "artifact_name"),
+        *("version", "conflict_strategy", "sha256", "error_reason"),
+    ],
+)
+def test_a_detail_s_texts_are_escaped(field: str) -> None:
+    """Whatever characters they have; an empty text is no null."""
+    assert TEXT in detail(**{field: TEXT}).values()
+    assert "" in detail(**{field: ""}).values()
+
+
+def test_a_package_is_shown_by_its_key() -> None:
+    """Where only its name is known, that is the key; the versions are as they came."""
+    assert detail(package_name="n")["packageConstraint"] == {"packageKey": "n", "versions": None}
+    assert detail(package_name="n", package_key=TEXT, versions=["1", TEXT])["packageConstraint"] == {
+        "packageKey": TEXT,
+        "versions": ["1", TEXT],
+    }
+    assert detail(package_key="", versions=[])["packageConstraint"] == {"packageKey": "", "versions": []}
+    assert detail(versions=["1"])["packageConstraint"] is None
+
+
+def test_a_path_is_an_object() -> None:
+    """An empty one too."""
+    assert detail(path=TEXT)["pathConstraint"] == {"path": TEXT}
+    assert detail(path="")["pathConstraint"] == {"path": ""}
+
+
+def test_numbers_of_64_bits_are_exact() -> None:
+    """And sums beyond them."""
+    assert record(replicated_bytes=MOST, total_bytes=0)["replicatedBytes"] == MOST
+    assert detail(size=MOST)["size"] == MOST
+    most = Tallied(MOST, MOST, MOST, MOST)
+    shown = detail(progress=Progressed(most, most, most, MOST))["progress"]
+    assert shown["blob"] == {"total": MOST, "success": MOST, "skip": MOST, "failed": MOST}
+    assert [shown[name] for name in ("totalSize", "success", "skip", "failed")] == [MOST, *3 * [3 * MOST]]
+    large = OVERVIEW._replace(skip=2**70, total_size=2**80, expected=MOST)
+    assert json.loads(render.overview(large))["totalSize"] == 2**80
+
+
+def test_progress_sums_over_what_is_known() -> None:
+    """Counts keep their fields apart."""
+    shown = json.loads(render.progress(Progressed(None, Tallied(10, 1, 2, 3), Tallied(100, 20, 30, 40), 7)))
+    assert shown == {
+        "blob": None,
+        "node": {"total": 10, "success": 1, "skip": 2, "failed": 3},
+        "version": {"total": 100, "success": 20, "skip": 30, "failed": 40},
+        "totalSize": 7,
+        "success": 21,
+        "skip": 32,
+        "failed": 43,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ms", "zone", "shown"),
+    [
+        (0, "UTC", "1970-01-01T00:00:00.000"),
+        (-1, "UTC", "1969-12-31T23:59:59.999"),
+        (MS, "Asia/Shanghai", "2021-05-12T20:19:08.813"),
+        (MS, "Asia/Kathmandu", "2021-05-12T18:04:08.813"),
+        (1635641999999, "Europe/Berlin", "2021-10-31T02:59:59.999"),
+        (1635642000000, "Europe/Berlin", "2021-10-31T02:00:00.000"),
+        (LEAST_MS, "UTC", "0001-01-01T00:00:00.000"),
+        (MOST_MS, "UTC", "9999-12-31T23:59:59.999"),
+    ],
+)
+def test_times_are_local_with_three_digits_and_no_offset(ms: int, zone: str, shown: str) -> None:
+    """The zone's own clock, daylight saving included."""
+    assert record(zone, end_ms=ms)["endTime"] == shown
+
+
+@pytest.mark.parametrize(("ms", "zone"), [(LEAST_MS, "America/New_York"), (MOST_MS, "Asia/Shanghai")])
+def test_times_that_the_zone_s_calendar_lacks_stay_as_they_are(ms: int, zone: str) -> None:
+    """An answer is better than none."""
+    assert record(zone, end_ms=ms)["endTime"] == record("UTC", end_ms=ms)["endTime"]
+
+
+@pytest.mark.parametrize(
+    ("status", "silent_ms", "stale"),
+    [
+        ("RUNNING", STALE_AFTER_S * 1000, False),
+        ("RUNNING", STALE_AFTER_S * 1000 + 1, True),
+        ("RUNNING", -1, False),
+        ("SUCCESS", 10**12, False),
+        ("FAILED", 10**12, False),
+    ],
+)
+def test_what_runs_in_silence_for_longer_than_allowed_is_stale(status: str, silent_ms: int, *, stale: bool) -> None:
+    """The last event counts, not the start."""
+    now_ms = MS + silent_ms
+    assert record(now_ms=now_ms, status=status, start_ms=0)["stale"] is stale
+    shown = renderer(now_ms=now_ms).detail(DETAIL._replace(status=status, start_ms=0))
+    assert json.loads(shown)["stale"] is stale
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "pages"), [(0, 10, 0), (1, 10, 1), (10, 10, 1), (11, 10, 2), (10**6, 1, 10**6)]
+)
+def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> None:
+    """Keys in the documented order."""
+    shown = render.page(Window(3, size), total, [b"1", b"2"])
+    assert shown == b'{"pageNumber":3,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[1,2]}' % (
+        size,
+        total,
+        pages,
+    )
+
+
+def test_a_page_without_rows_has_an_empty_list() -> None:
+    """Never a null."""
+    assert render.page(Window(1, 1), 0, ()).endswith(b'"records":[]}')

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.errors import StoreUnavailable
+from replog.store import sharing
+from replog.store.connection import Call
+from replog.store.sharing import SharedPipelines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Echo:
+    """Answers each call with its own key, a step of the loop later, and remembers the pipelines' sizes."""
+
+    prefix = "p"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.failure: Exception | None = None
+
+    async def run(self, calls: Sequence[Call]) -> list[Any]:
+        self.sizes.append(len(calls))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if self.failure:
+            raise self.failure
+        return [call.keys[0] for call in calls]
+
+
+def calls(number: int, count: int = 1) -> list[Call]:
+    return [Call("GET", [b"%d-%d" % (number, i)]) for i in range(count)]
+
+
+def answers(number: int, count: int = 1) -> list[bytes]:
+    return [b"%d-%d" % (number, i) for i in range(count)]
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+async def test_everybody_gets_the_answers_to_their_own_calls(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*(shared.run(calls(i, i % 4)) for i in range(200)))
+    assert found == [answers(i, i % 4) for i in range(200)]
+
+
+async def test_calls_that_come_together_leave_together(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+    await asyncio.gather(*(shared.run(calls(i)) for i in range(100)))
+    assert len(echo.sizes) <= 2
+    assert echo.most_at_once <= sharing.LANES
+
+
+async def test_no_call_is_left_waiting_when_a_lane_ends_as_it_comes(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+
+    async def client(number: int) -> None:
+        for turn in range(50):
+            for _ in range((number + turn) % 5):
+                await asyncio.sleep(0)
+            assert await shared.run(calls(number)) == answers(number)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(client(number) for number in range(7)))
+
+
+async def test_a_pipeline_is_not_filled_without_end(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+    await asyncio.gather(*(shared.run(calls(i, 50)) for i in range(10)))
+    assert max(echo.sizes) <= sharing.CALLS_A_PIPELINE
+
+
+async def test_a_failure_is_everybodys_and_passes(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+    echo.failure = StoreUnavailable("connection", "down")
+    found = await asyncio.gather(*(shared.run(calls(i)) for i in range(3)), return_exceptions=True)
+    assert found == [echo.failure] * 3
+    echo.failure = None
+    assert await shared.run(calls(1)) == answers(1)
+
+
+async def test_one_who_goes_away_takes_nobody_along(echo: Echo) -> None:
+    shared = SharedPipelines(echo)
+    leaving, staying = (asyncio.create_task(shared.run(calls(i))) for i in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    async with asyncio.timeout(10):
+        assert await staying == answers(1)
