@@ -45,6 +45,9 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         version="1",
         lifespan=lifespan,
         redirect_slashes=False,
+        # The pages that show OpenAPI load their programs from elsewhere; this service is to work without elsewhere.
+        docs_url=None,
+        redoc_url=None,
     )
     problems.install(app)
     app.include_router(Endpoints(reader, settings).router())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orjson import dumps
+from orjson import Fragment, dumps
 
 from replog.entities import is_stale
 
@@ -71,77 +71,71 @@ class _Row(NamedTuple):
 @lru_cache(KEPT_ROWS)
 def _record(stored: StoredRecord, zone: ZoneInfo) -> _Row:
     record = stored.read()
-    begun = (
-        b'{"id":%b,"taskKey":%b,"status":"%b","startTime":%b,"endTime":%b,"errorReason":%b,"replicatedBytes":%b,'
-        b'"totalBytes":%b,"replicaOverview":%b,"lastEventTime":%b,"stale":'
-    ) % (
-        dumps(record.id),
-        dumps(record.task_key),
-        record.status.encode(),
-        _time(record.start_ms, zone),
-        _time(record.end_ms, zone),
-        dumps(record.error_reason),
-        dumps(record.replicated_bytes),
-        dumps(record.total_bytes),
-        overview(record.overview),
-        _time(record.last_ms, zone),
-    )
-    return _Row(begun, record.status, record.last_ms)
+    fields = {
+        "id": record.id,
+        "taskKey": record.task_key,
+        "status": record.status,
+        "startTime": _time(record.start_ms, zone),
+        "endTime": _time(record.end_ms, zone),
+        "errorReason": record.error_reason,
+        "replicatedBytes": record.replicated_bytes,
+        "totalBytes": record.total_bytes,
+        "replicaOverview": Fragment(overview(record.overview)),
+        "lastEventTime": _time(record.last_ms, zone),
+    }
+    return _Row(_begun(fields), record.status, record.last_ms)
 
 
 @lru_cache(KEPT_ROWS)
 def _detail(stored: StoredDetail, zone: ZoneInfo) -> _Row:
     detail = stored.read()
-    begun = (
-        b'{"id":%b,"recordId":%b,"localCluster":%b,"remoteCluster":%b,"localRepoName":%b,"repoType":%b,'
-        b'"packageConstraint":%b,"pathConstraint":%b,"artifactName":%b,"version":%b,"conflictStrategy":%b,'
-        b'"size":%b,"sha256":%b,"status":"%b","progress":%b,"startTime":%b,"endTime":%b,"errorReason":%b,'
-        b'"lastEventTime":%b,"stale":'
-    ) % (
-        dumps(detail.id),
-        dumps(detail.record_id),
-        dumps(detail.local_cluster),
-        dumps(detail.remote_cluster),
-        dumps(detail.repo_name),
-        dumps(detail.repo_type),
-        _package(detail),
-        b"null" if detail.path is None else b'{"path":%b}' % dumps(detail.path),
-        dumps(detail.artifact_name),
-        dumps(detail.version),
-        dumps(detail.conflict_strategy),
-        dumps(detail.size),
-        dumps(detail.sha256),
-        detail.status.encode(),
-        progress(detail.progress),
-        _time(detail.start_ms, zone),
-        _time(detail.end_ms, zone),
-        dumps(detail.error_reason),
-        _time(detail.last_ms, zone),
-    )
-    return _Row(begun, detail.status, detail.last_ms)
+    fields = {
+        "id": detail.id,
+        "recordId": detail.record_id,
+        "localCluster": detail.local_cluster,
+        "remoteCluster": detail.remote_cluster,
+        "localRepoName": detail.repo_name,
+        "repoType": detail.repo_type,
+        "packageConstraint": _package(detail),
+        "pathConstraint": None if detail.path is None else {"path": detail.path},
+        "artifactName": detail.artifact_name,
+        "version": detail.version,
+        "conflictStrategy": detail.conflict_strategy,
+        "size": detail.size,
+        "sha256": detail.sha256,
+        "status": detail.status,
+        "progress": Fragment(progress(detail.progress)),
+        "startTime": _time(detail.start_ms, zone),
+        "endTime": _time(detail.end_ms, zone),
+        "errorReason": detail.error_reason,
+        "lastEventTime": _time(detail.last_ms, zone),
+    }
+    return _Row(_begun(fields), detail.status, detail.last_ms)
 
 
-def _time(ms: int | None, zone: ZoneInfo) -> bytes:
+def _begun(fields: dict[str, Any]) -> bytes:
+    return dumps(fields)[:-1] + b',"stale":'
+
+
+def _time(ms: int | None, zone: ZoneInfo) -> str | None:
     if ms is None:
-        return b"null"
+        return None
     second, rest = divmod(ms, 1000)
-    return b'"%b.%03d"' % (_second(second, zone), rest)
+    return f"{_second(second, zone)}.{rest:03d}"
 
 
 @lru_cache(KEPT_SECONDS)
-def _second(second: int, zone: ZoneInfo) -> bytes:
+def _second(second: int, zone: ZoneInfo) -> str:
     moment = _EPOCH + timedelta(seconds=second)
     # Within a day of the first or last year that a date can name, the zone's time has no name.
     with suppress(OverflowError):
         moment = moment.astimezone(zone)
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds").encode()
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _package(detail: Detail) -> bytes:
+def _package(detail: Detail) -> dict[str, Any] | None:
     key = detail.package_key if detail.package_key is not None else detail.package_name
-    if key is None:
-        return b"null"
-    return b'{"packageKey":%b,"versions":%b}' % (dumps(key), dumps(detail.versions))
+    return None if key is None else {"packageKey": key, "versions": detail.versions}
 
 
 def overview(overview: Overview) -> bytes:
@@ -161,16 +155,20 @@ def overview(overview: Overview) -> bytes:
 
 
 def progress(progress: Progressed) -> bytes:
-    """A detail's progress with the sums over what is known."""
-    tallies = progress.tallies
+    """A detail's progress with the sums over what is known, which may exceed 64 bits too."""
+    success = skip = failed = 0
+    for tally in progress.tallies:
+        success += tally.success
+        skip += tally.skip
+        failed += tally.failed
     return b'{"blob":%b,"node":%b,"version":%b,"totalSize":%d,"success":%d,"skip":%d,"failed":%d}' % (
         _tally(progress.blob),
         _tally(progress.node),
         _tally(progress.version),
         progress.total_size,
-        sum(tally.success for tally in tallies),
-        progress.skip,
-        sum(tally.failed for tally in tallies),
+        success,
+        skip,
+        failed,
     )
 
 

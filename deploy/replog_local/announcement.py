@@ -30,7 +30,7 @@ def _table(plan: Plan, addresses: Addresses) -> Table:
     table = Table(box=box.ASCII, show_header=False)
     rows = {
         "API": addresses.api_url,
-        "API documentation": f"{addresses.api_url}/docs",
+        "OpenAPI": f"{addresses.api_url}/openapi.json",
         "API metrics": f"{addresses.api_url}/metrics",
         "collector metrics": f"{addresses.collector_url}/metrics",
         "Kafka": f"{addresses.kafka} (embedded)",

@@ -189,8 +189,8 @@ class _Run:
 
 def _progress(plan: DetailPlan, step: int, steps: int, *, failed: int = 0) -> Progress:
     done = plan.blobs * step // steps - failed
-    blob = Tally.model_construct(total=plan.blobs, success=done, failed=failed)
+    blob = Tally(total=plan.blobs, success=done, failed=failed)
     versions = len(plan.facts.get("versions", ()))
     handled = versions * step // steps - failed
-    version = Tally.model_construct(total=versions, success=handled, failed=failed) if versions else None
-    return Progress.model_construct(blob=blob, version=version, total_size=plan.total_size * step // steps)
+    version = Tally(total=versions, success=handled, failed=failed) if versions else None
+    return Progress(blob=blob, version=version, total_size=plan.total_size * step // steps)

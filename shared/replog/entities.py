@@ -110,30 +110,31 @@ def record_from(record_id: str, registers: Registers, overview: Overview) -> Rec
 def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> Detail:
     """The detail that these registers say; they have had at least one event."""
     start, known, outcome, progress, last = registers
-    facts = facts_of(known)
+    fact = facts_of(known).get
     status, end_ms, reason = outcome_of(outcome)
+    # By position: with names, making the tuple costs as much as reading the registers.
     return Detail(
-        id=detail_id,
-        record_id=record_id,
-        local_cluster=facts.get("c"),
-        remote_cluster=facts.get("g"),
-        repo_name=facts.get("h"),
-        repo_type=facts.get("i", DEFAULT_REPO_TYPE),
-        package_name=facts.get("e"),
-        package_key=facts.get("d"),
-        versions=facts.get("m"),
-        path=facts.get("f"),
-        artifact_name=facts.get("a"),
-        version=facts.get("l"),
-        conflict_strategy=facts.get("b"),
-        size=facts.get("k"),
-        sha256=facts.get("j"),
-        status=status,
-        progress=progress_of(progress),
-        start_ms=start_ms(start),
-        end_ms=end_ms,
-        error_reason=reason,
-        last_ms=last_ms(last),
+        detail_id,
+        record_id,
+        fact("c"),
+        fact("g"),
+        fact("h"),
+        fact("i", DEFAULT_REPO_TYPE),
+        fact("e"),
+        fact("d"),
+        fact("m"),
+        fact("f"),
+        fact("a"),
+        fact("l"),
+        fact("b"),
+        fact("k"),
+        fact("j"),
+        status,
+        progress_of(progress),
+        start_ms(start),
+        end_ms,
+        reason,
+        last_ms(last),
     )
 
 

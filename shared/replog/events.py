@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -21,8 +22,10 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    with_config,
 )
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
 
 from replog.errors import InvalidEventError
 
@@ -34,28 +37,36 @@ MAX_INTEGER = 2**63 - 1
 DEFAULT_REPO_TYPE = "GENERIC"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(\d\d)(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_SECOND_US = 1_000_000
+_FIRST_S = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+_LAST_S = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(?:\.(\d{1,6}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+#: Seconds kept parsed: events of one batch are close in time.
+_KEPT_SECONDS = 8192
 
 
 def parse_time_us(text: object) -> int:
     """Microseconds since the epoch of an RFC 3339 time with offset.
 
-    A leap second counts as the last microsecond-exact second before it.
+    A leap second counts as the second before it.
 
     Raises:
         ValueError: not such a time, or outside the years 1 to 9999 in UTC.
     """
     if not isinstance(text, str) or not (match := _RFC3339.fullmatch(text)):
         raise ValueError("an RFC 3339 time with offset and at most 6 fraction digits, as 2021-05-12T12:19:08.813Z")
-    if match[1] == "60":
-        text = text[: match.start(1)] + "59" + text[match.end(1) :]
-    time_us = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
-    if not _FIRST_US <= time_us <= _LAST_US:
+    minute, second, fraction, offset = match.groups()
+    second_us = _second_us(minute, second, offset)
+    return second_us + int(fraction.ljust(6, "0")) if fraction else second_us
+
+
+@lru_cache(_KEPT_SECONDS)
+def _second_us(minute: str, second: str, offset: str) -> int:
+    text = minute + ("59" if second == "60" else second) + offset
+    seconds = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(seconds=1)
+    if not _FIRST_S <= seconds <= _LAST_S:
         raise ValueError("a time within the years 1 to 9999 in UTC")
-    return time_us
+    return seconds * _SECOND_US
 
 
 def format_time_us(time_us: int) -> str:
@@ -76,26 +87,32 @@ TimeUs = Annotated[
 Outcome = Literal["SUCCESS", "FAILED"]
 
 
+_CONFIG = ConfigDict(strict=True, frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = _CONFIG
 
 
-class Tally(_Model):
-    """How many of one kind of thing were handled, absolute."""
+# Dictionaries, not models: most events are of progress, and a nested model costs as much to make as its event.
+@with_config(_CONFIG)
+class Tally(TypedDict, total=False):
+    """How many of one kind of thing were handled, absolute; what is left out is 0."""
 
-    total: Count = 0
-    success: Count = 0
-    skip: Count = 0
-    failed: Count = 0
+    total: Count
+    success: Count
+    skip: Count
+    failed: Count
 
 
-class Progress(_Model):
-    """How far a detail has got, absolute and never a delta; ``total_size`` in bytes."""
+@with_config(_CONFIG)
+class Progress(TypedDict, total=False):
+    """How far a detail has got, absolute and never a delta; ``total_size`` in bytes, 0 where left out."""
 
-    blob: Tally | None = None
-    node: Tally | None = None
-    version: Tally | None = None
-    total_size: Count = 0
+    blob: Tally | None
+    node: Tally | None
+    version: Tally | None
+    total_size: Count
 
 
 class _Event(_Model):

@@ -32,17 +32,15 @@ from replog.events import (
     DetailFinished,
     DetailProgressed,
     DetailStarted,
-    Progress,
     RecordFinished,
     RecordProgressed,
     RecordStarted,
-    Tally,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import DetailEvent, Progress, RecordEvent, Tally
 
 #: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
 MS_BIAS = 1 << 46
@@ -192,7 +190,7 @@ def _record_progress(event: RecordProgressed | RecordFinished) -> bytes:
 
 
 def _detail_progress(event: DetailProgressed | DetailFinished) -> bytes:
-    return _numbers(event.progress) if event.progress else b""
+    return _numbers(event.progress) if event.progress is not None else b""
 
 
 _KINDS = {
@@ -206,15 +204,16 @@ _KINDS = {
 
 
 def _numbers(progress: Progress) -> bytes:
-    blob, node, version = map(_tally, (progress.blob, progress.node, progress.version))
-    return f"{blob},{node},{progress.total_size},{version}".encode()
+    blob, node, version = _tally(progress.get("blob")), _tally(progress.get("node")), _tally(progress.get("version"))
+    return f"{blob},{node},{progress.get('total_size', 0)},{version}".encode()
 
 
 def _tally(tally: Tally | None) -> str:
     # Braces, not brackets: they sort behind null, as an object of canonical JSON does.
     if tally is None:
         return "null"
-    return f"{{{tally.failed},{tally.skip},{tally.success},{tally.total}}}"
+    counted = tally.get
+    return f"{{{counted('failed', 0)},{counted('skip', 0)},{counted('success', 0)},{counted('total', 0)}}}"
 
 
 class Tallied(NamedTuple):

@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 REASON_CHARACTERS = 8192
 
 
-class TallyCounts(TypedDict, total=False):
-    """How many of one kind of thing were handled, absolute; what is left out is 0."""
-
-    total: int
-    success: int
-    skip: int
-    failed: int
-
-
 class DetailFacts(TypedDict, total=False):
     """What describes a detail; the names are the event contract's."""
 
@@ -166,9 +157,9 @@ class DetailScope(_Scope):
     async def progress(
         self,
         *,
-        blob: TallyCounts | None = None,
-        node: TallyCounts | None = None,
-        version: TallyCounts | None = None,
+        blob: Tally | None = None,
+        node: Tally | None = None,
+        version: Tally | None = None,
         total_size: int = 0,
     ) -> None:
         """Say how far the detail has got: absolute counts, and ``total_size`` in bytes.
@@ -181,7 +172,7 @@ class DetailScope(_Scope):
         """
         tallies = {"blob": blob, "node": node, "version": version}
         for name, counts in tallies.items():
-            _reject_unknown(name, counts or {}, Tally.model_fields)
+            _reject_unknown(name, counts or {}, Tally.__annotations__)
         await self._progress(progress={**tallies, "total_size": total_size})
 
 

@@ -73,14 +73,20 @@ def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, de
 
 
 def _pages(redis_url: str, records: int, details: int) -> Table:
-    subject = page.fill(redis_url, "pages", records=records, details_per_record=details)
+    record_ids = page.fill(redis_url, "pages", records=records, details_per_record=details)
     window = "?pageNumber=3&pageSize=20"
-    detail_path = f"{page.BASE}/detail/page/{subject.record_id}{window}"
+    one = f"{page.BASE}/detail/page/{record_ids[0]}{window}"
+    many = [
+        f"{page.BASE}/detail/page/{record_id}?pageNumber={number}&pageSize=20"
+        for number in range(1, details // 20)
+        for record_id in record_ids
+    ]
     rows = {
-        "a page of 20 details": (page.ours(redis_url, "pages", detail_path), "2,500"),
-        "the same, filtered by status": (page.ours(redis_url, "pages", f"{detail_path}&status=SUCCESS"), ""),
+        "a page of 20 details": (page.ours(redis_url, "pages", one), "2,500"),
+        "another page each time": (page.ours(redis_url, "pages", *many), ""),
+        "the first, filtered by status": (page.ours(redis_url, "pages", f"{one}&status=SUCCESS"), ""),
         "FastAPI with response_model, 20 details": (
-            page.plain(redis_url, "pages", f"/detail/page/{subject.record_id}{window}"),
+            page.plain(redis_url, "pages", f"/detail/page/{record_ids[0]}{window}"),
             "",
         ),
     }

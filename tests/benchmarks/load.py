@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import NamedTuple, cast
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 class Load(NamedTuple):
@@ -20,8 +24,8 @@ class Load(NamedTuple):
 class _Client(asyncio.Protocol):
     """One connection; counts answers that are 200 and complete."""
 
-    def __init__(self, request: bytes, latencies: list[float]) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], latencies: list[float]) -> None:
+        self._requests = requests
         self._latencies = latencies
         self._buffer = b""
         self._asked_at = 0.0
@@ -45,7 +49,7 @@ class _Client(asyncio.Protocol):
     def _ask(self) -> None:
         assert self._transport
         self._asked_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def stop(self) -> None:
         """Ask no more."""
@@ -59,12 +63,12 @@ def _content_length(head: bytes) -> int:
     return int(lower[begin:].split(b"\r\n", 1)[0])
 
 
-async def _run(port: int, path: str, connections: int, seconds: float) -> list[float]:
+async def _run(port: int, paths: Sequence[str], connections: int, seconds: float) -> list[float]:
     loop = asyncio.get_running_loop()
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    requests = cycle([f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths])
     latencies: list[float] = []
     clients = [
-        (await loop.create_connection(lambda: _Client(request, latencies), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: _Client(requests, latencies), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.sleep(seconds)
@@ -73,10 +77,10 @@ async def _run(port: int, path: str, connections: int, seconds: float) -> list[f
     return latencies
 
 
-def measure(port: int, path: str, *, connections: int = 16, seconds: float = 5.0) -> Load:
-    """Ask ``path`` over and over for ``seconds``, after a warm-up of a tenth of that."""
-    uvloop.run(_run(port, path, connections, seconds / 10))
-    latencies = sorted(uvloop.run(_run(port, path, connections, seconds)))
+def measure(port: int, paths: Sequence[str], *, connections: int = 16, seconds: float = 5.0) -> Load:
+    """Ask ``paths``, one after the other and over and over, for ``seconds``, after a warm-up of a tenth of that."""
+    uvloop.run(_run(port, paths, connections, seconds / 10))
+    latencies = sorted(uvloop.run(_run(port, paths, connections, seconds)))
     return Load(
         per_second=len(latencies) / seconds,
         median_ms=latencies[len(latencies) // 2] * 1000,

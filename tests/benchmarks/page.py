@@ -35,34 +35,29 @@ BASE = "/replication/api/task/record"
 _BATCH = 5000
 
 
-class Subject:
-    """What is asked for: the largest record of the simulated stream, and its task."""
+def fill(redis_url: str, prefix: str, *, records: int, details_per_record: int) -> list[str]:
+    """Write the simulated stream, and the details of one record a second time as the plain service wants them.
 
-    def __init__(self, record_id: str, task_key: str) -> None:
-        self.record_id = record_id
-        self.task_key = task_key
-
-
-def fill(redis_url: str, prefix: str, *, records: int, details_per_record: int) -> Subject:
-    """Write the simulated stream, and the details of one record a second time as the plain service wants them."""
+    Returns the records' ids, that one first.
+    """
     return asyncio.run(_fill(StoreSettings(redis_url=redis_url, redis_prefix=prefix), records, details_per_record))
 
 
-async def _fill(settings: StoreSettings, records: int, details_per_record: int) -> Subject:
+async def _fill(settings: StoreSettings, records: int, details_per_record: int) -> list[str]:
     batch = Batch()
     async with Connection(settings, timeout_s=30) as connection:
         writer = Writer(connection)
+        seen: dict[str, None] = {}
         for event in simulate(1, records=records, details_per_record=details_per_record):
             batch.add(event)
+            seen[event.record_id] = None
             if len(batch) == _BATCH:
                 await writer.merge(batch)
                 batch = Batch()
         await writer.merge(batch)
-        reader = Reader(connection)
-        record = await reader.record(event.record_id)
-        assert record
-        await _copy_plainly(reader, settings, record.record_id)
-    return Subject(record.record_id, record.read().task_key)
+        record_ids = list(seen)
+        await _copy_plainly(Reader(connection), settings, record_ids[0])
+    return record_ids
 
 
 async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str) -> None:
@@ -75,7 +70,7 @@ async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str)
             redis.zadd(f"{settings.redis_prefix}-plain:time:{record_id}", {detail.detail_id: detail.read().start_ms})
 
 
-def ours(redis_url: str, prefix: str, path: str) -> Load:
+def ours(redis_url: str, prefix: str, *paths: str) -> Load:
     """The query service as it is deployed, with one worker."""
     port = free_port()
     environment = {
@@ -84,18 +79,18 @@ def ours(redis_url: str, prefix: str, path: str) -> Load:
         "REPLOG_API_PORT": str(port),
         "REPLOG_LOG_LEVEL": "WARNING",
     }
-    with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
-        return measure(port, path)
+    with _started([sys.executable, "-m", "replog_api.main"], environment, port, paths[0]):
+        return measure(port, paths)
 
 
-def plain(redis_url: str, prefix: str, path: str) -> Load:
+def plain(redis_url: str, prefix: str, *paths: str) -> Load:
     """The plain service, under uvicorn with the same event loop and parser."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.plain_api:app", "--port", str(port)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     environment = {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": f"{prefix}-plain"}
-    with _started(command, environment, port, path):
-        return measure(port, path)
+    with _started(command, environment, port, paths[0]):
+        return measure(port, paths)
 
 
 @contextmanager

@@ -1,26 +1,30 @@
-"""A server in a container, on a port of this host that stays the same when it is started again.
-
-The `docker` command does it: the Python client leaves sockets unclosed, which fails a run where warnings are
-errors.
-"""
+"""A server in a container, by testcontainers, on a port of this host that stays the same when it is started again."""
 
 from __future__ import annotations
 
-import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
 
 from tests.services import PROBE_TIMEOUT_S, ServiceUnavailableError
-from tests.services.process import run, wait_until
+from tests.services.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: How long an image may take to arrive, once Docker is known to answer.
-PULL_TIMEOUT_S = 120.0
+#: An old enough version of the interface, named so that making a client asks nobody.
+_API_VERSION = "1.41"
+
+# Each container is removed by who made it; a second one that watches over that is one image more to fetch.
+testcontainers_config.ryuk_disabled = True
 
 
 class ServerContainer:
-    """A container of ``image`` whose ``container_port`` is ``port`` of this host's loopback."""
+    """A container of ``image`` whose ``container_port`` is ``port`` of this host."""
 
     def __init__(
         self,
@@ -32,10 +36,10 @@ class ServerContainer:
         command: Sequence[str] = (),
     ) -> None:
         self._image = image
-        self._publish = f"127.0.0.1:{port}:{container_port}"
-        self._env = env or {}
-        self._command = command
-        self._id = ""
+        self._ports = (container_port, port)
+        self._env = dict(env or {})
+        self._command = list(command)
+        self._container: DockerContainer | None = None
 
     def start(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Make the container, or start the one that was ended again, and return once ``ready``.
@@ -43,45 +47,59 @@ class ServerContainer:
         Raises:
             ServiceUnavailableError: Docker does not answer, or the server was not ready in time and is gone.
         """
-        if self._id:
-            _docker("start", self._id)
-        else:
-            self._make()
         try:
+            if self._container:
+                self._wrapped.start()
+            else:
+                require_docker()
+                self._container = self._made().start()
             in_time = wait_until(ready, timeout_s)
-        except BaseException:
+        except BaseException as error:
             self.remove()
+            if isinstance(error, DockerException | RequestException):
+                raise ServiceUnavailableError(f"{self._image}: {error}") from error
             raise
         if not in_time:
             self.remove()
             raise ServiceUnavailableError(f"{self._image} did not get ready in {timeout_s:.0f} s")
 
-    def _make(self) -> None:
-        _require_docker()
-        _docker("pull", "--quiet", self._image, timeout_s=PULL_TIMEOUT_S)
-        env = [word for name, value in self._env.items() for word in ("--env", f"{name}={value}")]
-        self._id = _docker("create", "--publish", self._publish, *env, self._image, *self._command)
-        _docker("start", self._id)
-
     def stop(self) -> None:
         """End the server in order; it can be started again."""
-        _docker("stop", self._id)
+        self._wrapped.stop()
 
     def kill(self) -> None:
         """End the server as a crash would; it can be started again."""
-        _docker("kill", self._id)
+        self._wrapped.kill()
 
     def remove(self) -> None:
         """End the server for good, with its data."""
-        _docker("rm", "--force", "--volumes", self._id)
-        self._id = ""
+        if self._container:
+            self._container.stop(force=True, delete_volume=True)
+            self._container.get_docker_client().client.close()
+            self._container = None
+
+    def _made(self) -> DockerContainer:
+        container = DockerContainer(self._image).with_bind_ports(*self._ports).with_envs(**self._env)
+        return container.with_command(self._command) if self._command else container
+
+    @property
+    def _wrapped(self) -> Any:
+        assert self._container, "the container was never started"
+        return self._container.get_wrapped_container()
 
 
-def _require_docker() -> None:
-    if shutil.which("docker") is None:
-        raise ServiceUnavailableError("no docker on PATH")
-    _docker("version", "--format", "{{.Server.Version}}")
+def require_docker() -> None:
+    """Return where Docker answers.
 
-
-def _docker(*words: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
-    return run(["docker", *words], timeout_s).strip()
+    Raises:
+        ServiceUnavailableError: it does not, and why.
+    """
+    client = None
+    try:
+        client = docker.DockerClient.from_env(version=_API_VERSION, timeout=int(PROBE_TIMEOUT_S))
+        client.ping()
+    except (DockerException, RequestException) as error:
+        raise ServiceUnavailableError(f"Docker does not answer: {error}") from error
+    finally:
+        if client is not None:
+            client.close()

@@ -1,0 +1,144 @@
+"""The source's port: what is published comes in order, and what is not committed comes again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from replog.errors import BrokerUnavailable
+from replog.kafka import KafkaProducer
+from replog.settings import KafkaSettings
+from replog_collector.source import KafkaSource, Message, Source, Standing
+from tests.fakes import MemorySource, MemoryTopic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+DEADLINE_S = 30.0
+
+
+class Topic(Protocol):
+    """A topic of which one key's messages are one partition's, and its group's members."""
+
+    async def publish(self, *values: bytes | None) -> None: ...
+
+    def member(self) -> Source: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.topic = MemoryTopic()
+
+    async def publish(self, *values: bytes | None) -> None:
+        for value in values:
+            self.topic.publish(value, key=b"k")
+
+    def member(self) -> Source:
+        return MemorySource(self.topic)
+
+
+class InKafka:
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.settings = settings
+
+    async def publish(self, *values: bytes | None) -> None:
+        producer = KafkaProducer(self.settings, self.settings.kafka_topic)
+        await producer.start()
+        for value in values:
+            await producer.acknowledged(await producer.send(b"k", value))
+        await producer.stop()
+
+    def member(self) -> Source:
+        async def give_up() -> None:
+            return
+
+        return KafkaSource(self.settings, revoking=give_up, assigned=lambda _: None)
+
+
+@pytest.fixture(params=["memory", "kafka"])
+async def topic(request: pytest.FixtureRequest) -> Topic:
+    if request.param == "memory":
+        return InMemory()
+    name: str = request.getfixturevalue("kafka_topic")
+    return InKafka(
+        KafkaSettings(
+            kafka_bootstrap_servers=request.getfixturevalue("kafka_address"),
+            kafka_topic=name,
+            kafka_group_id=f"group-of-{name}",
+        )
+    )
+
+
+@pytest.fixture
+async def member(topic: Topic) -> AsyncIterator[Source]:
+    source = topic.member()
+    await source.start()
+    yield source
+    await source.stop()
+
+
+async def taken(source: Source, count: int) -> list[Message]:
+    """The next ``count`` messages at least."""
+    messages: list[Message] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(messages) < count:
+            messages += await source.poll(0.2)
+    return messages
+
+
+async def test_messages_come_as_they_were_published_and_in_order(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", None, b"c")
+    messages = await taken(member, 3)
+    assert [message.value for message in messages] == [b"a", None, b"c"]
+    assert {message.key for message in messages} == {b"k"}
+    first = messages[0].offset
+    assert [message.offset for message in messages] == [first, first + 1, first + 2]
+
+
+async def test_a_poll_of_nothing_ends(member: Source) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        assert await member.poll(0.05) == []
+
+
+async def test_what_is_committed_does_not_come_again(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b")
+    last = (await taken(member, 2))[-1]
+    await member.commit({last.partition: last.offset + 1})
+    await member.stop()
+    await topic.publish(b"c")
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 1)] == [b"c"]
+    await successor.stop()
+
+
+async def test_what_is_not_committed_comes_again(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b")
+    first = (await taken(member, 2))[0]
+    await member.commit({first.partition: first.offset + 1})
+    await member.stop()
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 1)] == [b"b"]
+    await successor.stop()
+
+
+async def test_standings_tell_what_is_committed_and_where_the_end_is(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b", b"c")
+    second = (await taken(member, 3))[1]
+    await member.commit({second.partition: second.offset + 1})
+    expected = Standing(second.offset + 1, second.offset + 2)
+    async with asyncio.timeout(DEADLINE_S):
+        while member.standings().get(second.partition) != expected:
+            await member.poll(0.2)
+
+
+async def test_a_member_that_is_not_started_is_not_connected(topic: Topic) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await topic.member().check()
+
+
+async def test_a_member_that_is_started_is_connected(member: Source) -> None:
+    await member.check()
