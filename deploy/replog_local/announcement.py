@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -26,6 +28,11 @@ def announce(console: Console, plan: Plan, addresses: Addresses) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+def _this_command() -> str:
+    # As it can be typed here: `make` starts it from a folder that is not on PATH.
+    return "replog" if shutil.which("replog") else sys.argv[0]
+
+
 def _table(plan: Plan, addresses: Addresses) -> Table:
     table = Table(box=box.ASCII, show_header=False)
     rows = {
@@ -47,7 +54,7 @@ def _first_steps(plan: Plan, addresses: Addresses) -> list[str]:
         "The embedded broker keeps about the last 5 MB a partition, in memory only; records stay in Redis.",
         "",
         "Publish events, one JSON object a line:",
-        f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} replog publish FILE",
+        f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} {_this_command()} publish FILE",
         f"  kcat -P -b {addresses.kafka} -t {addresses.topic} -k RECORD_ID -l FILE",
     ]
     if plan.demo:
