@@ -16,6 +16,7 @@ import pytest
 from tests.services import ServiceUnavailableError, kafka_admin
 from tests.services import kafka as kafka_service
 from tests.services import redis as redis_service
+from tests.services.redis_cluster import start_cluster
 from tests.services.report import REPORT, ServiceReport
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tests.services.kafka import Broker
     from tests.services.redis import RedisServer
+    from tests.services.redis_cluster import RedisCluster
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -89,9 +91,40 @@ def redis_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def redis_url(redis_server: RedisServer) -> str:
+def redis_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A cluster of three masters, from the same binary as the Redis where that has one here."""
+    report = pytestconfig.stash[REPORT]
+    try:
+        binary = redis_service.server_binary(os.environ.get(redis_service.VARIABLE))
+        cluster = start_cluster(binary, tmp_path_factory.mktemp("cluster"))
+    except ServiceUnavailableError as why:
+        report.miss_redis(f"cluster: {why}")
+        pytest.skip(f"no Redis Cluster: {why}")
+    report.use_cluster(redis_service.version_of(cluster.masters[0].url))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def topology(request: pytest.FixtureRequest) -> str:
+    """What the test's Redis is: ``standalone``, or with the marker ``every_topology`` each of them in turn."""
+    return str(getattr(request, "param", "standalone"))
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest, topology: str) -> str:
     """The URL of the Redis, for `REPLOG_REDIS_URL`."""
-    return redis_server.url
+    server: RedisServer | RedisCluster = request.getfixturevalue(_SERVERS[topology])
+    return server.url
+
+
+_SERVERS = {"standalone": "redis_server", "cluster": "redis_cluster"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked ``every_topology``, and asks for a Redis at all, on each of them."""
+    if metafunc.definition.get_closest_marker("every_topology") and "topology" in metafunc.fixturenames:
+        metafunc.parametrize("topology", list(_SERVERS), indirect=True, scope="session")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from replog.errors import FatalError
 from replog.kafka import KafkaProducer
 from replog.settings import CollectorSettings, describe, load_or_exit, mask_url
 from replog.store.connection import Connection
+from replog.store.retention import Policy, Retention
 from replog.store.writer import Writer
 from replog.telemetry import configure_logs, logger
 from replog_collector.collector import Collector
@@ -23,6 +24,7 @@ from replog_collector.dead_letters import DeadLetterTopic
 from replog_collector.health import HealthServer
 from replog_collector.progress import Progress
 from replog_collector.source import KafkaSource
+from replog_collector.sweeper import Sweeper
 
 #: How long Redis may take to answer a batch, in seconds.
 STORE_TIMEOUT_S = 10.0
@@ -84,7 +86,9 @@ async def serve(settings: CollectorSettings) -> None:
             health=f"http://{settings.collector_host}:{health.port}",
         )
 
-        await collector.run(starting=[connection.check, source.start, dead_letters.start])
+        policy = Policy(settings.retention_days, settings.retention_failed_days or settings.retention_days)
+        async with Sweeper(Retention(connection, policy), on_death=collector.stop):
+            await collector.run(starting=[connection.check, source.start, dead_letters.start])
 
         log.info("stopping")
         await source.stop()

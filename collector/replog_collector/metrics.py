@@ -69,5 +69,7 @@ POSITION = Gauge("replog_consumer_position", "Offset of the next message to appl
 DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-letter topic", ["reason"])
 #: Rebalances of the consumer group in which this collector had to give up partitions.
 REBALANCES = Counter("replog_rebalances_total", "Rebalances of the consumer group seen by this collector")
+#: Records that retention removed, with their details.
+REMOVED_RECORDS = Counter("replog_removed_records_total", "Records removed by retention")
 #: Failed calls of the store, by kind.
 STORE_ERRORS = Counter("replog_store_errors_total", "Failed calls of the store", ["kind"])

@@ -4,7 +4,7 @@
 
     ReplogError
     ├── RecoverableError      try again later; nothing was lost
-    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full
+    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, or moves a slot
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
@@ -31,7 +31,8 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
     """Redis did not take or answer the call.
 
     ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
-    ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom`` or ``response``.
+    ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom``, ``cluster`` (a slot is on the move, or has no
+    master) or ``response``.
     """
 
     def __init__(self, kind: str, message: str) -> None:

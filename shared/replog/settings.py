@@ -9,43 +9,23 @@ from __future__ import annotations
 import re
 import sys
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from replog import redis_url
 from replog.errors import SettingsError
 
 ENV_PREFIX = "REPLOG_"
 
-#: What ``REPLOG_REDIS_URL`` may start with.
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-
-#: What may stand behind the ``?`` of the URL; time-outs and the like are the processes' own business.
-REDIS_OPTIONS = ("db", "username", "password", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-
 _LAST_PORT = 65535
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&]password=)[^&]*")
-_REDIS_URL = (
-    "a URL that starts with "
-    + ", ".join(f"{scheme}://" for scheme in REDIS_SCHEMES)
-    + ", with numbers for port and database, and of the options "
-    + ", ".join(REDIS_OPTIONS)
-)
+_PASSWORD_IN_QUERY = re.compile(r"([?&](?:sentinel_)?password=)[^&]*")
 
 
 def _check_redis_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        database = "" if parts.scheme == "unix" else parts.path.strip("/")
-        numbers = [parts.port or 0, int(options.get("db", 0)), int(database or 0)]
-    except ValueError:
-        raise ValueError(_REDIS_URL) from None
-    if parts.scheme not in REDIS_SCHEMES or min(numbers) < 0 or not options.keys() <= set(REDIS_OPTIONS):
-        raise ValueError(_REDIS_URL)
+    redis_url.parse(url)
     return url
 
 
@@ -128,7 +108,8 @@ class StoreSettings(_Group):
     """Where the state is kept."""
 
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] = Field(
-        default="redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL"
+        default="redis://127.0.0.1:6379/0",
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL",
     )
     redis_prefix: Annotated[str, AfterValidator(_check_prefix)] = Field(
         default="replog", description="first part of every key"
@@ -138,6 +119,12 @@ class StoreSettings(_Group):
 class CollectorSettings(KafkaSettings, StoreSettings, LogSettings):
     """What ``replog-collector`` reads."""
 
+    retention_days: Annotated[float, Field(gt=0)] = Field(
+        default=30, description="days that a record is kept after its last event"
+    )
+    retention_failed_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="the same for what FAILED; unset: as the others"
+    )
     collector_host: str = Field(default="127.0.0.1", description="where health and metrics listen")
     collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
 
@@ -197,7 +184,7 @@ def describe(group: type[_Group]) -> str:
 
 def mask_url(url: str) -> str:
     """``url`` with its password replaced, for logs and messages; also where it is no URL."""
-    url = _PASSWORD_IN_QUERY.sub("***", url)
+    url = _PASSWORD_IN_QUERY.sub(r"\1***", url)
     before, at, after = url.rpartition("@")
     scheme, separator, user_info = before.rpartition("://")
     user, colon, _ = user_info.partition(":")

@@ -32,6 +32,8 @@ LogAction = Literal[
     "store_unavailable",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
+    # Retention removed records.
+    "removed",
     # What was failing works again.
     "recovered",
     # A request ended in an error that nobody expected.

@@ -184,6 +184,8 @@ def system_on(broker: Broker, redis_url: str, folder: Path) -> Iterator[System]:
         "REPLOG_REDIS_URL": redis_url,
         "REPLOG_REDIS_PREFIX": name,
         "REPLOG_COLLECTOR_PORT": "0",
+        # The streams' events are of 2021.
+        "REPLOG_RETENTION_DAYS": "36500",
         "REPLOG_API_PORT": "0",
         "REPLOG_LOG_FORMAT": "json",
     }

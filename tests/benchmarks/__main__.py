@@ -1,56 +1,70 @@
-"""Run the benchmarks and print a table: ``python -m tests.benchmarks``."""
+"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | page | store]``."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, page
-from tests.benchmarks.machine import description, pin
+from tests.benchmarks import collect, page, store
+from tests.benchmarks.machine import description
+from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
 from tests.services import kafka_admin
 from tests.services.kafka_maven import MavenBroker
-from tests.services.redis import OwnRedis, version_of
+from tests.services.redis import version_of
 
-if TYPE_CHECKING:
-    from tests.services.process import ServerProcess
-
-console = Console()
+# Tables are wide: what is no terminal takes them whole.
+console = Console(width=None if sys.stdout.isatty() else 180)
 
 
 def main() -> None:
-    """Start a broker and a Redis, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__)
-    parser.add_argument("--records", type=int, default=40, help="runs in the simulated stream")
-    parser.add_argument("--details", type=int, default=1500, help="details a run")
+    """Start the servers, measure, print. Without a name, `collect` and `page`."""
+    parser = _parser()
     options = parser.parse_args()
+    if options.what == "store" and options.details < store.LEAST:
+        parser.error(f"--details: at least {store.LEAST:,}")
+    if options.what == "store":
+        # This program is what is measured.
+        os.sched_setaffinity(0, {1 - SERVERS_CORE})
+        store.run(
+            console,
+            details=options.details,
+            with_postgres=not options.skip_postgres,
+            as_markdown=options.markdown,
+        )
+        return
     # This program asks and looks; it stays beside the servers, away from what is measured.
-    os.sched_setaffinity(0, {collect.SERVERS_CORE})
+    os.sched_setaffinity(0, {SERVERS_CORE})
     console.print(description())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replog-bench-")))
-        redis = _redis(stack, folder)
-        console.print(_pages(redis.url, options.records, options.details))
-        console.print(_collecting(stack, folder, redis.url, options.records, options.details))
+        redis = start_redis(stack, folder / "redis")
+        console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {SERVERS_CORE}")
+        if options.what != "collect":
+            console.print(_pages(redis.url, options.records, options.details))
+        if options.what != "page":
+            console.print(_collecting(stack, folder, redis.url, options.records, options.details))
 
 
-def _redis(stack: ExitStack, folder: Path) -> OwnRedis:
-    binary = shutil.which("redis-server")
-    assert binary, "the benchmarks want redis-server on PATH"
-    (folder / "redis").mkdir()
-    redis = OwnRedis(Path(binary), folder / "redis")
-    stack.callback(redis.close)
-    redis.start()
-    _pin(redis._process)
-    console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {collect.SERVERS_CORE}")
-    return redis
+def _parser() -> argparse.ArgumentParser:
+    stream = argparse.ArgumentParser(add_help=False)
+    stream.add_argument("--records", type=int, default=40, help="runs in the simulated stream")
+    stream.add_argument("--details", type=int, default=1500, help="details a run")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__, parents=[stream])
+    names = parser.add_subparsers(dest="what", metavar="NAME")
+    names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
+    names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
+    at_size = names.add_parser("store", help="the store at size")
+    at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
+    at_size.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
+    at_size.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
+    return parser
 
 
 def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, details: int) -> Table:
@@ -58,7 +72,7 @@ def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, de
     broker = MavenBroker(folder / "kafka", patient=True)
     stack.callback(broker.close)
     broker.start()
-    _pin(broker._process)
+    pin_server(broker._process)
     topic = "replog-bench"
     kafka_admin.create_topics(broker.address, [topic, f"{topic}.dlq"])
     total = collect.publish(broker.address, topic, records=records, details_per_record=details)
@@ -96,11 +110,6 @@ def _pages(redis_url: str, records: int, details: int) -> Table:
     for name, (load, goal) in rows.items():
         table.add_row(name, f"{load.per_second:,.0f}", f"{load.median_ms:.2f}", f"{load.p99_ms:.2f}", goal)
     return table
-
-
-def _pin(server: ServerProcess) -> None:
-    assert server._process
-    pin(server._process.pid, collect.SERVERS_CORE)
 
 
 if __name__ == "__main__":

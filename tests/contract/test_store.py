@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Protocol
 
 import msgpack
@@ -18,6 +19,7 @@ from replog.store.connection import Call, Connection
 from replog.store.keys import RecordKeys, task_keys
 from replog.store.writer import Writer
 from tests.fakes import MemoryStore
+from tests.services.redis import remove_keys
 from tests.strategies import RECORD_IDS, TASK_KEYS, Event, streams
 
 if TYPE_CHECKING:
@@ -71,16 +73,15 @@ class InRedis:
         return states
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis_server", "redis_cluster"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield InMemory()
         return
-    settings_ = StoreSettings(
-        redis_url=request.getfixturevalue("redis_url"), redis_prefix=request.getfixturevalue("redis_prefix")
-    )
-    async with Connection(settings_, timeout_s=5) as connection:
+    url, prefix = request.getfixturevalue(request.param).url, f"replog-test-{uuid.uuid4().hex}"
+    async with Connection(StoreSettings(redis_url=url, redis_prefix=prefix), timeout_s=5) as connection:
         yield InRedis(connection)
+    remove_keys(url, prefix)
 
 
 def batch_of(events: Iterable[Event]) -> Batch:
@@ -143,6 +144,7 @@ async def test_more_details_than_fit_one_call_are_all_merged(store: Store) -> No
     assert len(await store.states()) == 250
 
 
+@pytest.mark.every_topology
 @given(st.lists(streams, min_size=1, max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 async def test_both_stores_hold_the_same_after_the_same_batches(

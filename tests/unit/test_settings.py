@@ -173,6 +173,9 @@ def test_a_value_of_several_lines_is_told_in_one(monkeypatch: pytest.MonkeyPatch
         f"redis://user:{SECRET}@[::1",
         f"mysql://:{SECRET}@redis.example",
         f"http://redis.example/?password={SECRET}",
+        f"redis+sentinel://user:{SECRET}@a:1,b:2",
+        f"redis+sentinel://a:1,b:2/?sentinel_password={SECRET}",
+        f"redis+cluster://user:{SECRET}@a:1,b:port",
     ],
 )
 def test_a_wrong_url_keeps_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -189,7 +192,22 @@ def test_a_wrong_url_keeps_its_password(monkeypatch: pytest.MonkeyPatch, url: st
         "redis://127.0.0.1:99999/0",
         "redis://[::1/0",
         "redis://h?socket_timeout=x",
-        "redis+cluster://a:1",
+        "redis://h:1/0?sentinel_password=x",
+        "redis+cluster://",
+        "redis+cluster://a:1,",
+        "redis+cluster://a:1,b:port",
+        "redis+cluster://a:0",
+        "redis+cluster://a:1/1",
+        "redis+cluster://a:1?db=1",
+        "redis+cluster://a:1?sentinel_password=x",
+        "redis+sentinel://a:1",
+        "redis+sentinel://a:1/",
+        "redis+sentinel://a:1/main/x",
+        "redis+sentinel://a:1/main/-1",
+        "redis+sentinel://a:1,b:99999/main/0",
+        "redis+sentinel://a:1/main/0?socket_timeout=1",
+        "redis+other://a:1",
+        "unix+cluster:///run/redis.sock",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -204,10 +222,16 @@ def test_a_url_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, u
         "rediss://h",
         "unix:///run/redis.sock?db=1",
         "redis://:secret@h:1/0?db=2",
+        "redis+sentinel://a:1,b:2/main/0",
+        "redis+sentinel://user:secret@a,[::1]:2/main?sentinel_password=other",
+        "rediss+sentinel://a/main/3?ssl_ca_certs=/ca.pem",
+        "redis+cluster://a:1,b:2,c",
+        "redis+cluster://user:secret@a:1,[::1]:2/0",
+        "rediss+cluster://a:1?ssl_cert_reqs=none",
     ],
 )
 def test_every_kind_of_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Of those that this version serves."""
+    """One server, Sentinels, a cluster."""
     monkeypatch.setenv("REPLOG_REDIS_URL", url)
     assert load(ApiSettings).redis_url == url
 
@@ -220,6 +244,11 @@ def test_every_kind_of_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -
         (f"rediss://:{SECRET}@h/1?x=y", "rediss://:***@h/1?x=y"),
         (f"redis://user:{SECRET}@{SECRET}@h", "redis://user:***@h"),
         (f"redis+sentinel://:{SECRET}@a:1,b:2/main/0", "redis+sentinel://:***@a:1,b:2/main/0"),
+        (f"redis+cluster://user:{SECRET}@a:1,b:2", "redis+cluster://user:***@a:1,b:2"),
+        (
+            f"redis+sentinel://a:1/main?sentinel_username=u&sentinel_password={SECRET}&db=1",
+            "redis+sentinel://a:1/main?sentinel_username=u&sentinel_password=***&db=1",
+        ),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, masked: str) -> None:

@@ -1,47 +1,46 @@
-"""The edge to Redis: sends calls in one go, loads scripts where they are missing, translates the driver's errors."""
+"""The edge to Redis: sends calls in one go, wherever their keys are, and translates the driver's errors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from replog import redis_url
 from replog.errors import StoreIncompatible, StoreUnavailable
 from replog.settings import mask_url
-from replog.store import scripts
+from replog.store.call import Call
+from replog.store.cluster import Cluster
+from replog.store.node import open_node
+from replog.store.sentinel import SentinelNode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from replog.settings import StoreSettings
-    from replog.store.scripts import Script
+
+__all__ = ["LEAST_VERSION", "Call", "Connection"]
 
 #: Oldest Redis whose commands and script libraries the store was tested with.
 LEAST_VERSION = (6, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One command of a batch. ``keys`` all lie in one slot."""
+class Topology(Protocol):
+    """The servers behind one URL. Methods raise the driver's errors; see :class:`replog.store.node.Node`."""
 
-    command: str | Script
-    keys: Sequence[bytes]
-    arguments: Sequence[Any] = ()
+    async def send(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies to ``calls``, in order; an error that a server answered is a reply."""
 
-    def words(self) -> tuple[Any, ...]:
-        """The command as it goes over the wire."""
-        if isinstance(self.command, str):
-            return (self.command, *self.keys, *self.arguments)
-        return ("EVALSHA", self.command.sha, len(self.keys), *self.keys, *self.arguments)
+    async def infos(self) -> list[dict[str, Any]]:
+        """What every master says of itself."""
+
+    async def close(self) -> None:
+        """Close all connections."""
 
 
 class Connection:
-    """A pool of connections to one Redis; opened and closed by ``async with``.
+    """A pool of connections to one Redis, or to each master of a cluster; opened and closed by ``async with``.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``, or
     answers that it cannot serve now.
@@ -50,19 +49,7 @@ class Connection:
     def __init__(self, settings: StoreSettings, *, timeout_s: float, pool_size: int = 64) -> None:
         self.prefix = settings.redis_prefix
         self._shown = mask_url(settings.redis_url)
-        options: dict[str, Any] = {"protocol": 2}  # the driver's own annotations lack it
-        # A burst waits for a connection instead of failing.
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-            settings.redis_url,
-            max_connections=pool_size,
-            timeout=timeout_s,
-            **options,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            # The callers know what may be tried again, and when.
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis: Redis = Redis.from_pool(pool)
+        self._topology = _topology_of(redis_url.parse(settings.redis_url), timeout_s, pool_size)
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,60 +57,50 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._redis.aclose()
+        await self._topology.close()
 
     async def check(self) -> None:
-        """Return where Redis answers and is new enough.
+        """Return where Redis answers and is new enough; of a cluster, every master.
 
         Raises:
             StoreIncompatible: it is older than :data:`LEAST_VERSION`.
         """
         with _translated(self._shown):
-            info = await self._redis.info("server")
-        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+            infos = await self._topology.infos()
+        for info in infos:
+            self._check_version(str(info["redis_version"]))
+
+    def _check_version(self, text: str) -> None:
+        version = tuple(int(part) for part in text.split(".")[:2])
         if version < LEAST_VERSION:
             least = ".".join(map(str, LEAST_VERSION))
-            raise StoreIncompatible(f"{self._shown} is Redis {info['redis_version']}; {least} or later is needed")
+            raise StoreIncompatible(f"{self._shown} is Redis {text}; {least} or later is needed")
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Send ``calls`` in one go, in order, and return their replies.
+        """Send ``calls`` in one go and return their replies; those whose keys lie in one slot in order.
 
-        Other clients' commands may come between two calls. Where this raises, any part of them may have been applied.
+        Other clients' commands may come between two calls. Where this raises, any part of them may have been applied;
+        where a slot of a cluster has moved meanwhile, some may have been applied twice.
         """
         if not calls:
             return []
-        replies = await self._send(calls)
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
-        if missing:
-            await self._load_scripts()
-            for i, reply in zip(missing, await self._send([calls[i] for i in missing]), strict=True):
-                replies[i] = reply
         with _translated(self._shown):
+            replies = await self._topology.send(calls)
             for reply in replies:
                 if isinstance(reply, exceptions.RedisError):
                     raise reply
         return replies
 
-    async def _send(self, calls: Sequence[Call]) -> list[Any]:
-        with _translated(self._shown):
-            if len(calls) == 1:
-                return [await self._send_one(calls[0])]
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for call in calls:
-                    pipeline.execute_command(*call.words())
-                replies: list[Any] = await pipeline.execute(raise_on_error=False)
-                return replies
 
-    async def _send_one(self, call: Call) -> Any:
-        try:
-            return await self._redis.execute_command(*call.words())
-        except exceptions.NoScriptError as error:
-            return error
-
-    async def _load_scripts(self) -> None:
-        with _translated(self._shown):
-            for script in scripts.ALL:
-                await self._redis.script_load(script.text)
+def _topology_of(url: redis_url.RedisUrl, timeout_s: float, pool_size: int) -> Topology:
+    match url.topology:
+        case "sentinel":
+            return SentinelNode(url, timeout_s=timeout_s, pool_size=pool_size)
+        case "cluster":
+            return Cluster(
+                url.addresses, lambda address: open_node(url, address, timeout_s=timeout_s, pool_size=pool_size)
+            )
+    return open_node(url, None, timeout_s=timeout_s, pool_size=pool_size)
 
 
 #: Which driver error is which kind of trouble; the first that fits counts.
@@ -132,6 +109,10 @@ _KINDS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.BusyLoadingError, "loading"),
     (exceptions.ReadOnlyError, "readonly"),
     (exceptions.OutOfMemoryError, "oom"),
+    # A slot on the move, or without a master.
+    (exceptions.AskError, "cluster"),
+    (exceptions.TryAgainError, "cluster"),
+    (exceptions.ClusterDownError, "cluster"),
     (exceptions.ConnectionError, "connection"),
     (exceptions.RedisError, "response"),
 )
@@ -152,4 +133,7 @@ class _translated:  # noqa: N801 - a context manager, read as a word
             # Redis 6.2 tells a script's lack of memory in words alone.
             if "maxmemory" in str(error):
                 word = "oom"
+            # A script that met a key which is not, or no longer, in a slot on the move.
+            elif "non local key" in str(error):
+                word = "cluster"
             raise StoreUnavailable(word, f"{self._shown}: {error}") from error

@@ -1,17 +1,17 @@
 """The keyspace, in words.
 
-Every key is ``PREFIX:{BUCKET}:KIND:ID``. ``{BUCKET}`` is one of :data:`BUCKETS` hash tags, from a stable hash of
-the id, so that all keys of one record, and all keys of one task's list, live in one slot of Redis Cluster and
-one script call updates them together.
+Every key is ``PREFIX:{BUCKET}:KIND:ID``, without ``:ID`` where it belongs to the bucket. ``{BUCKET}`` is one of
+:data:`BUCKETS` hash tags, from a stable hash of the id, so that all keys of one record, and all keys of one task's
+list, live in one slot of Redis Cluster and one script call updates them together.
 
 =========  ========  ===================================================================================
 kind       type      holds
 =========  ========  ===================================================================================
 record     hash      of a record: its registers ``start facts outcome progress last``; ``tasks``, the task keys it was
-                     published with (msgpack); ``v``, a counter that moves with every change of the record or
-                     its details; ``nX``, details of status X; ``s1``..``s7``, sums over its details (see
-                     :mod:`replog.store.index`); ``pairs``, numbers given to pairs so far; ``fNNNNX``, details of
-                     pair NNNN (4 bytes) and status X
+                     published with (msgpack); ``v``, a counter that moves with every change of the record or its
+                     details, and ``w``, when that was (ms by the collector's clock); ``nX``, details of status X;
+                     ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`); ``pairs``, numbers
+                     given to pairs so far; ``fNNNNX``, details of pair NNNN (4 bytes) and status X
 details    hash      of a record: detail id -> msgpack of its five registers, pair number, indexed name, sums
 time       zset      of a record: detail id, score = start in ms
 pairs      lex zset  of a record: ``cluster NUL repo NUL NNNN``, each distinct pair and its number
@@ -21,6 +21,9 @@ task       hash      of a task: record id -> msgpack of its start and outcome re
                      a counter that moves with every change
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
+due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
+removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
+leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
 =========  ========  ===================================================================================
 
 X is a status letter, ``time`` 7 bytes (milliseconds, biased), names are escaped by :func:`replog.store.index.escape`.
@@ -37,12 +40,12 @@ BUCKETS = 64
 class RecordKeys:
     """The six keys of one record, in the order the scripts take them; ``all`` is the list of them."""
 
-    __slots__ = ("all",)
+    __slots__ = ("all", "bucket")
 
     def __init__(self, prefix: str, record_id: str) -> None:
         raw = record_id.encode()
-        head = b"%b:{%d}:" % (prefix.encode(), crc32(raw) % BUCKETS)
-        self.all = [head + kind + raw for kind in _RECORD_KINDS]
+        self.bucket = BucketKeys(prefix, crc32(raw) % BUCKETS)
+        self.all = [self.bucket.head + kind + raw for kind in _RECORD_KINDS]
 
     @property
     def record(self) -> bytes:
@@ -55,10 +58,34 @@ class RecordKeys:
         return self.all[1]
 
 
+class BucketKeys:
+    """What a bucket has beside its records and tasks; ``head`` is what its keys begin with."""
+
+    __slots__ = ("head",)
+
+    def __init__(self, prefix: str, bucket: int) -> None:
+        self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
+
+    @property
+    def due(self) -> bytes:
+        """Records by the time of their last event."""
+        return self.head + b"due"
+
+    @property
+    def removed(self) -> bytes:
+        """Records that retention removed."""
+        return self.head + b"removed"
+
+    @property
+    def leaving(self) -> bytes:
+        """Removed records that their tasks' lists may still hold."""
+        return self.head + b"leaving"
+
+
 def task_keys(prefix: str, task_key: str) -> list[bytes]:
     """The three keys of a task's list of records: entries, by time, by status."""
     raw = task_key.encode()
-    head = b"%b:{%d}:" % (prefix.encode(), crc32(raw) % BUCKETS)
+    head = BucketKeys(prefix, crc32(raw) % BUCKETS).head
     return [head + kind + raw for kind in _TASK_KINDS]
 
 

@@ -23,6 +23,8 @@ def _script(*names: str) -> Script:
 
 MERGE = _script("order", "merge")
 ENLIST = _script("order", "enlist")
+REMOVE = _script("remove")
+DELIST = _script("order", "delist")
 PAGE = _script("page")
 TASK_PAGE = _script("task_page")
 SEEK = _script("seek")
@@ -30,4 +32,4 @@ COUNT = _script("count")
 FETCH = _script("fetch")
 PICK = _script("pick")
 
-ALL = (MERGE, ENLIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, PICK)
+ALL = (MERGE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, PICK)

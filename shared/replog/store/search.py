@@ -3,8 +3,9 @@
 Strategies, the first that fits:
 
 ``pairs``    status, cluster and repository decide: totals from the counts of pairs, the page by rank selection
-``names``    one name's prefix selects at most :data:`NARROW` details: these are read and sorted
-``scan``     everything else: details in order of time, in steps of :data:`STEP`
+``names``    the entries of one name's prefix are read from the by-name index and sorted
+``scan``     details are read in order of time, in steps of :data:`STEP`: where no index has every match, and where the
+             page is met sooner than all entries of a broad prefix are read
 """
 
 from __future__ import annotations
@@ -25,8 +26,15 @@ if TYPE_CHECKING:
     from replog.store.keys import RecordKeys
     from replog.store.sharing import Runs
 
-#: Matches of a name's prefix that are read as a whole.
+#: Matches of a name's prefix that are read as a whole, whatever else would do.
 NARROW = 2000
+#: Entries of the by-name index that are read in the time of one detail's scanning.
+SCANNING_COSTS = 4
+#: Where several conditions beside a name have to be looked up, a prefix with more than this part of all is scanned.
+WIDE = 4
+#: Members of an index read in one call, and calls sent at once.
+MEMBERS_A_CALL = 1000
+CALLS_AT_ONCE = 8
 #: Details read at once by a scan.
 STEP = 500
 #: Heads in one script call.
@@ -55,6 +63,7 @@ class _Glance(NamedTuple):
     version: bytes | None
     other_paths: int
     other_artifacts: int
+    details: int
     oldest: list[Any]
     newest: list[Any]
     pairs: list[bytes]
@@ -88,21 +97,22 @@ class Search:
         index = self._complete_index(glance)
         if index is None:
             return await self._scan(None, offset, limit)
-        return await self._by_names(index, list(sizes), offset, limit)
+        return await self._by_names(index, list(sizes), glance.details, offset, limit)
 
     async def _glance(self) -> _Glance:
         cluster = escape(self._filter.cluster_name)
         low, high = b"[" + cluster, b"(" + cluster + b"\xff"
-        (version, other_paths, other_artifacts), oldest, newest, members = await self._connection.run(
+        (version, other_paths, other_artifacts), details, oldest, newest, members = await self._connection.run(
             [
                 Call("HMGET", [self._record_key], ["v", "s2", "s3"]),
+                Call("ZCARD", [self._time_key]),
                 Call("ZRANGE", [self._time_key], [0, 0, "WITHSCORES"]),
                 Call("ZRANGE", [self._time_key], [-1, -1, "WITHSCORES"]),
                 Call("ZRANGEBYLEX", [self._pairs_key], [low, high, "LIMIT", 0, PAIRS_A_CALL]),
             ]
         )
         pairs = await self._matching_pairs(members, high)
-        return _Glance(version, int(other_paths or 0), int(other_artifacts or 0), oldest, newest, pairs)
+        return _Glance(version, int(other_paths or 0), int(other_artifacts or 0), details, oldest, newest, pairs)
 
     async def _matching_pairs(self, members: list[bytes], high: bytes) -> list[bytes]:
         """Numbers of the pairs whose repository matches, of ``members`` and all that follow them up to ``high``."""
@@ -148,18 +158,32 @@ class Search:
             return ARTIFACT + escape(flt.artifact_name)
         return None
 
-    async def _by_names(self, low: bytes, heads: list[bytes], offset: int, limit: int) -> tuple[int, list[bytes], str]:
+    async def _by_names(
+        self, low: bytes, heads: list[bytes], details: int, offset: int, limit: int
+    ) -> tuple[int, list[bytes], str]:
+        """A page by the by-name index; the record has so many ``details``."""
         high = low + b"\xff"
-        counts = await self._by_name.count(low, high, heads)
-        total = sum(counts)
-        if total > NARROW:
-            return await self._scan(None if self._has_more_than_one_name else total, offset, limit)
-        heads = [head for head, count in zip(heads, counts, strict=True) if count]
-        tails = sorted(await self._by_name.fetch(low, high, heads), reverse=True)
-        ids = [tail[TIME_BYTES:] for tail in tails]
+        counts = zip(heads, await self._by_name.count(low, high, heads), strict=True)
+        sizes = {head: count for head, count in counts if count}
+        total = sum(sizes.values())
         if self._has_more_than_one_name:
-            ids = await self._verified(ids)
-        return len(ids), ids[offset : offset + limit], "names"
+            if total > max(NARROW, details // WIDE):
+                return await self._scan(None, offset, limit)
+            ids = await self._verified(await self._sorted_ids(low, high, sizes))
+            return len(ids), ids[offset : offset + limit], "names"
+        if offset >= total:
+            return total, [], "names"
+        # A page near the newest is met soon by reading in order of time; the fewer match, the later.
+        to_be_scanned = (offset + limit) * details // total
+        if total > NARROW and to_be_scanned < total // SCANNING_COSTS:
+            return await self._scan(total, offset, limit)
+        ids = await self._sorted_ids(low, high, sizes)
+        return total, ids[offset : offset + limit], "names"
+
+    async def _sorted_ids(self, low: bytes, high: bytes, sizes: dict[bytes, int]) -> list[bytes]:
+        tails = await self._by_name.fetch_all(low, high, sizes)
+        tails.sort(reverse=True)
+        return [tail[TIME_BYTES:] for tail in tails]
 
     @property
     def _has_more_than_one_name(self) -> bool:
@@ -218,6 +242,25 @@ class LexRanges:
         replies = await self._connection.run([Call(FETCH, self._keys, [low, high, *part]) for part in _parts(heads)])
         return [self._tail(member) for reply in replies for member in reply]
 
+    async def fetch_all(self, low: bytes, high: bytes, sizes: dict[bytes, int]) -> list[bytes]:
+        """As :meth:`fetch` for ranges of any size: no call reads more than :data:`MEMBERS_A_CALL`."""
+        small = {head: size for head, size in sizes.items() if size <= MEMBERS_A_CALL}
+        calls = [Call(FETCH, self._keys, [low, high, *part]) for part in _parts_by_size(small)]
+        for head in sizes.keys() - small.keys():
+            calls += await self._slices(head + low, sizes[head])
+        tails: list[bytes] = []
+        for i in range(0, len(calls), CALLS_AT_ONCE):
+            for members in await self._connection.run(calls[i : i + CALLS_AT_ONCE]):
+                tails += [self._tail(member) for member in members]
+        return tails
+
+    async def _slices(self, first: bytes, size: int) -> list[Call]:
+        (rank,) = await self._connection.run([Call("ZLEXCOUNT", self._keys, [b"-", b"(" + first])])
+        return [
+            Call("ZRANGE", self._keys, [rank + i, rank + min(i + MEMBERS_A_CALL, size) - 1])
+            for i in range(0, size, MEMBERS_A_CALL)
+        ]
+
     async def pick(self, head: bytes, low: bytes, index: int) -> bytes:
         """As the protocol says."""
         (member,) = await self._connection.run([Call(PICK, self._keys, [head, low, index])])
@@ -230,6 +273,18 @@ class LexRanges:
 
 def _parts(heads: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [heads[i : i + HEADS_A_CALL] for i in range(0, len(heads), HEADS_A_CALL)]
+
+
+def _parts_by_size(sizes: dict[bytes, int]) -> list[list[bytes]]:
+    parts: list[list[bytes]] = [[]]
+    room = MEMBERS_A_CALL
+    for head, size in sizes.items():
+        if size > room or len(parts[-1]) == HEADS_A_CALL:
+            parts.append([])
+            room = MEMBERS_A_CALL
+        parts[-1].append(head)
+        room -= size
+    return [part for part in parts if part]
 
 
 async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from replog.records import Effect
+from replog.records import Effect, last_ms
 from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys, task_keys
 from replog.store.scripts import ENLIST, MERGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from replog.store.batch import Batch, Folded, FoldedRecord
     from replog.store.connection import Connection
@@ -39,8 +40,9 @@ class _Part(NamedTuple):
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
+        self._clock = clock
 
     async def merge(self, batch: Batch) -> None:
         """Merge ``batch``; returns once Redis has acknowledged all of it, with ``batch.effects`` complete.
@@ -58,13 +60,16 @@ class Writer:
                 batch.merged(part.record, Effect(answer[1]))
 
     def _parts(self, record_id: str, folded: FoldedRecord) -> Iterator[_Part]:
-        keys = RecordKeys(self._connection.prefix, record_id).all
-        record = folded.record
+        keys = RecordKeys(self._connection.prefix, record_id)
+        every_key = [*keys.all, keys.bucket.due, keys.bucket.removed]
+        record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(folded.details.items())
         while (chunk := list(islice(details, ENTITIES_A_CALL))) or record:
             packed = _pack([_incoming(detail_id, detail) for detail_id, detail in chunk]) if chunk else b""
-            call = Call(MERGE, keys, (packed_record, packed))
+            parts = [detail for _, detail in chunk] + ([record] if record else [])
+            newest_ms = last_ms(max(part.registers.last for part in parts))
+            call = Call(MERGE, every_key, (packed_record, packed, record_id, newest_ms, now_ms))
             yield _Part(record_id, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
 

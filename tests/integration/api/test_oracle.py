@@ -13,6 +13,8 @@ from tests.streams import AWKWARD_IDS
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Awkward
 
+pytestmark = pytest.mark.every_topology
+
 STATUSES = ("", "RUNNING", "SUCCESS", "FAILED")
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.integration.api.service import QueryService
     from tests.streams import Event
 
+pytestmark = pytest.mark.every_topology
+
 EMPTY = {"pageNumber": 1, "pageSize": 10, "totalRecords": 0, "totalPages": 0, "records": []}
 
 

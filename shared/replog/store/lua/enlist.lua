@@ -22,10 +22,11 @@ local function enlist(incoming)
     return 0
   end
   local after = status_entry(id, state)
+  -- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
+  redis.call('ZADD', STATUS, 0, after)
   if before and before ~= after then
     redis.call('ZREM', STATUS, before)
   end
-  redis.call('ZADD', STATUS, 0, after)
   redis.call('ZADD', TIME, decimal(start_ms(state[1])), id)
   redis.call('HSET', TASK, id, cmsgpack.pack(state))
   return 1

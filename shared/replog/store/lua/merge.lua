@@ -3,9 +3,14 @@
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
 -- KEYS[2] details hash       KEYS[5] bypair  lex zset
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
+-- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, each {id, start, facts, outcome, progress, last, pair, name,
 --         {conflicts, other paths, other artifacts, skip high, skip low, size high, size low}}
+-- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
+--
+-- A record that retention removed stays removed where these events are all older than what it had; then the
+-- answer is that of superseded events.
 --
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record,
 --          its start register, its outcome register, msgpack array of its task keys}.
@@ -13,6 +18,8 @@
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local DUE, REMOVED = KEYS[7], KEYS[8]
+local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Positions in a stored detail; 1 to 5 are its registers.
 local FACTS, OUTCOME, PROGRESS, PAIR, NAME, SUMS = 2, 3, 4, 6, 7, 8
@@ -105,18 +112,24 @@ local function merge_details(packed)
   return table.concat(effects)
 end
 
--- Removes first: an entry that stays where it was is in both lists.
+-- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
 local function write_index(key, off, on)
-  if #off > 0 then
-    redis.call('ZREM', key, unpack(off))
+  local scored, stays, gone = {}, {}, {}
+  for _, member in ipairs(on) do
+    scored[#scored + 1] = 0
+    scored[#scored + 1] = member
+    stays[member] = true
   end
-  if #on > 0 then
-    local scored = {}
-    for _, member in ipairs(on) do
-      scored[#scored + 1] = 0
-      scored[#scored + 1] = member
+  for _, member in ipairs(off) do
+    if not stays[member] then
+      gone[#gone + 1] = member
     end
+  end
+  if #scored > 0 then
     redis.call('ZADD', key, unpack(scored))
+  end
+  if #gone > 0 then
+    redis.call('ZREM', key, unpack(gone))
   end
 end
 
@@ -175,6 +188,15 @@ local function merge_record(packed)
   return effect, state[1], state[3], cmsgpack.pack(tasks)
 end
 
+local removed_at = redis.call('ZSCORE', REMOVED, ID)
+if removed_at then
+  if tonumber(NEWEST) <= tonumber(removed_at) then
+    local details = ARGV[2] ~= '' and #cmsgpack.unpack(ARGV[2]) or 0
+    return { string.rep(SUPERSEDED, details), SUPERSEDED, '', '', cmsgpack.pack({}) }
+  end
+  redis.call('ZREM', REMOVED, ID)
+end
+
 local answer = { ARGV[2] ~= '' and merge_details(ARGV[2]) or '' }
 if #written > 0 then
   write_details()
@@ -184,5 +206,7 @@ if ARGV[1] ~= '' then
 end
 if #written > 0 or answer[2] == APPLIED then
   redis.call('HINCRBY', RECORD, 'v', 1)
+  redis.call('HSET', RECORD, 'w', NOW)
+  redis.call('ZADD', DUE, 'GT', NEWEST, ID)
 end
 return answer

@@ -1,0 +1,25 @@
+-- Takes one removed record off a task's list, unless it has come back since.
+--
+-- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset
+-- ARGV[1] the record's id   ARGV[2] its start register and ARGV[3] its outcome register when it was removed
+--
+-- Returns 1 where it was on the list, else 0. Cost: O(log(records of the task)). Safe to repeat.
+
+local TASK, TIME, STATUS, ID = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local stored = redis.call('HGET', TASK, ID)
+if not stored then
+  return 0
+end
+local start, outcome = unpack(cmsgpack.unpack(stored))
+if start ~= ARGV[2] or outcome ~= ARGV[3] then
+  return 0
+end
+redis.call('HDEL', TASK, ID)
+redis.call('ZREM', TIME, ID)
+redis.call('ZREM', STATUS, string.sub(outcome, -1) .. index_time(start_ms(start)) .. ID)
+if redis.call('EXISTS', TIME) == 1 then
+  redis.call('HINCRBY', TASK, '', 1)
+else
+  redis.call('DEL', TASK)
+end
+return 1

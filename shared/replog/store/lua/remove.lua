@@ -1,0 +1,27 @@
+-- Removes one record with all that belongs to it, where its time has come.
+--
+-- KEYS[1] to KEYS[6] the record's keys   KEYS[7] due zset   KEYS[8] removed zset   KEYS[9] leaving hash
+-- ARGV[1] the record's id
+-- ARGV[2] msgpack map: status letter -> its last event must be older than this, ms
+-- ARGV[3] the same where the record itself was never seen   ARGV[4] nothing may have been written since, ms
+--
+-- Returns 1 where it was removed, else 0. What its tasks' lists still hold of it is noted in `leaving`.
+-- Cost: O(1) for who waits; Redis frees the memory in the background. Safe to repeat.
+
+local RECORD, DUE, REMOVED, LEAVING, ID = KEYS[1], KEYS[7], KEYS[8], KEYS[9], ARGV[1]
+local last = redis.call('ZSCORE', DUE, ID)
+if not last then
+  return 0
+end
+local start, outcome, tasks, written = unpack(redis.call('HMGET', RECORD, 'start', 'outcome', 'tasks', 'w'))
+local horizon = outcome and cmsgpack.unpack(ARGV[2])[string.sub(outcome, -1)] or tonumber(ARGV[3])
+if tonumber(last) >= horizon or tonumber(written or 0) >= tonumber(ARGV[4]) then
+  return 0
+end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('ZREM', DUE, ID)
+redis.call('ZADD', REMOVED, last, ID)
+if tasks then
+  redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, cmsgpack.unpack(tasks) }))
+end
+return 1

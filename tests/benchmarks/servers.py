@@ -1,0 +1,52 @@
+"""Servers that the benchmarks start, on the core that is not measured."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis import Redis
+
+from tests.benchmarks.machine import pin
+from tests.services.redis import OwnRedis
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from tests.services.process import ServerProcess
+
+#: The program that is measured has the other core for itself.
+SERVERS_CORE = 1
+
+
+def pin_server(server: ServerProcess) -> None:
+    """Keep ``server``, which runs, on the servers' core."""
+    assert server._process
+    pin(server._process.pid, SERVERS_CORE)
+
+
+def start_redis(stack: ExitStack, folder: Path) -> OwnRedis:
+    """A Redis of the benchmarks' own, its files in the new ``folder``; it ends with ``stack``."""
+    binary = shutil.which("redis-server")
+    assert binary, "the benchmarks want redis-server on PATH"
+    folder.mkdir()
+    redis = OwnRedis(Path(binary), folder)
+    stack.callback(redis.close)
+    redis.start()
+    pin_server(redis._process)
+    return redis
+
+
+def pid_of(url: str) -> int:
+    """The process that is the Redis at ``url``."""
+    with Redis.from_url(url) as redis:
+        return int(redis.info("server")["process_id"])
+
+
+def settle(url: str) -> None:
+    """Return once Redis rewrites its append-only file no more."""
+    with Redis.from_url(url) as redis:
+        while redis.info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.2)

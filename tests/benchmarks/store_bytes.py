@@ -1,0 +1,55 @@
+"""Bytes of Redis that a detail takes, indexes included, of the simulated stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from redis import Redis
+
+from replog.settings import StoreSettings
+from replog.store.connection import Connection
+from replog.store.writer import Writer
+from replog_local.simulation import simulate
+from tests.benchmarks.store_data import BATCH, batch_of, chunks
+from tests.benchmarks.store_table import Line, Section
+
+GOAL = 750
+DETAILS_A_RECORD = 1500
+_PREFIX = "bytes"
+
+
+async def measure(url: str, details: int) -> Section:
+    """Write the simulated stream into an empty Redis and look at what it takes."""
+    records = max(1, details // DETAILS_A_RECORD)
+    with Redis.from_url(url, socket_timeout=60) as redis:
+        before = _used(redis)
+        async with Connection(StoreSettings(redis_url=url, redis_prefix=_PREFIX), timeout_s=60) as connection:
+            writer = Writer(connection)
+            events = simulate(1, records=records, details_per_record=DETAILS_A_RECORD)
+            for chunk in chunks(events, BATCH):
+                await writer.merge(batch_of(chunk))
+        used = _used(redis) - before
+        kinds, stored = _by_kind(redis)
+    each = used / stored
+    lines = [Line("used memory", f"{each:.0f}", str(GOAL), met=each <= GOAL)]
+    lines += [Line(f"{kind} keys", f"{taken / stored:.0f}") for kind, taken in kinds.most_common()]
+    title = f"4. Bytes of Redis a detail: {stored:,} details of the simulated stream, {DETAILS_A_RECORD:,} a record"
+    return Section(title, lines)
+
+
+def _used(redis: Redis) -> int:
+    # The client's and the append-only file's buffers are no part of what is kept.
+    memory: dict[str, Any] = redis.info("memory")
+    return int(memory["used_memory_dataset"]) + int(memory.get("overhead_db_hashtable_main", 0))
+
+
+def _by_kind(redis: Redis) -> tuple[Counter[str], int]:
+    kinds: Counter[str] = Counter()
+    stored = 0
+    for key in redis.scan_iter(match=f"{_PREFIX}:*", count=1000):
+        kind = key.split(b":")[2].decode()
+        kinds[kind] += redis.memory_usage(key, samples=0) or 0
+        if kind == "details":
+            stored += redis.hlen(key)
+    return kinds, stored

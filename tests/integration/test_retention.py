@@ -1,0 +1,217 @@
+"""Retention on a real Redis: what goes, what stays, and that nothing is left of what went."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.settings import StoreSettings
+from replog.store.connection import Call, Connection
+from replog.store.filters import NO_FILTER, DetailFilter
+from replog.store.reader import Reader
+from replog.store.retention import Policy, Retention
+from replog.store.writer import Writer
+from tests.contract.test_store import batch_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.strategies import Event
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+POLICY = Policy(days=10, failed_days=20)
+
+
+class Store:
+    """A store whose clock is moved by hand."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.now = NOW
+        self.reader = Reader(connection)
+        self.retention = Retention(connection, POLICY, clock=self.clock)
+
+    def clock(self) -> float:
+        return self.now.timestamp()
+
+    async def write(self, *events: Event) -> None:
+        await Writer(self.connection, clock=self.clock).merge(batch_of(events))
+
+    async def sweep(self) -> int:
+        """After what was written has settled."""
+        self.now += timedelta(minutes=2)
+        return await self.retention.sweep()
+
+    async def total(self, record_id: str, **filters: str) -> int | None:
+        page = await self.reader.detail_page(record_id, DetailFilter(**filters), 0, 10)
+        return None if page is None else page.total
+
+    async def listed(self, task_key: str, status: str = "") -> list[str]:
+        page = await self.reader.record_page(task_key, status, 0, 1000)
+        return [] if page is None else [row.record_id for row in page.rows]
+
+    async def keys_of(self, record_id: str) -> set[bytes]:
+        """Kinds of keys that there are of a record."""
+        pattern = f"{self.connection.prefix}:*:{record_id}"
+        found, cursor = set[bytes](), 0
+        while True:
+            ((cursor, keys),) = await self.connection.run([Call("SCAN", [], [cursor, "MATCH", pattern, "COUNT", 1000])])
+            found |= {key.split(b":")[-2] for key in keys}
+            if not int(cursor):
+                return found
+
+
+@pytest.fixture
+async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield Store(connection)
+
+
+def ago(days: float) -> str:
+    return (NOW - timedelta(days=days)).isoformat()
+
+
+def run(record_id: str, days: float, status: str = "SUCCESS", **fields: Any) -> list[Event]:
+    """A record whose last event was so many days ago, with two details."""
+    head = {"recordId": record_id, "eventTime": ago(days), **fields}
+    detail = {"recordId": record_id, "eventTime": ago(days), "remoteCluster": "dev", "packageName": "p"}
+    return [
+        {**head, "type": "record.started", "taskKey": fields.get("taskKey", "t")},
+        *({**detail, "type": "detail.finished", "detailId": name, "status": "SUCCESS"} for name in "ab"),
+        *([{**head, "type": "record.finished", "taskKey": "t", "status": status}] if status != "RUNNING" else []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "days", "stays"),
+    [
+        ("SUCCESS", 9.9, True),
+        ("SUCCESS", 10.1, False),
+        ("FAILED", 10.1, True),
+        ("FAILED", 20.1, False),
+        ("RUNNING", 10.1, True),
+        ("RUNNING", 20.1, False),
+    ],
+)
+async def test_each_status_has_its_time(store: Store, status: str, days: float, *, stays: bool) -> None:
+    await store.write(*run("r", days, status))
+    assert await store.sweep() == (0 if stays else 1)
+    assert await store.total("r") == (2 if stays else None)
+
+
+async def test_nothing_is_left_of_what_was_removed(store: Store) -> None:
+    await store.write(*run("r", 11), *run("stays", 1))
+    assert len(await store.keys_of("r")) == 6
+    await store.sweep()
+    assert await store.keys_of("r") == set()
+    assert await store.keys_of("t") == {b"task", b"tasktime", b"taskstat"}
+    assert await store.listed("t") == ["stays"]
+    assert await store.listed("t", "SUCCESS") == ["stays"]
+
+
+async def test_a_task_whose_last_record_went_is_unknown(store: Store) -> None:
+    await store.write(*run("r", 11))
+    await store.sweep()
+    assert await store.keys_of("t") == set()
+    assert await store.reader.record_page("t", "", 0, 10) is None
+
+
+async def test_a_details_event_keeps_its_record(store: Store) -> None:
+    await store.write(*run("r", 11))
+    late = {"type": "detail.started", "recordId": "r", "detailId": "c", "eventTime": ago(1)}
+    await store.write(late)
+    assert await store.sweep() == 0
+    assert await store.total("r") == 3
+
+
+async def test_details_without_a_record_go_after_the_longer_time(store: Store) -> None:
+    detail = {"type": "detail.started", "detailId": "d"}
+    await store.write({**detail, "recordId": "young", "eventTime": ago(19)})
+    await store.write({**detail, "recordId": "old", "eventTime": ago(21)})
+    assert await store.sweep() == 1
+    assert await store.total("young") == 1
+    assert await store.total("old") is None
+
+
+async def test_a_replay_does_not_bring_the_removed_back(store: Store) -> None:
+    events = run("r", 11)
+    await store.write(*events)
+    await store.sweep()
+    for event in events:
+        await store.write(event)
+    await store.write(*events)
+    assert await store.total("r") is None
+    assert await store.listed("t") == []
+
+
+async def test_something_new_brings_the_removed_back(store: Store) -> None:
+    await store.write(*run("r", 11))
+    await store.sweep()
+    await store.write(*run("r", 0, "RUNNING", attempt=1))
+    assert await store.total("r") == 2
+    assert await store.listed("t", "RUNNING") == ["r"]
+
+
+async def test_what_is_being_written_is_left_alone(store: Store) -> None:
+    await store.write(*run("r", 11))
+    assert await store.retention.sweep() == 0
+    assert await store.sweep() == 1
+
+
+async def test_a_sweep_that_died_half_way_is_finished_by_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def died(*_: object) -> None:
+        raise RuntimeError("died")
+
+    await store.write(*run("r", 11), *run("stays", 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(store.retention, "_delist_one", died)
+        with pytest.raises(RuntimeError, match="died"):
+            await store.sweep()
+    assert await store.listed("t") == ["stays"]
+    assert await store.sweep() == 0
+    page = await store.reader.record_page("t", "", 0, 10)
+    assert page is not None
+    assert page.total == 1
+
+
+async def test_a_record_that_came_back_meanwhile_stays_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def later(*_: object) -> None:
+        return
+
+    await store.write(*run("r", 11))
+    with monkeypatch.context() as patch:
+        patch.setattr(store.retention, "_delist", later)
+        await store.sweep()
+    await store.write(*run("r", 0))
+    await store.sweep()
+    assert await store.listed("t") == ["r"]
+
+
+async def test_more_records_than_one_step_takes_all_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replog.store.retention.RECORDS_A_STEP", 2)
+    monkeypatch.setattr("replog.store.keys.BUCKETS", 1)
+    for number in range(7):
+        await store.write(*run(f"old{number}", 12, "SUCCESS" if number % 2 else "FAILED"))
+    assert await store.sweep() == 3
+    assert sorted(await store.listed("t")) == ["old0", "old2", "old4", "old6"]
+
+
+async def test_totals_are_whole_until_the_moment_of_removal(store: Store) -> None:
+    await store.write(*run("r", 11))
+    assert await store.total("r", package_name="p") == 2
+    await store.sweep()
+    assert await store.total("r", package_name="p") is None
+    assert await store.reader.detail_page("r", NO_FILTER, 0, 10) is None
+
+
+async def test_the_memory_of_the_removed_is_forgotten_in_time(store: Store) -> None:
+    await store.write(*run("r", 11))
+    await store.sweep()
+    store.now += timedelta(days=2 * POLICY.failed_days)
+    await store.sweep()
+    await store.write(*run("r", 11))
+    assert await store.total("r") == 2

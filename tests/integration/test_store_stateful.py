@@ -1,0 +1,507 @@
+"""The store on a real Redis, driven by random steps: every read is what the oracle answers.
+
+Limits are so small that few details make searches take every way there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import count, cycle
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from replog.events import MAX_INTEGER
+from replog.records import MS_BIAS, start_ms
+from replog.settings import StoreSettings
+from replog.store import search, selection
+from replog.store.connection import Call, Connection
+from replog.store.index import placement_of, sums_of
+from replog.store.keys import RecordKeys
+from replog.store.reader import Reader
+from replog.store.selection import TIME_BYTES
+from replog.store.writer import Writer
+from replog_api.parameters import detail_filter
+from replog_api.render import overview
+from tests.contract.test_store import batch_of
+from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
+from tests.model import DETAIL_FACTS, Model
+from tests.services.redis import remove_keys
+from tests.strategies import (
+    DETAIL_IDS,
+    RECORD_IDS,
+    TASK_KEYS,
+    Event,
+    detail_facts,
+    events,
+    outcomes,
+    progresses,
+    reasons,
+    texts,
+    times,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+    from random import Random
+
+Filters = dict[str, str]
+T = TypeVar("T")
+
+UNKNOWN = "unknown"
+#: An offset that no result reaches.
+FAR = 2**31 * 1000
+STATUSES = ("RUNNING", "SUCCESS", "FAILED")
+#: The facts that each kind of name is made of.
+NAMES = {"package": ("packageName", "packageKey"), "path": ("path",), "artifact": ("artifactName",)}
+#: The filters, and the facts they look at.
+SAID = {
+    "status": ("status",),
+    "clusterName": ("remoteCluster",),
+    "repoName": ("repoName",),
+    "packageName": NAMES["package"],
+    "path": NAMES["path"],
+    "artifactName": NAMES["artifact"],
+    "version": ("version",),
+}
+#: Texts to filter by: one that details have, one that begins others, one that none has.
+OTHERS = ("a\x01", "a", "unknown")
+TIMEOUT_S = 10.0
+#: Runs of the machine in the test that is the same each time.
+STEADY_EXAMPLES = 100
+#: What the runs have to reach: the strategies of the planner, and both ways to narrow a selection.
+WAYS = {"pairs", "names", "scan", "narrowed", "picked"}
+
+limits = st.fixed_dictionaries(
+    {
+        "search.NARROW": st.integers(0, 4),
+        "search.SCANNING_COSTS": st.integers(1, 4),
+        "search.WIDE": st.integers(1, 8),
+        "search.MEMBERS_A_CALL": st.integers(1, 4),
+        "search.CALLS_AT_ONCE": st.integers(1, 3),
+        "search.STEP": st.integers(1, 4),
+        "search.HEADS_A_CALL": st.integers(1, 4),
+        "search.PAIRS_A_CALL": st.integers(1, 4),
+        "selection.SLACK": st.integers(0, 4),
+        "writer.ENTITIES_A_CALL": st.integers(1, 4),
+        "reader.STEP": st.integers(1, 4),
+    }
+)
+record_ids = st.sampled_from((*RECORD_IDS, *RECORD_IDS, UNKNOWN))
+task_keys = st.sampled_from((*TASK_KEYS, *TASK_KEYS, UNKNOWN))
+#: Many within few milliseconds, so that starts are near and equal, beside those far away.
+near_times = st.integers(0, 30).map("2021-05-12T12:19:08.{:03}Z".format)
+moments = near_times | near_times | times
+facts = st.fixed_dictionaries({}, optional=detail_facts)
+#: What details are found by, each in a pair.
+placed_facts = st.fixed_dictionaries(
+    {"remoteCluster": texts, "repoName": texts},
+    optional={name: detail_facts[name] for names in NAMES.values() for name in names} | {"version": texts},
+)
+#: Seeds of choices among what is there by then; Hypothesis would make too many filters that nothing meets.
+chances = st.randoms(use_true_random=True)
+endings = st.fixed_dictionaries(outcomes, optional=reasons)
+#: More details than fit a page.
+detail_ids = st.sampled_from(DETAIL_IDS) | st.integers(0, 19).map("d{}".format)
+
+
+def _of_many(event: Event, detail_id: str, moment: str) -> Event:
+    return {**event, "eventTime": moment} | ({"detailId": detail_id} if "detailId" in event else {})
+
+
+many_events = st.lists(st.builds(_of_many, events, detail_ids, moments), min_size=1, max_size=12)
+
+
+def near_text(chance: Random, text: str | None) -> str:
+    """The text, a prefix of it, or another that may exist or not; for None mostly no filter."""
+    if chance.random() < 0.15:
+        return chance.choice(OTHERS)
+    return text[: chance.choice((1, 2, None))] if text else ""
+
+
+def near_filters(chance: Random, known: Event) -> Filters:
+    """Any mix of filters, most of which a detail with these facts and status meets."""
+    names = chance.sample(list(SAID), chance.choice((0, 1, 1, 2, 2, 3, len(SAID))))
+    texts = {name: next((known[fact] for fact in SAID[name] if fact in known), None) for name in names}
+    found = {name: near_text(chance, text) for name, text in texts.items()}
+    # A status is no text of which there are prefixes.
+    return found | ({"status": texts["status"] or chance.choice(STATUSES)} if "status" in texts else {})
+
+
+class Cut(NamedTuple):
+    """How a result is cut into pages: all of ``limit`` rows but the first, if that is shorter."""
+
+    limit: int
+    first: int
+
+    def pages(self, total: int) -> list[tuple[int, int]]:
+        """Offsets and limits, also of pages behind the end."""
+        begin = [(0, self.first)] if self.first else []
+        return begin + [(offset, self.limit) for offset in (*range(self.first, total + self.limit, self.limit), FAR)]
+
+
+cuts = st.builds(Cut, st.integers(1, 5) | st.just(1000), st.integers(0, 3))
+
+
+class Indexes(NamedTuple):
+    """What a record's indexes hold, or have to; ``counts`` are those fields of its hash that are not 0."""
+
+    times: dict[bytes, float]
+    by_pair: set[bytes]
+    by_name: set[bytes]
+    counts: dict[bytes, int]
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Writes and reads one store, with keys of its own; ``events`` is what the oracle knows.
+
+    A rule that makes the store forget takes the forgotten out of ``events`` and adds their records to ``unchecked``;
+    ``batches`` remember everything that was written, for replays.
+    """
+
+    batches: Bundle[list[Event]] = Bundle("batches")
+
+    def __init__(self, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.redis_url = redis_url
+        self.monkeypatch = monkeypatch
+        self.connection = Connection(StoreSettings(redis_url=redis_url, redis_prefix=prefix), timeout_s=TIMEOUT_S)
+        self.reader = Reader(self.connection)
+        self.runner = asyncio.Runner()
+        self.events: list[Event] = []
+        self.model = Model([])
+        self.unchecked: set[str] = set()
+        self.absent: set[str] = set()
+
+    def teardown(self) -> None:
+        """Leave nothing open, and no keys."""
+        try:
+            self.run(self.connection.__aexit__(None, None, None))
+        finally:
+            self.runner.close()
+            remove_keys(self.redis_url, self.connection.prefix)
+
+    def run(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """The result, from the machine's own event loop."""
+        return self.runner.run(waiting)
+
+    def merge(self, written: list[Event]) -> list[Event]:
+        """Merge the events as one batch, without the facts that details of this run never have."""
+        batch = [{name: value for name, value in event.items() if name not in self.absent} for event in written]
+        self.run(Writer(self.connection).merge(batch_of(batch)))
+        self.events += [event for event in batch if event not in self.events]
+        self.model = Model(self.events)
+        self.unchecked |= {event["recordId"] for event in batch}
+        return batch
+
+    def existing(self, chance: Random, *, kinds: tuple[str, ...] = ("record", "detail")) -> Event:
+        """A record or detail that was written: its ids and highest attempt."""
+        events = [event for event in self.events if kind_of(event) in kinds]
+        # By kind first, for there are many more details than records.
+        kind = chance.choice(sorted({kind_of(event) for event in events}))
+        entity = entity_of(chance.choice([event for event in events if kind_of(event) == kind]))
+        attempts = (event.get("attempt", 0) for event in self.events if entity_of(event) == entity)
+        return {**entity, "attempt": max(attempts)}
+
+    @initialize(limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES))))
+    def begin(self, limits: dict[str, int], absent: set[str]) -> None:
+        """Set the limits, and the kinds of names that no detail has: it decides what the index by name is good for."""
+        for name, limit in limits.items():
+            self.monkeypatch.setattr(f"replog.store.{name}", limit)
+        self.absent = {fact for kind in absent for fact in NAMES[kind]}
+
+    @rule(target=batches, written=many_events)
+    def write(self, written: list[Event]) -> list[Event]:
+        """A batch of anything."""
+        return self.merge(written)
+
+    @rule(
+        target=batches,
+        record_id=st.sampled_from(RECORD_IDS),
+        size=st.integers(4, 20),
+        starts=st.lists(st.tuples(moments, placed_facts), min_size=2, max_size=6),
+        ended=st.integers(0, 4),
+    )
+    def write_many(self, record_id: str, size: int, starts: list[tuple[str, Event]], ended: int) -> list[Event]:
+        """Many details that have much in common; the first ones end."""
+        started = [
+            {"type": "detail.started", "recordId": record_id, "detailId": f"d{i}", "eventTime": moment, **facts}
+            for i, (moment, facts) in zip(range(size), cycle(starts))
+        ]
+        finished = {"type": "detail.finished", "status": "SUCCESS"}
+        return self.merge(started + [{**event, **finished} for event in started[:ended]])
+
+    @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
+    @rule(target=batches, chance=chances, moment=moments, facts=facts, higher=st.integers(0, 1))
+    def move(self, chance: Random, moment: str, facts: Event, higher: int) -> list[Event]:
+        """A detail gets other facts: it moves between pairs and names."""
+        detail = self.existing(chance, kinds=("detail",))
+        attempt = min(detail["attempt"] + higher, MAX_INTEGER)
+        return self.merge([{**detail, **facts, "type": "detail.started", "attempt": attempt, "eventTime": moment}])
+
+    @precondition(lambda self: self.events)
+    @rule(target=batches, chance=chances, moment=moments, ending=endings)
+    def finish(self, chance: Random, moment: str, ending: Event) -> list[Event]:
+        """A record or detail ends."""
+        entity = self.existing(chance)
+        return self.merge([{**entity, **ending, "type": f"{kind_of(entity)}.finished", "eventTime": moment}])
+
+    @precondition(lambda self: self.events)
+    @rule(
+        target=batches,
+        chance=chances,
+        moment=moments,
+        verb=st.sampled_from(["started", "progressed", "finished"]),
+        ending=endings,
+        progress=progresses,
+    )
+    def retry(self, chance: Random, moment: str, verb: str, ending: Event, progress: Event) -> list[Event]:
+        """A record or detail is tried again, whichever event of the new attempt comes first."""
+        entity = self.existing(chance)
+        said = {"started": {}, "progressed": {"progress": progress}, "finished": ending}[verb]
+        attempt = min(entity["attempt"] + 1, MAX_INTEGER)
+        event = {**entity, **said, "type": f"{kind_of(entity)}.{verb}", "attempt": attempt, "eventTime": moment}
+        return self.merge([event])
+
+    @rule(batch=batches, backwards=st.booleans())
+    def replay(self, batch: list[Event], *, backwards: bool) -> None:
+        """Old events come again."""
+        self.merge(batch[::-1] if backwards else batch)
+
+    @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
+    @rule(chance=chances, cut=cuts)
+    def read_details(self, chance: Random, cut: Cut) -> None:
+        """All pages of details, by some mixes of filters or none."""
+        for _ in range(4):
+            aim = self.existing(chance, kinds=("detail",))
+            filters = near_filters(chance, self.said_of(aim["recordId"], aim["detailId"]))
+            self.check_details(aim["recordId"], filters, cut)
+
+    @rule(chance=chances, cut=cuts)
+    def read_any_details(self, chance: Random, cut: Cut) -> None:
+        """Pages of all records, whether they have details or not, by filters from nowhere."""
+        for record_id in (UNKNOWN, *RECORD_IDS):
+            self.check_details(record_id, near_filters(chance, {}), cut)
+
+    @rule(task_key=task_keys, cut=cuts)
+    def read_records(self, task_key: str, cut: Cut) -> None:
+        """All pages of a task's records, of each status and of all."""
+        for status in ("", *STATUSES):
+            self.check_records(task_key, status, cut)
+
+    @rule(record_id=record_ids)
+    def read_record(self, record_id: str) -> None:
+        """A record and its roll-up."""
+        record, rolled_up = self.run(self.reader.record(record_id)), self.run(self.reader.overview(record_id))
+        assert (rolled_up and loads(overview(rolled_up))) == self.model.overview(record_id)
+        assert (record is not None) == (record_id in self.model._records)
+        if record:
+            run = loads(RENDERER.run(record))
+            assert {**run, "record": {**run["record"], "stale": None}} == self.model.run(record_id)
+
+    @rule(record_id=record_ids, task_key=task_keys)
+    def read_lists(self, record_id: str, task_key: str) -> None:
+        """All details of a record, all records of a task."""
+        details = self.run(joined(self.reader.details(record_id)))
+        assert rendered(RENDERER.detail, details) == self.model.details(record_id)
+        records = self.run(joined(self.reader.records(task_key)))
+        assert rendered(RENDERER.record, records) == self.model.records(task_key)
+
+    def said_of(self, record_id: str, detail_id: str) -> Event:
+        """Facts and status of a detail."""
+        entity = self.model._details[record_id][detail_id]
+        return {**entity.facts(DETAIL_FACTS), "status": entity.outcome()["status"]}
+
+    def check_details(self, record_id: str, filters: Filters, cut: Cut) -> None:
+        """Require all pages to be what the oracle says."""
+        rows, known = self.model.details(record_id, **filters), record_id in self.model.record_ids
+        for offset, limit in cut.pages(len(rows)):
+            page = self.run(self.reader.detail_page(record_id, detail_filter(filters), offset, limit))
+            assert (page is not None) == known, (filters, offset, limit)
+            if page:
+                found = page.total, rendered(RENDERER.detail, page.rows)
+                assert found == (len(rows), rows[offset : offset + limit]), (filters, offset, limit)
+
+    def check_records(self, task_key: str, status: str, cut: Cut) -> None:
+        """Require all pages to be what the oracle says."""
+        rows, known = self.model.records(task_key, status), task_key in self.model.task_keys
+        for offset, limit in cut.pages(len(rows)):
+            page = self.run(self.reader.record_page(task_key, status, offset, limit))
+            assert (page is not None) == known, (offset, limit)
+            if page:
+                found = page.total, rendered(RENDERER.record, page.rows)
+                assert found == (len(rows), rows[offset : offset + limit]), (offset, limit)
+
+    @invariant()
+    def indexes_agree(self) -> None:
+        """Indexes, counts and sums are exactly those of the details."""
+        for record_id in self.unchecked:
+            self.run(assert_indexes_agree(self.connection, record_id))
+            self.run(assert_indexes_are_of_the_details(self.connection, record_id))
+        self.unchecked.clear()
+
+
+def kind_of(event: Event) -> str:
+    return "detail" if "detailId" in event else "record"
+
+
+def entity_of(event: Event) -> Event:
+    """What names the record, with a task, or the detail."""
+    return {name: event[name] for name in ("recordId", "taskKey", "detailId") if name in event}
+
+
+def rendered(render: Callable[[T], bytes], rows: list[T]) -> list[dict[str, Any]]:
+    return without_stale([loads(render(row)) for row in rows])
+
+
+async def joined(steps: AsyncIterator[list[T]]) -> list[T]:
+    return [row async for step in steps for row in step]
+
+
+async def assert_indexes_are_of_the_details(connection: Connection, record_id: str) -> None:
+    """Require every entry, count and sum to be what the details' registers say, and no other to exist."""
+    keys = RecordKeys(connection.prefix, record_id).all
+    details, scored, pairs, by_pair, by_name, fields = await connection.run(
+        [
+            Call("HGETALL", [keys[1]]),
+            Call("ZRANGE", [keys[2]], [0, -1, "WITHSCORES"]),
+            *(Call("ZRANGE", [key], [0, -1]) for key in keys[3:]),
+            Call("HGETALL", [keys[0]]),
+        ]
+    )
+    starts = {detail_id: float(score) for detail_id, score in by_twos(scored)}
+    counts = {name: int(number) for name, number in by_twos(fields) if is_count(name) and int(number)}
+    numbers = {pair[:-4]: pair[-4:] for pair in pairs}
+    assert len({*numbers.values()}) == len(pairs)
+    assert Indexes(starts, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
+
+
+def by_twos(reply: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    return [*reply.items()] if isinstance(reply, dict) else [*zip(reply[::2], reply[1::2], strict=True)]
+
+
+def is_count(field: bytes) -> bool:
+    """Whether this field of a record's hash counts or sums details: ``nX``, ``s1`` or ``fNNNNX``."""
+    return (field[:1] in (b"n", b"s") and len(field) == 2) or (field[:1] == b"f" and len(field) == 6)
+
+
+def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Indexes:
+    """What the indexes have to hold of stored ``details``, where ``numbers`` are those of the pairs."""
+    indexes, counts = Indexes({}, set(), set(), {}), Counter[bytes]()
+    for detail_id, value in details.items():
+        start, facts, outcome, progress = msgpack.unpackb(value, raw=True)[:4]
+        placement, at_ms = placement_of(facts), start_ms(start)
+        head, tail = numbers[placement.pair] + outcome[-1:], (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id
+        indexes.times[detail_id] = at_ms
+        indexes.by_pair.add(head + tail)
+        indexes.by_name.update({head + placement.name + b"\x00" + tail} if placement.name else ())
+        counts.update([b"n" + outcome[-1:], b"f" + head])
+        for i, number in enumerate((*placement.marks, *sums_of(progress)), start=1):
+            counts[b"s%d" % i] += number
+    return indexes._replace(counts={name: number for name, number in counts.items() if number})
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Of :data:`WAYS`, how often each was taken."""
+    ways = Counter[str]()
+    page, cut, picked = search.Search.page, selection._cut, selection._picked
+
+    async def noted_page(self: search.Search, offset: int, limit: int) -> search.Found | None:
+        found = await page(self, offset, limit)
+        ways.update([found.strategy] if found else [])
+        return found
+
+    async def noted_cut(*arguments: Any) -> None:
+        ways["narrowed"] += 1
+        await cut(*arguments)
+
+    async def noted_pick(*arguments: Any) -> bytes:
+        ways["picked"] += 1
+        return await picked(*arguments)
+
+    monkeypatch.setattr(search.Search, "page", noted_page)
+    monkeypatch.setattr(selection, "_cut", noted_cut)
+    monkeypatch.setattr(selection, "_picked", noted_pick)
+    return ways
+
+
+@pytest.fixture
+def machine_of_its_own(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], StoreMachine]:
+    """Makes machines, each with keys of its own."""
+    numbers = count()
+    return lambda: StoreMachine(redis_url, f"{redis_prefix}-{next(numbers)}-", monkeypatch)
+
+
+def test_every_way_is_taken_where_it_has_to_be(
+    machine_of_its_own: Callable[[], StoreMachine], taken: Counter[str]
+) -> None:
+    """A sequence that depends on no generator."""
+    machine = machine_of_its_own()
+    try:
+        machine.begin({"search.NARROW": 4, "search.STEP": 3, "selection.SLACK": 0}, set())
+        machine.merge([*small_record("r1", "a", at_ms=range(12)), *small_record("r2", "b", at_ms=[7] * 12)])
+        for record_id, filters, way in WAYS_BY_READ:
+            taken.clear()
+            machine.check_details(record_id, filters, Cut(3, 1))
+            machine.indexes_agree()
+            assert way <= {*taken}, filters
+    finally:
+        machine.teardown()
+
+
+def small_record(record_id: str, path: str, *, at_ms: Iterable[int]) -> list[Event]:
+    """Details in two pairs, a third of them with a path, that start at these milliseconds."""
+    return [
+        {"type": "detail.started", "recordId": record_id, "detailId": f"d{i}", "remoteCluster": "ab"[i % 2]}
+        | {"eventTime": f"2021-05-12T12:19:08.{ms:03}Z", "repoName": "a"}
+        | ({"path": path, "version": "1"} if i % 3 else {"packageName": "p"})
+        for i, ms in enumerate(at_ms)
+    ]
+
+
+#: What to read of the two small records, and the ways that have to be taken.
+WAYS_BY_READ: list[tuple[str, Filters, set[str]]] = [
+    ("r1", {"repoName": "a"}, {"pairs", "narrowed"}),
+    ("r2", {"repoName": "a"}, {"pairs", "narrowed", "picked"}),
+    ("r1", {"packageName": "p"}, {"names"}),
+    ("r1", {"clusterName": "a", "path": "a"}, {"names"}),
+    ("r2", {"path": "b"}, {"scan"}),
+    ("r2", {"path": "b", "version": "1"}, {"scan"}),
+    ("r2", {"version": "1"}, {"scan"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"), [(STEADY_EXAMPLES, 30), pytest.param(3000, 80, marks=pytest.mark.long)], ids=["some", "many"]
+)
+def test_every_read_is_the_oracles(
+    machine_of_its_own: Callable[[], StoreMachine], taken: Counter[str], examples: int, steps: int
+) -> None:
+    """The short run is the same each time; ``many`` is another each time, and `make test` leaves it out."""
+    run_state_machine_as_test(
+        machine_of_its_own,  # type: ignore[arg-type] # any factory will do
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=examples == STEADY_EXAMPLES,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert {*taken} == WAYS
