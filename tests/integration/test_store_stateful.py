@@ -82,13 +82,13 @@ OTHERS = ("a\x01", "a", "unknown")
 TIMEOUT_S = 10.0
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
-#: What the runs have to reach: the strategies of the planner, and both ways to narrow a selection.
-WAYS = {"pairs", "names", "scan", "narrowed", "picked"}
+#: What the runs have to reach: the planner's strategies, both ways to narrow a selection, scans that stop early.
+WAYS = {"pairs", "names", "scan", "narrowed", "picked", "stopped"}
 
 limits = st.fixed_dictionaries(
     {
         "search.NARROW": st.integers(0, 4),
-        "search.SCANNING_COSTS": st.integers(1, 4),
+        "search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
         "search.WIDE": st.integers(1, 8),
         "search.MEMBERS_A_CALL": st.integers(1, 4),
         "search.CALLS_AT_ONCE": st.integers(1, 3),
@@ -217,7 +217,7 @@ class StoreMachine(RuleBasedStateMachine):
         return {**entity, "attempt": max(attempts)}
 
     @initialize(limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES))))
-    def begin(self, limits: dict[str, int], absent: set[str]) -> None:
+    def begin(self, limits: dict[str, float], absent: set[str]) -> None:
         """Set the limits, and the kinds of names that no detail has: it decides what the index by name is good for."""
         for name, limit in limits.items():
             self.monkeypatch.setattr(f"replog.store.{name}", limit)
@@ -418,12 +418,17 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Of :data:`WAYS`, how often each was taken."""
     ways = Counter[str]()
-    page, cut, picked = search.Search.page, selection._cut, selection._picked
+    page, scan = search.Search.page, search.Search._scan
+    cut, picked = selection._cut, selection._picked
 
     async def noted_page(self: search.Search, offset: int, limit: int) -> search.Found | None:
         found = await page(self, offset, limit)
         ways.update([found.strategy] if found else [])
         return found
+
+    async def noted_scan(self: search.Search, total: int | None, *window: int) -> Any:
+        ways.update([] if total is None else ["stopped"])
+        return await scan(self, total, *window)
 
     async def noted_cut(*arguments: Any) -> None:
         ways["narrowed"] += 1
@@ -434,6 +439,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return await picked(*arguments)
 
     monkeypatch.setattr(search.Search, "page", noted_page)
+    monkeypatch.setattr(search.Search, "_scan", noted_scan)
     monkeypatch.setattr(selection, "_cut", noted_cut)
     monkeypatch.setattr(selection, "_picked", noted_pick)
     return ways
@@ -454,7 +460,7 @@ def test_every_way_is_taken_where_it_has_to_be(
     """A sequence that depends on no generator."""
     machine = machine_of_its_own()
     try:
-        machine.begin({"search.NARROW": 4, "search.STEP": 3, "selection.SLACK": 0}, set())
+        machine.begin({"search.NARROW": 4, "search.SCANNING_COSTS": 0.1, "search.STEP": 3, "selection.SLACK": 0}, set())
         machine.merge([*small_record("r1", "a", at_ms=range(12)), *small_record("r2", "b", at_ms=[7] * 12)])
         for record_id, filters, way in WAYS_BY_READ:
             taken.clear()
@@ -481,14 +487,14 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str]]] = [
     ("r2", {"repoName": "a"}, {"pairs", "narrowed", "picked"}),
     ("r1", {"packageName": "p"}, {"names"}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names"}),
-    ("r2", {"path": "b"}, {"scan"}),
+    ("r2", {"path": "b"}, {"scan", "stopped"}),
     ("r2", {"path": "b", "version": "1"}, {"scan"}),
     ("r2", {"version": "1"}, {"scan"}),
 ]
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(STEADY_EXAMPLES, 30), pytest.param(3000, 80, marks=pytest.mark.long)], ids=["some", "many"]
+    ("examples", "steps"), [(STEADY_EXAMPLES, 30), pytest.param(600, 60, marks=pytest.mark.long)], ids=["some", "many"]
 )
 def test_every_read_is_the_oracles(
     machine_of_its_own: Callable[[], StoreMachine], taken: Counter[str], examples: int, steps: int

@@ -14,12 +14,13 @@ local start, outcome = unpack(cmsgpack.unpack(stored))
 if start ~= ARGV[2] or outcome ~= ARGV[3] then
   return 0
 end
+-- Asked first: in a slot on the move, a script may not touch a key that it has emptied.
+if redis.call('ZCARD', TIME) == 1 then
+  redis.call('UNLINK', TASK, TIME, STATUS)
+  return 1
+end
 redis.call('HDEL', TASK, ID)
 redis.call('ZREM', TIME, ID)
 redis.call('ZREM', STATUS, string.sub(outcome, -1) .. index_time(start_ms(start)) .. ID)
-if redis.call('EXISTS', TIME) == 1 then
-  redis.call('HINCRBY', TASK, '', 1)
-else
-  redis.call('DEL', TASK)
-end
+redis.call('HINCRBY', TASK, '', 1)
 return 1
