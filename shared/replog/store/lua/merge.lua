@@ -14,7 +14,7 @@
 --
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record,
 --          its start register, its outcome register, msgpack array of its task keys}.
--- Cost: O(details * log(details of the record)); about 16 us for a detail that is new.
+-- Cost: O(details * log(details of the record)); about 40 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
