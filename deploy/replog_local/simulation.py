@@ -24,6 +24,7 @@ from replog.events import (
     RecordStarted,
     Tally,
 )
+from replog.times import TimeUs
 from replog_local.catalogue import TASKS, DetailPlan, make_id, plan_detail
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ class _Run:
         yield self._finished(end_us + _SECOND_US // 10)
 
     def _started(self) -> RecordStarted:
-        return RecordStarted.model_construct(
+        return RecordStarted(
             **self._head,
-            event_us=self.start_us,
+            event_us=TimeUs(self.start_us),
             task_name=self._task.name,
             replica_type=self._task.replica_type,
             replica_object_type=self._task.object_type,
@@ -131,13 +132,13 @@ class _Run:
         )
 
     def _progressed(self, at_us: int) -> RecordProgressed:
-        return RecordProgressed.model_construct(**self._head, event_us=at_us, replicated_bytes=self._replicated_bytes)
+        return RecordProgressed(**self._head, event_us=TimeUs(at_us), replicated_bytes=self._replicated_bytes)
 
     def _finished(self, at_us: int) -> RecordFinished:
         reason = f"{self._failed} of {self._details} details failed" if self._failed else None
-        return RecordFinished.model_construct(
+        return RecordFinished(
             **self._head,
-            event_us=at_us,
+            event_us=TimeUs(at_us),
             status="FAILED" if reason else "SUCCESS",
             error_reason=reason,
             replicated_bytes=self._replicated_bytes,
@@ -171,15 +172,15 @@ class _Run:
             "attempt": attempt,
         }
         steps, duration_us = rng.randint(3, 5), rng.randint(*ATTEMPT_US)
-        yield DetailStarted.model_construct(**head, event_us=start_us, **plan.facts)
+        yield DetailStarted(**head, event_us=TimeUs(start_us), **plan.facts)
         for step in range(1, steps):
             at_us = start_us + duration_us * step // steps
-            yield DetailProgressed.model_construct(**head, event_us=at_us, progress=_progress(plan, step, steps))
+            yield DetailProgressed(**head, event_us=TimeUs(at_us), progress=_progress(plan, step, steps))
         failed = rng.random() < FAILED_PART
         end_us = start_us + duration_us
-        yield DetailFinished.model_construct(
+        yield DetailFinished(
             **head,
-            event_us=end_us,
+            event_us=TimeUs(end_us),
             status="FAILED" if failed else "SUCCESS",
             error_reason=rng.choice(_REASONS) if failed else None,
             progress=_progress(plan, steps, steps, failed=int(failed)),

@@ -11,8 +11,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from replog import Publisher
 from replog.errors import BrokerUnavailable, SettingsError
+from replog.times import TimeUs
 from replog_local.simulation import simulate
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ async def play(events: Iterable[AnyEvent], publisher: Publisher) -> None:
         if previous_us is not None:
             await asyncio.sleep((event.event_us - previous_us) / _SECOND_US)
         previous_us = event.event_us
-        await publisher.publish(event.model_copy(update={"event_us": _now_us()}))
+        await publisher.publish(replace(event, event_us=TimeUs(_now_us())))
 
 
 async def work(seed: int) -> None:

@@ -1,33 +1,23 @@
-"""The event contract: what replication workers publish (docs/events.md), as one pydantic model per event type.
+"""The event contract: what replication workers publish (docs/events.md), as one msgspec struct per event type.
 
 This module is the one definition that the publisher, the collector, the tests and the documentation share.
 :func:`parse` turns a message's value into an event or says what is wrong with it; :func:`encode` is its inverse.
-Times are whole microseconds since 1970-01-01 UTC (``event_us``); nothing here does I/O.
+Structs are checked where they are parsed, not where they are made. Nothing here does I/O.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import orjson
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-    with_config,
-)
-from pydantic.alias_generators import to_camel
-from typing_extensions import TypedDict
+import msgspec
+from msgspec import Meta, Struct, field
 
 from replog.errors import InvalidEventError
+from replog.times import TimeUs, format_time_us, parse_time_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Largest accepted value of a message, in bytes.
 MAX_VALUE_BYTES = 1024 * 1024
@@ -36,160 +26,115 @@ MAX_INTEGER = 2**63 - 1
 #: The repository type of a detail that names none.
 DEFAULT_REPO_TYPE = "GENERIC"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND_US = 1_000_000
-_FIRST_S = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
-_LAST_S = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(?:\.(\d{1,6}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-#: Seconds kept parsed: events of one batch are close in time.
-_KEPT_SECONDS = 8192
-
-
-def parse_time_us(text: object) -> int:
-    """Microseconds since the epoch of an RFC 3339 time with offset.
-
-    A leap second counts as the second before it.
-
-    Raises:
-        ValueError: not such a time, or outside the years 1 to 9999 in UTC.
-    """
-    if not isinstance(text, str) or not (match := _RFC3339.fullmatch(text)):
-        raise ValueError("an RFC 3339 time with offset and at most 6 fraction digits, as 2021-05-12T12:19:08.813Z")
-    minute, second, fraction, offset = match.groups()
-    second_us = _second_us(minute, second, offset)
-    return second_us + int(fraction.ljust(6, "0")) if fraction else second_us
-
-
-@lru_cache(_KEPT_SECONDS)
-def _second_us(minute: str, second: str, offset: str) -> int:
-    text = minute + ("59" if second == "60" else second) + offset
-    seconds = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(seconds=1)
-    if not _FIRST_S <= seconds <= _LAST_S:
-        raise ValueError("a time within the years 1 to 9999 in UTC")
-    return seconds * _SECOND_US
-
-
-def format_time_us(time_us: int) -> str:
-    """The RFC 3339 text of ``time_us``, in UTC with six fraction digits."""
-    return (_EPOCH + timedelta(microseconds=time_us)).strftime("%04Y-%m-%dT%H:%M:%S.%fZ")
-
-
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-DetailId = Annotated[str, Field(min_length=1, max_length=128)]
-Text = Annotated[str, Field(max_length=1024)]
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-TimeUs = Annotated[
-    int,
-    BeforeValidator(parse_time_us),
-    PlainSerializer(format_time_us, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# The pattern documents; :func:`parse` holds to it by cheaper means than a regular expression for every event.
+Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _NO_CONTROLS})]
+DetailId = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=1024)]
+Path = Annotated[str, Meta(max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Outcome = Literal["SUCCESS", "FAILED"]
+ReplicaType = Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"]
+ReplicaObjectType = Literal["REPOSITORY", "PACKAGE", "PATH"]
 
 
-_CONFIG = ConfigDict(strict=True, frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+# Nothing in an event refers back to it: the garbage collector need not look at any.
+class _Struct(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
+    pass
 
 
-class _Model(BaseModel):
-    model_config = _CONFIG
-
-
-# Dictionaries, not models: most events are of progress, and a nested model costs as much to make as its event.
-@with_config(_CONFIG)
-class Tally(TypedDict, total=False):
+class Tally(_Struct, frozen=True, kw_only=True):
     """How many of one kind of thing were handled, absolute; what is left out is 0."""
 
-    total: Count
-    success: Count
-    skip: Count
-    failed: Count
+    total: Count = 0
+    success: Count = 0
+    skip: Count = 0
+    failed: Count = 0
 
 
-@with_config(_CONFIG)
-class Progress(TypedDict, total=False):
-    """How far a detail has got, absolute and never a delta; ``total_size`` in bytes, 0 where left out."""
+class Progress(_Struct, frozen=True, kw_only=True):
+    """How far a detail has got, absolute and never a delta."""
 
-    blob: Tally | None
-    node: Tally | None
-    version: Tally | None
-    total_size: Count
-
-
-class _Event(_Model):
-    record_id: Id = Field(description="one execution (run) of a task; unique for ever")
-    event_us: TimeUs = Field(alias="eventTime", description="when it happened, by the worker's clock")
-    event_id: str | None = Field(default=None, description="for tracing and logs only")
-    attempt: Count = Field(default=0, description="a retry inside one run; a higher one supersedes all lower ones")
+    blob: Tally | None = None
+    node: Tally | None = None
+    version: Tally | None = None
+    total_size: Annotated[Count, Meta(description="bytes")] = 0
 
 
-class _RecordEvent(_Event):
-    task_key: Id = Field(description="the task")
+class _Event(_Struct, frozen=True, kw_only=True, tag_field="type"):
+    record_id: Annotated[Id, Meta(description="one execution (run) of a task; unique for ever")]
+    event_us: Annotated[TimeUs, Meta(description="when it happened, by the worker's clock")] = field(name="eventTime")
+    event_id: Annotated[str | None, Meta(description="for tracing and logs only")] = None
+    attempt: Annotated[Count, Meta(description="a retry inside one run; a higher one supersedes all lower ones")] = 0
+
+    @property
+    def type(self) -> str:
+        """The event's type, as on the wire."""
+        return str(self.__struct_config__.tag)
 
 
-class RecordStarted(_RecordEvent):
+class _RecordEvent(_Event, frozen=True, kw_only=True):
+    task_key: Annotated[Id, Meta(description="the task")]
+
+
+class RecordStarted(_RecordEvent, frozen=True, kw_only=True, tag="record.started"):
     """A run of a task began; its time is the record's ``startTime``."""
 
-    type: Literal["record.started"] = "record.started"
     task_name: Text | None = None
-    replica_type: Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"] | None = None
-    replica_object_type: Literal["REPOSITORY", "PACKAGE", "PATH"] | None = None
-    expected_details: Count | None = Field(default=None, description="how many details this run will have, if known")
+    replica_type: ReplicaType | None = None
+    replica_object_type: ReplicaObjectType | None = None
+    expected_details: Annotated[Count | None, Meta(description="how many details this run will have, if known")] = None
 
 
-class _RecordBytes(_RecordEvent):
-    replicated_bytes: Count | None = Field(default=None, description="absolute")
-    total_bytes: Count | None = Field(default=None, description="absolute")
+class _RecordBytes(_RecordEvent, frozen=True, kw_only=True):
+    replicated_bytes: Annotated[Count | None, Meta(description="absolute")] = None
+    total_bytes: Annotated[Count | None, Meta(description="absolute")] = None
 
 
-class RecordProgressed(_RecordBytes):
+class RecordProgressed(_RecordBytes, frozen=True, kw_only=True, tag="record.progressed"):
     """A sign of life of a run."""
 
-    type: Literal["record.progressed"] = "record.progressed"
 
-
-class RecordFinished(_RecordBytes):
+class RecordFinished(_RecordBytes, frozen=True, kw_only=True, tag="record.finished"):
     """A run ended; its time is the record's ``endTime``."""
 
-    type: Literal["record.finished"] = "record.finished"
     status: Outcome
     error_reason: str | None = None
 
 
-class _DetailEvent(_Event):
-    detail_id: DetailId = Field(description="one thing replicated to one remote cluster; unique inside its record")
+class _DetailEvent(_Event, frozen=True, kw_only=True):
+    detail_id: Annotated[
+        DetailId, Meta(description="one thing replicated to one remote cluster; unique inside its record")
+    ]
     task_key: Id | None = None
     local_cluster: Text | None = None
     remote_cluster: Text | None = None
     repo_name: Text | None = None
-    repo_type: Text | None = Field(default=None, description=f"{DEFAULT_REPO_TYPE} where absent")
+    repo_type: Annotated[Text | None, Meta(description=f"{DEFAULT_REPO_TYPE} where absent")] = None
     package_name: Text | None = None
-    package_key: Text | None = Field(default=None, description="as npm://helloworld")
+    package_key: Annotated[Text | None, Meta(description="as npm://helloworld")] = None
     versions: list[Text] | None = None
     version: Text | None = None
-    path: Annotated[str, Field(max_length=4096)] | None = None
+    path: Path | None = None
     artifact_name: Text | None = None
-    size: Count | None = Field(default=None, description="bytes")
+    size: Annotated[Count | None, Meta(description="bytes")] = None
     sha256: Text | None = None
-    conflict_strategy: Text | None = Field(default=None, description="set where there was a conflict")
+    conflict_strategy: Annotated[Text | None, Meta(description="set where there was a conflict")] = None
 
 
-class DetailStarted(_DetailEvent):
+class DetailStarted(_DetailEvent, frozen=True, kw_only=True, tag="detail.started"):
     """Work on a detail began; its time is the detail's ``startTime``."""
 
-    type: Literal["detail.started"] = "detail.started"
 
-
-class DetailProgressed(_DetailEvent):
+class DetailProgressed(_DetailEvent, frozen=True, kw_only=True, tag="detail.progressed"):
     """A detail got further."""
 
-    type: Literal["detail.progressed"] = "detail.progressed"
     progress: Progress
 
 
-class DetailFinished(_DetailEvent):
+class DetailFinished(_DetailEvent, frozen=True, kw_only=True, tag="detail.finished"):
     """A detail ended; its time is the detail's ``endTime``."""
 
-    type: Literal["detail.finished"] = "detail.finished"
     status: Outcome
     error_reason: str | None = None
     progress: Progress | None = None
@@ -197,9 +142,37 @@ class DetailFinished(_DetailEvent):
 
 RecordEvent = RecordStarted | RecordProgressed | RecordFinished
 DetailEvent = DetailStarted | DetailProgressed | DetailFinished
-Event = Annotated[RecordEvent | DetailEvent, Field(discriminator="type")]
 
-EVENT: TypeAdapter[RecordEvent | DetailEvent] = TypeAdapter(Event)
+#: The struct of each type of event.
+TYPES: dict[str, type[RecordEvent | DetailEvent]] = {
+    "record.started": RecordStarted,
+    "record.progressed": RecordProgressed,
+    "record.finished": RecordFinished,
+    "detail.started": DetailStarted,
+    "detail.progressed": DetailProgressed,
+    "detail.finished": DetailFinished,
+}
+
+
+def schema_of(event_type: type[RecordEvent | DetailEvent]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one type of event, in terms of what is on the wire."""
+    return msgspec.json.schema(event_type, schema_hook=_schema_of_time)
+
+
+def _schema_of_time(_: type) -> dict[str, Any]:
+    return {"type": "string", "format": "date-time"}
+
+
+def _time_of(_: type, text: object) -> TimeUs:
+    return parse_time_us(text)
+
+
+_decode: Callable[[bytes], RecordEvent | DetailEvent] = msgspec.json.Decoder(
+    RecordEvent | DetailEvent, dec_hook=_time_of
+).decode
+_encode = msgspec.json.Encoder(enc_hook=format_time_us).encode
+# Without a hook, a number that no double holds is an error here, where JSON has nothing against it.
+_decode_any = msgspec.json.Decoder(float_hook=float).decode
 
 
 def parse(value: bytes) -> RecordEvent | DetailEvent:
@@ -211,55 +184,96 @@ def parse(value: bytes) -> RecordEvent | DetailEvent:
     if len(value) > MAX_VALUE_BYTES:
         raise InvalidEventError("too_large", f"value of {len(value)} bytes; at most {MAX_VALUE_BYTES} are allowed")
     try:
-        if b"NaN" in value or b"Infinity" in value:
-            orjson.loads(value)  # pydantic's parser lets these pass, JSON knows no such numbers
-        # By the contract's names alone: the fields' own names in Python are unknown extra fields like any other.
-        return EVENT.validate_json(value, by_alias=True, by_name=False)
-    except orjson.JSONDecodeError as error:
-        raise InvalidEventError("not_json", f"value is not JSON: {error}") from None
-    except ValidationError as error:
-        raise _invalid(error) from None
+        if not value.isascii():
+            value.decode()  # the decoder does not look into what it skips
+        event = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return event_of(_object_in(value))
+    task_key = event.task_key
+    # What is printable has no control character; most of what is not has none either.
+    if event.record_id.isprintable() and (task_key is None or task_key.isprintable()):
+        return event
+    return event_of(_object_in(value))
 
 
 def encode(event: RecordEvent | DetailEvent) -> bytes:
     """The message value of ``event``: JSON with the contract's names; what is absent is left out."""
-    return event.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return _encode(event)
 
 
-_REASONS = {
-    "json_invalid": "not_json",
-    "union_tag_not_found": "missing_field",
-    "union_tag_invalid": "unknown_type",
-    "missing": "missing_field",
-}
+def event_of(fields: object) -> RecordEvent | DetailEvent:
+    """The event that a JSON object says, under the contract's names.
+
+    Raises:
+        InvalidEventError: it breaks the contract; the message names the field and what it holds.
+    """
+    if not isinstance(fields, dict):
+        raise InvalidEventError("not_an_object", f"value is no JSON object: {_shown(fields)}")
+    event_type = _type_of(fields)
+    try:
+        event = msgspec.convert(fields, event_type, dec_hook=_time_of)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, fields, event_type) from None
+    for name, text in (("recordId", event.record_id), ("taskKey", event.task_key)):
+        if text and _CONTROL.search(text):
+            raise _wrong(name, "Expected str without control characters", text)
+    return event
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def _type_of(fields: dict[str, Any]) -> type[RecordEvent | DetailEvent]:
+    if "type" not in fields:
+        raise InvalidEventError("missing_field", "type is missing")
+    found = fields["type"]
+    if not isinstance(found, str) or found not in TYPES:
+        raise InvalidEventError("unknown_type", f"type is unknown: {_shown(found)}")
+    return TYPES[found]
+
+
+def _object_in(value: bytes) -> object:
+    try:
+        return _decode_any(value.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEventError("not_json", f"value is not JSON: {error}") from None
+
+
+#: What msgspec says: the rule or the absent field, and where, unless that is the event itself.
+_PROBLEM = re.compile(r"(?:Object missing required field `(?P<missing>\w+)`|(?P<rule>.*?))(?: - at `\$(?P<place>.*)`)?")
 _SHOWN_CHARACTERS = 120
 
 
-def _invalid(error: ValidationError) -> InvalidEventError:
-    problem = error.errors(include_url=False)[0]
-    reason = _REASONS.get(problem["type"], "invalid_field")
-    if reason == "not_json":
-        return InvalidEventError(reason, f"value is not JSON: {problem['msg']}")
-    if not problem["loc"] and not problem["type"].startswith("union_tag"):
-        return InvalidEventError("not_an_object", f"value is no JSON object: {_shown(problem['input'])}")
-    if problem["type"].startswith("union_tag"):
-        found = problem["input"].get("type") if isinstance(problem["input"], dict) else None
-        return InvalidEventError(reason, "type is missing" if found is None else f"type is unknown: {_shown(found)}")
-    # The first place is the discriminator's value, which the reader knows from the event itself.
-    field = ".".join(str(place) for place in problem["loc"][1:])
-    if reason == "missing_field":
-        return InvalidEventError(reason, f"{field} is missing")
-    return InvalidEventError(
-        reason,
-        f"{field} is wrong: {problem['msg'].removeprefix('Value error, ')}; found {_shown(problem['input'])}",
-    )
+def _invalid(
+    error: msgspec.ValidationError, fields: dict[str, Any], event_type: type[RecordEvent | DetailEvent]
+) -> InvalidEventError:
+    problem = _PROBLEM.fullmatch(str(error))
+    if not problem:
+        return InvalidEventError("invalid_field", str(error))
+    place = re.findall(r"\w+", problem["place"] or "")
+    if problem["missing"]:
+        return InvalidEventError("missing_field", f"{'.'.join([*place, problem['missing']])} is missing")
+    found: Any = fields
+    for step in place:
+        found = found[int(step) if isinstance(found, list) else step]
+    rule = problem["rule"]
+    if rule.startswith("Invalid enum value"):
+        rule = f"Expected one of {', '.join(_allowed(event_type, place[-1]))}"
+    return _wrong(".".join(place), rule.replace("`", ""), found)
+
+
+def _allowed(event_type: type[RecordEvent | DetailEvent], name: str) -> list[str]:
+    rule = schema_of(event_type)["$defs"][event_type.__name__]["properties"][name]
+    return [value for option in rule.get("anyOf", [rule]) for value in option.get("enum", []) if value]
+
+
+def _wrong(name: str, rule: str, found: object) -> InvalidEventError:
+    return InvalidEventError("invalid_field", f"{name} is wrong: {rule}; found {_shown(found)}")
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "too many levels to show"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(text)} characters)"
-
-
-def canonical(content: Any) -> bytes:
-    """Canonical JSON of ``content``: keys sorted, no spaces, UTF-8."""
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

@@ -116,12 +116,13 @@ class Publisher:
         """Publish ``event`` as it is; returns once it is buffered and waits while the buffer is full.
 
         Raises:
-            InvalidEventError: the event is too large.
+            InvalidEventError: the event breaks the contract, or is too large.
             BrokerUnavailable: it could not be buffered in time.
         """
         value = encode(event)
         if len(value) > MAX_VALUE_BYTES:
             raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
+        parse(value)  # structs are not checked when they are made
         try:
             acknowledgement = await self._buffer(event.record_id.encode(), value)
         except BrokerUnavailable as unavailable:

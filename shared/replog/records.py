@@ -4,7 +4,7 @@ The state of an entity is five registers. A register holds the candidate with th
 string, order key first and content behind it, made such that comparing two registers as bytes compares their order
 keys and, where these are equal, their contents as canonical JSON (docs/events.md, "How events combine").
 So the join is ``max``: commutative, associative and idempotent by construction, and the store's script needs
-to know nothing but "keep the greater".
+to know nothing but "keep the greater". What an event offers to each register is in :mod:`replog.state`.
 
 Layout, ``ATTEMPT`` as a length byte and that many big-endian bytes, ``TIME`` as 7 bytes of milliseconds (biased by
 :data:`MS_BIAS`) and 2 bytes of microseconds within, ``EARLIER`` its complement:
@@ -24,29 +24,14 @@ letters in the order of the names, and what is the same in all candidates is lef
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
-
-from replog.events import (
-    DetailFinished,
-    DetailProgressed,
-    DetailStarted,
-    RecordFinished,
-    RecordProgressed,
-    RecordStarted,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from replog.events import DetailEvent, Progress, RecordEvent, Tally
 
 #: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
-_US_TOP = 999
 
 #: Names of a detail's facts and the letters they are stored under, both in the same order.
 DETAIL_FACTS = {
@@ -105,14 +90,7 @@ class Effect(IntEnum):
 
 def join(a: Registers, b: Registers) -> Registers:
     """The state after everything that led to ``a`` and everything that led to ``b``."""
-    # max() of each, spelled out: this runs for every event.
-    return Registers(
-        a.start if a.start > b.start else b.start,
-        a.facts if a.facts > b.facts else b.facts,
-        a.outcome if a.outcome > b.outcome else b.outcome,
-        a.progress if a.progress > b.progress else b.progress,
-        a.last if a.last > b.last else b.last,
-    )
+    return Registers(*map(max, a, b))
 
 
 def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
@@ -122,98 +100,6 @@ def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
         return joined, Effect.APPLIED
     same = any(new and new == old for new, old in zip(candidate, state, strict=True))
     return state, Effect.DUPLICATE if same else Effect.SUPERSEDED
-
-
-def registers_of(event: RecordEvent | DetailEvent) -> Registers:
-    """The candidates that ``event`` brings, one a register."""
-    kind = _KINDS[type(event)]
-    attempt = _attempt(event.attempt) if event.attempt else b"\x00"
-    ms, us = divmod(event.event_us, 1000)
-    biased = ms + MS_BIAS
-    time = (biased << 16 | us).to_bytes(9, "big")
-    earlier = ((MS_TOP - biased) << 16 | (_US_TOP - us)).to_bytes(9, "big")
-    final = attempt + kind.finished + time
-    facts = b"" if event.model_fields_set.isdisjoint(kind.letters) else _facts(event, kind.letters)
-    progress = kind.progress(event)
-    return Registers(
-        kind.started + attempt + earlier if kind.started == _YES else kind.started + earlier,
-        facts and kind.started + attempt + time + facts,
-        final + kind.outcome(event),
-        progress and final + progress,
-        time,
-    )
-
-
-_YES = b"\x01"
-
-
-class _Kind(NamedTuple):
-    """What one type of event says to which register; ``started`` and ``finished`` as they stand in order keys."""
-
-    started: bytes
-    finished: bytes
-    letters: dict[str, str]
-    outcome: Callable[[Any], bytes]
-    progress: Callable[[Any], bytes]
-
-
-def _attempt(attempt: int) -> bytes:
-    length = (attempt.bit_length() + 7) // 8
-    return bytes((length,)) + attempt.to_bytes(length, "big")
-
-
-def _facts(event: RecordEvent | DetailEvent, letters: dict[str, str]) -> bytes:
-    known = event.__dict__
-    content = {letter: known[name] for name, letter in letters.items() if known.get(name) is not None}
-    return orjson.dumps(content) if content else b""
-
-
-_RUNNING_CONTENT = b"null" + STATUS_LETTERS[RUNNING]
-
-
-def _still_running(_: object) -> bytes:
-    return _RUNNING_CONTENT
-
-
-def _outcome(event: RecordFinished | DetailFinished) -> bytes:
-    reason = event.error_reason if event.status == FAILED else None
-    return orjson.dumps(reason) + STATUS_LETTERS[event.status]
-
-
-def _no_progress(_: object) -> bytes:
-    return b""
-
-
-def _record_progress(event: RecordProgressed | RecordFinished) -> bytes:
-    numbers = (event.replicated_bytes, event.total_bytes)
-    return orjson.dumps(numbers) if numbers != (None, None) else b""
-
-
-def _detail_progress(event: DetailProgressed | DetailFinished) -> bytes:
-    return _numbers(event.progress) if event.progress is not None else b""
-
-
-_KINDS = {
-    RecordStarted: _Kind(b"\x01", b"\x00", RECORD_FACTS, _still_running, _no_progress),
-    RecordProgressed: _Kind(b"\x00", b"\x00", RECORD_FACTS, _still_running, _record_progress),
-    RecordFinished: _Kind(b"\x00", b"\x01", RECORD_FACTS, _outcome, _record_progress),
-    DetailStarted: _Kind(b"\x01", b"\x00", DETAIL_FACTS, _still_running, _no_progress),
-    DetailProgressed: _Kind(b"\x00", b"\x00", DETAIL_FACTS, _still_running, _detail_progress),
-    DetailFinished: _Kind(b"\x00", b"\x01", DETAIL_FACTS, _outcome, _detail_progress),
-}
-
-
-def _numbers(progress: Progress) -> bytes:
-    blob, node, version = _tally(progress.get("blob")), _tally(progress.get("node")), _tally(progress.get("version"))
-    return f"{blob},{node},{progress.get('total_size', 0)},{version}".encode()
-
-
-def _tally(tally: Tally | None) -> str:
-    # Braces, not brackets: they sort behind null, as an object of canonical JSON does.
-    if tally is None:
-        return "null"
-    counted = tally.get
-    return f"{{{counted('failed', 0)},{counted('skip', 0)},{counted('success', 0)},{counted('total', 0)}}}"
 
 
 class Tallied(NamedTuple):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
 from uuid import uuid4
 
-from pydantic import ValidationError
+import msgspec
+from msgspec.structs import replace
 
 from replog.errors import BrokerUnavailable, InvalidEventError
-from replog.events import EVENT, Tally, format_time_us
+from replog.events import TYPES, event_of
+from replog.times import TimeUs, format_time_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,6 +47,15 @@ class DetailFacts(TypedDict, total=False):
     size: int | None
     sha256: str | None
     conflict_strategy: str | None
+
+
+class Counts(TypedDict, total=False):
+    """How many of one kind of thing were handled, absolute; what is left out is 0."""
+
+    total: int
+    success: int
+    skip: int
+    failed: int
 
 
 class EventSink(Protocol):
@@ -76,7 +88,7 @@ class _Scope:
         self._outcome = outcome
 
     async def __aenter__(self) -> Self:
-        await self._sink.publish(self._started.model_copy(update={"event_us": _now_us()}))
+        await self._sink.publish(replace(self._started, event_us=TimeUs(_now_us())))
         return self
 
     async def __aexit__(
@@ -157,9 +169,9 @@ class DetailScope(_Scope):
     async def progress(
         self,
         *,
-        blob: Tally | None = None,
-        node: Tally | None = None,
-        version: Tally | None = None,
+        blob: Counts | None = None,
+        node: Counts | None = None,
+        version: Counts | None = None,
         total_size: int = 0,
     ) -> None:
         """Say how far the detail has got: absolute counts, and ``total_size`` in bytes.
@@ -172,8 +184,8 @@ class DetailScope(_Scope):
         """
         tallies = {"blob": blob, "node": node, "version": version}
         for name, counts in tallies.items():
-            _reject_unknown(name, counts or {}, Tally.__annotations__)
-        await self._progress(progress={**tallies, "total_size": total_size})
+            _reject_unknown(name, counts or {}, Counts.__annotations__)
+        await self._progress(progress={**tallies, "totalSize": total_size})
 
 
 class _Thinning:
@@ -209,14 +221,33 @@ class _Thinning:
 
 
 def _checked(event_type: str, fields: dict[str, Any]) -> RecordEvent | DetailEvent:
-    head = {"type": event_type, "eventTime": format_time_us(_now_us())}
+    struct = TYPES[event_type]
+    names = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
+    told = {names[name]: _encodable(name, value) for name, value in fields.items()}
     try:
-        return EVENT.validate_python(head | fields)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(str(place) for place in problem["loc"][1:])
-        found = f"{problem['input']!r:.120}"
-        raise InvalidEventError("invalid_field", f"{field} is wrong: {problem['msg']}; found {found}") from None
+        return event_of({"type": event_type, "eventTime": format_time_us(_now_us()), **told})
+    except InvalidEventError as error:
+        # A caller knows the arguments' names, not those on the wire.
+        field, problem = str(error).split(" ", 1)
+        raise InvalidEventError(error.reason, f"{_CAPITAL.sub(_as_in_python, field)} {problem}") from None
+
+
+def _encodable(name: str, value: object) -> object:
+    # Texts of Python may hold what UTF-8 cannot, as file names do.
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise InvalidEventError("invalid_field", f"{name} is wrong: lone surrogates; found {value!r:.120}") from None
+    except TypeError:
+        return value  # the contract has no such type, and says so itself
+    return value
+
+
+_CAPITAL = re.compile("[A-Z]")
+
+
+def _as_in_python(capital: re.Match[str]) -> str:
+    return f"_{capital[0].lower()}"
 
 
 def _reject_unknown(of: str, given: Iterable[str], known: Iterable[str]) -> None:

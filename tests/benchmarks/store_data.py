@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from replog.events import DetailFinished, DetailStarted, Progress, RecordFinished, RecordStarted, Tally
 from replog.store.batch import Batch
+from replog.times import TimeUs
 from replog_local.simulation import EPOCH_US
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def event_of(record_id: str, row: Row) -> DetailEvent:
     facts: dict[str, Any] = {
         "record_id": record_id,
         "detail_id": row.detail_id,
-        "event_us": row.start_ms * 1000,
+        "event_us": TimeUs(row.start_ms * 1000),
         "local_cluster": "center",
         "remote_cluster": row.cluster,
         "repo_name": row.repo,
@@ -133,8 +134,8 @@ def event_of(record_id: str, row: Row) -> DetailEvent:
         "versions": ["1.0.0"],
     }
     if row.status == "RUNNING":
-        return DetailStarted.model_construct(**facts)
-    return DetailFinished.model_construct(**facts, **(_DONE if row.status == "SUCCESS" else _FAILED))
+        return DetailStarted(**facts)
+    return DetailFinished(**facts, **(_DONE if row.status == "SUCCESS" else _FAILED))
 
 
 _DONE: dict[str, Any] = {
@@ -179,11 +180,11 @@ def record_rows(records: int) -> Iterator[RecordRow]:
 
 def record_event(task_key: str, row: RecordRow) -> RecordEvent:
     """The one event that makes ``row``."""
-    facts: dict[str, Any] = {"record_id": row.record_id, "task_key": task_key, "event_us": row.start_ms * 1000}
+    facts: dict[str, Any] = {"record_id": row.record_id, "task_key": task_key, "event_us": TimeUs(row.start_ms * 1000)}
     if row.status == "RUNNING":
-        return RecordStarted.model_construct(**facts, task_name="npm packages, every night", expected_details=1500)
+        return RecordStarted(**facts, task_name="npm packages, every night", expected_details=1500)
     facts["status"] = row.status
-    return RecordFinished.model_construct(**facts, replicated_bytes=123_456_789)
+    return RecordFinished(**facts, replicated_bytes=123_456_789)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 
 import replog_api.metrics
 import replog_collector.metrics
-from replog.events import parse
-from replog.records import EMPTY, join, registers_of
+from replog.events import TYPES, parse, schema_of
+from replog.records import EMPTY, join
 from replog.settings import ApiSettings, CollectorSettings, variable
+from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api import schemas
 from replog_collector import dead_letters
@@ -156,7 +157,7 @@ def test_events_lists_every_header_of_a_dead_letter() -> None:
 def test_examples_of_events_are_valid(example: str) -> None:
     """Each follows the contract and shows nothing that it ignores."""
     event = parse(example.encode())
-    known = {field.alias for field in type(event).model_fields.values()} | {"type"}
+    known = {"type", *type(event).__struct_encode_fields__}
     assert json.loads(example).keys() <= known
 
 
@@ -166,6 +167,28 @@ def test_every_type_of_event_has_an_example() -> None:
     assert shown == {
         f"{kind}.{phase}" for kind in ("record", "detail") for phase in ("started", "progressed", "finished")
     }
+
+
+def fields_of(event_type: str) -> tuple[set[str], set[str]]:
+    """The fields of a type of event and those of them that are required, by the tables of the page."""
+    every = list(rows(section("events.md", "Fields of every event")))
+    types = {names(row[0])[0]: row for row in rows(text_of("events.md")) if "." in row[0]}
+    _, more, required = types[event_type]
+    facts = [names(row[0])[0] for row in rows(section("events.md", "Details")) if "." not in row[0]]
+    known = {*(names(row[0])[0] for row in every), *names(more), *names(required)}
+    needed = {names(row[0])[0] for row in every if row[2] == "yes"} | {*names(required)}
+    if event_type.startswith("record."):
+        needed.add("taskKey")
+    return known | {*facts} if "the facts" in more else known, needed
+
+
+@pytest.mark.parametrize("event_type", TYPES)
+def test_events_lists_every_field_of_each_type(event_type: str) -> None:
+    """And says which are required, as the schema does."""
+    schema = schema_of(TYPES[event_type])["$defs"][TYPES[event_type].__name__]
+    known, required = fields_of(event_type)
+    assert set(schema["properties"]) == known
+    assert set(schema["required"]) == required
 
 
 def test_worked_example_ends_the_same_in_any_order() -> None:

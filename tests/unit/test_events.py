@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from replog.errors import InvalidEventError
-from replog.events import MAX_VALUE_BYTES, encode, format_time_us, parse, parse_time_us
-from replog.records import Progressed, Tallied, progress_of, registers_of
+from replog.events import MAX_VALUE_BYTES, encode, parse
+from replog.records import Progressed, Tallied, progress_of
+from replog.state import registers_of
+from replog.times import format_time_us, parse_time_us
 
 STARTED: dict[str, Any] = {
     "type": "detail.started",
@@ -154,6 +156,9 @@ def test_times_are_read_to_the_microsecond(text: str, time_us: int) -> None:
         "2021-05-12 12:19:08Z",
         "2021-05-12T12:19:08.1234567Z",
         "2021-05-12T12:19:08,5Z",
+        "2021-05-12T12:19:08,813000Z",
+        "2021-05-12T12:19:08.81300٣Z",
+        "2021-05-12T12:19:08.813000z0Z",
         "2021-05-12T12:19Z",
         "2021-05-12",
         "20210512T121908Z",

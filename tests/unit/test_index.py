@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.events import parse
-from replog.records import registers_of
+from replog.state import registers_of
 from replog.store.index import UNPLACED, Sums, escape, package_name, placement_of, sums_of
 
 texts = st.text(alphabet="\x00\x01\x02ab\u0fff\uffff😀", max_size=6)

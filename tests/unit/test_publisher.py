@@ -18,6 +18,7 @@ from replog.events import (
     RecordProgressed,
     RecordStarted,
 )
+from replog.times import TimeUs
 from tests.unit.fake_producer import FakeProducer
 
 if TYPE_CHECKING:
@@ -128,10 +129,10 @@ async def test_progress_is_thinned_and_the_last_is_in_the_finished_event(produce
     ):
         for done in range(1, 101):
             await detail.progress(blob={"total": 100, "success": done}, total_size=done)
-    assert [event.progress["blob"]["success"] for event in producer.of_type(DetailProgressed)] == [1]
+    assert [event.progress.blob.success for event in producer.of_type(DetailProgressed)] == [1]
     [finished] = producer.of_type(DetailFinished)
-    assert finished.progress["blob"]["success"] == 100
-    assert finished.progress["total_size"] == 100
+    assert finished.progress.blob.success == 100
+    assert finished.progress.total_size == 100
 
 
 async def test_held_progress_leaves_when_its_interval_is_over(producer: FakeProducer) -> None:
@@ -144,7 +145,7 @@ async def test_held_progress_leaves_when_its_interval_is_over(producer: FakeProd
         for done in (1, 2, 3):
             await detail.progress(blob={"success": done})
         await until(lambda: len(producer.of_type(DetailProgressed)) == 2)
-    assert [event.progress["blob"]["success"] for event in producer.of_type(DetailProgressed)] == [1, 3]
+    assert [event.progress.blob.success for event in producer.of_type(DetailProgressed)] == [1, 3]
 
 
 async def test_a_records_progress_is_in_its_finished_event(producer: FakeProducer) -> None:
@@ -210,13 +211,23 @@ async def test_a_wrong_record_raises_at_the_call(producer: FakeProducer) -> None
 
 async def test_an_event_that_no_collector_would_take_is_not_published(producer: FakeProducer) -> None:
     """The limit of the event contract holds here too."""
-    event = RecordFinished.model_construct(
-        record_id="r", task_key="t", event_us=0, status="FAILED", error_reason="x" * MAX_VALUE_BYTES
+    event = RecordFinished(
+        record_id="r", task_key="t", event_us=TimeUs(0), status="FAILED", error_reason="x" * MAX_VALUE_BYTES
     )
     async with publisher_over(producer) as publisher:
         with pytest.raises(InvalidEventError, match="of record r has") as raised:
             await publisher.publish(event)
     assert raised.value.reason == "too_large"
+
+
+async def test_an_event_made_by_hand_is_checked_when_it_is_published(producer: FakeProducer) -> None:
+    """Structs are not checked when they are made, and a dead letter would be the first to tell."""
+    async with publisher_over(producer) as publisher:
+        with pytest.raises(InvalidEventError, match="detailId is wrong"):
+            await publisher.publish(DetailStarted(record_id="r", detail_id="", event_us=TimeUs(0)))
+        with pytest.raises(InvalidEventError, match="eventTime is wrong"):
+            await publisher.publish(DetailStarted(record_id="r", detail_id="d", event_us=0))  # type: ignore[arg-type]
+    assert producer.events == []
 
 
 async def test_leaving_waits_for_the_acknowledgements(producer: FakeProducer) -> None:

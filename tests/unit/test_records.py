@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 
 from replog.entities import Overview, detail_from, record_from
 from replog.events import parse
-from replog.records import DETAIL_FACTS, EMPTY, RECORD_FACTS, Effect, Registers, fold, join, registers_of
+from replog.records import DETAIL_FACTS, EMPTY, RECORD_FACTS, Effect, Registers, fold, join
+from replog.state import registers_of
 from tests.model import Model
 from tests.strategies import DETAIL_IDS, Event, events, streams
 

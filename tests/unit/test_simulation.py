@@ -119,8 +119,8 @@ def test_progress_never_falls_and_never_passes_its_total(stream: list[AnyEvent])
     sizes: dict[tuple[str, int], int] = {}
     for event in stream:
         if isinstance(event, DetailProgressed | DetailFinished) and event.progress is not None:
-            blob, attempt = event.progress["blob"], (event.detail_id, event.attempt)
+            blob, attempt = event.progress.blob, (event.detail_id, event.attempt)
             assert blob is not None
-            assert blob["success"] + blob["failed"] <= blob["total"]
-            assert event.progress["total_size"] >= sizes.get(attempt, 0)
-            sizes[attempt] = event.progress["total_size"]
+            assert blob.success + blob.failed <= blob.total
+            assert event.progress.total_size >= sizes.get(attempt, 0)
+            sizes[attempt] = event.progress.total_size

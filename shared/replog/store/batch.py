@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from replog.records import EMPTY, Effect, Registers, fold, registers_of
+from replog.records import Effect
+from replog.state import State
 
 if TYPE_CHECKING:
     from replog.events import DetailEvent, RecordEvent
 
 
-class Folded:
+class Folded(State):
     """One record or detail: the join of its events in this batch, and which of them made it."""
 
-    __slots__ = ("event_types", "registers")
+    __slots__ = ("event_types",)
 
     def __init__(self) -> None:
-        self.registers: Registers = EMPTY
+        super().__init__()
+        #: The types of those that changed it.
         self.event_types: list[str] = []
 
 
@@ -29,7 +31,16 @@ class FoldedRecord:
     def __init__(self) -> None:
         self.record: Folded | None = None
         self.task_keys: list[str] = []
-        self.details: dict[str, Folded] = {}
+        self.details: dict[str, Folded] = defaultdict(Folded)
+
+    def own(self, task_key: str | None) -> tuple[Folded, bool]:
+        """What its own events are folded into, and whether they name ``task_key`` for the first time."""
+        if self.record is None:
+            self.record = Folded()
+        if task_key is None or task_key in self.task_keys:
+            return self.record, False
+        self.task_keys.append(task_key)
+        return self.record, True
 
 
 class Batch:
@@ -40,42 +51,30 @@ class Batch:
     """
 
     def __init__(self) -> None:
-        self.records: dict[str, FoldedRecord] = {}
-        self.effects: Counter[tuple[str, Effect]] = Counter()
+        self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
+        self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 
     def __len__(self) -> int:
         return self._added
 
+    @property
+    def effects(self) -> Counter[tuple[str, Effect]]:
+        """How many events did what, as far as it is known."""
+        return Counter({(name, effect): n for effect, types in self._types.items() for name, n in types.items()})
+
     def add(self, event: RecordEvent | DetailEvent) -> None:
         """Fold ``event`` in."""
         self._added += 1
-        folded, listed = self._folded(event)
-        folded.registers, effect = fold(folded.registers, registers_of(event))
+        record = self.records[event.record_id]
+        detail_id = getattr(event, "detail_id", None)
+        folded, listed = record.own(event.task_key) if detail_id is None else (record.details[detail_id], False)
+        effect = folded.fold(event)
         if effect is Effect.APPLIED or listed:
             folded.event_types.append(event.type)
         else:
-            self.effects[event.type, effect] += 1
+            self._types[effect][event.type] += 1
 
     def merged(self, folded: Folded, effect: Effect) -> None:
         """Take the store's answer for one entity of this batch."""
-        for event_type in folded.event_types:
-            self.effects[event_type, effect] += 1
-
-    def _folded(self, event: RecordEvent | DetailEvent) -> tuple[Folded, bool]:
-        """What ``event`` is folded into, and whether it names a task of its record for the first time here."""
-        record = self.records.get(event.record_id)
-        if record is None:
-            record = self.records[event.record_id] = FoldedRecord()
-        detail_id = getattr(event, "detail_id", None)
-        if detail_id is not None:
-            detail = record.details.get(detail_id)
-            if detail is None:
-                detail = record.details[detail_id] = Folded()
-            return detail, False
-        listed = event.task_key is not None and event.task_key not in record.task_keys
-        if event.task_key is not None and listed:
-            record.task_keys.append(event.task_key)
-        if record.record is None:
-            record.record = Folded()
-        return record.record, listed
+        self._types[effect].update(folded.event_types)
