@@ -1,4 +1,4 @@
-"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | page | store]``."""
+"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | decode | page | store]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, page, store
+from tests.benchmarks import collect, decode, page, store
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
 from tests.services import kafka_admin
@@ -39,6 +39,9 @@ def main() -> None:
             as_markdown=options.markdown,
         )
         return
+    if options.what == "decode":
+        console.print(_decoding(options.records, options.details))
+        return
     # This program asks and looks; it stays beside the servers, away from what is measured.
     os.sched_setaffinity(0, {SERVERS_CORE})
     console.print(description())
@@ -59,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__, parents=[stream])
     names = parser.add_subparsers(dest="what", metavar="NAME")
     names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
+    names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
     names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
     at_size = names.add_parser("store", help="the store at size")
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
@@ -83,6 +87,13 @@ def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, de
         table.add_column(column, justify="left" if column == "what" else "right")
     table.add_row("replog-collector", f"{ours:,.0f}", "40,000")
     table.add_row("hand-made consumer, one HSET and ZADD an event", f"{plain:,.0f}", "")
+    return table
+
+
+def _decoding(records: int, details: int) -> Table:
+    table = Table("an event is", "us of CPU time", title="from message bytes to folded registers")
+    for stage, us in decode.costs(records, details).items():
+        table.add_row(stage, f"{us:.2f}")
     return table
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 #: Packages whose versions change the figures.
-PACKAGES = ("aiokafka", "fastapi", "hiredis", "orjson", "pydantic", "redis", "uvicorn", "uvloop")
+PACKAGES = ("aiokafka", "fastapi", "hiredis", "msgspec", "orjson", "pydantic", "redis", "uvicorn", "uvloop")
 
 
 def description() -> str:
