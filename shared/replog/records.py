@@ -12,7 +12,7 @@ Layout, ``ATTEMPT`` as a length byte and that many big-endian bytes, ``TIME`` as
 ==========  ==========================================================================
 start       ``1 ATTEMPT EARLIER`` of a ``*.started``, ``0 EARLIER`` of any other event
 facts       ``STARTED ATTEMPT TIME`` and the descriptive fields as compact JSON
-outcome     ``ATTEMPT FINISHED TIME``, the error's reason as JSON, one letter of status
+outcome     ``ATTEMPT FINISHED TIME``, the error's reason as JSON or nothing, one letter of status
 progress    ``ATTEMPT FINISHED TIME`` and the numbers
 last        ``TIME``
 ==========  ==========================================================================
@@ -147,7 +147,7 @@ def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
         return status, None, None
     time = outcome[0] + 2
     reason = outcome[time + 9 : -1]
-    return status, last_ms(outcome[time:]), None if reason == b"null" else orjson.loads(reason)
+    return status, last_ms(outcome[time:]), orjson.loads(reason) if reason else None
 
 
 def facts_of(facts: bytes) -> dict[str, Any]:

@@ -264,10 +264,11 @@ def _outcome(event: RecordEvent | DetailEvent) -> bytes:
     if not isinstance(event, RecordFinished | DetailFinished):
         return _RUNNING_CONTENT
     reason = event.error_reason if event.status == FAILED else None
-    return _json(reason) + STATUS_LETTERS[event.status]
+    # A letter sorts behind a quotation mark, as null does in canonical JSON.
+    return (b"" if reason is None else _json(reason)) + STATUS_LETTERS[event.status]
 
 
-_RUNNING_CONTENT = b"null" + STATUS_LETTERS[RUNNING]
+_RUNNING_CONTENT = STATUS_LETTERS[RUNNING]
 
 
 def _progress(event: RecordEvent | DetailEvent) -> bytes:

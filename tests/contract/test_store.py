@@ -6,7 +6,6 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
-import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from replog.events import parse
 from replog.records import Effect, Registers
 from replog.settings import StoreSettings
+from replog.store import stored
 from replog.store.batch import Batch
 from replog.store.connection import Call, Connection
 from replog.store.keys import RecordKeys, task_keys
@@ -69,7 +69,7 @@ class InRedis:
                 states[record_id, None] = Registers(*(register or b"" for register in record))
             pairs = details.items() if isinstance(details, dict) else zip(details[::2], details[1::2], strict=True)
             for detail_id, packed in pairs:
-                states[record_id, detail_id.decode()] = Registers(*msgpack.unpackb(packed, raw=True)[:5])
+                states[record_id, detail_id.decode()] = stored.unpack(packed)
         return states
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from itertools import count, cycle
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import msgpack
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,16 +23,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from replog.events import MAX_INTEGER
-from replog.records import MS_BIAS, start_ms
+from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
+from replog.records import DETAIL_FACTS as DETAIL_LETTERS
+from replog.records import MS_BIAS, facts_of, progress_of, start_ms
 from replog.settings import StoreSettings
-from replog.store import search, selection
+from replog.store import names, ranks, search, stored
 from replog.store.connection import Call, Connection
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
-from replog.store.selection import TIME_BYTES
+from replog.store.stored import TIME_BYTES, head_of
 from replog.store.writer import Writer
+from replog.times import TimeUs
 from replog_api.parameters import detail_filter
 from replog_api.render import overview
 from tests.contract.test_store import batch_of
@@ -82,21 +83,29 @@ OTHERS = ("a\x01", "a", "unknown")
 TIMEOUT_S = 10.0
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
-#: What the runs have to reach: the planner's strategies, both ways to narrow a selection, scans that stop early.
-WAYS = {"pairs", "names", "scan", "narrowed", "picked", "stopped"}
+#: What the runs have to reach: the planner's strategies; of pages by rank the counting and both ways to read; of broad
+#: names the second reading, and the one of all where the sample misled; scans that stop early.
+WAYS = {"pairs", "names", "scan", "counted", "walked", "fetched", "enclosed", "all", "stopped"}
 
 limits = st.fixed_dictionaries(
     {
-        "search.NARROW": st.integers(0, 4),
+        "search.NARROW": st.integers(0, 2),
         "search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
-        "search.WIDE": st.integers(1, 8),
-        "search.MEMBERS_A_CALL": st.integers(1, 4),
-        "search.CALLS_AT_ONCE": st.integers(1, 3),
         "search.STEP": st.integers(1, 4),
-        "search.HEADS_A_CALL": st.integers(1, 4),
-        "search.PAIRS_A_CALL": st.integers(1, 4),
-        "selection.SLACK": st.integers(0, 4),
+        "facets.PAIRS_A_CALL": st.integers(1, 4),
+        "ranks.HEADS_A_CALL": st.integers(1, 4),
+        "ranks.HEAD_COSTS": st.integers(0, 4),
+        "ranks.NEAR": st.integers(0, 4),
+        "ranks.STEP": st.integers(1, 4),
+        "ranks.CALLS_AT_ONCE": st.integers(1, 3),
+        "ranks.FETCHED_A_CALL": st.integers(1, 6),
+        "names.ENTRIES_A_CALL": st.integers(1, 4),
+        "names.CALLS_AT_ONCE": st.integers(1, 3),
+        "names.KEPT": st.integers(0, 4),
+        "names.SAMPLED": st.sampled_from((0.3, 1)),
+        "names.MARGIN": st.sampled_from((0, 0, 4)),
         "writer.ENTITIES_A_CALL": st.integers(1, 4),
+        "writer.CALLS_AT_ONCE": st.integers(1, 4),
         "reader.STEP": st.integers(1, 4),
     }
 )
@@ -290,6 +299,17 @@ class StoreMachine(RuleBasedStateMachine):
             filters = near_filters(chance, self.said_of(aim["recordId"], aim["detailId"]))
             self.check_details(aim["recordId"], filters, cut)
 
+    @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
+    @rule(chance=chances, cut=cuts)
+    def read_by_one_name(self, chance: Random, cut: Cut) -> None:
+        """All pages of the details that share the beginning of one name, of any status or one."""
+        aim = self.existing(chance, kinds=("detail",))
+        known = self.said_of(aim["recordId"], aim["detailId"])
+        for name in ("packageName", "path", "artifactName"):
+            text = next((known[fact] for fact in SAID[name] if known.get(fact)), "a")
+            status = {"status": known["status"]} if chance.random() < 0.3 else {}
+            self.check_details(aim["recordId"], {name: text[:1]} | status, cut)
+
     @rule(chance=chances, cut=cuts)
     def read_any_details(self, chance: Random, cut: Cut) -> None:
         """Pages of all records, whether they have details or not, by filters from nowhere."""
@@ -384,7 +404,7 @@ async def assert_indexes_are_of_the_details(connection: Connection, record_id: s
     )
     starts = {detail_id: float(score) for detail_id, score in by_twos(scored)}
     counts = {name: int(number) for name, number in by_twos(fields) if is_count(name) and int(number)}
-    numbers = {pair[:-4]: pair[-4:] for pair in pairs}
+    numbers = {b"%b\x00%b\x00" % (cluster, repo): n for cluster, repo, n in (pair.split(b"\x00", 2) for pair in pairs)}
     assert len({*numbers.values()}) == len(pairs)
     assert Indexes(starts, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
 
@@ -393,24 +413,41 @@ def by_twos(reply: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]
     return [*reply.items()] if isinstance(reply, dict) else [*zip(reply[::2], reply[1::2], strict=True)]
 
 
+#: What a record's hash has beside counts and sums.
+_NO_COUNTS = {b"start", b"facts", b"outcome", b"progress", b"last", b"tasks", b"pairs", b"v", b"w"}
+
+
 def is_count(field: bytes) -> bool:
-    """Whether this field of a record's hash counts or sums details: ``nX``, ``s1`` or ``fNNNNX``."""
-    return (field[:1] in (b"n", b"s") and len(field) == 2) or (field[:1] == b"f" and len(field) == 6)
+    """Whether this field of a record's hash counts or sums details: ``nX``, ``s1`` or ``fPAIRX``."""
+    return field not in _NO_COUNTS
+
+
+def progress_of_event(progress: bytes) -> Progress | None:
+    """What an event said that ended in this register."""
+    if not progress:
+        return None
+    said = progress_of(progress)
+    blob, node, version = (tally and Tally(**tally._asdict()) for tally in (said.blob, said.node, said.version))
+    return Progress(blob=blob, node=node, version=version, total_size=said.total_size)
 
 
 def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Indexes:
     """What the indexes have to hold of stored ``details``, where ``numbers`` are those of the pairs."""
     indexes, counts = Indexes({}, set(), set(), {}), Counter[bytes]()
     for detail_id, value in details.items():
-        start, facts, outcome, progress = msgpack.unpackb(value, raw=True)[:4]
-        placement, at_ms = placement_of(facts), start_ms(start)
-        head, tail = numbers[placement.pair] + outcome[-1:], (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id
+        start, facts, outcome, progress, _ = stored.unpack(value)
+        known: Any = {name: facts_of(facts).get(letter) for name, letter in DETAIL_LETTERS.items()}
+        event = DetailStarted(record_id="", detail_id="", event_us=TimeUs(0), **known)
+        placement, at_ms = placement_of(event if facts else None), start_ms(start)
+        number, status = numbers[placement.pair], outcome[-1:]
+        tail = (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id
+        assert head_of(value) == number + status
         indexes.times[detail_id] = at_ms
-        indexes.by_pair.add(head + tail)
-        indexes.by_name.update({head + placement.name + b"\x00" + tail} if placement.name else ())
-        counts.update([b"n" + outcome[-1:], b"f" + head])
-        for i, number in enumerate((*placement.marks, *sums_of(progress)), start=1):
-            counts[b"s%d" % i] += number
+        indexes.by_pair.add(number + status + tail)
+        indexes.by_name.update({status + placement.name + b"\x00" + number + tail} if placement.name else ())
+        counts.update([b"n" + status, b"f" + number + status])
+        for i, sum_ in enumerate(sums_of(placement.marks, progress_of_event(progress)), start=1):
+            counts[b"s%d" % i] += sum_
     return indexes._replace(counts={name: number for name, number in counts.items() if number})
 
 
@@ -419,7 +456,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Of :data:`WAYS`, how often each was taken."""
     ways = Counter[str]()
     page, scan = search.Search.page, search.Search._scan
-    cut, picked = selection._cut, selection._picked
+    newer, walked, fetched = ranks.Ranked._newer, ranks.Ranked._walked, ranks.Ranked._fetched
+    between = names.Named._between
 
     async def noted_page(self: search.Search, offset: int, limit: int) -> search.Found | None:
         found = await page(self, offset, limit)
@@ -430,18 +468,23 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update([] if total is None else ["stopped"])
         return await scan(self, total, *window)
 
-    async def noted_cut(*arguments: Any) -> None:
-        ways["narrowed"] += 1
-        await cut(*arguments)
+    def noted(name: str, step: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+        async def stepped(*arguments: Any) -> T:
+            ways[name] += 1
+            return await step(*arguments)
 
-    async def noted_pick(*arguments: Any) -> bytes:
-        ways["picked"] += 1
-        return await picked(*arguments)
+        return stepped
+
+    async def noted_between(self: names.Named, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
+        ways["all" if (above, below) == (names._TOP, b"") else "enclosed"] += 1
+        return await between(self, above, below)
 
     monkeypatch.setattr(search.Search, "page", noted_page)
     monkeypatch.setattr(search.Search, "_scan", noted_scan)
-    monkeypatch.setattr(selection, "_cut", noted_cut)
-    monkeypatch.setattr(selection, "_picked", noted_pick)
+    monkeypatch.setattr(ranks.Ranked, "_newer", noted("counted", newer))
+    monkeypatch.setattr(ranks.Ranked, "_walked", noted("walked", walked))
+    monkeypatch.setattr(ranks.Ranked, "_fetched", noted("fetched", fetched))
+    monkeypatch.setattr(names.Named, "_between", noted_between)
     return ways
 
 
@@ -460,8 +503,8 @@ def test_every_way_is_taken_where_it_has_to_be(
     """A sequence that depends on no generator."""
     machine = machine_of_its_own()
     try:
-        machine.begin({"search.NARROW": 4, "search.SCANNING_COSTS": 0.1, "search.STEP": 3, "selection.SLACK": 0}, set())
-        machine.merge([*small_record("r1", "a", at_ms=range(12)), *small_record("r2", "b", at_ms=[7] * 12)])
+        machine.begin({"search.NARROW": 4, "search.SCANNING_COSTS": 1, "search.STEP": 3, **_READ_LITTLE}, set())
+        machine.merge([*small_record("r1", "a", at_ms=range(60)), *small_record("r2", "b", at_ms=[7] * 12)])
         for record_id, filters, way in WAYS_BY_READ:
             taken.clear()
             machine.check_details(record_id, filters, Cut(3, 1))
@@ -481,14 +524,16 @@ def small_record(record_id: str, path: str, *, at_ms: Iterable[int]) -> list[Eve
     ]
 
 
+#: Limits with which pages by rank are counted near and read head by head, and broad names are read twice.
+_READ_LITTLE: dict[str, float] = {"ranks.NEAR": 0, "ranks.HEAD_COSTS": 0, "names.KEPT": 0, "names.SAMPLED": 1}
 #: What to read of the two small records, and the ways that have to be taken.
 WAYS_BY_READ: list[tuple[str, Filters, set[str]]] = [
-    ("r1", {"repoName": "a"}, {"pairs", "narrowed"}),
-    ("r2", {"repoName": "a"}, {"pairs", "narrowed", "picked"}),
-    ("r1", {"packageName": "p"}, {"names"}),
+    ("r1", {"repoName": "a"}, {"pairs", "counted", "fetched"}),
+    ("r2", {"clusterName": "a"}, {"pairs", "counted", "fetched"}),
+    ("r1", {"packageName": "p"}, {"names", "enclosed"}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names"}),
     ("r2", {"path": "b"}, {"scan", "stopped"}),
-    ("r2", {"path": "b", "version": "1"}, {"scan"}),
+    ("r2", {"path": "b", "version": "1"}, {"names"}),
     ("r2", {"version": "1"}, {"scan"}),
 ]
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replog.events import parse
-from replog.state import registers_of
+from replog.events import Progress, Tally, parse
 from replog.store.index import UNPLACED, Sums, escape, package_name, placement_of, sums_of
+
+if TYPE_CHECKING:
+    from replog.events import DetailEvent
 
 texts = st.text(alphabet="\x00\x01\x02ab\u0fff\uffff😀", max_size=6)
 
 
-def facts(**known: object) -> bytes:
+def facts(**known: object) -> DetailEvent:
     event = {
         "type": "detail.started",
         "recordId": "r",
@@ -21,7 +24,7 @@ def facts(**known: object) -> bytes:
         "eventTime": "2021-05-12T12:00:00Z",
         **known,
     }
-    return registers_of(parse(json.dumps(event).encode())).facts
+    return cast("DetailEvent", parse(json.dumps(event).encode()))
 
 
 @given(texts, texts)
@@ -58,7 +61,7 @@ def test_a_detail_is_indexed_by_its_first_name(
 
 
 def test_a_detail_without_facts_has_a_place() -> None:
-    assert placement_of(b"") == UNPLACED
+    assert placement_of(None) == UNPLACED
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,7 @@ def test_a_package_is_named_by_its_name_else_by_its_key(
 
 def test_sums_keep_more_than_64_bits() -> None:
     most = 2**63 - 1
-    parts = sums_of(b"\x00\x00" + bytes(9) + b"{0,%d,0,0},null,%d,{0,%d,0,0}" % (most, most, most))
-    sums = Sums(0, 0, 0, *(1_000_000 * part for part in parts))
+    tally = Tally(skip=most)
+    parts = sums_of((0, 0, 0), Progress(blob=tally, version=tally, total_size=most))
+    sums = Sums(*(1_000_000 * part for part in parts))
     assert (sums.skip, sums.total_size) == (2_000_000 * most, 1_000_000 * most)

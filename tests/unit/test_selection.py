@@ -8,110 +8,72 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replog.store import selection
-from replog.store.selection import TIME_BYTES, TOP, select
+from replog.store.selection import approach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
 
-class SortedRanges:
-    """Ranges in memory; ``counted`` is the number of counting steps."""
+class Order:
+    """Details in order, of which those at ``matching`` ranks match; ``counted`` is the number of counting steps."""
 
-    def __init__(self, members: dict[bytes, list[bytes]]) -> None:
-        self.members = {head: sorted(tails) for head, tails in members.items()}
+    def __init__(self, details: int, matching: Iterable[int]) -> None:
+        self.details = details
+        self.matching = sorted(matching)
         self.counted = 0
-        self.fetched = 0
 
-    @property
-    def sizes(self) -> dict[bytes, int]:
-        return {head: len(tails) for head, tails in self.members.items() if tails}
-
-    async def count(self, low: bytes, high: bytes, heads: Sequence[bytes]) -> list[int]:
+    async def count(self, rank: int) -> int:
+        assert 0 < rank < self.details
         self.counted += 1
-        return [bisect_left(self.members[head], high) - bisect_left(self.members[head], low) for head in heads]
+        return bisect_left(self.matching, rank)
 
-    async def fetch(self, low: bytes, high: bytes, heads: Sequence[bytes]) -> list[bytes]:
-        found = [tail for head in heads for tail in self.members[head] if low <= tail < high]
-        self.fetched += len(found)
-        return found
-
-    async def pick(self, head: bytes, low: bytes, index: int) -> bytes:
-        return self.members[head][bisect_left(self.members[head], low) + index]
-
-    async def page(self, offset: int, limit: int) -> list[bytes]:
-        tails = [tail for tails in self.members.values() for tail in tails]
-        return await select(
-            self,
-            self.sizes,
-            offset=offset,
-            limit=limit,
-            oldest=min(tails)[:TIME_BYTES],
-            newest=max(tails)[:TIME_BYTES],
+    async def gap(self, offset: int, is_near: Callable[[int, float], bool]) -> int:
+        """Matches between the mark that was found and the goal."""
+        near = await approach(
+            self.count, details=self.details, matches=len(self.matching), offset=offset, is_near=is_near
         )
+        assert near.mark.matches == bisect_left(self.matching, near.mark.rank)
+        assert near.mark.rank <= self.matching[offset]
+        assert 0 < near.share <= 1
+        gap = offset - near.mark.matches
+        assert is_near(gap, gap / near.share)
+        return gap
 
 
-def tail(ms: int, number: int) -> bytes:
-    return ms.to_bytes(TIME_BYTES, "big") + b"%06d" % number
-
-
-def spread(times: list[int], heads: int) -> SortedRanges:
-    members: dict[bytes, list[bytes]] = {b"%03d" % head: [] for head in range(heads)}
-    for number, ms in enumerate(times):
-        members[b"%03d" % (number % heads)].append(tail(ms, number))
-    return SortedRanges(members)
-
-
-def newest_first(ranges: SortedRanges) -> list[bytes]:
-    return sorted((tail for tails in ranges.members.values() for tail in tails), reverse=True)
-
-
-DISTRIBUTIONS: dict[str, Callable[[int], list[int]]] = {
-    "even": lambda n: list(range(n)),
-    "all at one time": lambda n: [5] * n,
-    "half at one time": lambda n: [n // 2 if i % 2 else i for i in range(n)],
-    "two far ends": lambda n: [0 if i % 2 else 2**48 for i in range(n)],
-    "ever denser": lambda n: [2**40 - 2**40 // (i + 1) for i in range(n)],
-    "one far outlier": lambda n: [0, *([2**48] * (n - 1))],
+SIZE = 100_000
+MATCHING: dict[str, Callable[[], Iterable[int]]] = {
+    "all": lambda: range(SIZE),
+    "every third": lambda: range(0, SIZE, 3),
+    "a tenth at random": lambda: random.Random(1).sample(range(SIZE), SIZE // 10),
+    "the newest": lambda: range(5000),
+    "the oldest": lambda: range(SIZE - 5000, SIZE),
+    "both ends": lambda: [*range(2000), *range(SIZE - 2000, SIZE)],
+    "one": lambda: [77_777],
+    "ever denser": lambda: {SIZE - 1 - SIZE // (i + 1) for i in range(1, 3000)},
 }
 
 
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-@pytest.mark.parametrize("heads", [1, 7, 200])
-async def test_every_page_is_the_one_that_sorting_gives(distribution: str, heads: int) -> None:
-    ranges = spread(DISTRIBUTIONS[distribution](20_000), heads)
-    expected = newest_first(ranges)
-    for offset in (0, 1, 777, 10_000, 19_980, 19_999, 20_000, 30_000):
-        for limit in (1, 20, 1000):
-            assert await ranges.page(offset, limit) == expected[offset : offset + limit]
+@pytest.mark.parametrize("matching", MATCHING)
+async def test_a_place_before_any_match_is_found_in_few_steps_however_they_are_spread(matching: str) -> None:
+    order = Order(SIZE, MATCHING[matching]())
+    for part in (0, 0.001, 0.3, 0.5, 0.999):
+        order.counted = 0
+        await order.gap(int(part * len(order.matching)), lambda gap, among: gap <= 400 or among <= 500)
+        assert order.counted <= 20
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 99)), min_size=1, unique=True),
-    st.integers(0, 60),
-    st.integers(1, 20),
-)
+@given(st.sets(st.integers(0, 60), min_size=1), st.integers(0, 10), st.data())
 @settings(deadline=None)
-async def test_any_small_set_is_paged_right_when_little_may_be_read_beside_the_page(
-    members: list[tuple[int, int, int]], offset: int, limit: int
-) -> None:
-    ranges = SortedRanges({b"%d" % head: [] for head in range(5)})
-    for head, ms, number in members:
-        ranges.members[b"%d" % head].append(tail(ms, 1000 * head + number))
-    for tails in ranges.members.values():
-        tails.sort()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selection, "SLACK", 0)
-        assert await ranges.page(offset, limit) == newest_first(ranges)[offset : offset + limit]
+async def test_the_nearest_place_is_found_where_it_must_be(matching: set[int], more: int, data: st.DataObject) -> None:
+    offset = data.draw(st.integers(0, len(matching) - 1))
+    await Order(max(matching) + 1 + more, matching).gap(offset, lambda _, among: among <= 1)
 
 
-async def test_a_page_in_the_middle_of_many_takes_few_steps_and_reads_little() -> None:
+async def test_a_page_in_the_middle_of_many_takes_few_steps() -> None:
     chance = random.Random(1)
-    ranges = spread([chance.randrange(3_600_000) for _ in range(100_000)], 100)
-    await ranges.page(50_000, 20)
-    assert ranges.counted <= 8
-    assert ranges.fetched <= 20 + selection.SLACK
-
-
-def test_no_tail_reaches_the_top() -> None:
-    assert tail(2**49, 0) < TOP
+    steps = 0
+    for _ in range(50):
+        order = Order(SIZE, chance.sample(range(SIZE), SIZE // 2))
+        await order.gap(chance.randrange(SIZE // 2), lambda gap, _: gap <= 400)
+        steps += order.counted
+    assert steps <= 75

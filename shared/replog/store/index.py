@@ -1,4 +1,4 @@
-"""What is indexed about a detail, and how: pairs, names and sums, from its registers. Pure.
+"""What is indexed about a detail, and how: pairs, names and sums, from what events told of it. Pure.
 
 A *pair* is a detail's remote cluster and repository. Its *name* is the package's, else the path, else the artifact's;
 the kinds are kept apart, and a detail that has one of the later kinds beside its name is counted
@@ -7,19 +7,16 @@ the kinds are kept apart, and a detail that has one of the later kinds beside it
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from replog.records import DETAIL_FACTS, Progressed, facts_of, progress_of
+if TYPE_CHECKING:
+    from replog.events import DetailEvent, Progress
 
 _LIMB = 32
 _LOW = (1 << _LIMB) - 1
 
-_F = DETAIL_FACTS
-_CLUSTER, _REPO, _CONFLICT = _F["remote_cluster"], _F["repo_name"], _F["conflict_strategy"]
-_PACKAGE_NAME, _PACKAGE_KEY = _F["package_name"], _F["package_key"]
-_PATH, _ARTIFACT = _F["path"], _F["artifact_name"]
-
-PACKAGE, PATH, ARTIFACT = b"p", b"t", b"a"
+PACKAGE, PATH, ARTIFACT = KINDS = b"p", b"t", b"a"
 
 
 class Placement(NamedTuple):
@@ -31,18 +28,19 @@ class Placement(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What a record's hash sums over its details, in the order of its fields ``s1`` to ``s7``.
+    """What a detail adds to its record, and what a record's hash sums, in the order of its fields ``s1`` to ``s7``.
 
-    64-bit numbers are kept as a high and a low part, each far from what a double holds exactly.
+    64-bit numbers are kept as a high and a low part, each far from what a double holds exactly. What is seldom above 0
+    stands last.
     """
 
+    size_low: int = 0
     conflicts: int = 0
     other_paths: int = 0
     other_artifacts: int = 0
-    skip_high: int = 0
     skip_low: int = 0
     size_high: int = 0
-    size_low: int = 0
+    skip_high: int = 0
 
     @property
     def skip(self) -> int:
@@ -65,6 +63,10 @@ def pair_of(cluster: str, repo: str) -> bytes:
     return b"%b\x00%b\x00" % (escape(cluster), escape(repo))
 
 
+#: A run has few pairs and many details of each.
+_pair = lru_cache(4096)(pair_of)
+
+
 def package_name(name: str | None, key: str | None) -> str | None:
     """The name a package is searched by: its own, else what follows ``://`` in its key."""
     if name is not None or key is None:
@@ -77,26 +79,30 @@ def package_name(name: str | None, key: str | None) -> str | None:
 UNPLACED = Placement(pair_of("", ""), b"", (0, 0, 0))
 
 
-def placement_of(facts: bytes) -> Placement:
-    """Where a detail with this facts register belongs."""
-    if not facts:
+def placement_of(facts: DetailEvent | None) -> Placement:
+    """Where a detail belongs whose facts are this event's; None: no event told any."""
+    if facts is None:
         return UNPLACED
-    known = facts_of(facts)
-    package = package_name(known.get(_PACKAGE_NAME), known.get(_PACKAGE_KEY))
-    names = ((PACKAGE, package), (PATH, known.get(_PATH)), (ARTIFACT, known.get(_ARTIFACT)))
-    kind, name = next(((kind, name) for kind, name in names if name is not None), (b"", ""))
+    package = package_name(facts.package_name, facts.package_key)
+    path, artifact = facts.path, facts.artifact_name
+    if package is not None:
+        name = PACKAGE + escape(package)
+    elif path is not None:
+        name = PATH + escape(path)
+    else:
+        name = b"" if artifact is None else ARTIFACT + escape(artifact)
     marks = (
-        int(_CONFLICT in known),
-        int(_PATH in known and kind != PATH),
-        int(_ARTIFACT in known and kind != ARTIFACT),
+        int(facts.conflict_strategy is not None),
+        int(path is not None and package is not None),
+        int(artifact is not None and (package is not None or path is not None)),
     )
-    return Placement(pair_of(known.get(_CLUSTER, ""), known.get(_REPO, "")), kind and kind + escape(name), marks)
+    return Placement(_pair(facts.remote_cluster or "", facts.repo_name or ""), name, marks)
 
 
-def sums_of(progress: bytes) -> tuple[int, int, int, int]:
-    """The parts of the sums that a progress register contributes: skip and size, high and low each."""
-    if not progress:
-        return (0, 0, 0, 0)
-    progressed: Progressed = progress_of(progress)
-    skip, size = progressed.skip, progressed.total_size
-    return (skip >> _LIMB, skip & _LOW, size >> _LIMB, size & _LOW)
+def sums_of(marks: tuple[int, int, int], progress: Progress | None) -> Sums:
+    """What a detail with these marks and this progress adds."""
+    if progress is None:
+        return Sums(0, *marks)
+    skip = sum(tally.skip for tally in (progress.blob, progress.node, progress.version) if tally)
+    size = progress.total_size
+    return Sums(size & _LOW, *marks, skip & _LOW, size >> _LIMB, skip >> _LIMB)

@@ -11,12 +11,13 @@ record     hash      of a record: its registers ``start facts outcome progress l
                      published with (msgpack); ``v``, a counter that moves with every change of the record or its
                      details, and ``w``, when that was (ms by the collector's clock); ``nX``, details of status X;
                      ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`); ``pairs``, numbers
-                     given to pairs so far; ``fNNNNX``, details of pair NNNN (4 bytes) and status X
-details    hash      of a record: detail id -> msgpack of its five registers, pair number, indexed name, sums
+                     given to pairs so far; ``fPAIRX``, details of the pair and status X
+details    hash      of a record: detail id -> pair number, status, registers, indexed name and sums, packed as
+                     :mod:`replog.store.stored` says
 time       zset      of a record: detail id, score = start in ms
-pairs      lex zset  of a record: ``cluster NUL repo NUL NNNN``, each distinct pair and its number
-bypair     lex zset  of a record: ``NNNN X time id``, each detail
-byname     lex zset  of a record: ``NNNN X kind name NUL time id``, each detail that has a name
+pairs      lex zset  of a record: ``cluster NUL repo NUL PAIR``, each distinct pair and its number
+bypair     lex zset  of a record: ``PAIR X time id``, each detail
+byname     lex zset  of a record: ``X kind name NUL PAIR time id``, each detail that has a name
 task       hash      of a task: record id -> msgpack of its start and outcome registers; ``v`` under the empty id,
                      a counter that moves with every change
 tasktime   zset      of a task: record id, score = start in ms
@@ -26,7 +27,8 @@ removed    zset      of a bucket: id of a record that retention removed, score =
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
 =========  ========  ===================================================================================
 
-X is a status letter, ``time`` 7 bytes (milliseconds, biased), names are escaped by :func:`replog.store.index.escape`.
+PAIR is a pair's number as :mod:`replog.store.stored` says, X a status letter, ``time`` 7 bytes (milliseconds, biased);
+names are escaped by :func:`replog.store.index.escape`.
 """
 
 from __future__ import annotations
@@ -56,6 +58,26 @@ class RecordKeys:
     def details(self) -> bytes:
         """The hash of its details."""
         return self.all[1]
+
+    @property
+    def time(self) -> bytes:
+        """Its details by time."""
+        return self.all[2]
+
+    @property
+    def pairs(self) -> bytes:
+        """Its pairs of cluster and repository."""
+        return self.all[3]
+
+    @property
+    def by_pair(self) -> bytes:
+        """Its details by pair and status."""
+        return self.all[4]
+
+    @property
+    def by_name(self) -> bytes:
+        """Its details by status and name."""
+        return self.all[5]
 
 
 class BucketKeys:

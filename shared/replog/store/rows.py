@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgpack
-
 from replog.entities import Overview, detail_from, record_from
 from replog.records import Registers
+from replog.store import stored
 from replog.store.index import Sums
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ class StoredDetail(NamedTuple):
 
     def read(self) -> Detail:
         """What it says."""
-        registers = msgpack.unpackb(self.value, raw=True)[:_REGISTERS]
-        return detail_from(self.record_id, self.detail_id.decode(), registers)
+        return detail_from(self.record_id, self.detail_id.decode(), stored.unpack(self.value))
 
 
 class StoredRecord(NamedTuple):

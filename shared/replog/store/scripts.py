@@ -30,6 +30,6 @@ TASK_PAGE = _script("task_page")
 SEEK = _script("seek")
 COUNT = _script("count")
 FETCH = _script("fetch")
-PICK = _script("pick")
+FACETS = _script("facets")
 
-ALL = (MERGE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, PICK)
+ALL = (MERGE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, FACETS)

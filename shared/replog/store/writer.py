@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgpack
 
-from replog.records import Effect, last_ms
+from replog.records import MS_BIAS, Effect, last_ms, start_ms
+from replog.store import stored
 from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys, task_keys
 from replog.store.scripts import ENLIST, MERGE
+from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from replog.events import DetailEvent
     from replog.store.batch import Batch, Folded, FoldedRecord
     from replog.store.connection import Connection
 
 #: Entities in one script call: 50 new details of a record of a million take Redis about 2 ms, and nobody else is served
 #: meanwhile.
 ENTITIES_A_CALL = 50
+
+#: Calls that are sent together, while the next are packed.
+CALLS_AT_ONCE = 16
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -51,8 +58,15 @@ class Writer:
         Raises:
             StoreUnavailable: some of it may have been merged; merge it again.
         """
-        parts = [part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded)]
-        answers = await self._connection.run([part.call for part in parts])
+        parts: list[_Part] = []
+        sent: list[asyncio.Future[list[Any]]] = []
+        made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded))
+        while group := list(islice(made, CALLS_AT_ONCE)):
+            parts += group
+            sent.append(asyncio.ensure_future(self._connection.run([part.call for part in group])))
+            # The event loop must come round for these to leave: Redis merges them while the next are packed.
+            await asyncio.sleep(0)
+        answers = [answer for replies in await _all_of(sent) for answer in replies]
         await self._enlist(parts, answers)
         for part, answer in zip(parts, answers, strict=True):
             for detail, digit in zip(part.details, answer[0], strict=True):
@@ -90,11 +104,25 @@ class Writer:
             yield Call(ENLIST, keys, (_pack(records[i : i + ENTITIES_A_CALL]),))
 
 
+async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:
+    """The replies of all; where one failed, its error, once none is under way any more."""
+    if sent:
+        await asyncio.wait(sent)
+    # Each is asked: an error that nobody took would be reported as one of its own.
+    errors = [error for group in sent if (error := group.exception())]
+    if errors:
+        raise errors[0]
+    return [group.result() for group in sent]
+
+
 _EFFECTS = {ord(str(effect.value)): effect for effect in Effect}
 
 
 def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
     registers = detail.registers
-    placement = placement_of(registers.facts)
-    sums = (*placement.marks, *sums_of(registers.progress))
-    return (detail_id, *registers, placement.pair, placement.name, sums)
+    placement = placement_of(cast("DetailEvent | None", detail.facts_event))
+    sums = sums_of(placement.marks, getattr(detail.progress_event, "progress", None))
+    begun_ms = start_ms(registers.start)
+    tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id.encode()
+    packed = stored.pack(registers, placement.name, sums)
+    return (detail_id, placement.pair, registers.outcome[-1:], begun_ms, tail, placement.name, sums, packed)

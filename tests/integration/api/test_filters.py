@@ -73,14 +73,14 @@ class Expected:
 
     def strategies(self, filters: Filters, *, narrow: int) -> set[str]:
         """How the store may search: a broad prefix is read or scanned for, whichever is sooner done."""
-        admitted = {name: text for name, text in filters.items() if name in {"status", "clusterName", "repoName"}}
         names = [name for name in ("packageName", "path", "artifactName") if name in filters]
-        if not self.matches(admitted) or not (names or "version" in filters):
+        if not (names or "version" in filters):
             return {"pairs"}
         if not names or self._indexed_by_others(names[0]):
             return {"scan"}
-        broad = len(self.matches(admitted | {names[0]: filters[names[0]]})) > narrow
-        return {"names", "scan"} if broad else {"names"}
+        of_status: Filters = {name: text for name, text in filters.items() if name in {"status", names[0]}}
+        broad = len(self.matches(of_status)) > narrow
+        return {"names", "scan"} if broad and filters.keys() == of_status.keys() else {"names"}
 
     def _indexed_by_others(self, name: str) -> bool:
         fields = ("packageConstraint", "pathConstraint", "artifactName")
@@ -202,9 +202,12 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
     [
         {"search.NARROW": 0},
         {"search.NARROW": 20, "search.STEP": 20},
-        {"search.NARROW": 20, "search.STEP": 7, "search.HEADS_A_CALL": 1, "search.PAIRS_A_CALL": 2},
-        {"selection.SLACK": 0},
-        {"selection.SLACK": 3, "search.HEADS_A_CALL": 2, "search.PAIRS_A_CALL": 1},
+        {"search.NARROW": 20, "search.STEP": 7, "ranks.HEADS_A_CALL": 1, "facets.PAIRS_A_CALL": 2},
+        {"ranks.NEAR": 0, "ranks.HEAD_COSTS": 1},
+        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 0, "ranks.HEADS_A_CALL": 2, "ranks.FETCHED_A_CALL": 2},
+        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 50, "ranks.STEP": 3, "ranks.CALLS_AT_ONCE": 2, "facets.PAIRS_A_CALL": 1},
+        {"search.NARROW": 0, "names.KEPT": 0, "names.ENTRIES_A_CALL": 3, "names.SAMPLED": 0.5},
+        {"search.SCANNING_COSTS": 1000, "names.KEPT": 5, "names.SAMPLED": 0.01},
     ],
     ids=str,
 )
@@ -232,7 +235,7 @@ async def test_pages_of_any_size_are_the_list_cut_up(
     filtered: Filtered, slack: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without overlap or gap, also among details that start at once."""
-    monkeypatch.setattr("replog.store.selection.SLACK", slack)
+    monkeypatch.setattr("replog.store.ranks.NEAR", slack)
     rows = filtered.expected["mixed"].matches({"clusterName": "d"})
     for size in (1, 7, 1000):
         pages = [

@@ -5,8 +5,8 @@
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
--- ARGV[2] msgpack array of details, each {id, start, facts, outcome, progress, last, pair, name,
---         {conflicts, other paths, other artifacts, skip high, skip low, size high, size low}}
+-- ARGV[2] msgpack array of details, each {id, pair, status letter, start in ms, time id, name, {sum, ...}, packed},
+--         the last as the details' hash holds it but for its head (see stored.py)
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 --
 -- A record that retention removed stays removed where these events are all older than what it had; then the
@@ -14,20 +14,41 @@
 --
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record,
 --          its start register, its outcome register, msgpack array of its task keys}.
--- Cost: O(details * log(details of the record)); about 40 us for a detail that is new in a record of a million.
+-- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local DUE, REMOVED = KEYS[7], KEYS[8]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
--- Positions in a stored detail; 1 to 5 are its registers.
-local FACTS, OUTCOME, PROGRESS, PAIR, NAME, SUMS = 2, 3, 4, 6, 7, 8
-local CONTRIBUTIONS, FROM_FACTS = 7, 3
+-- Positions in an incoming detail.
+local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXT, ADDS, PACKED = 1, 2, 3, 4, 5, 6, 7, 8
+-- Positions in a packed one; 1 to 5 are its registers.
+local START, FACTS, OUTCOME, PROGRESS, LAST, NAME, SUMS = 1, 2, 3, 4, 5, 6, 7
+-- Which of the sums come from the facts; the others come from the progress.
+local OF_FACTS, MOST_SUMS = { false, true, true, true }, 7
+local KINDS, TIME_BYTES, US_TOP = { 'p', 't', 'a' }, 9, 999
 
 local counts = {} -- field of the record's hash -> how much it moves
 local function count(field, by)
   counts[field] = (counts[field] or 0) + by
+end
+
+-- A number of a pair that is longer than one byte begins with LONG and the count of the bytes behind it.
+local LONG = 0xF0
+
+local function packed_number(number)
+  if number < LONG then
+    return string.char(number)
+  end
+  local bytes = string.gsub(struct.pack('>I4', number), '^%z+', '')
+  return string.char(LONG + #bytes) .. bytes
+end
+
+local function split_head(value)
+  local first = string.byte(value)
+  local bytes = first < LONG and 1 or first - LONG + 1
+  return string.sub(value, 1, bytes), string.sub(value, bytes + 1, bytes + 1), string.sub(value, bytes + 2)
 end
 
 local pair_numbers = {}
@@ -36,9 +57,9 @@ local function pair_number(pair)
   if not number then
     local found = redis.call('ZRANGEBYLEX', PAIRS, '[' .. pair, '(' .. pair .. '\255', 'LIMIT', 0, 1)[1]
     if found then
-      number = string.sub(found, -4)
+      number = string.sub(found, #pair + 1)
     else
-      number = struct.pack('>I4', redis.call('HINCRBY', RECORD, 'pairs', 1))
+      number = packed_number(redis.call('HINCRBY', RECORD, 'pairs', 1))
       redis.call('ZADD', PAIRS, 0, pair .. number)
     end
     pair_numbers[pair] = number
@@ -47,54 +68,138 @@ local function pair_number(pair)
 end
 
 local written, timed = {}, {}
-local off_pair, on_pair, off_name, on_name = {}, {}, {}, {}
+local by_pair, by_name = { on = {}, off = {} }, { on = {}, off = {} }
 
--- Takes a stored detail out of the counts and index entries (sign -1), or puts it in (sign 1).
-local function place(id, detail, sign, by_pair, by_name)
-  local status = string.sub(detail[OUTCOME], -1)
-  local head = detail[PAIR] .. status
-  local tail = index_time(start_ms(detail[1])) .. id
-  by_pair[#by_pair + 1] = head .. tail
-  if detail[NAME] ~= '' then
-    by_name[#by_name + 1] = head .. detail[NAME] .. '\0' .. tail
-  end
+local function count_all(number, status, sums, sign)
   count('n' .. status, sign)
-  count('f' .. head, sign)
-  for i = 1, CONTRIBUTIONS do
-    count('s' .. i, sign * detail[SUMS][i])
+  count('f' .. number .. status, sign)
+  for i, sum in ipairs(sums) do
+    if sum ~= 0 then
+      count('s' .. i, sign * sum)
+    end
   end
 end
 
-local function merge_detail(stored, incoming)
-  local id = table.remove(incoming, 1)
-  local detail, effect, changed
-  if stored then
-    detail = cmsgpack.unpack(stored)
-    local before = cmsgpack.unpack(stored)
-    effect, changed = join(detail, incoming, 1, #FIELDS)
-    if effect ~= APPLIED then
-      return effect
-    end
-    place(id, before, -1, off_pair, off_name)
-  else
-    detail, effect, changed = incoming, APPLIED, { true, true, true, true, true }
-    detail[PAIR] = pair_number(incoming[PAIR])
-  end
-  if stored and changed[FACTS] then
-    detail[PAIR], detail[NAME] = pair_number(incoming[PAIR]), incoming[NAME]
-  end
-  for i = 1, CONTRIBUTIONS do
-    if changed[i <= FROM_FACTS and FACTS or PROGRESS] then
-      detail[SUMS][i] = incoming[SUMS][i]
-    end
-  end
-  place(id, detail, 1, on_pair, on_name)
-  if changed[1] then
-    timed[#timed + 1] = decimal(start_ms(detail[1]))
-    timed[#timed + 1] = id
-  end
+local function write(id, value)
   written[#written + 1] = id
-  written[#written + 1] = cmsgpack.pack(detail)
+  written[#written + 1] = value
+end
+
+local function set_time(id, ms)
+  timed[#timed + 1] = decimal(ms)
+  timed[#timed + 1] = id
+end
+
+local function index(on_or_off, number, status, name, tail)
+  local pairs_of, names_of = by_pair[on_or_off], by_name[on_or_off]
+  pairs_of[#pairs_of + 1] = number .. status .. tail
+  if name ~= '' then
+    names_of[#names_of + 1] = status .. name .. '\0' .. number .. tail
+  end
+end
+
+-- A detail that the record does not have yet is written as it came.
+local function add(detail)
+  local number, status = pair_number(detail[PAIR]), detail[STATUS]
+  index('on', number, status, detail[TEXT], detail[TAIL])
+  count_all(number, status, detail[ADDS], 1)
+  set_time(detail[ID_OF], detail[START_MS])
+  write(detail[ID_OF], number .. status .. detail[PACKED])
+end
+
+-- Bytes of the order key of an outcome, or of the progress of the same event.
+local function order_bytes(outcome)
+  return string.byte(outcome, 1) + 2 + TIME_BYTES
+end
+
+-- The order key of the facts of the event that a start is of.
+local function order_of_facts(start)
+  local ms, us = struct.unpack('>I7I2', start, #start - TIME_BYTES + 1)
+  return string.sub(start, 1, -TIME_BYTES - 1) .. struct.pack('>I7I2', MS_TOP - ms, US_TOP - us)
+end
+
+-- A packed detail with this status as it is joined: its registers whole.
+local function unpacked(packed, status)
+  local detail = cmsgpack.unpack(packed)
+  local bytes = order_bytes(detail[OUTCOME])
+  if string.sub(detail[FACTS], 1, 1) == '=' then
+    detail[FACTS] = order_of_facts(detail[START]) .. string.sub(detail[FACTS], 2)
+  end
+  if string.sub(detail[PROGRESS], 1, 1) == '=' then
+    detail[PROGRESS] = string.sub(detail[OUTCOME], 1, bytes) .. string.sub(detail[PROGRESS], 2)
+  end
+  if detail[LAST] == '' then
+    detail[LAST] = string.sub(detail[OUTCOME], bytes - TIME_BYTES + 1, bytes)
+  end
+  detail[OUTCOME] = detail[OUTCOME] .. status
+  if type(detail[SUMS]) == 'number' then
+    detail[SUMS] = { detail[SUMS] }
+  end
+  return detail
+end
+
+local function packed(detail)
+  local facts, order_facts = detail[FACTS], order_of_facts(detail[START])
+  if string.sub(facts, 1, #order_facts) == order_facts then
+    facts = '=' .. string.sub(facts, #order_facts + 1)
+  end
+  local bytes = order_bytes(detail[OUTCOME])
+  local order, progress, last = string.sub(detail[OUTCOME], 1, bytes), detail[PROGRESS], detail[LAST]
+  if string.sub(progress, 1, bytes) == order then
+    progress = '=' .. string.sub(progress, bytes + 1)
+  end
+  if last == string.sub(order, -TIME_BYTES) then
+    last = ''
+  end
+  local outcome, sums = string.sub(detail[OUTCOME], 1, -2), detail[SUMS]
+  return cmsgpack.pack({ detail[START], facts, outcome, progress, last, detail[NAME], #sums > 1 and sums or sums[1] })
+end
+
+local function name_of(detail)
+  local name = detail[NAME]
+  if type(name) == 'string' then
+    return name
+  end
+  local kind, position, length = unpack(name)
+  return KINDS[kind + 1] .. string.sub(detail[FACTS], position + 1, position + length)
+end
+
+local function joined_sums(old, new, changed)
+  local sums, last = {}, 1
+  for i = 1, MOST_SUMS do
+    local from = changed[OF_FACTS[i] and FACTS or PROGRESS] and new or old
+    sums[i] = from[i] or 0
+    last = sums[i] ~= 0 and i or last
+  end
+  for i = last + 1, MOST_SUMS do
+    sums[i] = nil
+  end
+  return sums
+end
+
+local function rewrite(incoming, value)
+  local id, number, status, stored = incoming[ID_OF], split_head(value)
+  local detail, candidate = unpacked(stored, status), unpacked(incoming[PACKED], incoming[STATUS])
+  local start, name, sums = detail[START], name_of(detail), detail[SUMS]
+  local effect, changed = join(detail, candidate, START, LAST)
+  if effect ~= APPLIED then
+    return effect
+  end
+  local was = start_ms(start)
+  index('off', number, status, name, index_time(was) .. id)
+  count_all(number, status, sums, -1)
+  if changed[FACTS] then
+    number, detail[NAME] = pair_number(incoming[PAIR]), candidate[NAME]
+  end
+  detail[SUMS] = joined_sums(sums, candidate[SUMS], changed)
+  status = string.sub(detail[OUTCOME], -1)
+  local ms = start_ms(detail[START])
+  index('on', number, status, name_of(detail), index_time(ms) .. id)
+  count_all(number, status, detail[SUMS], 1)
+  if ms ~= was then
+    set_time(id, ms)
+  end
+  write(id, number .. status .. packed(detail))
   return effect
 end
 
@@ -107,22 +212,31 @@ local function merge_details(packed)
   local stored = redis.call('HMGET', DETAILS, unpack(ids))
   local effects = {}
   for i, detail in ipairs(details) do
-    effects[i] = merge_detail(stored[i], detail)
+    if stored[i] then
+      effects[i] = rewrite(detail, stored[i])
+    else
+      add(detail)
+      effects[i] = APPLIED
+    end
   end
   return table.concat(effects)
 end
 
 -- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
-local function write_index(key, off, on)
+local function write_index(key, entries)
   local scored, stays, gone = {}, {}, {}
-  for _, member in ipairs(on) do
-    scored[#scored + 1] = 0
-    scored[#scored + 1] = member
-    stays[member] = true
+  for i, member in ipairs(entries.on) do
+    scored[2 * i - 1] = 0
+    scored[2 * i] = member
   end
-  for _, member in ipairs(off) do
-    if not stays[member] then
-      gone[#gone + 1] = member
+  if #entries.off > 0 then
+    for _, member in ipairs(entries.on) do
+      stays[member] = true
+    end
+    for _, member in ipairs(entries.off) do
+      if not stays[member] then
+        gone[#gone + 1] = member
+      end
     end
   end
   if #scored > 0 then
@@ -138,8 +252,8 @@ local function write_details()
   if #timed > 0 then
     redis.call('ZADD', TIME, unpack(timed))
   end
-  write_index(BY_PAIR, off_pair, on_pair)
-  write_index(BY_NAME, off_name, on_name)
+  write_index(BY_PAIR, by_pair)
+  write_index(BY_NAME, by_name)
   for field, by in pairs(counts) do
     if by ~= 0 then
       redis.call('HINCRBY', RECORD, field, decimal(by))
