@@ -13,8 +13,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from replog.errors import RecoverableError
 from replog.telemetry import logger
 from replog_collector import metrics
+from replog_collector.backoff import Backoff
 from replog_collector.decoding import decode
 from replog_collector.delivery import Delivery
 from replog_collector.retrying import Retrying, StopRequested
@@ -109,21 +111,32 @@ class Collector:
 
     async def _room(self) -> None:
         """Return once nothing is on its way; meanwhile the paused partitions are polled."""
+        backoff, wait_s = Backoff(), POLL_S
         while self._in_flight:
-            done, _ = await asyncio.wait([self._in_flight], timeout=POLL_S)
+            done, _ = await asyncio.wait([self._in_flight], timeout=wait_s)
             if done:
                 self._in_flight.result()
                 return
-            await self._retrying(lambda: self._source.poll(0, paused=True))
-            self._progress.update(self._source.standings())
+            wait_s = await self._poll_paused(backoff)
+
+    async def _poll_paused(self, backoff: Backoff) -> float:
+        """Poll once, and return after how many seconds to do so again."""
+        try:
+            await self._source.poll(0, paused=True)
+        except RecoverableError as error:
+            return self._retrying.failed(backoff, error)
+        backoff.reset()
+        self._progress.update(self._source.standings())
+        return POLL_S
 
     def _launch(self, decoded: Decoded) -> None:
         self._in_flight = asyncio.ensure_future(self._delivery.deliver(decoded))
         self._progress.delivering = True
         self._in_flight.add_done_callback(self._landed)
 
-    def _landed(self, _: asyncio.Future[None]) -> None:
+    def _landed(self, landed: asyncio.Future[None]) -> None:
         self._in_hand -= 1
-        self._progress.delivering = False
+        # The next may be on its way already.
+        self._progress.delivering = landed is not self._in_flight
         if not self._in_hand:
             self._empty_handed.set()

@@ -51,12 +51,17 @@ class Retrying:
                     logger().info("recovered")
                 return answer
 
-    async def _wait(self, backoff: Backoff, error: RecoverableError) -> None:
+    def failed(self, backoff: Backoff, error: RecoverableError) -> float:
+        """Take note of a failure; returns the seconds to wait before the next try."""
         if isinstance(error, StoreUnavailable):
             metrics.STORE_ERRORS.labels(error.kind).inc()
         self._progress.excuse()
         delay_s = backoff.next_s()
         logger().warning("backing_off", delay_s=round(delay_s, 3), error=str(error))
+        return delay_s
+
+    async def _wait(self, backoff: Backoff, error: RecoverableError) -> None:
+        delay_s = self.failed(backoff, error)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay_s)
         if self._stopping.is_set():
