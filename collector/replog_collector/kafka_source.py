@@ -58,6 +58,7 @@ class KafkaSource:
         self._revoking = revoking
         self._assigned = assigned
         self._consumer: Any = None
+        #: Whether the consumer is not started, or raised what it may raise for ever.
         self._failed = False
         #: By partition: the offset of the next message to apply; what is to be committed; where its end is.
         self._positions: dict[int, int] = {}
@@ -83,13 +84,15 @@ class KafkaSource:
             **client_options(self._settings),
         )
         consumer.subscribe([self._topic], listener=_Listener(self))
+        # Partitions may be assigned before the client says that it has started.
+        self._consumer, self._failed = consumer, True
         try:
             async with asyncio.timeout(_GROUP_TIMEOUT_S):
                 await consumer.start()
         except (KafkaError, TimeoutError) as error:
-            await consumer.stop()
+            await self.stop()
             raise self._unavailable(error, f"topic {self._topic}") from error
-        self._consumer, self._failed = consumer, False
+        self._failed = False
 
     async def stop(self) -> None:
         """As the protocol says."""
@@ -127,7 +130,7 @@ class KafkaSource:
 
     async def check(self) -> None:
         """As the protocol says."""
-        if not self._consumer:
+        if not self._consumer or self._failed:
             raise BrokerUnavailable(f"not connected to {self._settings.kafka_bootstrap_servers}")
         try:
             await self._consumer.topics()
