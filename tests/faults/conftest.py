@@ -31,6 +31,14 @@ BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
 #: By test: what was done to the system, and how it ended.
 JOURNALS = pytest.StashKey[dict[str, tuple[list[str], str]]]()
 
+#: How a test ended, in the words of the table; one that is expected to fail counts as skipped.
+LOST = {
+    "passed": "nothing",
+    "skipped": "**events**: not made good yet",
+    "failed": "**the test failed**",
+    "": "not tried here",
+}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Writing the table is asked for."""
@@ -69,9 +77,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _table(journals: dict[str, tuple[list[str], str]]) -> str:
     lines = ["| what happens | what was done to the system | lost |", "|---|---|---|"]
     for node, (journal, outcome) in journals.items():
-        name = re.sub(r"^test_", "", node.rpartition("::")[2]).replace("_", " ")
+        words = re.sub(r"^test_", "", node.rpartition("::")[2]).replace("_", " ")
+        name = words.replace("[", " (").replace("]", ")")
         done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in Counter(journal).items())
-        lost = {"passed": "nothing", "skipped": "**events** (expected to fail today)"}.get(outcome, "**test failed**")
+        lost = LOST[outcome]
         lines.append(f"| {name} | {done or 'nothing'} | {lost} |")
     return "\n".join(lines) + "\n"
 

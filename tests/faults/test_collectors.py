@@ -148,14 +148,14 @@ def test_a_static_member_comes_back_unnoticed(scenario: Scenario) -> None:
 
 @pytest.mark.long
 def test_partitions_are_taken_away_while_redis_stands_still(scenario: Scenario) -> None:
-    one = scenario.collector()
-    share(one)
-    scenario.note("SIGSTOP of Redis, and a second collector joins")
+    one, two = scenario.collector(), scenario.collector()
+    share(one, two)
+    scenario.note("SIGSTOP of Redis")
     scenario.redis.pause()
     scenario.publish(stream(1))
     scenario.wait(lambda: scenario.pending(one) > 0, "a batch before Redis")
-    two = scenario.collector()
+    scenario.kill(two)
     scenario.wait(lambda: bool(one.lines("batch_unfinished")), "partitions given up with a batch in hand")
     scenario.redis.resume()
-    share(one, two)
+    share(one)
     scenario.finish()
