@@ -191,7 +191,8 @@ class KafkaSource:
     async def _begin_again(self, error: KafkaError) -> None:
         (argument,) = error.args
         reached = argument if isinstance(argument, dict) else {argument: None}
-        with contextlib.suppress(TimeoutError):
+        # Where this fails, the client comes to the same error again.
+        with contextlib.suppress(KafkaError, TimeoutError):
             await self._begin([TopicPartition(*partition) for partition in reached], reached)
 
     async def _begin(
