@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.system import system_on
-from tests.faults.scenario import Scenario
+from tests.faults.scenario import GONE, Scenario
 from tests.services import ServiceUnavailableError
 from tests.services.kafka_maven import MavenBroker
 from tests.services.redis import VARIABLE, OwnRedis, server_binary
@@ -79,8 +79,10 @@ def _table(journals: dict[str, tuple[list[str], str]]) -> str:
     for node, (journal, outcome) in journals.items():
         words = re.sub(r"^test_", "", node.rpartition("::")[2]).replace("_", " ")
         name = words.replace("[", " (").replace("]", ")")
-        done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in Counter(journal).items())
-        lost = LOST[outcome]
+        counted = Counter(what for what in journal if not what.startswith(GONE))
+        done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in counted.items())
+        gone = [what.removeprefix(GONE) for what in journal if what.startswith(GONE)]
+        lost = gone[0] if gone and outcome == "passed" else LOST[outcome]
         lines.append(f"| {name} | {done or 'nothing'} | {lost} |")
     return "\n".join(lines) + "\n"
 

@@ -39,6 +39,8 @@ DEADLINE_S = 90.0
 #: Events a second that are published meanwhile.
 RATE = 500
 ANSWER_S = 10.0
+#: How a journal's entry begins that is about what is lost.
+GONE = "lost: "
 #: What breaks the contract, and what is none of it.
 POISON = [Message(b"bad", value) for value in (b"{", b"", b"null", b'{"type":"record.paused"}', b"\xff", None)]
 
@@ -78,6 +80,10 @@ class Scenario:
         """Print what is done now, and keep it for the table."""
         print(f"{time.monotonic() - self._began_s:6.1f} s  {what}")  # noqa: T201 - the run's record
         self._journal.append(what)
+
+    def gone(self, what: str) -> None:
+        """Say what this fault loses although everything works as promised."""
+        self._journal.append(f"{GONE}{what}")
 
     def collector(self, **variables: str) -> Process:
         """One more collector, started."""

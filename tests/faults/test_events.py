@@ -118,6 +118,7 @@ def test_retention_passes_the_position(scenario: Scenario) -> None:
     scenario.publish_others([message(event) for event in gone])
     scenario.note("retention deletes what was not read")
     deleted = scenario.delete_everything_in_the_topic() - before
+    scenario.gone("what Kafka deleted; counted and logged")
     scenario.publish(stream(3))
     collector.start()
     scenario.finish()
