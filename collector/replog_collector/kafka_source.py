@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from replog.errors import BrokerUnavailable
 from replog.kafka import client_options
 from replog.telemetry import logger
-from replog_collector.beginnings import beginning_of
+from replog_collector.beginnings import Beginnings
 from replog_collector.source import Message, Standing
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class KafkaSource:
         self._positions: dict[int, int] = {}
         self._uncommitted: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._beginnings = Beginnings()
         self._look_at = 0.0
         #: Why the broker did not answer when it was asked last.
         self._silence: BaseException | None = None
@@ -206,9 +207,12 @@ class KafkaSource:
                 reached = {partition: await self._consumer.committed(partition) for partition in partitions}
         for partition in set(partitions) & self._consumer.assignment():
             number = partition.partition
-            position = beginning_of(number, reached[partition], first=firsts[partition], end=ends[partition])
+            position = self._beginnings.of(number, reached[partition], first=firsts[partition], end=ends[partition])
             self._consumer.seek(partition, position)
             self._positions[number], self._ends[number] = position, ends[partition]
+            if reached[partition] is not None and reached[partition] != position:
+                # So that the next member does not come upon the same gap.
+                self._uncommitted[number] = position
 
     async def _look(self) -> None:
         # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
