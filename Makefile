@@ -15,7 +15,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench lock clean
+.PHONY: help demo test faults lint check bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,12 @@ demo: $(INSTALLED) ## run the whole system here, with simulated workers
 
 test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
 	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+# Real servers are named, so that one that is missing fails instead of leaving its tests out.
+faults: export REPLOG_TEST_KAFKA ?= maven
+faults: export REPLOG_TEST_REDIS ?= server
+faults: $(INSTALLED) ## kill, pause and fill everything, a quarter of an hour (ARGS=--write-table keeps the table)
+	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
 
 lint: $(INSTALLED) ## check style, types and layers
 	$(BIN)/ruff check .

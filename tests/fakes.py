@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replog.errors import BrokerUnavailable, StoreUnavailable
+from replog.errors import BrokerUnavailable, StoreRefused, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
 from replog_collector.source import Standing
 
@@ -31,18 +31,21 @@ class FakeMessage:
 
 
 class MemoryStore:
-    """The store without Redis. ``failures`` are raised first, one a call."""
+    """The store without Redis. ``failures`` are raised first, one a call; ``broken`` records are refused."""
 
     def __init__(self) -> None:
         self.states: dict[tuple[str, str | None], Registers] = {}
         self.task_keys: dict[str, set[str]] = {}
         self.failures: list[StoreUnavailable] = []
+        self.broken: set[str] = set()
         self.merged = asyncio.Event()
 
     async def merge(self, batch: Batch) -> None:
         """As :class:`replog_collector.collector.Store`."""
         if self.failures:
             raise self.failures.pop(0)
+        if self.broken & batch.records.keys():
+            raise StoreRefused("WRONGTYPE")
         for record_id, record in batch.records.items():
             entities: list[tuple[str | None, Folded]] = [*record.details.items()]
             if record.record:
@@ -80,6 +83,8 @@ class MemorySource:
     def __init__(self, topic: MemoryTopic) -> None:
         self.topic = topic
         self.commit_fails = False
+        self.failures: list[BrokerUnavailable] = []
+        self.paused_polls = 0
         self._position: int | None = None
         self._applied: int | None = None
 
@@ -91,9 +96,15 @@ class MemorySource:
         """As the protocol says."""
         self._position = self._applied = None
 
-    async def poll(self, timeout_s: float) -> list[Message]:
-        """As the protocol says."""
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> list[Message]:
+        """As the protocol says; ``failures`` are raised first, one a call."""
         assert self._position is not None
+        if self.failures:
+            raise self.failures.pop(0)
+        if paused:
+            self.paused_polls += 1
+            await asyncio.sleep(0)
+            return []
         messages: list[Message] = [*self.topic.messages[self._position :]]
         self._position += len(messages)
         await asyncio.sleep(0)
@@ -101,10 +112,12 @@ class MemorySource:
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""
-        self._applied = offsets.get(0, self._applied)
+        if self._applied is None:
+            return
+        self._applied = max(self._applied, offsets.get(0, 0))
         if self.commit_fails:
             raise BrokerUnavailable("the group is rebalancing")
-        self.topic.committed = offsets.get(0, self.topic.committed)
+        self.topic.committed = self._applied
 
     async def check(self) -> None:
         """As the protocol says."""

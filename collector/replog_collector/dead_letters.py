@@ -1,4 +1,4 @@
-"""The edge to the dead-letter topic: events that break the contract, kept as they came and with the reason."""
+"""The edge to the dead-letter topic: events of no use to the store, kept as they came and with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from replog.errors import BrokerUnavailable, MessageTooLargeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.errors import InvalidEventError
     from replog.kafka import KafkaProducer
     from replog_collector.source import Message
 
@@ -20,13 +19,17 @@ ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partit
 #: first :data:`KEPT_BYTES` were kept.
 VALUE_BYTES = "replog.value_bytes"
 KEPT_BYTES = 512 * 1024
+#: How long connecting, or the dead letters of one batch, may take; and disconnecting at the end.
+SEND_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 5.0
 
 
 class DeadLetter(NamedTuple):
-    """A message that is no valid event, and why."""
+    """A message that is no valid event, or that the store refuses: ``reason`` is a short stable word."""
 
     message: Message
-    error: InvalidEventError
+    reason: str
+    error: str
 
 
 class DeadLetters(Protocol):
@@ -45,14 +48,30 @@ class DeadLetterTopic:
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""
-        await self._producer.start()
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._producer.start()
+        except TimeoutError:
+            raise BrokerUnavailable(f"no broker let a producer in within {SEND_TIMEOUT_S:g} s") from None
 
     async def stop(self) -> None:
-        """Disconnect."""
-        await self._producer.stop()
+        """Disconnect; what is not acknowledged by then is given up."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._producer.stop()
+        except TimeoutError:
+            await self._producer.abort()
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """As the protocol says."""
+        # The client tries without end; who calls wants to know that the topic is not to be had.
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._send(letters)
+        except TimeoutError:
+            raise BrokerUnavailable(f"the dead-letter topic took nothing in {SEND_TIMEOUT_S:g} s") from None
+
+    async def _send(self, letters: Sequence[DeadLetter]) -> None:
         # All are awaited: an answer that nobody took would be reported as an error of its own.
         answers = await asyncio.gather(*(self._send_whole(letter) for letter in letters), return_exceptions=True)
         too_large = [
@@ -90,7 +109,7 @@ class DeadLetterTopic:
         message = letter.message
         return [
             *message.headers,
-            (ERROR, str(letter.error).encode("utf-8", "replace")),
+            (ERROR, letter.error.encode("utf-8", "replace")),
             (TOPIC, self._source_topic.encode()),
             (PARTITION, b"%d" % message.partition),
             (OFFSET, b"%d" % message.offset),

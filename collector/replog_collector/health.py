@@ -25,20 +25,30 @@ CHECK_S = 2.0
 class HealthServer:
     """Answers ``/livez``, ``/readyz`` and ``/metrics``; started and stopped by ``with``, inside a running event loop.
 
-    ``checks`` are awaited in that loop; the collector is ready where none raises.
+    ``checks`` are awaited in that loop; the collector is ready where none raises. ``look`` is called every half second
+    from the server's thread.
     """
 
-    def __init__(self, host: str, port: int, progress: Progress, checks: list[Callable[[], Awaitable[None]]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        progress: Progress,
+        checks: list[Callable[[], Awaitable[None]]],
+        *,
+        look: Callable[[], None],
+    ) -> None:
         self._progress = progress
         self._checks = checks
         self._loop = asyncio.get_running_loop()
         try:
-            self._server = make_server(host, port, self._answer, _Server, _SilentHandler)
+            self._server: _Server = make_server(host, port, self._answer, _Server, _SilentHandler)
         except OSError as error:
             raise SettingsError(
                 f"REPLOG_COLLECTOR_HOST={host} REPLOG_COLLECTOR_PORT={port}: cannot listen there ({error}); "
                 "allowed: an address of this machine and a free port"
             ) from None
+        self._server.look = look
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     @property
@@ -80,6 +90,10 @@ class HealthServer:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    look: Callable[[], None]
+
+    def service_actions(self) -> None:
+        self.look()
 
 
 class _SilentHandler(WSGIRequestHandler):

@@ -22,9 +22,11 @@ from replog.telemetry import configure_logs, logger
 from replog_collector.collector import Collector
 from replog_collector.dead_letters import DeadLetterTopic
 from replog_collector.health import HealthServer
+from replog_collector.kafka_source import KafkaSource
+from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
-from replog_collector.source import KafkaSource
 from replog_collector.sweeper import Sweeper
+from replog_collector.watchdog import Watchdog
 
 #: How long Redis may take to answer a batch, in seconds.
 STORE_TIMEOUT_S = 10.0
@@ -34,7 +36,7 @@ GC_THRESHOLD = 50_000
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exit 0 then, 2 where a person has to change something first."""
+    """Run until SIGTERM or SIGINT; exit 0 then, 2 or 3 where a person has to change something first."""
     argparse.ArgumentParser(
         prog="replog-collector",
         description="Folds the events of a Kafka topic into the store. Takes no arguments.",
@@ -50,7 +52,7 @@ def main() -> None:
             runner.run(serve(settings))
     except FatalError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one line that the operator's contract asks for
-        raise SystemExit(2) from None
+        raise SystemExit(error.exit_code) from None
 
 
 async def serve(settings: CollectorSettings) -> None:
@@ -61,7 +63,7 @@ async def serve(settings: CollectorSettings) -> None:
     """
     log = logger()
     async with AsyncExitStack() as stack:
-        progress = Progress(time.monotonic)
+        progress = Progress(time.monotonic, settings.watchdog_s)
         connection = await stack.enter_async_context(Connection(settings, timeout_s=STORE_TIMEOUT_S))
         dead_letters = DeadLetterTopic(
             KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
@@ -71,9 +73,16 @@ async def serve(settings: CollectorSettings) -> None:
             revoking=lambda: collector.finish_batch(),  # noqa: PLW0108 - the collector is made below
             assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
         )
-        collector = Collector(source, Writer(connection), dead_letters, progress)
+        limit = DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic)
+        collector = Collector(source, Writer(connection), dead_letters, limit, progress)
         health = stack.enter_context(
-            HealthServer(settings.collector_host, settings.collector_port, progress, [connection.check, source.check])
+            HealthServer(
+                settings.collector_host,
+                settings.collector_port,
+                progress,
+                [connection.check, source.check],
+                look=Watchdog(progress, clock=time.monotonic).look,
+            )
         )
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(stop_signal, collector.stop)
@@ -86,13 +95,13 @@ async def serve(settings: CollectorSettings) -> None:
             health=f"http://{settings.collector_host}:{health.port}",
         )
 
+        stack.push_async_callback(dead_letters.stop)
+        stack.push_async_callback(source.stop)
         policy = Policy(settings.retention_days, settings.retention_failed_days or settings.retention_days)
         async with Sweeper(Retention(connection, policy), on_death=collector.stop):
             await collector.run(starting=[connection.check, source.start, dead_letters.start])
 
         log.info("stopping")
-        await source.stop()
-        await dead_letters.stop()
     log.info("stopped")
 
 

@@ -9,11 +9,14 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from replog_collector.accounts import EventAccounts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Events by type and what became of them: applied, duplicate, superseded or invalid.
-EVENTS = Counter("replog_events_total", "Events taken from the topic, by what became of them", ["type", "result"])
+#: Events received; by type and what became of them (applied, duplicate, superseded or invalid); and those in hand.
+ACCOUNTS = EventAccounts()
+REGISTRY.register(ACCOUNTS)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 
@@ -65,6 +68,8 @@ BATCH_SECONDS = Histogram(
 LAG = Gauge("replog_consumer_lag", "Messages behind the end of an assigned partition", ["partition"])
 #: Offset of the next message to apply, by assigned partition.
 POSITION = Gauge("replog_consumer_position", "Offset of the next message to apply", ["partition"])
+#: Offsets that were never read: the topic's retention deleted them first.
+OFFSETS_SKIPPED = Counter("replog_offsets_skipped_total", "Offsets that retention deleted before they were read")
 #: Events that went to the dead-letter topic.
 DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-letter topic", ["reason"])
 #: Rebalances of the consumer group in which this collector had to give up partitions.

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from replog_collector.source import Standing
 
-#: An assigned partition with lag whose position has not moved for this long means that the collector hangs.
-STALLED_AFTER_S = 60.0
+#: A batch on its way keeps its partitions' positions still. It is slow, and no hanging, for this many times as long:
+#: calls of the store have time limits of their own, so that a batch makes progress or fails.
+SLOW_BATCH_TIMES = 5
 
 
 class _Seen(NamedTuple):
@@ -22,9 +23,14 @@ class _Seen(NamedTuple):
 
 
 class Progress:
-    """Positions and lag by partition. ``clock`` gives monotonic seconds."""
+    """Positions and lag by partition. ``clock`` gives monotonic seconds.
 
-    def __init__(self, clock: Callable[[], float], stalled_after_s: float = STALLED_AFTER_S) -> None:
+    An assigned partition with lag whose position has not moved for ``stalled_after_s`` means that the collector hangs.
+    """
+
+    def __init__(self, clock: Callable[[], float], stalled_after_s: float) -> None:
+        #: Whether a batch is on its way to the store.
+        self.delivering = False
         self._clock = clock
         self._stalled_after_s = stalled_after_s
         self._seen: dict[int, _Seen] = {}
@@ -49,8 +55,9 @@ class Progress:
         """Why the collector does not make progress; None while it does."""
         now = self._clock()
         seen, updated_at = self._seen, self._updated_at
+        patience_s = self._stalled_after_s * (SLOW_BATCH_TIMES if self.delivering else 1)
         for partition, standing in seen.items():
-            if standing.lag > 0 and now - standing.moved_at > self._stalled_after_s:
+            if standing.lag > 0 and now - standing.moved_at > patience_s:
                 return (
                     f"partition {partition} stands at offset {standing.position}, "
                     f"{standing.lag} behind, for {now - standing.moved_at:.0f} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
-from replog.errors import StoreUnavailable
+from replog.errors import StoreRefused, StoreUnavailable
 from replog.telemetry import logger
 from replog_collector import metrics
 
@@ -56,6 +56,11 @@ class Sweeper:
         except StoreUnavailable as error:
             # The collector's own calls meet the same trouble and back off; the next sweep goes on.
             metrics.STORE_ERRORS.labels(error.kind).inc()
+            return
+        except StoreRefused as error:
+            # One broken record must not end the others' retention, nor the collector.
+            metrics.STORE_ERRORS.labels("refused").inc()
+            logger().warning("sweep_refused", error=str(error))
             return
         metrics.REMOVED_RECORDS.inc(removed)
         if removed:

@@ -6,12 +6,14 @@
     ├── RecoverableError      try again later; nothing was lost
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, or moves a slot
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
     ├── InvalidParameterError never try again: tell the client of the API
-    └── FatalError            stop the process; a person has to change something
-        ├── SettingsError         a setting is wrong (exit code 2)
-        └── StoreIncompatible     the Redis server is too old
+    └── FatalError            stop the process; a person has to change something (exit code 2)
+        ├── SettingsError         a setting is wrong
+        ├── StoreIncompatible     the Redis server is too old
+        └── TooManyDeadLetters    more events break the contract than are let go by (exit code 3)
 
 Drivers' own errors are translated at the edge that owns the driver and are not seen elsewhere.
 """
@@ -38,6 +40,13 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class StoreRefused(ReplogError):  # noqa: N818 - named as the state it reports
+    """Redis answers and will not take this call whenever it comes: a key of the wrong type, a script that fails.
+
+    Other records are not concerned.
+    """
 
 
 class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
@@ -70,7 +79,9 @@ class InvalidParameterError(ReplogError):
 
 
 class FatalError(ReplogError):
-    """The process cannot go on until a person changes something."""
+    """The process cannot go on until a person changes something; ``exit_code`` is what it ends with."""
+
+    exit_code = 2
 
 
 class SettingsError(FatalError):
@@ -79,3 +90,9 @@ class SettingsError(FatalError):
 
 class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports
     """The Redis server is too old."""
+
+
+class TooManyDeadLetters(FatalError):  # noqa: N818 - named as the state it reports
+    """So many events are invalid that more likely the collector is wrong about them than they are."""
+
+    exit_code = 3

@@ -125,6 +125,18 @@ class CollectorSettings(KafkaSettings, StoreSettings, LogSettings):
     retention_failed_days: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="the same for what FAILED; unset: as the others"
     )
+    kafka_group_instance_id: str | None = Field(
+        default=None, min_length=1, description="static membership: a name of its own for each collector; unset: none"
+    )
+    dead_letter_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="part of the last 1000 events that may be dead-lettered before the collector stops"
+    )
+    dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(
+        default=100_000, description="dead letters in a minute beyond which the collector stops"
+    )
+    watchdog_s: Annotated[float, Field(ge=30)] = Field(
+        default=60, description="seconds without progress after which the collector is not alive, and ends itself"
+    )
     collector_host: str = Field(default="127.0.0.1", description="where health and metrics listen")
     collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
 

@@ -26,12 +26,26 @@ LogAction = Literal[
     "partitions_assigned",
     # An event broke the event contract and went to the dead-letter topic.
     "dead_letter",
+    # Redis refused a batch for the sake of a record in it; the batch is halved until that record stands alone.
+    "batch_refused",
+    # The group takes partitions away, and the batch in hand cannot be finished in the time that it allows.
+    "batch_unfinished",
+    # Retention of the topic deleted events before they were read: ``first`` to ``last`` of ``partition``.
+    "offsets_skipped",
+    # The position lay behind the end of a partition, which was made anew: it is read from its beginning.
+    "offsets_reset",
+    # The Kafka client failed in a way it does not come back from, and is replaced.
+    "client_replaced",
+    # The collector does not get on, and ends itself.
+    "stalled",
     # A collector's call of the store or the broker failed in a way that passes; it is tried again after ``delay_s``.
     "backing_off",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
+    # Retention could not remove a record: Redis refuses what one of its keys holds.
+    "sweep_refused",
     # Retention removed records.
     "removed",
     # What was failing works again.

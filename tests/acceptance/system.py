@@ -134,6 +134,11 @@ class Process:
         """Ask it to end (SIGTERM); returns the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, once it has ended by itself."""
+        assert self._process is not None
         return self._process.wait(STOP_TIMEOUT_S)
 
     def kill(self) -> None:
@@ -173,8 +178,11 @@ class System:
 
 
 @contextlib.contextmanager
-def system_on(broker: Broker, redis_url: str, folder: Path) -> Iterator[System]:
-    """A system on a fresh topic and prefix; whatever happens, nothing of it runs on."""
+def system_on(broker: Broker, redis_url: str, folder: Path, *, forget: bool = True) -> Iterator[System]:
+    """A system on a fresh topic and prefix; whatever happens, nothing of it runs on.
+
+    Unless a Redis of the test's own is thrown away as a whole, it is to ``forget`` the state.
+    """
     name = f"replog-test.{uuid.uuid4().hex}"
     _make_topics(broker, name)
     variables = {
@@ -195,7 +203,8 @@ def system_on(broker: Broker, redis_url: str, folder: Path) -> Iterator[System]:
     finally:
         for process in system.processes:
             process.kill()
-        remove_keys(redis_url, name)
+        if forget:
+            remove_keys(redis_url, name)
         if broker.kind == "address":
             kafka_admin.delete_topics(broker.address, [name, f"{name}.dlq"])
 

@@ -191,11 +191,14 @@ class TestWhatWasPublished:
         }
 
     def test_nothing_is_left_behind(self, fed: Fed) -> None:
-        lag = fed.collector.metrics("replog_consumer_lag")
-        assert set(lag.values()) == {0}
-        assert sum(fed.collector.metrics("replog_consumer_position").values()) == (
-            len(fed.valid) + len(fed.invalid) + len(TOMBSTONES)
-        )
+        published = len(fed.valid) + len(fed.invalid) + len(TOMBSTONES)
+
+        def position() -> float:
+            return sum(fed.collector.metrics("replog_consumer_position").values())
+
+        # Both are as of the last poll.
+        assert wait_until(lambda: position() == published, READABLE_TIMEOUT_S)
+        assert set(fed.collector.metrics("replog_consumer_lag").values()) == {0}
 
     def test_dead_letters_are_the_invalid_events(self, fed: Fed) -> None:
         own = [letter._replace(headers=letter.headers[: -len(added(letter))]) for letter in distinct_letters(fed)]

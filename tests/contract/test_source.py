@@ -9,8 +9,9 @@ import pytest
 
 from replog.errors import BrokerUnavailable
 from replog.kafka import KafkaProducer
-from replog.settings import KafkaSettings
-from replog_collector.source import KafkaSource, Message, Source, Standing
+from replog.settings import CollectorSettings
+from replog_collector.kafka_source import KafkaSource
+from replog_collector.source import Message, Source, Standing
 from tests.fakes import MemorySource, MemoryTopic
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class InMemory:
 
 
 class InKafka:
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: CollectorSettings) -> None:
         self.settings = settings
 
     async def publish(self, *values: bytes | None) -> None:
@@ -63,7 +64,7 @@ async def topic(request: pytest.FixtureRequest) -> Topic:
         return InMemory()
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(
-        KafkaSettings(
+        CollectorSettings(
             kafka_bootstrap_servers=request.getfixturevalue("kafka_address"),
             kafka_topic=name,
             kafka_group_id=f"group-of-{name}",
@@ -142,3 +143,25 @@ async def test_a_member_that_is_not_started_is_not_connected(topic: Topic) -> No
 
 async def test_a_member_that_is_started_is_connected(member: Source) -> None:
     await member.check()
+
+
+async def test_a_paused_poll_takes_nothing_and_loses_nothing(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a")
+    await taken(member, 1)
+    await topic.publish(b"b", b"c")
+    for _ in range(5):
+        assert await member.poll(0.05, paused=True) == []
+    assert [message.value for message in await taken(member, 2)] == [b"b", b"c"]
+
+
+async def test_commits_never_go_back(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b")
+    first, second = await taken(member, 2)
+    await member.commit({second.partition: second.offset + 1})
+    await member.commit({first.partition: first.offset + 1})
+    await member.stop()
+    await topic.publish(b"c")
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 1)] == [b"c"]
+    await successor.stop()

@@ -66,6 +66,19 @@ class MavenBroker:
         """End it as a crash would."""
         self._process.kill()
 
+    def pause(self) -> None:
+        """Let it stand still, its connections open."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process.running
+
     def close(self) -> None:
         """End it for good."""
         self.stop()

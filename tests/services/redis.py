@@ -104,6 +104,7 @@ class OwnRedis:
         options: tuple[str, ...] = (),
     ) -> None:
         self.kind = kind
+        self.data_dir = data_dir
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [*redis_command(self.port, data_dir, server=binary), *OPTIONS, *options]
@@ -120,6 +121,19 @@ class OwnRedis:
     def kill(self) -> None:
         """End it as a crash would."""
         self._process.kill()
+
+    def pause(self) -> None:
+        """Let it stand still, its connections open."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process.running
 
     def close(self) -> None:
         """End it for good."""

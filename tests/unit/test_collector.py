@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import REGISTRY
 
-from replog.errors import BrokerUnavailable, StoreUnavailable
-from replog_collector import backoff
+from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
+from replog_collector import backoff, collector
 from replog_collector.collector import Collector
+from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
 from tests.fakes import MemoryDeadLetters, MemorySource, MemoryStore, MemoryTopic
 
@@ -31,13 +32,14 @@ class System:
         self.source = MemorySource(self.topic)
         self.store = MemoryStore()
         self.letters = MemoryDeadLetters()
-        self.progress = Progress(lambda: 0.0)
-        self.collector = Collector(self.source, self.store, self.letters, self.progress)
+        self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
+        self.progress = Progress(lambda: 0.0, 60)
+        self.collector = Collector(self.source, self.store, self.letters, self.limit, self.progress)
 
     async def run_until(self, condition: Callable[[], bool]) -> None:
         run = asyncio.create_task(self.collector.run(starting=[self.source.start]))
         async with asyncio.timeout(10):
-            while not condition():
+            while not (condition() or run.done()):
                 await asyncio.sleep(0)
         self.collector.stop()
         await run
@@ -94,7 +96,7 @@ async def test_an_invalid_event_is_dead_lettered_and_the_others_go_on(system: Sy
     system.topic.publish(event())
     await system.run_until(lambda: system.topic.committed == 2)
     (letter,) = system.letters.letters
-    assert (letter.message.value, letter.message.key, letter.error.reason) == (b"{", b"k", "not_json")
+    assert (letter.message.value, letter.message.key, letter.reason) == (b"{", b"k", "not_json")
     assert ("r", "d") in system.store.states
 
 
@@ -171,17 +173,145 @@ async def test_finishing_waits_for_the_batch_in_flight(system: System) -> None:
     await run
 
 
+def results() -> float:
+    """How many events something became of."""
+    types = ("record.started", "detail.started", "detail.progressed", "unknown")
+    words = ("applied", "duplicate", "superseded", "invalid")
+    return sum(counted("replog_events_total", type=kind, result=word) for kind in types for word in words)
+
+
+def received() -> float:
+    return counted("replog_events_received_total")
+
+
+def pending() -> float:
+    return counted("replog_events_pending")
+
+
 async def test_every_event_is_accounted_for(system: System) -> None:
-    results = ("applied", "duplicate", "superseded", "invalid")
-    types = ("detail.started", "detail.progressed", "unknown")
-
-    def total() -> float:
-        return sum(counted("replog_events_total", type=kind, result=result) for kind in types for result in results)
-
-    before = total()
+    before, received_before = results(), received()
     late = event(type="detail.progressed", progress={}, eventTime="2021-05-12T12:00:01Z")
     later = event(type="detail.progressed", progress={"totalSize": 1}, eventTime="2021-05-12T12:00:02Z")
     for value in (event(), event(), b"{", later, late, late):
         system.topic.publish(value)
     await system.run_until(lambda: system.topic.committed == 6)
-    assert total() == before + 6
+    assert (results(), received()) == (before + 6, received_before + 6)
+
+
+async def test_accounts_balance_while_a_batch_is_held_up_and_after(system: System) -> None:
+    """With tombstones, of which nothing becomes, and a batch that failed on its way."""
+    started, settled, held = received(), results(), pending()
+    for value in (event(), None, b"{"):
+        system.topic.publish(value)
+    system.letters.failures = [BrokerUnavailable("down")] * 30
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        await system.store.merged.wait()
+        assert (received() - started, results() - settled, pending() - held) == (2, 0, 2)
+        while system.topic.committed < 3:
+            await asyncio.sleep(0)
+    assert (received() - started, results() - settled, pending() - held) == (2, 2, 0)
+    system.collector.stop()
+    await run
+
+
+async def test_while_a_batch_is_held_up_nothing_is_taken_and_polling_goes_on(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more is decoded behind it, and no third."""
+    monkeypatch.setattr(collector, "POLL_S", 0.01)
+    system.store.failures = [StoreUnavailable("connection", "down")] * 1_000_000
+    before = received()
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        for batch in range(3):
+            system.topic.publish(event(detailId=f"d{batch}"))
+            while received() - before < min(batch + 1, 2):
+                await asyncio.sleep(0)
+        while system.source.paused_polls < 3:
+            await asyncio.sleep(0)
+        assert received() - before == 2
+        system.store.failures.clear()
+        while system.topic.committed < 3:
+            await asyncio.sleep(0)
+    system.collector.stop()
+    await run
+
+
+async def test_a_broker_that_fails_while_a_batch_is_held_up_does_not_lose_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "POLL_S", 0.01)
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    system.store.failures = [StoreUnavailable("timeout", "slow")] * 500
+    system.source.failures = [BrokerUnavailable("down")] * 5
+    async with asyncio.timeout(10):
+        while system.topic.committed < 1:
+            await asyncio.sleep(0)
+    system.collector.stop()
+    await run
+
+
+async def test_a_revocation_does_not_wait_for_ever(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group does not either; the batch is merged when that can be."""
+    monkeypatch.setattr(collector, "REVOKE_S", 0.01)
+    system.store.failures = [StoreUnavailable("connection", "down")] * 1_000_000
+    system.topic.publish(event())
+    before = pending()
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        while pending() == before:
+            await asyncio.sleep(0)
+        await system.collector.finish_batch()
+        assert pending() == before + 1
+        system.store.failures.clear()
+        await system.store.merged.wait()
+    system.collector.stop()
+    await run
+
+
+async def test_events_of_a_record_that_the_store_refuses_are_dead_lettered_and_the_others_go_on(system: System) -> None:
+    before, refused = results(), counted("replog_dead_letters_total", reason="refused")
+    for number in range(20):
+        system.topic.publish(event(recordId=f"r{number}"))
+        system.topic.publish(event(recordId=f"r{number}"))
+    system.topic.publish(b"{")
+    system.store.broken = {"r3", "r11"}
+    await system.run_until(lambda: system.topic.committed == 41)
+    assert {record for record, _ in system.store.states} == {f"r{number}" for number in range(20)} - {"r3", "r11"}
+    assert sorted((letter.message.offset, letter.reason) for letter in system.letters.letters) == [
+        (6, "refused"),
+        (7, "refused"),
+        (22, "refused"),
+        (23, "refused"),
+        (40, "not_json"),
+    ]
+    assert results() - before == 41
+    assert counted("replog_dead_letters_total", reason="refused") - refused == 4
+
+
+async def test_an_outage_while_a_batch_is_halved_is_waited_for(system: System) -> None:
+    for number in range(8):
+        system.topic.publish(event(recordId=f"r{number}"))
+    system.store.broken = {"r5"}
+    merge, calls = system.store.merge, 0
+
+    async def failing(batch: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            raise StoreUnavailable("timeout", "slow")
+        await merge(batch)  # type: ignore[arg-type]
+
+    system.store.merge = failing  # type: ignore[method-assign]
+    await system.run_until(lambda: system.topic.committed == 8)
+    assert len(system.store.states) == 7
+
+
+async def test_too_many_dead_letters_end_the_collector_and_none_of_them_is_sent(system: System) -> None:
+    for _ in range(1000):
+        system.topic.publish(b"{")
+    with pytest.raises(TooManyDeadLetters, match=r"REPLOG_DEAD_LETTER_SHARE=0\.5"):
+        await system.run_until(lambda: False)
+    assert (system.topic.committed, system.letters.letters) == (0, [])

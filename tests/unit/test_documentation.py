@@ -92,12 +92,15 @@ def metrics(*modules: ModuleType) -> dict[str, list[str]]:
     """The metrics that ``modules`` define, with their labels."""
     values = [value for module in modules for value in vars(module).values()]
     found = [value for value in values if hasattr(value, "collect") and not isinstance(value, type | CollectorRegistry)]
-    return {_exported(metric): list(getattr(metric, "_labelnames", ())) for metric in found}
+    return {name: labels for metric in found for name, labels in _exported(metric).items()}
 
 
-def _exported(metric: Any) -> str:
+def _exported(metric: Any) -> dict[str, list[str]]:
+    if hasattr(metric, "LABELS"):
+        return dict(metric.LABELS)
     (family,) = metric.collect()
-    return f"{family.name}_total" if family.type == "counter" else str(family.name)
+    name = f"{family.name}_total" if family.type == "counter" else str(family.name)
+    return {name: list(getattr(metric, "_labelnames", ()))}
 
 
 ALL_METRICS = metrics(replog_collector.metrics, replog_api.metrics)

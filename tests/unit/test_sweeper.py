@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from replog.errors import StoreUnavailable
+from replog.errors import StoreRefused, StoreUnavailable
 from replog_collector.sweeper import Sweeper
 
 
@@ -39,6 +39,12 @@ async def test_it_sweeps_again_and_again_until_the_block_is_left() -> None:
 
 async def test_a_store_that_does_not_answer_is_tried_again() -> None:
     sweeps = Sweeps(StoreUnavailable("timeout", "slow"))
+    async with Sweeper(sweeps, on_death=lambda: None, interval_s=0):
+        await sweeps.reached(2)
+
+
+async def test_a_record_that_the_store_refuses_does_not_end_it() -> None:
+    sweeps = Sweeps(StoreRefused("WRONGTYPE"))
     async with Sweeper(sweeps, on_death=lambda: None, interval_s=0):
         await sweeps.reached(2)
 

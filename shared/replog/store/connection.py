@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from redis import exceptions
 
 from replog import redis_url
-from replog.errors import StoreIncompatible, StoreUnavailable
+from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
 from replog.settings import mask_url
 from replog.store.call import Call
 from replog.store.cluster import Cluster
@@ -43,7 +43,7 @@ class Connection:
     """A pool of connections to one Redis, or to each master of a cluster; opened and closed by ``async with``.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``, or
-    answers that it cannot serve now.
+    answers that it cannot serve now; and :class:`~replog.errors.StoreRefused` where what a key holds is in the way.
     """
 
     def __init__(self, settings: StoreSettings, *, timeout_s: float, pool_size: int = 64) -> None:
@@ -116,6 +116,20 @@ _KINDS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.ConnectionError, "connection"),
     (exceptions.RedisError, "response"),
 )
+#: What an answer says that comes of one key's content: a wrong type, or a script that failed on it.
+_OF_CONTENT = ("WRONGTYPE", "user_script")
+#: What a script's failure says where it is the server's state after all; Redis 6.2 tells it in words alone.
+_OF_STATE = (
+    "READONLY",
+    "MISCONF",
+    "NOREPLICAS",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "NOPERM",
+    "ACL failure",
+    "BUSY",
+)
 
 
 class _translated:  # noqa: N801 - a context manager, read as a word
@@ -136,4 +150,10 @@ class _translated:  # noqa: N801 - a context manager, read as a word
             # A script that met a key which is not, or no longer, in a slot on the move.
             elif "non local key" in str(error):
                 word = "cluster"
+            elif word == "response" and _is_of_content(str(error)):
+                raise StoreRefused(f"{self._shown}: {error}") from error
             raise StoreUnavailable(word, f"{self._shown}: {error}") from error
+
+
+def _is_of_content(text: str) -> bool:
+    return any(word in text for word in _OF_CONTENT) and not any(word in text for word in _OF_STATE)

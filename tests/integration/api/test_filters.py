@@ -230,12 +230,12 @@ async def test_every_way_to_search(
     assert ways == {"pairs", "names", "scan"}
 
 
-@pytest.mark.parametrize("slack", [0, 500])
+@pytest.mark.parametrize("near", [0, 400])
 async def test_pages_of_any_size_are_the_list_cut_up(
-    filtered: Filtered, slack: int, monkeypatch: pytest.MonkeyPatch
+    filtered: Filtered, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without overlap or gap, also among details that start at once."""
-    monkeypatch.setattr("replog.store.ranks.NEAR", slack)
+    monkeypatch.setattr("replog.store.ranks.NEAR", near)
     rows = filtered.expected["mixed"].matches({"clusterName": "d"})
     for size in (1, 7, 1000):
         pages = [

@@ -1,0 +1,60 @@
+"""The accounts of events, such that what was received is at all times what became of it and what is in hand."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from replog.records import Effect
+
+
+class EventAccounts(Collector):
+    """Three metrics that are written and read in one step: scrapes come from another thread."""
+
+    RECEIVED, PENDING, RESULTS = "replog_events_received", "replog_events_pending", "replog_events"
+    #: The labels of each metric, by its exported name.
+    LABELS = {  # noqa: RUF012 - never changed
+        "replog_events_received_total": [],
+        "replog_events_pending": [],
+        "replog_events_total": ["type", "result"],
+    }
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received = self._pending = 0
+        self._results: Counter[tuple[str, str]] = Counter()
+
+    def receive(self, events: int) -> None:
+        """Take ``events`` in hand."""
+        with self._lock:
+            self._received += events
+            self._pending += events
+
+    def settle(self, effects: Mapping[tuple[str, Effect], int], letters: int) -> None:
+        """Say what became of events in hand: ``effects`` of those merged, by type, and how many are dead letters."""
+        results = Counter({(kind, effect.name.lower()): count for (kind, effect), count in effects.items()})
+        if letters:
+            results["unknown", "invalid"] += letters
+        with self._lock:
+            self._results += results
+            self._pending -= results.total()
+
+    def collect(self) -> Iterator[Metric]:
+        """As the client library asks."""
+        with self._lock:
+            received, pending, results = self._received, self._pending, dict(self._results)
+        yield CounterMetricFamily(self.RECEIVED, "Events taken from the topic", received)
+        yield GaugeMetricFamily(self.PENDING, "Events taken from the topic that nothing became of yet", pending)
+        family = CounterMetricFamily(self.RESULTS, "Events, by what became of them", labels=("type", "result"))
+        for labels, count in results.items():
+            family.add_metric(labels, count)
+        yield family

@@ -1,0 +1,65 @@
+"""The first step of a batch: messages become folded events, and those that are none become dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replog.errors import InvalidEventError
+from replog.events import parse
+from replog.store.batch import Batch
+from replog_collector import metrics
+from replog_collector.dead_letters import DeadLetter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replog.records import Effect
+    from replog_collector.source import Message
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Messages as they came, what they say folded, and those that say nothing usable.
+
+    ``batches`` is one, until the store refuses it and it has to be merged in parts.
+    """
+
+    messages: Sequence[Message]
+    batches: list[Batch] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    tombstones: int = 0
+    began_s: float = field(default_factory=time.perf_counter)
+
+    @property
+    def events(self) -> int:
+        """How many events there are, invalid ones included."""
+        return len(self.messages) - self.tombstones
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """What to commit when all is done: by partition, the offset of the next message."""
+        return {message.partition: message.offset + 1 for message in self.messages}
+
+    @property
+    def effects(self) -> Counter[tuple[str, Effect]]:
+        """What the merged events did."""
+        return sum((batch.effects for batch in self.batches), Counter())
+
+
+def decode(messages: Sequence[Message]) -> Decoded:
+    """Fold the events of ``messages``."""
+    batch = Batch()
+    decoded = Decoded(messages, [batch])
+    for message in messages:
+        if message.value is None:
+            decoded.tombstones += 1
+            continue
+        try:
+            batch.add(parse(message.value))
+        except InvalidEventError as error:
+            decoded.letters.append(DeadLetter(message, error.reason, str(error)))
+    metrics.TOMBSTONES.inc(decoded.tombstones)
+    return decoded

@@ -1,0 +1,72 @@
+"""A batch's way out of the collector: merge, dead-letter, commit, count."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from replog.errors import BrokerUnavailable
+from replog.telemetry import logger
+from replog_collector import metrics
+from replog_collector.merging import Merging
+
+if TYPE_CHECKING:
+    from replog_collector.dead_letters import DeadLetters
+    from replog_collector.decoding import Decoded
+    from replog_collector.limits import DeadLetterLimit
+    from replog_collector.merging import Store
+    from replog_collector.retrying import Retrying
+    from replog_collector.source import Source
+
+
+class Delivery:
+    """Delivers batches, one after the other."""
+
+    def __init__(
+        self, source: Source, store: Store, dead_letters: DeadLetters, limit: DeadLetterLimit, retrying: Retrying
+    ) -> None:
+        self._source = source
+        self._dead_letters = dead_letters
+        self._limit = limit
+        self._retrying = retrying
+        self._merging = Merging(store, retrying)
+
+    async def deliver(self, decoded: Decoded) -> None:
+        """Return once all of ``decoded`` is in the store or dead-lettered, and its offsets are given to be committed.
+
+        Raises:
+            StopRequested: a stop came before that; nothing is committed.
+            TooManyDeadLetters: the same, for the limit's sake.
+        """
+        await self._merging.merge(decoded)
+        await self._dead_letter(decoded)
+        _count(decoded)
+        await self._commit(decoded)
+        metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
+
+    async def _dead_letter(self, decoded: Decoded) -> None:
+        self._limit.take(decoded.events, len(decoded.letters))
+        if not decoded.letters:
+            return
+        for message, reason, error in decoded.letters:
+            logger().warning(
+                "dead_letter", reason=reason, error=error, partition=message.partition, offset=message.offset
+            )
+        await self._retrying(lambda: self._dead_letters.send(decoded.letters))
+
+    async def _commit(self, decoded: Decoded) -> None:
+        try:
+            await self._source.commit(decoded.offsets)
+        except BrokerUnavailable as error:
+            # The store has the batch; at worst another member applies it once more.
+            logger().warning("commit_failed", error=str(error))
+
+
+def _count(decoded: Decoded) -> None:
+    metrics.ACCOUNTS.settle(decoded.effects, len(decoded.letters))
+    for reason, count in Counter(letter.reason for letter in decoded.letters).items():
+        metrics.DEAD_LETTERS.labels(reason).inc(count)
+    metrics.BATCH_EVENTS.observe(decoded.events)
+    now_ms = time.time_ns() // 1_000_000
+    metrics.EVENT_AGE.observe([message.timestamp for message in decoded.messages], now_ms)

@@ -1,0 +1,265 @@
+"""The edge to Kafka: a member of a consumer group on a topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from replog.errors import BrokerUnavailable
+from replog.kafka import client_options
+from replog.telemetry import logger
+from replog_collector.beginnings import Beginnings
+from replog_collector.source import Message, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from replog.settings import CollectorSettings
+
+#: Messages taken from the broker at once, and so the most in one batch.
+BATCH_MESSAGES = 5000
+#: Bytes fetched ahead from each partition.
+_FETCH_BYTES = 4 * 1024 * 1024
+#: A topic or partition that appears while the collector runs is found within this time.
+_METADATA_AGE_MS = 10_000
+#: A member that was not heard of for this long is taken for dead, and its partitions go to others. One with a name of
+#: its own is waited for while it is started again.
+_SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
+#: How long the group waits for its members when partitions move.
+REBALANCE_MS = 30_000
+#: How often the ends of the assigned partitions are asked for, and how long an answer may take.
+LOOK_S = 2.0
+_ANSWER_TIMEOUT_S = 2.0
+#: The same for joining, leaving and committing, which the client tries again by itself without end.
+_GROUP_TIMEOUT_S = 10.0
+
+
+class KafkaSource:
+    """:class:`~replog_collector.source.Source` on a Kafka topic.
+
+    ``revoking`` is awaited before partitions are given up, and may take as long as a batch in hand; ``assigned`` is
+    called with the partitions that this member has from now on.
+    """
+
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        *,
+        revoking: Callable[[], Awaitable[None]],
+        assigned: Callable[[list[int]], None],
+    ) -> None:
+        self._settings = settings
+        self._topic = settings.kafka_topic
+        self._revoking = revoking
+        self._assigned = assigned
+        self._consumer: Any = None
+        #: Whether the consumer is not started, or raised what it may raise for ever.
+        self._failed = False
+        #: By partition: the offset of the next message to apply; what is to be committed; where its end is.
+        self._positions: dict[int, int] = {}
+        self._uncommitted: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._beginnings = Beginnings()
+        self._look_at = 0.0
+        #: Why the broker did not answer when it was asked last.
+        self._silence: BaseException | None = None
+
+    async def start(self) -> None:
+        """As the protocol says."""
+        static = self._settings.kafka_group_instance_id
+        consumer = AIOKafkaConsumer(
+            group_id=self._settings.kafka_group_id,
+            group_instance_id=static,
+            session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
+            enable_auto_commit=False,
+            # Where to begin is decided and counted here.
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            metadata_max_age_ms=_METADATA_AGE_MS,
+            **client_options(self._settings),
+        )
+        consumer.subscribe([self._topic], listener=_Listener(self))
+        # Partitions may be assigned before the client says that it has started.
+        self._consumer, self._failed = consumer, True
+        try:
+            async with asyncio.timeout(_GROUP_TIMEOUT_S):
+                await consumer.start()
+        except (KafkaError, TimeoutError) as error:
+            await self.stop()
+            raise self._unavailable(error, f"topic {self._topic}") from error
+        self._failed = False
+
+    async def stop(self) -> None:
+        """As the protocol says."""
+        consumer, self._consumer = self._consumer, None
+        self._forget()
+        if consumer:
+            # A broker that does not answer misses the member by itself.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GROUP_TIMEOUT_S):
+                    await consumer.stop()
+
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> list[Message]:
+        """As the protocol says."""
+        if self._failed or self._consumer is None:
+            await self._replace()
+        self._pause(paused)
+        fetched = await self._take(timeout_s, paused=paused)
+        for partition, messages in fetched.items():
+            self._positions.setdefault(partition.partition, messages[0].offset)
+        if time.monotonic() >= self._look_at:
+            await self._look()
+        if not fetched and self._silence:
+            raise self._unavailable(self._silence)
+        return [message for messages in fetched.values() for message in messages]
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """As the protocol says."""
+        for number, offset in offsets.items():
+            if number in self._numbers() and offset > self._positions.get(number, -1):
+                self._positions[number] = self._uncommitted[number] = offset
+        try:
+            await self._commit()
+        except (KafkaError, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def check(self) -> None:
+        """As the protocol says."""
+        if not self._consumer or self._failed:
+            raise BrokerUnavailable(f"not connected to {self._settings.kafka_bootstrap_servers}")
+        try:
+            await self._consumer.topics()
+        except (KafkaError, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    def standings(self) -> dict[int, Standing]:
+        """As the protocol says."""
+        return {
+            number: Standing(self._positions[number], max(self._ends[number], self._positions[number]))
+            for number in self._numbers() & self._positions.keys() & self._ends.keys()
+        }
+
+    async def revoked(self) -> None:
+        """Let the collector finish before partitions are given up."""
+        await self._revoking()
+        self._forget()
+
+    async def assigned(self, partitions: list[TopicPartition]) -> None:
+        """Go to where the partitions begin, and tell the collector that it has them."""
+        # Where this fails, the next look or the client's own error comes back to it.
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await self._begin(partitions)
+        self._assigned([partition.partition for partition in partitions])
+
+    async def _replace(self) -> None:
+        # After some errors the client raises the same one for ever.
+        logger().warning("client_replaced")
+        await self.stop()
+        await self.start()
+
+    async def _take(self, timeout_s: float, *, paused: bool) -> dict[TopicPartition, list[Message]]:
+        # What the client has fetched already it would also give of paused partitions: it is asked for none of them.
+        partitions = [TopicPartition(self._topic, -1)] if paused else []
+        try:
+            # While partitions move, the client waits for the end of it.
+            async with asyncio.timeout(timeout_s + _ANSWER_TIMEOUT_S):
+                taken: dict[TopicPartition, list[Message]] = await self._consumer.getmany(
+                    *partitions, timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES
+                )
+                return taken
+        except TimeoutError:
+            return {}
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            await self._begin_again(error)
+            return {}
+        except KafkaError as error:
+            self._failed = True
+            raise self._unavailable(error) from error
+
+    def _pause(self, paused: bool) -> None:  # noqa: FBT001 - one caller, which has it by name
+        resting = self._consumer.paused()
+        if paused:
+            self._consumer.pause(*(self._consumer.assignment() - resting))
+        elif resting:
+            self._consumer.resume(*resting)
+
+    async def _begin_again(self, error: KafkaError) -> None:
+        (argument,) = error.args
+        reached = argument if isinstance(argument, dict) else {argument: None}
+        # Where this fails, the client comes to the same error again.
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await self._begin([TopicPartition(*partition) for partition in reached], reached)
+
+    async def _begin(
+        self, partitions: list[TopicPartition], reached: Mapping[TopicPartition, int | None] | None = None
+    ) -> None:
+        """Go to where each partition has to be read from: ``reached``, or what was committed, or its beginning."""
+        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            firsts = await self._consumer.beginning_offsets(partitions)
+            ends = await self._consumer.end_offsets(partitions)
+            if reached is None:
+                reached = {partition: await self._consumer.committed(partition) for partition in partitions}
+        for partition in set(partitions) & self._consumer.assignment():
+            number = partition.partition
+            position = self._beginnings.of(number, reached[partition], first=firsts[partition], end=ends[partition])
+            self._consumer.seek(partition, position)
+            self._positions[number], self._ends[number] = position, ends[partition]
+            if reached[partition] is not None and reached[partition] != position:
+                # So that the next member does not come upon the same gap.
+                self._uncommitted[number] = position
+
+    async def _look(self) -> None:
+        # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
+        self._look_at = time.monotonic() + LOOK_S
+        partitions = list(self._consumer.assignment())
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                ends = await self._consumer.end_offsets(partitions)
+            self._ends = {partition.partition: end for partition, end in ends.items()}
+            unknown = [partition for partition in partitions if partition.partition not in self._positions]
+            if unknown:
+                await self._begin(unknown)
+            await self._commit()
+        except (KafkaError, TimeoutError) as error:
+            self._silence = error
+        else:
+            self._silence = None
+
+    async def _commit(self) -> None:
+        sent = {number: self._uncommitted[number] for number in self._uncommitted.keys() & self._numbers()}
+        if not sent:
+            return
+        async with asyncio.timeout(_GROUP_TIMEOUT_S):
+            await self._consumer.commit({TopicPartition(self._topic, number): at for number, at in sent.items()})
+        # More may have come meanwhile.
+        self._uncommitted = {number: at for number, at in self._uncommitted.items() if sent.get(number) != at}
+
+    def _numbers(self) -> set[int]:
+        return {partition.partition for partition in self._consumer.assignment()} if self._consumer else set()
+
+    def _forget(self) -> None:
+        self._positions.clear()
+        self._uncommitted.clear()
+        self._ends.clear()
+        self._look_at = 0.0
+
+    def _unavailable(self, error: BaseException, what: str = "") -> BrokerUnavailable:
+        text = str(error) or type(error).__name__
+        return BrokerUnavailable(f"{self._settings.kafka_bootstrap_servers}: {what and f'{what}: '}{text}")
+
+
+class _Listener(ConsumerRebalanceListener):
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        await self._source.revoked()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        await self._source.assigned(sorted(assigned))

@@ -1,0 +1,208 @@
+"""Fixtures of the fault tests, and the table of what they did."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acceptance.system import system_on
+from tests.faults.scenario import GONE, Scenario
+from tests.services import ServiceUnavailableError
+from tests.services.kafka_maven import MavenBroker
+from tests.services.redis import VARIABLE, OwnRedis, server_binary
+from tests.services.redis_cluster import start_cluster
+from tests.services.redis_sentinel import start_sentinel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.services.kafka import Broker
+    from tests.services.redis_sentinel import RedisSentinel
+
+#: Where `make faults ARGS=--write-table` writes the table, between these lines.
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
+#: By test: what was done to the system, and how it ended.
+JOURNALS = pytest.StashKey[dict[str, tuple[list[str], str]]]()
+
+#: How a test ended, in the words of the table; one that is expected to fail counts as skipped.
+LOST = {
+    "passed": "nothing",
+    "skipped": "**events**: not made good yet",
+    "failed": "**the test failed**",
+    "": "not tried here",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Writing the table is asked for."""
+    parser.addoption("--write-table", action="store_true", help=f"write the table of faults into {PAGE.name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no journal."""
+    config.stash[JOURNALS] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep how each test ended beside its journal."""
+    report = yield
+    journals = item.config.stash.get(JOURNALS, {})
+    if report.when == "call" and item.nodeid in journals:  # type: ignore[attr-defined]
+        journals[item.nodeid] = (journals[item.nodeid][0], report.outcome)  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table; write it where that was asked for."""
+    journals = config.stash.get(JOURNALS, {})
+    if not journals:
+        return
+    table = _table(journals)
+    terminalreporter.section("faults")
+    terminalreporter.write(table)
+    if config.getoption("--write-table", default=False):
+        text = PAGE.read_text(encoding="utf-8")
+        head, _, rest = text.partition(BEGIN)
+        PAGE.write_text(head + BEGIN + table + END + rest.partition(END)[2], encoding="utf-8")
+
+
+def _table(journals: dict[str, tuple[list[str], str]]) -> str:
+    lines = ["| what happens | what was done to the system | lost |", "|---|---|---|"]
+    for node, (journal, outcome) in journals.items():
+        words = re.sub(r"^test_", "", node.rpartition("::")[2]).replace("_", " ")
+        name = words.replace("[", " (").replace("]", ")")
+        counted = Counter(what for what in journal if not what.startswith(GONE))
+        done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in counted.items())
+        gone = [what.removeprefix(GONE) for what in journal if what.startswith(GONE)]
+        lost = gone[0] if gone and outcome == "passed" else LOST[outcome]
+        lines.append(f"| {name} | {done or 'nothing'} | {lost} |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def journal(request: pytest.FixtureRequest) -> list[str]:
+    """What is done to the system of this test."""
+    entries: list[str] = []
+    request.config.stash.setdefault(JOURNALS, {})[request.node.nodeid] = (entries, "")
+    return entries
+
+
+@pytest.fixture
+def broker(kafka: Broker) -> Iterator[MavenBroker]:
+    """The real broker, as a process that may be killed; running again afterwards."""
+    if not isinstance(kafka, MavenBroker):
+        pytest.skip("needs the broker from Maven: set REPLOG_TEST_KAFKA=maven")
+    yield kafka
+    kafka.resume()
+    if not kafka.running:
+        kafka.start()
+
+
+@pytest.fixture(scope="session")
+def redis_binary() -> Path:
+    """The server's program."""
+    try:
+        return server_binary(os.environ.get(VARIABLE))
+    except ServiceUnavailableError as why:
+        pytest.skip(f"no Redis: {why}")
+
+
+@pytest.fixture
+def own_redis(redis_binary: Path, tmp_path: Path) -> Iterator[Callable[..., OwnRedis]]:
+    """Makes and starts a Redis of this test's own."""
+    servers: list[OwnRedis] = []
+
+    def make(*options: str, folder: Path = tmp_path / "redis") -> OwnRedis:
+        folder.mkdir(exist_ok=True)
+        servers.append(OwnRedis(redis_binary, folder, options=options))
+        servers[-1].start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.resume()
+        server.close()
+
+
+@pytest.fixture
+def scenario(
+    broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
+) -> Iterator[Scenario]:
+    """A system on a Redis of its own that keeps an append-only file, synced each second."""
+    redis = own_redis()
+    with system_on(broker, redis.url, tmp_path, forget=False) as system:
+        yield Scenario(system, broker, redis, journal)
+
+
+@pytest.fixture
+def on_always(
+    broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
+) -> Iterator[Scenario]:
+    """The same, synced at each write."""
+    redis = own_redis("--appendfsync", "always")
+    with system_on(broker, redis.url, tmp_path, forget=False) as system:
+        yield Scenario(system, broker, redis, journal)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        _run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder))
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small file system can be mounted here, it takes root: {error}")
+    yield folder
+    _run("umount", "-l", str(folder))
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+@pytest.fixture
+def on_small_disk(
+    broker: MavenBroker, own_redis: Callable[..., OwnRedis], small_disk: Path, tmp_path: Path, journal: list[str]
+) -> Iterator[Scenario]:
+    """A system whose Redis keeps its file on that."""
+    redis = own_redis(folder=small_disk)
+    with system_on(broker, redis.url, tmp_path, forget=False) as system:
+        yield Scenario(system, broker, redis, journal)
+
+
+@pytest.fixture
+def sentinel(redis_binary: Path, tmp_path: Path) -> Iterator[RedisSentinel]:
+    """A master, a replica and a Sentinel."""
+    running = start_sentinel(redis_binary, tmp_path)
+    yield running
+    for server in running.servers:
+        server.resume()
+    running.close()
+
+
+@pytest.fixture
+def on_sentinel(broker: MavenBroker, sentinel: RedisSentinel, tmp_path: Path, journal: list[str]) -> Iterator[Scenario]:
+    """A system on them."""
+    with system_on(broker, sentinel.url, tmp_path, forget=False) as system:
+        yield Scenario(system, broker, None, journal)
+
+
+@pytest.fixture
+def on_cluster(broker: MavenBroker, redis_binary: Path, tmp_path: Path, journal: list[str]) -> Iterator[Scenario]:
+    """A system on a cluster of three masters."""
+    cluster = start_cluster(redis_binary, tmp_path / "cluster")
+    try:
+        with system_on(broker, cluster.url, tmp_path, forget=False) as system:
+            made = Scenario(system, broker, cluster.masters[1], journal)
+            yield made
+    finally:
+        cluster.close()

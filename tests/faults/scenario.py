@@ -1,0 +1,225 @@
+"""One fault under load: a stream is published, things are killed, and the oracle has the last word."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+)
+from confluent_kafka.cimpl import NewPartitions
+
+from tests import streams
+from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message
+from tests.model import Model
+from tests.services.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.acceptance.system import System
+    from tests.services.kafka_maven import MavenBroker
+    from tests.services.redis import OwnRedis
+    from tests.streams import Event
+
+#: How long anything may take that has to happen.
+DEADLINE_S = 90.0
+#: Events a second that are published meanwhile.
+RATE = 500
+ANSWER_S = 10.0
+#: How a journal's entry begins that is about what is lost.
+GONE = "lost: "
+#: What breaks the contract, and what is none of it.
+POISON = [Message(b"bad", value) for value in (b"{", b"", b"null", b'{"type":"record.paused"}', b"\xff", None)]
+
+
+def stream(seed: int, *, records: int = 20, details: int = 20) -> list[Event]:
+    """Records with many details under awkward names, in any order, some events twice."""
+    random = Random(seed)
+    events: list[Event] = []
+    for number in range(records):
+        record_id = f"run-{seed}-{number}"
+        events += streams.record_events(random, record_id, ["busy"])
+        events += streams.awkward_details(random, record_id, details)
+    return streams.shuffled(random, events)
+
+
+class Scenario:
+    """A system, what was published to it, and a journal of what was done to it."""
+
+    def __init__(self, system: System, broker: MavenBroker, redis: OwnRedis | None, journal: list[str]) -> None:
+        self.system = system
+        self.broker = broker
+        #: The single Redis of this scenario; None where it has several.
+        self._redis = redis
+        self.events: list[Event] = []
+        self._journal = journal
+        self._began_s = time.monotonic()
+        self._collectors: list[Process] = []
+        self._admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+
+    @property
+    def redis(self) -> OwnRedis:
+        """The Redis."""
+        assert self._redis
+        return self._redis
+
+    def note(self, what: str) -> None:
+        """Print what is done now, and keep it for the table."""
+        print(f"{time.monotonic() - self._began_s:6.1f} s  {what}")  # noqa: T201 - the run's record
+        self._journal.append(what)
+
+    def gone(self, what: str) -> None:
+        """Say what this fault loses although everything works as promised."""
+        self._journal.append(f"{GONE}{what}")
+
+    def collector(self, **variables: str) -> Process:
+        """One more collector, started."""
+        process = self.system.started(COLLECTOR, **variables)
+        self._collectors.append(process)
+        return process
+
+    def kill(self, collector: Process) -> None:
+        """End ``collector`` as a crash would."""
+        self.note("kill -9 of a collector")
+        collector.kill()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Publish ``events`` at once."""
+        with self.publishing(events, rate=1_000_000):
+            pass
+
+    def publish_others(self, messages: Sequence[Message]) -> None:
+        """Publish what the oracle is not to know of."""
+        _publish(self.broker.address, self.system.topic, messages, 1_000_000)
+
+    @contextmanager
+    def publishing(self, events: Sequence[Event], *, rate: int = RATE) -> Iterator[None]:
+        """Publish ``events`` while the block runs; all are acknowledged at its end, whatever it does to the broker."""
+        self.events += events
+        messages = list(map(message, events))
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                _publish(self.broker.address, self.system.topic, messages, rate)
+            except BaseException as error:  # noqa: BLE001 - told below
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+        assert not failures, failures
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for what has to come true; the accounts of all collectors have to balance meanwhile."""
+
+        def looked() -> bool:
+            self.check_accounts()
+            return condition()
+
+        assert wait_until(looked, DEADLINE_S), f"never: {what}; journal: {self._journal}"
+
+    def check_accounts(self) -> None:
+        """Require of every collector that what it received is what became of it and what it has in hand."""
+        for collector in self._collectors:
+            if collector.running:
+                received, results, pending = accounts(collector)
+                assert received == results + pending
+
+    def pending(self, collector: Process) -> float:
+        """Events that ``collector`` has in hand."""
+        return accounts(collector)[2]
+
+    def lag(self) -> int:
+        """Messages behind the group's commits, by the broker's word."""
+        group = self.system.topic
+        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        committed = {
+            partition.partition: partition.offset
+            for partition in asked[group].result(ANSWER_S).topic_partitions
+            if partition.topic == self.system.topic
+        }
+        return sum(end - committed.get(number, 0) for number, end in self.ends().items())
+
+    def ends(self) -> dict[int, int]:
+        """The end of each partition."""
+        topic = self.system.topic
+        numbers = self._admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        found = self._admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
+        return {partition.partition: answer.result(ANSWER_S).offset for partition, answer in found.items()}
+
+    def caught_up(self) -> None:
+        """Return once everything published is committed."""
+        self.wait(lambda: self.lag() == 0, "lag 0")
+
+    def finish(self, events: Sequence[Event] | None = None) -> None:
+        """Require that everything is committed and that every answer is the oracle's about ``events``, or all."""
+        self.caught_up()
+        api = self.system.started(API)
+        answers_what(api, Model(list(self.events if events is None else events), now=datetime.now(UTC)))
+        self.check_accounts()
+
+    def narrow_dead_letters(self, max_bytes: int) -> None:
+        """Let the dead-letter topic take messages of ``max_bytes`` at most."""
+        entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, f"{self.system.topic}.dlq", incremental_configs=[entry])
+        for altered in self._admin.incremental_alter_configs([resource]).values():
+            altered.result(ANSWER_S)
+
+    def delete_everything_in_the_topic(self) -> int:
+        """As retention would; returns the number of messages deleted."""
+        ends = self.ends()
+        partitions = [TopicPartition(self.system.topic, number, end) for number, end in ends.items()]
+        for deleted in self._admin.delete_records(partitions).values():
+            deleted.result(ANSWER_S)
+        return sum(ends.values())
+
+    def add_partitions(self, count: int) -> None:
+        """Give the topic ``count`` partitions in all."""
+        for created in self._admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
+            created.result(ANSWER_S)
+
+
+def accounts(collector: Process) -> tuple[float, float, float]:
+    """Received, the sum of what became of events, and pending: all of one scrape."""
+    text = collector.get("/metrics").text
+    sums = Counter[str]()
+    for name, number in re.findall(r"^(replog_events\w*?)(?:\{.*\})? (\S+)$", text, re.MULTILINE):
+        sums[name] += float(number)  # type: ignore[assignment]
+    return sums["replog_events_received_total"], sums["replog_events_total"], sums["replog_events_pending"]
+
+
+def _publish(address: str, topic: str, messages: Sequence[Message], rate: int) -> None:
+    failures: list[Any] = []
+    producer = Producer(
+        {"bootstrap.servers": address, "acks": "all", "message.timeout.ms": 0, "log_level": 0, "linger.ms": 5}
+    )
+
+    def delivered(error: Any, _: Any) -> None:
+        if error:
+            failures.append(error)
+
+    began_s = time.monotonic()
+    for number, given in enumerate(messages):
+        producer.produce(topic, given.value, given.key, headers=list(given.headers), on_delivery=delivered)
+        producer.poll(max(0.0, began_s + number / rate - time.monotonic()))
+    producer.flush(DEADLINE_S)
+    assert not failures
+    assert len(producer) == 0

@@ -1,0 +1,161 @@
+"""Collectors die, come and go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acceptance.system import COLLECTOR
+from tests.acceptance.test_system import share
+from tests.faults.scenario import POISON, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.acceptance.system import Process
+    from tests.faults.scenario import Scenario
+
+#: Two batches, and more that cannot be taken while they are held up.
+MANY = {"records": 60, "details": 60}
+
+
+def while_merging(scenario: Scenario) -> Process:
+    """Redis stands still with the batch before it."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.redis.pause()
+    scenario.publish(stream(2))
+    scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
+    scenario.kill(collector)
+    scenario.redis.resume()
+    return collector
+
+
+def while_paused(scenario: Scenario) -> Process:
+    """With a second batch decoded behind the one that Redis keeps waiting, and the partitions paused."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.redis.pause()
+    first, *others = stream(2)
+    scenario.publish([first])
+    scenario.wait(lambda: scenario.pending(collector) == 1, "a batch before Redis")
+    scenario.publish(others)
+    scenario.wait(lambda: scenario.pending(collector) > 1, "a second batch behind it")
+    scenario.kill(collector)
+    scenario.redis.resume()
+    return collector
+
+
+def while_dead_lettering(scenario: Scenario) -> Process:
+    """The dead-letter topic takes nothing; the batch is in the store already."""
+    scenario.narrow_dead_letters(10)
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.publish_others(POISON)
+    scenario.wait(lambda: bool(collector.lines("backing_off")), "a refused dead letter")
+    scenario.kill(collector)
+    scenario.narrow_dead_letters(2_000_000)
+    return collector
+
+
+def while_committing(scenario: Scenario) -> Process:
+    """The broker stands still from before the merge has ended."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.redis.pause()
+    scenario.publish(stream(2))
+    scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
+    scenario.broker.pause()
+    scenario.redis.resume()
+    # Settled, and with nobody to commit to.
+    scenario.wait(lambda: scenario.pending(collector) == 0, "the batch in the store")
+    scenario.kill(collector)
+    scenario.broker.resume()
+    return collector
+
+
+def while_joining(scenario: Scenario) -> Process:
+    """The broker stands still before the collector has partitions."""
+    scenario.publish(stream(1))
+    scenario.broker.pause()
+    collector = scenario.collector()
+    assert not collector.lines("partitions_assigned")
+    scenario.kill(collector)
+    scenario.broker.resume()
+    return collector
+
+
+def while_idle(scenario: Scenario) -> Process:
+    """Nothing is to be read."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.kill(collector)
+    return collector
+
+
+PHASES = [while_merging, while_paused, while_dead_lettering, while_committing, while_joining, while_idle]
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(phase, id=phase.__name__, marks=[] if phase is while_merging else pytest.mark.long)
+        for phase in PHASES
+    ],
+)
+def test_a_collector_is_killed(scenario: Scenario, phase: Callable[[Scenario], Process]) -> None:
+    collector = phase(scenario)
+    scenario.publish(stream(9))
+    collector.start()
+    scenario.finish()
+
+
+@pytest.mark.long
+def test_collectors_scale_from_one_to_three_and_back_under_load(scenario: Scenario) -> None:
+    one, two, three = (scenario.system.process(COLLECTOR) for _ in range(3))
+    with scenario.publishing(stream(1, **MANY)):
+        share(one)
+        scenario.note("a second collector joins")
+        share(one, two)
+        scenario.note("a third collector joins")
+        three.start()
+        scenario.wait(lambda: bool(three.lines("partitions_assigned")), "partitions for the third")
+        scenario.note("two collectors leave")
+        assert (one.stop(), three.stop()) == (0, 0)
+    scenario.finish()
+    assert not two.lines("batch_unfinished")
+
+
+@pytest.mark.long
+def test_a_static_member_comes_back_unnoticed(scenario: Scenario) -> None:
+    one = scenario.collector(REPLOG_KAFKA_GROUP_INSTANCE_ID="one")
+    two = scenario.collector(REPLOG_KAFKA_GROUP_INSTANCE_ID="two")
+    share(one, two)
+    before = len(two.lines("partitions_assigned"))
+    with scenario.publishing(stream(1)):
+        scenario.note("a static member is stopped and started")
+        assert one.stop() == 0
+        one.start()
+        scenario.wait(lambda: bool(one.lines("partitions_assigned")), "its partitions again")
+    scenario.finish()
+    assert len(two.lines("partitions_assigned")) == before
+
+
+@pytest.mark.long
+def test_partitions_are_taken_away_while_redis_stands_still(scenario: Scenario) -> None:
+    one, two = scenario.collector(), scenario.collector()
+    share(one, two)
+    scenario.note("SIGSTOP of Redis")
+    scenario.redis.pause()
+    scenario.publish(stream(1))
+    scenario.wait(lambda: scenario.pending(one) > 0, "a batch before Redis")
+    scenario.kill(two)
+    scenario.wait(lambda: bool(one.lines("batch_unfinished")), "partitions given up with a batch in hand")
+    scenario.redis.resume()
+    share(one)
+    scenario.finish()

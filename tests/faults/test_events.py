@@ -1,0 +1,138 @@
+"""What is published is wrong, comes twice, or is of another time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import streams
+from tests.acceptance.system import Message, message
+from tests.faults.scenario import POISON, stream
+from tests.services.redis import connected
+
+if TYPE_CHECKING:
+    from tests.faults.scenario import Scenario
+    from tests.streams import Event
+
+
+def jumping(random: Random, events: list[Event]) -> list[Event]:
+    """``events`` as told by clocks that jump by up to a year."""
+    jumps = [timedelta(days=days) for days in (0, 0, -365, 365, 1)]
+    return [
+        event | {"eventTime": streams.text_of(random, streams.moment(random) + random.choice(jumps))}
+        for event in events
+    ]
+
+
+def test_poison_among_good_events_is_dead_lettered(scenario: Scenario) -> None:
+    collector = scenario.collector()
+    with scenario.publishing(stream(1)):
+        for _ in range(20):
+            scenario.note("poison is published")
+            scenario.publish_others(POISON)
+    scenario.finish()
+    poison = [given.value for given in POISON if given.value is not None]
+    assert sorted(letter.value or b"" for letter in scenario.system.dead_letters()) == sorted(poison * 20)
+    assert collector.metrics("replog_tombstones_total") == {"": 20}
+
+
+def test_everything_is_delivered_twice(scenario: Scenario) -> None:
+    scenario.collector()
+    events = stream(1)
+    scenario.publish(events)
+    scenario.note("everything is published again")
+    scenario.publish_others([message(event) for event in Random(7).sample(events, len(events))])
+    scenario.finish()
+
+
+def test_clocks_jump(scenario: Scenario) -> None:
+    scenario.collector()
+    scenario.note("event times jump by up to a year")
+    scenario.publish(jumping(Random(1), stream(1)))
+    scenario.finish()
+
+
+def test_a_key_of_the_wrong_type_holds_up_nobody_else(scenario: Scenario) -> None:
+    """Somebody wrote over one record's details."""
+    collector = scenario.collector()
+    good = stream(1)
+    broken: Event = {
+        "type": "detail.started",
+        "recordId": "broken",
+        "detailId": "d",
+        "eventTime": "2021-05-12T12:00:00Z",
+    }
+    scenario.publish_others([message(broken)])
+    scenario.caught_up()
+    with connected(scenario.redis.url) as client:
+        for key in client.scan_iter(match="*broken*"):
+            scenario.note("a key of a record is overwritten")
+            client.set(key, "no hash")
+    with scenario.publishing(good):
+        scenario.publish_others([message(broken | {"detailId": f"d{number}"}) for number in range(10)])
+    scenario.finish()
+    letters = scenario.system.dead_letters()
+    assert len(letters) == 10
+    assert all(b"WRONGTYPE" in dict(letter.headers)["replog.error"] for letter in letters)
+    assert collector.metrics("replog_dead_letters_total") == {'reason="refused"': 10}
+
+
+@pytest.mark.long
+def test_a_topic_of_a_future_schema_is_not_drained(scenario: Scenario) -> None:
+    collector = scenario.collector()
+    future = [Message(b"future", b'{"type":"record.paused"}')] * 6000
+    scenario.note("6000 events of a future schema are published")
+    scenario.publish_others(future)
+    assert collector.wait() == 3
+    assert len(scenario.system.dead_letters()) <= 500
+    assert "REPLOG_DEAD_LETTER_SHARE" in collector.log
+
+
+@pytest.mark.long
+def test_a_dead_letter_topic_that_takes_nothing_stops_and_drops_nothing(scenario: Scenario) -> None:
+    scenario.narrow_dead_letters(10)
+    collector = scenario.collector()
+    with scenario.publishing(stream(1)):
+        scenario.note("the dead-letter topic takes nothing")
+        scenario.publish_others(POISON)
+        scenario.wait(lambda: len(collector.lines("backing_off")) > 3, "a dead-letter topic that is waited for")
+        scenario.narrow_dead_letters(2_000_000)
+    scenario.finish()
+    # None of it in vain: what was sent before may be there twice.
+    assert {letter.value for letter in scenario.system.dead_letters()} == {
+        given.value for given in POISON if given.value is not None
+    }
+
+
+@pytest.mark.long
+def test_retention_passes_the_position(scenario: Scenario) -> None:
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    assert collector.stop() == 0
+    before = sum(scenario.ends().values())
+    gone = stream(2)
+    scenario.publish_others([message(event) for event in gone])
+    scenario.note("retention deletes what was not read")
+    deleted = scenario.delete_everything_in_the_topic() - before
+    scenario.gone("what Kafka deleted; counted and logged")
+    scenario.publish(stream(3))
+    collector.start()
+    scenario.finish()
+    assert collector.metrics("replog_offsets_skipped_total") == {"": deleted}
+    ranges = [(line["first"], line["last"]) for line in collector.lines("offsets_skipped")]
+    assert sum(last - first + 1 for first, last in ranges) == deleted == len(gone)
+
+
+@pytest.mark.long
+def test_the_topic_gets_more_partitions(scenario: Scenario) -> None:
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.note("the topic gets more partitions")
+    scenario.add_partitions(7)
+    scenario.wait(lambda: len(collector.lines("partitions_assigned")[-1:][0]["partitions"]) == 7, "all 7 partitions")
+    scenario.publish(stream(2))
+    scenario.finish()
