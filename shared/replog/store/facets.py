@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
 
 #: Pairs read in one call.
-PAIRS_A_CALL = 500
+PAIRS_A_CALL = 150
 #: In the order of the script's counts.
 _LETTERS = (b"R", b"S", b"F")
 

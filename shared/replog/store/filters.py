@@ -42,6 +42,16 @@ class DetailFilter(NamedTuple):
         """Whether status, cluster and repository decide."""
         return not (self.package_name or self.path or self.artifact_name or self.version)
 
+    @property
+    def needle(self) -> bytes:
+        """What stands somewhere in the stored facts of every detail that matches; empty where nothing is known to."""
+        longest = max((self.package_name, self.path, self.artifact_name, self.version), key=len)
+        # JSON escapes these.
+        return b"" if set(longest) & _ESCAPED else longest.encode()
+
+
+#: Characters that JSON texts do not hold as they are.
+_ESCAPED = {'"', "\\", *map(chr, range(0x20)), "\x7f"}
 
 NO_FILTER = DetailFilter()
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
 
 #: Entries read in one call, and calls sent at once.
-ENTRIES_A_CALL = 1000
-CALLS_AT_ONCE = 8
+ENTRIES_A_CALL = 500
+CALLS_AT_ONCE = 16
 #: Matches that are kept and sorted as a whole; of more, those around the page.
 KEPT = 20_000
 #: Part of the matches that are drawn to say where the page is, and how far beside it is read, in standard deviations.
@@ -49,12 +49,18 @@ class Named:
         self._connection = connection
         self._keys = [key]
         self._starts = starts
+        #: Rank of the first entry and number of entries, by start.
+        self._ranges: list[tuple[int, int]] = []
         self._pairs = pairs
         self._admits = admits
 
-    def counting(self) -> list[Call]:
-        """Calls whose replies add up to the number of entries."""
-        return [Call("ZLEXCOUNT", self._keys, [b"[" + start, b"(" + start + _TOP]) for start in self._starts]
+    async def count(self) -> int:
+        """The number of entries; to be awaited before :meth:`page`."""
+        bounds = [(b"[" + start, b"(" + start + _TOP) for start in self._starts]
+        calls = [Call("ZLEXCOUNT", self._keys, [b"-", b"(" + start]) for start in self._starts]
+        replies = await self._connection.run([*calls, *(Call("ZLEXCOUNT", self._keys, both) for both in bounds)])
+        self._ranges = list(zip(replies[: len(calls)], replies[len(calls) :], strict=True))
+        return sum(size for _, size in self._ranges)
 
     async def page(self, offset: int, limit: int) -> tuple[int, list[bytes]]:
         """The number of matches, and the ids of those from ``offset`` on, newest first."""
@@ -94,18 +100,14 @@ class Named:
 
     async def _tails(self) -> AsyncIterator[list[bytes]]:
         """The tails (time and id) of all matches, in order of status and name, in steps."""
-        for start in self._starts:
-            low, high = b"[" + start, b"(" + start + _TOP
-            first, size = await self._connection.run(
-                [Call("ZLEXCOUNT", self._keys, [b"-", b"(" + start]), Call("ZLEXCOUNT", self._keys, [low, high])]
-            )
-            calls = [
-                Call("ZRANGE", self._keys, [first + at, first + min(at + ENTRIES_A_CALL, size) - 1])
-                for at in range(0, size, ENTRIES_A_CALL)
-            ]
-            for i in range(0, len(calls), CALLS_AT_ONCE):
-                for members in await self._connection.run(calls[i : i + CALLS_AT_ONCE]):
-                    yield await self._admitted(members)
+        calls = [
+            Call("ZRANGE", self._keys, [first + at, first + min(at + ENTRIES_A_CALL, size) - 1])
+            for first, size in self._ranges
+            for at in range(0, size, ENTRIES_A_CALL)
+        ]
+        for i in range(0, len(calls), CALLS_AT_ONCE):
+            for members in await self._connection.run(calls[i : i + CALLS_AT_ONCE]):
+                yield await self._admitted(members)
 
     async def _admitted(self, members: list[bytes]) -> list[bytes]:
         # Behind the name's NUL stands the pair.

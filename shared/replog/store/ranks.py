@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
 
 #: Heads in one script call: each takes Redis 3 to 6 us where the record has a million details.
-HEADS_A_CALL = 250
+HEADS_A_CALL = 100
 #: Details that are read, in order of time, in the time that one head takes to count.
 HEAD_COSTS = 5
 #: Matches that may lie between the place that is counted and the page.
 NEAR = 400
 #: Details read in one call, and calls sent at once.
-STEP = 500
+STEP = 250
 CALLS_AT_ONCE = 8
 #: Matches that one call reads head by head at most.
-FETCHED_A_CALL = 1000
+FETCHED_A_CALL = 500
 #: Before and behind every tail: a time's first byte is 0 or 1.
 _BOTTOM, _TOP = b"", b"\xff"
 

@@ -35,7 +35,7 @@ NARROW = 2000
 #: Entries of the by-name index that are read in the time of one detail's scanning.
 SCANNING_COSTS = 4
 #: Details read at once by a scan.
-STEP = 500
+STEP = 250
 
 
 class Found(NamedTuple):
@@ -121,7 +121,7 @@ class Search:
             pairs=await self._pairs(),
             admits=self._admitted if self._has_more_than_one_name else None,
         )
-        entries = sum(await self._connection.run(named.counting()))
+        entries = await named.count()
         if self._name_decides and entries > NARROW:
             if offset >= entries:
                 return entries, [], "names"
@@ -153,9 +153,9 @@ class Search:
 
     async def _scan(self, total: int | None, offset: int, limit: int) -> tuple[int, list[bytes], str]:
         """Read in order of time; to the end where ``total`` is not known, else until the page is full."""
-        seen, ids = 0, list[bytes]()
+        seen, ids, needle = 0, list[bytes](), self._filter.needle
         async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
-            if not self._matches(detail_id, value):
+            if needle not in value or not self._matches(detail_id, value):
                 continue
             if offset <= seen < offset + limit:
                 ids.append(detail_id)

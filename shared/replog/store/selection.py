@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: How far before the goal is aimed, in standard deviations of matches that are spread at random: behind it helps less.
 _MARGIN = 1.5
-#: What a step has to leave of the details at most; after one that leaves more, the next halves.
+#: What a step has to leave of the way, or of the details, at most; after one that leaves more, the next halves.
 _POOR = 0.25
 
 
@@ -61,7 +61,8 @@ async def approach(
             low = found
         else:
             high = found
-        halving = high.rank - low.rank > span * _POOR
+        # Coming near from either side is progress.
+        halving = offset - low.matches > gap * _POOR and high.rank - low.rank > span * _POOR
 
 
 def _aimed(gap: int, share: float, span: int) -> int:

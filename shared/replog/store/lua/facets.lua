@@ -2,7 +2,7 @@
 --
 -- KEYS[1] record hash   KEYS[2] pairs lex zset   KEYS[3] time zset
 -- ARGV[1] first member of pairs, included, and ARGV[2] the last, excluded, as bounds of ZRANGEBYLEX
--- ARGV[3] members to skip   ARGV[4] limit, at most 500
+-- ARGV[3] members to skip   ARGV[4] limit, at most 150
 --
 -- Returns {version or nil, details, pairs in all, pairs within the bounds,
 --          {member of pairs, ...}, {details RUNNING, SUCCESS, FAILED of the first pair, ...}}, nil for none.

@@ -1,7 +1,7 @@
 -- The members of a lex zset between two tails, behind each of many heads.
 --
 -- KEYS[1] lex zset
--- ARGV[1] tail to read from, included   ARGV[2] tail to read to, excluded   ARGV[3] msgpack array of heads, at most 250
+-- ARGV[1] tail to read from, included   ARGV[2] tail to read to, excluded   ARGV[3] msgpack array of heads, at most 100
 -- ARGV[4] most members to read, at most 1000
 --
 -- Returns {member, ...}, or nil where there are more. Cost: O(heads * log(n) + members). Only reads.

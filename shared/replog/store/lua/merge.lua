@@ -1,4 +1,4 @@
--- Joins folded registers into one record and up to 100 of its details, with their indexes and the record's sums.
+-- Joins folded registers into one record and up to 25 of its details, with their indexes and the record's sums.
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
 -- KEYS[2] details hash       KEYS[5] bypair  lex zset
@@ -86,7 +86,7 @@ local function write(id, value)
 end
 
 local function set_time(id, ms)
-  timed[#timed + 1] = decimal(ms)
+  timed[#timed + 1] = ms
   timed[#timed + 1] = id
 end
 
@@ -197,7 +197,7 @@ local function rewrite(incoming, value)
   index('on', number, status, name_of(detail), index_time(ms) .. id)
   count_all(number, status, detail[SUMS], 1)
   if ms ~= was then
-    set_time(id, ms)
+    set_time(id, decimal(ms))
   end
   write(id, number .. status .. packed(detail))
   return effect
