@@ -32,6 +32,7 @@ from replog.store.connection import Call, Connection
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
+from replog.store.retention import Policy, Retention
 from replog.store.stored import TIME_BYTES, head_of
 from replog.store.writer import Writer
 from replog.times import TimeUs
@@ -39,7 +40,7 @@ from replog_api.parameters import detail_filter
 from replog_api.render import overview
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
-from tests.model import DETAIL_FACTS, Model
+from tests.model import DETAIL_FACTS, Model, _us
 from tests.services.redis import remove_keys
 from tests.strategies import (
     DETAIL_IDS,
@@ -81,11 +82,14 @@ SAID = {
 #: Texts to filter by: one that details have, one that begins others, one that none has.
 OTHERS = ("a\x01", "a", "unknown")
 TIMEOUT_S = 10.0
+DAY_MS = 86_400_000
+POLICY = Policy(days=1, failed_days=2)
+KEPT_LONGEST_DAYS = 2
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
 #: What the runs have to reach: the planner's strategies; of pages by rank the counting and both ways to read; of broad
-#: names the second reading, and the one of all where the sample misled; scans that stop early.
-WAYS = {"pairs", "names", "scan", "counted", "walked", "fetched", "enclosed", "all", "stopped"}
+#: names the second reading, and the one of all where the sample misled; scans that stop early; sweeps that remove.
+WAYS = {"pairs", "names", "scan", "counted", "walked", "fetched", "enclosed", "all", "stopped", "removed"}
 
 limits = st.fixed_dictionaries(
     {
@@ -193,6 +197,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.events: list[Event] = []
         self.model = Model([])
         self.unchecked: set[str] = set()
+        #: Of records that retention removed: when their last event was, in ms.
+        self.removed: dict[str, int] = {}
         self.absent: set[str] = set()
 
     def teardown(self) -> None:
@@ -209,12 +215,29 @@ class StoreMachine(RuleBasedStateMachine):
 
     def merge(self, written: list[Event]) -> list[Event]:
         """Merge the events as one batch, without the facts that details of this run never have."""
-        batch = [{name: value for name, value in event.items() if name not in self.absent} for event in written]
-        self.run(Writer(self.connection).merge(batch_of(batch)))
-        self.events += [event for event in batch if event not in self.events]
+        told = self.told(written)
+        batch = [{name: value for name, value in event.items() if name not in self.absent} for event in told]
+        # What was written at 0 is settled.
+        self.run(Writer(self.connection, clock=lambda: 0).merge(batch_of(batch)))
+        for record_id in {event["recordId"] for event in batch if self.is_newer(event)}:
+            self.removed.pop(record_id, None)
+        self.events += [event for event in batch if event not in self.events and event["recordId"] not in self.removed]
         self.model = Model(self.events)
         self.unchecked |= {event["recordId"] for event in batch}
         return batch
+
+    def told(self, written: list[Event]) -> list[Event]:
+        """The events, but of a removed record either what is newer than that, or where nothing is all of them.
+
+        A record comes back with the calls that bring something newer; which events are in one call is the writer's.
+        """
+        back = {event["recordId"] for event in written if self.is_newer(event)}
+        return [event for event in written if event["recordId"] not in back or self.is_newer(event)]
+
+    def is_newer(self, event: Event) -> bool:
+        """Whether the event's record was not removed, or the event would bring it back."""
+        removed_ms = self.removed.get(event["recordId"])
+        return removed_ms is None or time_ms(event) > removed_ms
 
     def existing(self, chance: Random, *, kinds: tuple[str, ...] = ("record", "detail")) -> Event:
         """A record or detail that was written: its ids and highest attempt."""
@@ -289,6 +312,27 @@ class StoreMachine(RuleBasedStateMachine):
     def replay(self, batch: list[Event], *, backwards: bool) -> None:
         """Old events come again."""
         self.merge(batch[::-1] if backwards else batch)
+
+    @precondition(lambda self: self.events)
+    @rule(chance=chances, days=st.sampled_from((1, 2, 3, 9)))
+    def sweep(self, chance: Random, days: int) -> None:
+        """Retention comes by so many days after some event."""
+        now_ms = time_ms(chance.choice(self.events)) + days * DAY_MS + 1
+        last_ms: dict[str, int] = {}
+        for event in self.events:
+            last_ms[event["recordId"]] = max(last_ms.get(event["recordId"], -(10**18)), time_ms(event))
+        gone = {i: last for i, last in last_ms.items() if last < now_ms - self.kept_days(i) * DAY_MS}
+        assert self.run(Retention(self.connection, POLICY, clock=lambda: now_ms / 1000).sweep()) == len(gone)
+        self.removed |= gone
+        self.removed = {i: last for i, last in self.removed.items() if last > now_ms - 2 * KEPT_LONGEST_DAYS * DAY_MS}
+        self.events = [event for event in self.events if event["recordId"] not in gone]
+        self.model = Model(self.events)
+        self.unchecked |= gone.keys()
+
+    def kept_days(self, record_id: str) -> int:
+        """How long a record is kept after its last event."""
+        entity = self.model._records.get(record_id)
+        return {"SUCCESS": 1, "FAILED": 2}.get(entity.outcome()["status"], KEPT_LONGEST_DAYS) if entity else 2
 
     @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
     @rule(chance=chances, cut=cuts)
@@ -374,6 +418,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.unchecked.clear()
 
 
+def time_ms(event: Event) -> int:
+    return _us(event["eventTime"]) // 1000
+
+
 def kind_of(event: Event) -> str:
     return "detail" if "detailId" in event else "record"
 
@@ -457,7 +505,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     ways = Counter[str]()
     page, scan = search.Search.page, search.Search._scan
     newer, walked, fetched = ranks.Ranked._newer, ranks.Ranked._walked, ranks.Ranked._fetched
-    between = names.Named._between
+    between, sweep = names.Named._between, Retention.sweep
 
     async def noted_page(self: search.Search, offset: int, limit: int) -> search.Found | None:
         found = await page(self, offset, limit)
@@ -479,6 +527,12 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways["all" if (above, below) == (names._TOP, b"") else "enclosed"] += 1
         return await between(self, above, below)
 
+    async def noted_sweep(self: Retention) -> int:
+        removed = await sweep(self)
+        ways["removed"] += removed
+        return removed
+
+    monkeypatch.setattr(Retention, "sweep", noted_sweep)
     monkeypatch.setattr(search.Search, "page", noted_page)
     monkeypatch.setattr(search.Search, "_scan", noted_scan)
     monkeypatch.setattr(ranks.Ranked, "_newer", noted("counted", newer))
@@ -555,4 +609,4 @@ def test_every_read_is_the_oracles(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert {*taken} == WAYS
+    assert {way for way, times in taken.items() if times} == WAYS

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Records looked at in one step.
 RECORDS_A_STEP = 100
+#: Ids of removed records forgotten in one step.
+FORGOTTEN_A_STEP = 500
 #: What was written to within this time is left alone, however old its events are: somebody is at it.
 SETTLED_AFTER_S = 60.0
 
@@ -78,9 +80,18 @@ class Retention:
             if len(ids) < RECORDS_A_STEP:
                 break
         await self._delist(bucket)
-        forgotten = now_ms - 2 * self._policy.longest_ms
-        await self._connection.run([Call("ZREMRANGEBYSCORE", [bucket.removed], ["-inf", forgotten])])
+        await self._forget(bucket, now_ms - 2 * self._policy.longest_ms)
         return removed
+
+    async def _forget(self, bucket: BucketKeys, last_ms: float) -> None:
+        """Forget records that were removed and had their last event then or before."""
+        while True:
+            window = ["-inf", last_ms, "LIMIT", 0, FORGOTTEN_A_STEP]
+            (ids,) = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.removed], window)])
+            if ids:
+                await self._connection.run([Call("ZREM", [bucket.removed], ids)])
+            if len(ids) < FORGOTTEN_A_STEP:
+                return
 
     def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Call:
         keys = RecordKeys(self._connection.prefix, raw_id.decode())
