@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: How far before the goal is aimed, in standard deviations of matches that are spread at random: behind it helps less.
 _MARGIN = 1.5
-#: What a step has to leave of the way, or of the details, at most; after one that leaves more, the next halves.
-_POOR = 0.25
+#: What a step has to leave of the way, or of the details, at most; and after how many that leave more, the next halves.
+_POOR, _HOPELESS = 0.25, 2
 
 
 class Mark(NamedTuple):
@@ -48,21 +48,22 @@ async def approach(
     by the number of details that they are probably among; where the latter is 1 or less, it must be near.
     """
     low, high = Mark(0, 0), Mark(details, matches)
-    halving = False
+    poor = 0
     while True:
         span = high.rank - low.rank
         share = (high.matches - low.matches) / span
         gap = offset - low.matches
         if is_near(gap, gap / share):
             return Near(low, share)
-        rank = low.rank + max(1, min(span - 1, span // 2 if halving else _aimed(gap, share, span)))
+        rank = low.rank + max(1, min(span - 1, span // 2 if poor >= _HOPELESS else _aimed(gap, share, span)))
         found = Mark(rank, await count(rank))
         if found.matches <= offset:
             low = found
         else:
             high = found
-        # Coming near from either side is progress.
-        halving = offset - low.matches > gap * _POOR and high.rank - low.rank > span * _POOR
+        # Coming near from either side is progress. Overshooting once is no sign of anything.
+        is_poor = offset - low.matches > gap * _POOR and high.rank - low.rank > span * _POOR
+        poor = poor + 1 if is_poor and poor < _HOPELESS else 0
 
 
 def _aimed(gap: int, share: float, span: int) -> int:
