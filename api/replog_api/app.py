@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,6 +17,7 @@ from replog.store.connection import Connection
 from replog.store.reader import Reader
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
+from replog_api.gate import Gate
 from replog_api.routes import Endpoints, PlainRoute
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def create_app(settings: ApiSettings) -> ASGIApp:
     problems.install(app)
     app.include_router(Endpoints(reader, settings).router())
     _add_health(app, connection)
-    return Observed(AsSent(app))
+    return Observed(Gate(app, zone=ZoneInfo(settings.time_zone)))
 
 
 def _add_health(app: FastAPI, connection: Connection) -> None:
@@ -73,19 +75,6 @@ def _add_health(app: FastAPI, connection: Connection) -> None:
     for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/metrics", exposition)):
         router.add_api_route(path, endpoint, response_model=None)
     app.include_router(router)
-
-
-class AsSent:
-    """Routes by the path as it was sent, still percent-encoded: an id may contain an encoded slash."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, with the raw path for the path."""
-        if scope["type"] == "http" and scope.get("raw_path") is not None:
-            scope["path"] = scope["raw_path"].decode("latin-1")
-        await self._app(scope, receive, send)
 
 
 class Observed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -13,12 +12,14 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response, StreamingResponse
 
 from replog_api import documentation as doc
-from replog_api import metrics, parameters, render
+from replog_api import messages, metrics, parameters, render
 from replog_api.envelope import HEAD, JSON, answer, tail
-from replog_api.problems import UnknownRecordError
+from replog_api.links import links
+from replog_api.problems import UNKNOWN_RECORD, RefusedError
+from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 
     from replog.settings import ApiSettings
     from replog.store.reader import Page, Reader
@@ -44,7 +45,6 @@ class Endpoints:
 
     def __init__(self, reader: Reader, settings: ApiSettings) -> None:
         self._reader = reader
-        self._zone = ZoneInfo(settings.time_zone)
         self._stale_after_s = settings.stale_after_s
 
     def router(self) -> APIRouter:
@@ -64,19 +64,19 @@ class Endpoints:
     async def list_records(self, request: Request) -> Response:
         """Endpoint 1: all records of a task."""
         key = parameters.path_id(request, "key")
-        renderer = self._renderer()
+        renderer = self._renderer(request)
         return await _listed(request, "list_records", self._reader.records(key), renderer.record)
 
     async def page_records(self, request: Request) -> Response:
         """Endpoint 2: a page of a task's records."""
         key = parameters.path_id(request, "key")
         window, status = parameters.window(request.query_params), parameters.status(request.query_params)
-        return answer(request, await self._record_page(key, status, window))
+        return await self._record_page(request, key, status, window)
 
     async def list_details(self, request: Request) -> Response:
         """Endpoint 3: all details of a record."""
         record_id = parameters.path_id(request, "recordId")
-        renderer = self._renderer()
+        renderer = self._renderer(request)
         return await _listed(request, "list_details", self._reader.details(record_id), renderer.detail)
 
     async def page_details(self, request: Request) -> Response:
@@ -86,9 +86,8 @@ class Endpoints:
         with _timed("page_details"):
             page = await self._reader.detail_page(record_id, flt, window.offset, window.size)
         if page is None:
-            return answer(request, await self._record_page(record_id, flt.status, window))
-        renderer = self._renderer()
-        return answer(request, render.page(window, page.total, map(renderer.detail, page.rows)))
+            return await self._record_page(request, record_id, flt.status, window)
+        return _paged(request, window, page.total, map(self._renderer(request).detail, page.rows))
 
     async def record(self, request: Request) -> Response:
         """One record."""
@@ -96,8 +95,8 @@ class Endpoints:
         with _timed("record"):
             record = await self._reader.record(record_id)
         if record is None:
-            raise UnknownRecordError(f"no record with the id {record_id} is known")
-        return answer(request, self._renderer().run(record))
+            raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
+        return answer(request, self._renderer(request).run(record))
 
     async def overview(self, request: Request) -> Response:
         """A record's roll-up."""
@@ -106,15 +105,16 @@ class Endpoints:
             overview = await self._reader.overview(record_id)
         return answer(request, render.overview(overview) if overview else b"null")
 
-    async def _record_page(self, key: str, status: str, window: Window) -> bytes:
+    async def _record_page(self, request: Request, key: str, status: str, window: Window) -> Response:
         with _timed("page_records"):
             page: Page[StoredRecord] | None = await self._reader.record_page(key, status, window.offset, window.size)
         if page is None:
-            return render.page(window, 0, ())
-        return render.page(window, page.total, map(self._renderer().record, page.rows))
+            return _paged(request, window, 0, ())
+        return _paged(request, window, page.total, map(self._renderer(request).record, page.rows))
 
-    def _renderer(self) -> render.Renderer:
-        return render.Renderer(self._zone, now_ms=time.time_ns() // 1_000_000, stale_after_s=self._stale_after_s)
+    def _renderer(self, request: Request) -> render.Renderer:
+        zone = visit_of(request.scope).zone
+        return render.Renderer(zone, now_ms=time.time_ns() // 1_000_000, stale_after_s=self._stale_after_s)
 
 
 @contextmanager
@@ -124,6 +124,14 @@ def _timed(operation: str) -> Iterator[None]:
         yield
     finally:
         metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+
+
+def _paged(request: Request, window: Window, total: int, rows: Iterable[bytes]) -> Response:
+    headers = {
+        "X-Total-Count": str(total),
+        "Link": links(request.scope["path"], request.scope["query_string"], window, total),
+    }
+    return answer(request, render.page(window, total, rows), headers)
 
 
 async def _listed(

@@ -8,7 +8,7 @@
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
-    ├── InvalidParameterError never try again: tell the client of the API
+    ├── RefusedError          tell the client of the API (:mod:`replog_api.problems`)
     └── FatalError            stop the process; a person has to change something
         ├── SettingsError         a setting is wrong (exit code 2)
         └── StoreIncompatible     the Redis server is too old
@@ -58,15 +58,6 @@ class InvalidEventError(ReplogError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class InvalidParameterError(ReplogError):
-    """A request parameter is missing or out of its domain; ``missing`` tells which of the two."""
-
-    def __init__(self, parameter: str, message: str, *, missing: bool = False) -> None:
-        super().__init__(message)
-        self.parameter = parameter
-        self.missing = missing
 
 
 class FatalError(ReplogError):
