@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import PlainTextResponse, Response
 
@@ -17,8 +18,11 @@ from replog.store.connection import Connection
 from replog.store.reader import Reader
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
+from replog_api.access import Rights, Tokens
 from replog_api.gate import Gate
+from replog_api.limits import RateLimit
 from replog_api.routes import Endpoints, PlainRoute
+from replog_api.visit import TIME_ZONE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +38,8 @@ STORE_TIMEOUT_S = 1.5
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
-    reader = Reader(SharedPipelines(connection))
+    store = SharedPipelines(connection)
+    reader = Reader(store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,9 +57,28 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(Endpoints(reader, settings).router())
+    app.include_router(Endpoints(reader, Rights(store), settings).router())
     _add_health(app, connection)
-    return Observed(Gate(app, zone=ZoneInfo(settings.time_zone)))
+    gate = Gate(
+        app,
+        zone=ZoneInfo(settings.time_zone),
+        tokens=Tokens(settings.tokens),
+        limit=RateLimit(settings.api_requests_per_s, time.monotonic),
+    )
+    return Observed(_for_other_origins(gate, settings.cors_origins))
+
+
+def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    """Let pages of ``origins`` ask ``app`` from a browser; without any, browsers let none."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET"],
+        allow_headers=["Authorization", "If-None-Match", "Last-Event-ID", "traceparent", TIME_ZONE_HEADER],
+        expose_headers=["ETag", "Link", "Retry-After", "X-Total-Count", TIME_ZONE_HEADER],
+    )
 
 
 def _add_health(app: FastAPI, connection: Connection) -> None:

@@ -78,6 +78,20 @@ def wrong_method(method: str) -> Text:
     return Text(f"{method} is not allowed here; allowed: GET", f"此处不允许 {method}；允许：GET")
 
 
+def forbidden(parameter: str, value: str) -> Text:
+    """A token is limited to other tasks; it does not learn whether this one exists."""
+    return Text(
+        f"{parameter} is {_shown(value)}; the token may read nothing of that name, or there is nothing",
+        f"参数 {parameter} 的值为 {_shown(value)}；此令牌无权读取，或其不存在",
+    )
+
+
+NO_TOKEN = Text("a token is needed: Authorization: Bearer ...", "需要令牌：Authorization: Bearer ...")
+WRONG_TOKEN = Text("the token is not known", "令牌无效")
+TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；请按 Retry-After 稍后重试")
+INVALID_REQUEST = Text("the request is not valid HTTP", "请求不是有效的 HTTP")
+URL_TOO_LONG = Text("the URL is longer than 8192 bytes", "URL 超过 8192 字节")
+HEADERS_TOO_LARGE = Text("the headers have more than 32768 bytes", "请求头超过 32768 字节")
 STORE_UNAVAILABLE = Text("the store does not answer; try again", "存储暂时无响应，请稍后重试")
 UNEXPECTED = Text(
     "something unexpected went wrong; the service's log knows the trace id",

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from replog_api import documentation as doc
 from replog_api import messages, metrics, parameters, render
+from replog_api.access import Rights
 from replog_api.envelope import HEAD, JSON, answer, tail
 from replog_api.links import links
 from replog_api.problems import UNKNOWN_RECORD, RefusedError
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 
     from replog.settings import ApiSettings
+    from replog.store.filters import DetailFilter
     from replog.store.reader import Page, Reader
-    from replog.store.rows import StoredRecord
+    from replog.store.rows import StoredDetail, StoredRecord
     from replog_api.parameters import Window
 
 BASE = "/replication/api/task/record"
@@ -43,8 +45,9 @@ class PlainRoute(APIRoute):
 class Endpoints:
     """Answers from ``reader``; one instance a process."""
 
-    def __init__(self, reader: Reader, settings: ApiSettings) -> None:
+    def __init__(self, reader: Reader, rights: Rights, settings: ApiSettings) -> None:
         self._reader = reader
+        self._rights = rights
         self._stale_after_s = settings.stale_after_s
 
     def router(self) -> APIRouter:
@@ -63,19 +66,19 @@ class Endpoints:
 
     async def list_records(self, request: Request) -> Response:
         """Endpoint 1: all records of a task."""
-        key = parameters.path_id(request, "key")
+        key = self._task(request)
         renderer = self._renderer(request)
         return await _listed(request, "list_records", self._reader.records(key), renderer.record)
 
     async def page_records(self, request: Request) -> Response:
         """Endpoint 2: a page of a task's records."""
-        key = parameters.path_id(request, "key")
+        key = self._task(request)
         window, status = parameters.window(request.query_params), parameters.status(request.query_params)
         return await self._record_page(request, key, status, window)
 
     async def list_details(self, request: Request) -> Response:
         """Endpoint 3: all details of a record."""
-        record_id = parameters.path_id(request, "recordId")
+        record_id = await self._record_id(request)
         renderer = self._renderer(request)
         return await _listed(request, "list_details", self._reader.details(record_id), renderer.detail)
 
@@ -83,15 +86,15 @@ class Endpoints:
         """Endpoint 4: a page of a record's details; of a task's records where no such record exists."""
         record_id = parameters.path_id(request, "recordId")
         window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
-        with _timed("page_details"):
-            page = await self._reader.detail_page(record_id, flt, window.offset, window.size)
+        page = await self._detail_page(visit_of(request.scope).prefix, record_id, flt, window)
         if page is None:
+            Rights.check_task(visit_of(request.scope).prefix, record_id)
             return await self._record_page(request, record_id, flt.status, window)
         return _paged(request, window, page.total, map(self._renderer(request).detail, page.rows))
 
     async def record(self, request: Request) -> Response:
         """One record."""
-        record_id = parameters.path_id(request, "recordId")
+        record_id = await self._record_id(request)
         with _timed("record"):
             record = await self._reader.record(record_id)
         if record is None:
@@ -100,10 +103,30 @@ class Endpoints:
 
     async def overview(self, request: Request) -> Response:
         """A record's roll-up."""
-        record_id = parameters.path_id(request, "recordId")
+        record_id = await self._record_id(request)
         with _timed("overview"):
             overview = await self._reader.overview(record_id)
         return answer(request, render.overview(overview) if overview else b"null")
+
+    def _task(self, request: Request) -> str:
+        """The task key in the path, which may be read."""
+        key = parameters.path_id(request, "key")
+        Rights.check_task(visit_of(request.scope).prefix, key)
+        return key
+
+    async def _record_id(self, request: Request) -> str:
+        """The record id in the path, which may be read."""
+        record_id = parameters.path_id(request, "recordId")
+        await self._rights.check_record(visit_of(request.scope).prefix, record_id)
+        return record_id
+
+    async def _detail_page(
+        self, prefix: str, record_id: str, flt: DetailFilter, window: Window
+    ) -> Page[StoredDetail] | None:
+        if not await self._rights.may_read_record(prefix, record_id):
+            return None
+        with _timed("page_details"):
+            return await self._reader.detail_page(record_id, flt, window.offset, window.size)
 
     async def _record_page(self, request: Request, key: str, status: str, window: Window) -> Response:
         with _timed("page_records"):

@@ -21,10 +21,12 @@ _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16}
 class Visit:
     """One request. Of headers that are given twice the last counts; empty is as absent."""
 
-    __slots__ = ("_trace_id", "accept_language", "time_zone", "traceparent", "zone")
+    __slots__ = ("_trace_id", "accept_language", "authorization", "prefix", "time_zone", "traceparent", "zone")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
-        self.accept_language = self.time_zone = self.traceparent = ""
+        self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
+        #: What the keys of all tasks begin with that the client may read.
+        self.prefix = ""
         #: The zone of the times in the answer.
         self.zone = zone
         self._trace_id = ""
@@ -36,16 +38,22 @@ class Visit:
     def trace_id(self) -> str:
         """The W3C trace id of the request: from ``traceparent``, else made here; the same always."""
         if not self._trace_id:
-            self._trace_id = _given_trace(self.traceparent) or os.urandom(16).hex()
+            self._trace_id = _given_trace(self.traceparent) or new_trace_id()
         return self._trace_id
 
 
 #: Headers that are read, and where they go.
 _ATTRIBUTES = {
     b"accept-language": "accept_language",
+    b"authorization": "authorization",
     b"traceparent": "traceparent",
     TIME_ZONE_HEADER.lower().encode(): "time_zone",
 }
+
+
+def new_trace_id() -> str:
+    """A trace id that nobody had before."""
+    return os.urandom(16).hex()
 
 
 def begin_visit(scope: MutableMapping[str, Any], zone: tzinfo) -> Visit:

@@ -70,7 +70,7 @@ async def test_times_are_in_the_service_s_zone_else(run: QueryService, redis_url
 @pytest.mark.parametrize("path", ["list/t", "r", "no/such/url"])
 async def test_a_wrong_zone_is_refused(run: QueryService, path: str, zone: str) -> None:
     """The header is named, and the answer is in the service's own zone."""
-    answer = await run.client.get(f"{BASE}/{path}", headers={"x-bkrepo-time-zone": zone.encode()})
+    answer = await run.client.get(f"{BASE}/{path}", headers=[(b"x-bkrepo-time-zone", zone.encode())])
     body = answer.json()
     assert (answer.status_code, body["code"], answer.headers[ZONE]) == (400, 250131, "+0000")
     assert body["message"].startswith("header X-BKREPO-TIME-ZONE is ")
