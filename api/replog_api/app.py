@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
     from replog.settings import ApiSettings
 
 #: How long Redis may take to answer one call, in seconds.
-STORE_TIMEOUT_S = 1.5
+STORE_TIMEOUT_S = 1.2
 
 
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
-    store = SharedPipelines(connection)
+    store = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
     reader = Reader(store)
 
     @asynccontextmanager
@@ -87,7 +88,10 @@ def _add_health(app: FastAPI, connection: Connection) -> None:
 
     async def readyz(request: Request) -> Response:
         try:
-            await connection.check()
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                await connection.check()
+        except TimeoutError:
+            return PlainTextResponse("the store does not answer\n", 503)
         except ReplogError as error:
             return PlainTextResponse(f"{error}\n", 503)
         return PlainTextResponse("ok\n")

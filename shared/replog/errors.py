@@ -32,7 +32,7 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
     ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
     ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom``, ``cluster`` (a slot is on the move, or has no
-    master) or ``response``.
+    master) or ``response``; in a query service also ``busy`` (too many calls wait already).
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -118,6 +118,18 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """Make the server hang (SIGSTOP): it takes connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def output(self) -> str:
         """The end of what the server's latest life wrote."""
         written = self.log.read_bytes()[self._log_start :]

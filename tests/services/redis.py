@@ -125,6 +125,14 @@ class OwnRedis:
         """End it for good."""
         self.stop()
 
+    def pause(self) -> None:
+        """Make it hang."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
 
 class DockerRedis:
     """A server in a container of its own."""
