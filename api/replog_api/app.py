@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import PlainTextResponse, Response
 
@@ -16,7 +19,11 @@ from replog.store.connection import Connection
 from replog.store.reader import Reader
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
+from replog_api.access import Rights, Tokens
+from replog_api.gate import Gate
+from replog_api.limits import RateLimit
 from replog_api.routes import Endpoints, PlainRoute
+from replog_api.visit import TIME_ZONE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,13 +33,14 @@ if TYPE_CHECKING:
     from replog.settings import ApiSettings
 
 #: How long Redis may take to answer one call, in seconds.
-STORE_TIMEOUT_S = 1.5
+STORE_TIMEOUT_S = 1.2
 
 
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
-    reader = Reader(SharedPipelines(connection))
+    store = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
+    reader = Reader(store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,9 +58,28 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(Endpoints(reader, settings).router())
+    app.include_router(Endpoints(reader, Rights(store), settings).router())
     _add_health(app, connection)
-    return Observed(AsSent(app))
+    gate = Gate(
+        app,
+        zone=ZoneInfo(settings.time_zone),
+        tokens=Tokens(settings.tokens),
+        limit=RateLimit(settings.api_requests_per_s, time.monotonic),
+    )
+    return Observed(_for_other_origins(gate, settings.cors_origins))
+
+
+def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    """Let pages of ``origins`` ask ``app`` from a browser; without any, browsers let none."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET"],
+        allow_headers=["Authorization", "If-None-Match", "Last-Event-ID", "traceparent", TIME_ZONE_HEADER],
+        expose_headers=["ETag", "Link", "Retry-After", "X-Total-Count", TIME_ZONE_HEADER],
+    )
 
 
 def _add_health(app: FastAPI, connection: Connection) -> None:
@@ -61,7 +88,10 @@ def _add_health(app: FastAPI, connection: Connection) -> None:
 
     async def readyz(request: Request) -> Response:
         try:
-            await connection.check()
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                await connection.check()
+        except TimeoutError:
+            return PlainTextResponse("the store does not answer\n", 503)
         except ReplogError as error:
             return PlainTextResponse(f"{error}\n", 503)
         return PlainTextResponse("ok\n")
@@ -73,19 +103,6 @@ def _add_health(app: FastAPI, connection: Connection) -> None:
     for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/metrics", exposition)):
         router.add_api_route(path, endpoint, response_model=None)
     app.include_router(router)
-
-
-class AsSent:
-    """Routes by the path as it was sent, still percent-encoded: an id may contain an encoded slash."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, with the raw path for the path."""
-        if scope["type"] == "http" and scope.get("raw_path") is not None:
-            scope["path"] = scope["raw_path"].decode("latin-1")
-        await self._app(scope, receive, send)
 
 
 class Observed:

@@ -18,6 +18,7 @@ from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url
 from replog.telemetry import configure_logs, logger
 from replog_api.app import create_app
+from replog_api.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -50,10 +51,10 @@ def check_exposure(settings: ApiSettings) -> None:
     Raises:
         SettingsError: the service would listen beyond loopback, and nobody said that this is meant.
     """
-    if not settings.api_insecure and not _is_loopback(settings.api_host):
+    if not (settings.api_tokens or settings.api_insecure or _is_loopback(settings.api_host)):
         raise SettingsError(
             f"REPLOG_API_HOST={settings.api_host} is beyond loopback and nobody is authenticated; "
-            "allowed: a loopback address, or REPLOG_API_INSECURE=1 beside it"
+            "allowed: a loopback address, or REPLOG_API_INSECURE=1 or REPLOG_API_TOKENS beside it"
         )
 
 
@@ -82,7 +83,8 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> None:
         "replog_api.main:worker_app",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         workers=settings.api_workers,
         access_log=False,
         log_config=None,

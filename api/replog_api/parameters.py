@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from replog.errors import InvalidParameterError
 from replog.records import STATUS_LETTERS
 from replog.store.filters import DetailFilter
+from replog_api import messages
+from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,39 +43,38 @@ def path_id(request: Request, name: str) -> str:
     """The id or key in the path.
 
     Raises:
-        InvalidParameterError: longer than 128 characters, or no text without control characters.
+        RefusedError: longer than 128 characters, or no text without control characters.
     """
     # The path was routed as it came, so that an id may hold an encoded slash.
     raw = unquote_to_bytes(request.path_params[name].encode("latin-1"))
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        raise InvalidParameterError(name, f"{name} is not UTF-8") from None
+        raise RefusedError(INVALID_PARAMETER, messages.not_utf8(name)) from None
     if len(text) > MAX_ID_LENGTH:
-        raise InvalidParameterError(name, f"{name} has {len(text)} characters; at most {MAX_ID_LENGTH} are allowed")
+        raise RefusedError(INVALID_PARAMETER, messages.too_long(name, len(text), MAX_ID_LENGTH))
     if _CONTROL.search(text):
-        raise InvalidParameterError(name, f"{name} contains a control character")
+        raise RefusedError(INVALID_PARAMETER, messages.control_character(name))
     return text
 
 
 def window(query: Mapping[str, str]) -> Window:
-    """``pageNumber`` and ``pageSize``. Raises InvalidParameterError."""
+    """``pageNumber`` and ``pageSize``. Raises RefusedError."""
     number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
     size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
     return Window(max(1, number), size)
 
 
 def status(query: Mapping[str, str]) -> str:
-    """``status``, empty where absent. Raises InvalidParameterError."""
+    """``status``, empty where absent. Raises RefusedError."""
     text = query.get("status", "")
     if text and text not in STATUS_LETTERS:
-        allowed = ", ".join(STATUS_LETTERS)
-        raise InvalidParameterError("status", f"status is {_shown(text)}; allowed: {allowed}")
+        raise RefusedError(INVALID_PARAMETER, messages.none_of("status", text, STATUS_LETTERS))
     return text
 
 
 def detail_filter(query: Mapping[str, str]) -> DetailFilter:
-    """All filters on details. Raises InvalidParameterError."""
+    """All filters on details. Raises RefusedError."""
     package = query.get("packageName", "")
     return DetailFilter(
         status=status(query),
@@ -90,11 +90,7 @@ def detail_filter(query: Mapping[str, str]) -> DetailFilter:
 def _integer(query: Mapping[str, str], name: str, least: int, most: int) -> int:
     text = query.get(name, "")
     if not text:
-        raise InvalidParameterError(name, f"{name} is missing", missing=True)
+        raise RefusedError(MISSING_PARAMETER, messages.missing(name))
     if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise InvalidParameterError(name, f"{name} is {_shown(text)}; allowed: an integer from {least} to {most}")
+        raise RefusedError(INVALID_PARAMETER, messages.out_of_range(name, text, least, most))
     return int(text)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= MAX_ID_LENGTH else f"{text[:MAX_ID_LENGTH]}...")

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 
-from replog.errors import InvalidParameterError, StoreUnavailable
+from replog.errors import ReplogError, StoreUnavailable
 from replog.telemetry import logger
-from replog_api.envelope import refusal, trace_id
+from replog_api import messages
+from replog_api.envelope import refusal
+from replog_api.languages import Text
+from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.responses import Response
 
-MISSING_PARAMETER = 250103
-INVALID_PARAMETER = 250131
-UNKNOWN_RECORD = 250310
-UNKNOWN_URL = 250130
-WRONG_METHOD = 250112
-UNEXPECTED = 250102
+
+class Problem(NamedTuple):
+    """A line of the error table."""
+
+    status: int
+    code: int
+
+
+MISSING_PARAMETER = Problem(400, 250103)
+INVALID_PARAMETER = Problem(400, 250131)
+UNKNOWN_RECORD = Problem(400, 250310)
+UNAUTHENTICATED = Problem(401, 250114)
+FORBIDDEN = Problem(403, 250113)
+UNKNOWN_URL = Problem(404, 250130)
+WRONG_METHOD = Problem(405, 250112)
+TOO_MANY_REQUESTS = Problem(429, 250124)
+INVALID_REQUEST = Problem(400, 250131)
+URL_TOO_LONG = Problem(414, 250131)
+HEADERS_TOO_LARGE = Problem(431, 250131)
+UNEXPECTED = Problem(500, 250102)
+STORE_UNAVAILABLE = Problem(503, 250102)
 
 #: Seconds after which a client may try again when the store does not answer.
 RETRY_AFTER_S = 2
 
 
-class UnknownRecordError(Exception):
-    """``GET /{recordId}`` of a record that no event told of."""
+class RefusedError(ReplogError):
+    """A request that is answered with ``problem``; ``text`` tells the client why, ``headers`` go with it."""
+
+    def __init__(self, problem: Problem, text: Text, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text.english)
+        self.problem = problem
+        self.text = text
+        self.headers = headers
 
 
 def install(app: FastAPI) -> None:
     """Let ``app`` answer every error in the envelope."""
     handlers: list[tuple[Any, Any]] = [
-        (InvalidParameterError, _invalid_parameter),
-        (UnknownRecordError, _unknown_record),
+        (RefusedError, _refused),
         (StoreUnavailable, _store_unavailable),
         (HTTPException, _http),
         (Exception, _unexpected),
@@ -43,29 +68,32 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(error, handler)
 
 
-async def _invalid_parameter(request: Request, error: InvalidParameterError) -> Response:
-    return refusal(request, 400, MISSING_PARAMETER if error.missing else INVALID_PARAMETER, str(error))
+def refused(request: Request, error: RefusedError) -> Response:
+    """The answer to a request that is refused."""
+    return refusal(request, *error.problem, error.text, error.headers)
 
 
-async def _unknown_record(request: Request, error: UnknownRecordError) -> Response:
-    return refusal(request, 400, UNKNOWN_RECORD, str(error))
+async def _refused(request: Request, error: RefusedError) -> Response:
+    return refused(request, error)
 
 
 async def _store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=trace_id(request))
-    message = "the store does not answer; try again"
-    return refusal(request, 503, UNEXPECTED, message, {"Retry-After": str(RETRY_AFTER_S)})
+    trace_id = visit_of(request.scope).trace_id
+    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=trace_id)
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return refusal(request, *STORE_UNAVAILABLE, messages.STORE_UNAVAILABLE, headers)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    if error.status_code == 405:  # noqa: PLR2004 - the status is its own name
-        message = f"{request.method} is not allowed here; allowed: GET"
-        return refusal(request, 405, WRONG_METHOD, message, error.headers)
-    if error.status_code == 404:  # noqa: PLR2004 - the status is its own name
-        return refusal(request, 404, UNKNOWN_URL, f"nothing is served at {request.scope['path']}")
-    return refusal(request, error.status_code, UNEXPECTED, error.detail, error.headers)
+    if error.status_code == WRONG_METHOD.status:
+        return refusal(request, *WRONG_METHOD, messages.wrong_method(request.method), error.headers)
+    if error.status_code == UNKNOWN_URL.status:
+        return refusal(request, *UNKNOWN_URL, messages.unknown_url(request.scope["path"]))
+    text = Text(error.detail, error.detail)
+    return refusal(request, error.status_code, UNEXPECTED.code, text, error.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logger().error("request_failed", path=request.scope["path"], trace_id=trace_id(request), exc_info=error)
-    return refusal(request, 500, UNEXPECTED, "something unexpected went wrong; the service's log knows the trace id")
+    trace_id = visit_of(request.scope).trace_id
+    logger().error("request_failed", path=request.scope["path"], trace_id=trace_id, exc_info=error)
+    return refusal(request, *UNEXPECTED, messages.UNEXPECTED)

@@ -13,7 +13,7 @@ from replog.entities import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from zoneinfo import ZoneInfo
+    from datetime import tzinfo
 
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
@@ -33,7 +33,7 @@ class Renderer:
 
     __slots__ = ("_now_ms", "_stale_after_s", "_zone")
 
-    def __init__(self, zone: ZoneInfo, *, now_ms: int, stale_after_s: int) -> None:
+    def __init__(self, zone: tzinfo, *, now_ms: int, stale_after_s: int) -> None:
         self._zone = zone
         self._now_ms = now_ms
         self._stale_after_s = stale_after_s
@@ -69,7 +69,7 @@ class _Row(NamedTuple):
 
 
 @lru_cache(KEPT_ROWS)
-def _record(stored: StoredRecord, zone: ZoneInfo) -> _Row:
+def _record(stored: StoredRecord, zone: tzinfo) -> _Row:
     record = stored.read()
     fields = {
         "id": record.id,
@@ -87,7 +87,7 @@ def _record(stored: StoredRecord, zone: ZoneInfo) -> _Row:
 
 
 @lru_cache(KEPT_ROWS)
-def _detail(stored: StoredDetail, zone: ZoneInfo) -> _Row:
+def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
     detail = stored.read()
     fields = {
         "id": detail.id,
@@ -117,7 +117,7 @@ def _begun(fields: dict[str, Any]) -> bytes:
     return dumps(fields)[:-1] + b',"stale":'
 
 
-def _time(ms: int | None, zone: ZoneInfo) -> str | None:
+def _time(ms: int | None, zone: tzinfo) -> str | None:
     if ms is None:
         return None
     second, rest = divmod(ms, 1000)
@@ -125,7 +125,7 @@ def _time(ms: int | None, zone: ZoneInfo) -> str | None:
 
 
 @lru_cache(KEPT_SECONDS)
-def _second(second: int, zone: ZoneInfo) -> str:
+def _second(second: int, zone: tzinfo) -> str:
     moment = _EPOCH + timedelta(seconds=second)
     # Within a day of the first or last year that a date can name, the zone's time has no name.
     with suppress(OverflowError):

@@ -9,7 +9,7 @@
     ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
-    ├── InvalidParameterError never try again: tell the client of the API
+    ├── RefusedError          tell the client of the API (:mod:`replog_api.problems`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
         ├── StoreIncompatible     the Redis server is too old
@@ -34,7 +34,7 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
     ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
     ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom``, ``cluster`` (a slot is on the move, or has no
-    master) or ``response``.
+    master) or ``response``; in a query service also ``busy`` (too many calls wait already).
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -67,15 +67,6 @@ class InvalidEventError(ReplogError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class InvalidParameterError(ReplogError):
-    """A request parameter is missing or out of its domain; ``missing`` tells which of the two."""
-
-    def __init__(self, parameter: str, message: str, *, missing: bool = False) -> None:
-        super().__init__(message)
-        self.parameter = parameter
-        self.missing = missing
 
 
 class FatalError(ReplogError):

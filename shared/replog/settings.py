@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replog import redis_url
 from replog.errors import SettingsError
+from replog.tokens import ApiToken
+from replog.tokens import parse as parse_tokens
 
 ENV_PREFIX = "REPLOG_"
 
@@ -56,6 +58,18 @@ def _check_servers(servers: str) -> str:
         if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
             raise ValueError("host:port, or several of them separated by commas")
     return servers
+
+
+def _check_tokens(secret: SecretStr) -> SecretStr:
+    parse_tokens(secret.get_secret_value())
+    return secret
+
+
+def _check_origins(origins: str) -> str:
+    for origin in origins.split(","):
+        if origin.strip() != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin.strip()):
+            raise ValueError("origins such as https://dashboard.example, comma-separated, or *")
+    return origins
 
 
 Topic = Annotated[str, AfterValidator(_check_topic)]
@@ -148,12 +162,31 @@ class ApiSettings(StoreSettings, LogSettings):
     api_port: Port = Field(default=8080, description="where the query service listens")
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes that share the port")
     api_insecure: bool = Field(default=False, description="1: listen beyond loopback although nobody is authenticated")
+    api_tokens: Annotated[SecretStr, AfterValidator(_check_tokens)] | None = Field(
+        default=None, description="who may ask: name:sha256hex[:taskKeyPrefix], comma-separated; unset: everybody"
+    )
+    api_requests_per_s: Annotated[float, Field(ge=0)] = Field(
+        default=1000, description="requests a second for each token, else address; 0: no limit"
+    )
+    api_cors_origins: Annotated[str, AfterValidator(_check_origins)] | None = Field(
+        default=None, description="origins whose pages may ask from a browser, comma-separated, or *"
+    )
     stale_after_s: Annotated[int, Field(ge=1)] = Field(
         default=900, description="seconds of silence after which what is RUNNING is marked stale"
     )
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
         default="UTC", description="zone of the times in answers (IANA name)"
     )
+
+    @property
+    def tokens(self) -> tuple[ApiToken, ...]:
+        """Who may ask; empty where everybody may."""
+        return parse_tokens(self.api_tokens.get_secret_value()) if self.api_tokens else ()
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins whose pages may ask."""
+        return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
 
 
 SettingsT = TypeVar("SettingsT", bound=_Group)

@@ -78,6 +78,7 @@ def ours(redis_url: str, prefix: str, *paths: str) -> Load:
         "REPLOG_REDIS_PREFIX": prefix,
         "REPLOG_API_PORT": str(port),
         "REPLOG_LOG_LEVEL": "WARNING",
+        "REPLOG_API_REQUESTS_PER_S": "0",
     }
     with _started([sys.executable, "-m", "replog_api.main"], environment, port, paths[0]):
         return measure(port, paths)

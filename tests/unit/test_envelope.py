@@ -8,16 +8,23 @@ import re
 import pytest
 from starlette.requests import Request
 
-from replog_api.envelope import answer, refusal, trace_id
+from replog_api.envelope import answer, refusal
+from replog_api.languages import Text
+from replog_api.visit import visit_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 
 
-def request(traceparent: str | None = None) -> Request:
-    """A request, with this header if any."""
+def request(traceparent: str | None = None, language: str = "") -> Request:
+    """A request, with these headers if any."""
     headers = [] if traceparent is None else [(b"traceparent", traceparent.encode())]
-    return Request({"type": "http", "headers": headers})
+    return Request({"type": "http", "headers": [*headers, (b"accept-language", language.encode())]})
+
+
+def trace_id(made: Request) -> str:
+    """The trace id of a request."""
+    return visit_of(made.scope).trace_id
 
 
 def test_a_good_answer_carries_its_data_as_it_is() -> None:
@@ -30,10 +37,16 @@ def test_a_good_answer_carries_its_data_as_it_is() -> None:
 def test_a_refusal_has_no_data() -> None:
     """Its message may hold anything."""
     message = 'the "name"\n is 日\\'
-    made = refusal(request(f"00-{TRACE}-{SPAN}-00"), 400, 250131, message, {"Retry-After": "2"})
+    made = refusal(request(f"00-{TRACE}-{SPAN}-00"), 400, 250131, Text(message, "无"), {"Retry-After": "2"})
     body = json.loads(bytes(made.body))
     assert list(body.items()) == [("code", 250131), ("message", message), ("data", None), ("traceId", TRACE)]
     assert (made.status_code, made.headers["retry-after"]) == (400, "2")
+
+
+def test_a_refusal_is_in_the_language_that_the_client_prefers() -> None:
+    """And says in which it is."""
+    made = refusal(request(language="zh-CN"), 400, 250131, Text("one", "一"))
+    assert (json.loads(bytes(made.body))["message"], made.headers["content-language"]) == ("一", "zh")
 
 
 @pytest.mark.parametrize(

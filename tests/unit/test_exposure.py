@@ -31,7 +31,7 @@ def test_beyond_loopback_is_refused(host: str) -> None:
         check(api_host=host)
     message = str(refused.value)
     assert message.startswith(f"REPLOG_API_HOST={host} ")
-    assert "allowed: a loopback address, or REPLOG_API_INSECURE=1" in message
+    assert "allowed: a loopback address, or REPLOG_API_INSECURE=1 or REPLOG_API_TOKENS" in message
     assert "\n" not in message
 
 
@@ -39,3 +39,9 @@ def test_beyond_loopback_is_refused(host: str) -> None:
 def test_beyond_loopback_can_be_meant(host: str) -> None:
     """By one explicit setting."""
     check(api_host=host, api_insecure=True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "replog.example"])
+def test_beyond_loopback_is_open_to_holders_of_a_token(host: str) -> None:
+    """Strangers get no answer there."""
+    check(api_host=host, api_tokens=f"grafana:{'0' * 64}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from replog.errors import InvalidParameterError
 from replog.store.filters import NO_FILTER, DetailFilter
 from replog_api.parameters import detail_filter, path_id, status, window
+from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
 
 
 def request_for(raw: str) -> Request:
@@ -15,9 +15,9 @@ def request_for(raw: str) -> Request:
     return Request({"type": "http", "path_params": {"key": raw}})
 
 
-def refusal_of(query: dict[str, str]) -> InvalidParameterError:
+def refusal_of(query: dict[str, str]) -> RefusedError:
     """Why ``query`` names no page."""
-    with pytest.raises(InvalidParameterError) as refused:
+    with pytest.raises(RefusedError) as refused:
         window(query)
     return refused.value
 
@@ -43,7 +43,7 @@ def test_a_window_counts_pages_from_one(number: str, size: str, read: tuple[int,
 def test_a_missing_number_is_called_missing(query: dict[str, str]) -> None:
     """An empty one is no number either."""
     refused = refusal_of(query)
-    assert (refused.parameter, refused.missing, str(refused)) == ("pageNumber", True, "pageNumber is missing")
+    assert (refused.problem, str(refused)) == (MISSING_PARAMETER, "pageNumber is missing")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_missing_number_is_called_missing(query: dict[str, str]) -> None:
 def test_a_wrong_number_is_shown_with_what_is_allowed(number: str) -> None:
     """In one line."""
     refused = refusal_of({"pageNumber": number, "pageSize": "1"})
-    assert (refused.parameter, refused.missing) == ("pageNumber", False)
+    assert refused.problem == INVALID_PARAMETER
     assert str(refused) == f"pageNumber is {number!r}; allowed: an integer from 0 to 2147483647"
 
 
@@ -60,7 +60,7 @@ def test_a_wrong_number_is_shown_with_what_is_allowed(number: str) -> None:
 def test_a_size_out_of_range_is_refused(size: str) -> None:
     """However many digits it has, and without showing all of them."""
     refused = refusal_of({"pageNumber": "1", "pageSize": size})
-    assert refused.parameter == "pageSize"
+    assert str(refused).startswith("pageSize is ")
     assert str(refused).endswith("allowed: an integer from 1 to 1000")
     assert len(str(refused)) < 200
 
@@ -79,7 +79,7 @@ def test_no_status_is_no_condition() -> None:
 @pytest.mark.parametrize("text", ["running", "SUCCESS ", "R", "null", "RUNNING,FAILED", "\x00"])
 def test_an_unknown_status_is_refused(text: str) -> None:
     """With those that are known."""
-    with pytest.raises(InvalidParameterError, match="allowed: RUNNING, SUCCESS, FAILED"):
+    with pytest.raises(RefusedError, match="allowed: RUNNING, SUCCESS, FAILED"):
         status({"status": text})
 
 
@@ -150,6 +150,6 @@ def test_an_id_is_decoded_once(raw: str, text: str) -> None:
 )
 def test_an_id_out_of_its_domain_is_refused(raw: str, problem: str) -> None:
     """The event contract has no such id."""
-    with pytest.raises(InvalidParameterError) as refused:
+    with pytest.raises(RefusedError) as refused:
         path_id(request_for(raw), "key")
-    assert (str(refused.value), refused.value.missing) == (problem, False)
+    assert (str(refused.value), refused.value.problem) == (problem, INVALID_PARAMETER)

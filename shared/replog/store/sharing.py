@@ -1,10 +1,15 @@
-"""Concurrent reads share pipelines: what is asked while an answer is under way goes out together next."""
+"""Concurrent reads share pipelines: what is asked while an answer is under way goes out together next.
+
+Nobody waits for long, and not too many do: where Redis hangs, who waits is told so in time, and who comes then at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
+
+from replog.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
 LANES = 2
 #: Calls in one pipeline, so that one answer is not awaited behind hundreds.
 CALLS_A_PIPELINE = 128
+#: Answers waited for at once. A Redis that answers at all does not let as many come together.
+MOST_WAITING = 1000
 
 
 class Runs(Protocol):
@@ -28,11 +35,17 @@ class Runs(Protocol):
 
 
 class SharedPipelines:
-    """:class:`Runs` that puts concurrent calls of one event loop into shared pipelines of another."""
+    """:class:`Runs` that puts concurrent calls of one event loop into shared pipelines of another.
 
-    def __init__(self, connection: Runs) -> None:
+    Every answer comes within ``timeout_s``, or StoreUnavailable does: kind ``timeout``, or ``busy`` at once where
+    ``most_waiting`` others wait.
+    """
+
+    def __init__(self, connection: Runs, *, timeout_s: float, most_waiting: int = MOST_WAITING) -> None:
         self.prefix = connection.prefix
         self._connection = connection
+        self._timeout_s = timeout_s
+        self._room = most_waiting
         self._waiting: deque[tuple[Sequence[Call], asyncio.Future[list[Any]]]] = deque()
         self._lanes = 0
         # The event loop itself keeps no task alive.
@@ -40,39 +53,69 @@ class SharedPipelines:
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """As the protocol says."""
-        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        if not self._room:
+            raise StoreUnavailable("busy", "too many calls of the store wait already")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
         self._waiting.append((calls, answer))
+        self._open_lane()
+        self._room -= 1
+        alarm = loop.call_later(self._timeout_s, self._give_up, answer)
+        try:
+            return await answer
+        finally:
+            alarm.cancel()
+            self._room += 1
+
+    def _open_lane(self) -> None:
         if self._lanes < LANES:
             self._lanes += 1
             lane = asyncio.create_task(self._empty_queue())
             self._tasks.add(lane)
             lane.add_done_callback(self._tasks.discard)
-        return await answer
+
+    def _give_up(self, answer: asyncio.Future[list[Any]]) -> None:
+        if not answer.done():
+            answer.set_exception(self._timed_out())
+
+    def _timed_out(self) -> StoreUnavailable:
+        return StoreUnavailable("timeout", f"no answer in {self._timeout_s} s")
 
     async def _empty_queue(self) -> None:
-        while self._waiting:
-            await self._run_together(self._next_pipeline())
+        while taken := self._next_pipeline():
+            await self._run_together(taken)
         # In the same step as the look at the queue: what comes later must find that this lane is free.
         self._lanes -= 1
 
     def _next_pipeline(self) -> list[tuple[Sequence[Call], asyncio.Future[list[Any]]]]:
-        taken = [self._waiting.popleft()]
-        size = len(taken[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= CALLS_A_PIPELINE:
-            taken.append(self._waiting.popleft())
-            size += len(taken[-1][0])
+        taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]] = []
+        size = 0
+        while self._waiting and (not taken or size + len(self._waiting[0][0]) <= CALLS_A_PIPELINE):
+            asked = self._waiting.popleft()
+            # Who asked may have gone away, or given up.
+            if not asked[1].done():
+                taken.append(asked)
+                size += len(asked[0])
         return taken
 
     async def _run_together(self, taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]]) -> None:
         try:
-            replies = iter(await self._connection.run([call for calls, _ in taken for call in calls]))
+            # The connection's own limit is for one reply.
+            async with asyncio.timeout(self._timeout_s):
+                replies = iter(await self._connection.run([call for calls, _ in taken for call in calls]))
+        except TimeoutError:
+            self._fail(taken, self._timed_out())
+            return
         except Exception as error:  # noqa: BLE001 - belongs to those who wait, whatever it is
-            for _, answer in taken:
-                if not answer.done():
-                    answer.set_exception(error)
+            self._fail(taken, error)
             return
         for calls, answer in taken:
             mine = [next(replies) for _ in calls]
             # Who asked may have gone away.
             if not answer.done():
                 answer.set_result(mine)
+
+    def _fail(self, taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]], error: Exception) -> None:
+        for _, answer in taken:
+            if not answer.done():
+                answer.set_exception(error)

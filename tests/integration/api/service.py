@@ -31,6 +31,12 @@ BATCH_EVENTS = 97
 TIMEOUT_S = 10.0
 
 
+def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Event:
+    """An event of the record ``r`` of the task ``t``, or of its detail ``d``."""
+    ids = {"taskKey": "t"} if kind.startswith("record") else {"detailId": "d"}
+    return {"type": kind, "recordId": "r", "eventTime": at, **ids, **fields}
+
+
 async def write(url: str, prefix: str, events: Sequence[Event]) -> None:
     """Store ``events`` under ``prefix`` as a collector does."""
     async with Connection(load(StoreSettings, redis_url=url, redis_prefix=prefix), timeout_s=TIMEOUT_S) as store:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api.service import serving
+from tests.integration.api.service import event, serving
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Serve
     from tests.integration.api.service import QueryService
-    from tests.streams import Event
 
 MOST = 2**63 - 1
 COUNT = {"total": MOST, "success": MOST, "skip": MOST, "failed": MOST}
@@ -27,12 +26,6 @@ EMPTY = {
     "conflict": 0,
     "totalSize": 0,
 }
-
-
-def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Event:
-    """An event of the record ``r`` of the task ``t``, or of its detail ``d``."""
-    ids = {"taskKey": "t"} if kind.startswith("record") else {"detailId": "d"}
-    return {"type": kind, "recordId": "r", "eventTime": at, **ids, **fields}
 
 
 async def overview(service: QueryService) -> Any:

@@ -1,0 +1,124 @@
+"""The gate that every request passes on its way in, and every answer on its way out."""
+
+from __future__ import annotations
+
+from http.client import BAD_REQUEST
+from math import ceil
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from replog_api import messages
+from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
+from replog_api.problems import (
+    HEADERS_TOO_LARGE,
+    INVALID_PARAMETER,
+    TOO_MANY_REQUESTS,
+    URL_TOO_LONG,
+    RefusedError,
+    refused,
+)
+from replog_api.time_zones import offset_now, zone_of
+from replog_api.visit import TIME_ZONE_HEADER, begin_visit
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from replog_api.access import Tokens
+    from replog_api.limits import RateLimit
+    from replog_api.visit import Visit
+
+#: Says which zone the times of an answer are in.
+ZONE_HEADER = b"x-bkrepo-time-zone"
+
+
+#: Said in every answer: that no browser is to guess its type, frame it, run it or tell others where it came from.
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+#: What probes, Prometheus and authors of clients ask without a token: nothing there is of a task.
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
+
+_CACHE_CONTROL = b"cache-control"
+_ASK_AGAIN = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
+_KEEP_NOTHING = ((_CACHE_CONTROL, b"no-store"),)
+
+
+class Gate:
+    """Reads a request's head, refuses what may not pass, and completes the head of every answer.
+
+    Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
+    """
+
+    def __init__(self, app: ASGIApp, *, zone: tzinfo, tokens: Tokens, limit: RateLimit) -> None:
+        self._app = app
+        self._zone = zone
+        self._tokens = tokens
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is no request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope.get("raw_path") is not None:
+            scope["path"] = scope["raw_path"].decode("latin-1")
+        visit = begin_visit(scope, self._zone)
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _complete(message, visit)
+            await send(message)
+
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                self._admit(scope, visit)
+        except RefusedError as error:
+            await refused(Request(scope), error)(scope, receive, completed)
+            return
+        await self._app(scope, receive, completed)
+
+    def _admit(self, scope: Scope, visit: Visit) -> None:
+        if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+            raise RefusedError(URL_TOO_LONG, messages.URL_TOO_LONG)
+        if header_bytes(scope["headers"]) > MAX_HEADER_BYTES:
+            raise RefusedError(HEADERS_TOO_LARGE, messages.HEADERS_TOO_LARGE)
+        self._authenticate(scope, visit)
+        if visit.time_zone:
+            try:
+                visit.zone = zone_of(visit.time_zone)
+            except ValueError:
+                text = messages.no_time_zone(TIME_ZONE_HEADER, visit.time_zone)
+                raise RefusedError(INVALID_PARAMETER, text) from None
+
+    def _authenticate(self, scope: Scope, visit: Visit) -> None:
+        client = scope.get("client")
+        address = f"address {client[0]}" if client else "address"
+        if not self._tokens:
+            self._count(address)
+            return
+        try:
+            token = self._tokens.holder(visit.authorization)
+        except RefusedError:
+            self._count(address)
+            raise
+        self._count(f"token {token.name}")
+        visit.prefix = token.prefix
+
+    def _count(self, client: str) -> None:
+        wait_s = self._limit.seconds_to_wait(client)
+        if wait_s:
+            headers = {"Retry-After": str(ceil(wait_s))}
+            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_REQUESTS, headers)
+
+
+def _complete(message: Message, visit: Visit) -> None:
+    headers = message["headers"]
+    headers.append((ZONE_HEADER, offset_now(visit.zone)))
+    headers.extend(SECURITY_HEADERS)
+    if not any(name == _CACHE_CONTROL for name, _ in headers):
+        headers.extend(_ASK_AGAIN if message["status"] < BAD_REQUEST else _KEEP_NOTHING)

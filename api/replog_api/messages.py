@@ -1,0 +1,103 @@
+"""Every message of the API, in both languages. Values are shown as they came, cut where they are long. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replog_api.languages import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Longest value that a message shows whole, in characters.
+SHOWN = 128
+
+
+def missing(parameter: str) -> Text:
+    """A required parameter is not there."""
+    return Text(f"{parameter} is missing", f"缺少参数 {parameter}")
+
+
+def out_of_range(parameter: str, value: str, least: int, most: int) -> Text:
+    """A parameter is no integer between two bounds."""
+    return Text(
+        f"{parameter} is {_shown(value)}; allowed: an integer from {least} to {most}",
+        f"参数 {parameter} 的值 {_shown(value)} 无效；允许：{least} 到 {most} 的整数",
+    )
+
+
+def none_of(parameter: str, value: str, allowed: Iterable[str]) -> Text:
+    """A parameter is none of some words."""
+    words = tuple(allowed)
+    return Text(
+        f"{parameter} is {_shown(value)}; allowed: {', '.join(words)}",
+        f"参数 {parameter} 的值 {_shown(value)} 无效；允许：{'、'.join(words)}",
+    )
+
+
+def not_utf8(parameter: str) -> Text:
+    """An id is no text."""
+    return Text(f"{parameter} is not UTF-8", f"参数 {parameter} 不是 UTF-8 文本")
+
+
+def too_long(parameter: str, length: int, most: int) -> Text:
+    """An id has too many characters."""
+    return Text(
+        f"{parameter} has {length} characters; at most {most} are allowed",
+        f"参数 {parameter} 有 {length} 个字符；最多允许 {most} 个",
+    )
+
+
+def control_character(parameter: str) -> Text:
+    """An id has a character that nobody can see."""
+    return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")
+
+
+def no_time_zone(header: str, value: str) -> Text:
+    """A header names no time zone."""
+    return Text(
+        f"header {header} is {_shown(value)}; allowed: an IANA time zone such as Asia/Shanghai, or an offset from "
+        "-18:00 to +18:00 such as +08:00, +0800 or +8",
+        f"请求头 {header} 的值 {_shown(value)} 无效；允许：IANA 时区名（如 Asia/Shanghai），或 -18:00 到 +18:00 的"
+        "偏移量（如 +08:00、+0800、+8）",
+    )
+
+
+def unknown_record(record_id: str) -> Text:
+    """No event told of a record."""
+    return Text(f"no record with the id {record_id} is known", f"未找到 id 为 {record_id} 的执行记录")
+
+
+def unknown_url(path: str) -> Text:
+    """Nothing answers at a path."""
+    return Text(f"nothing is served at {path}", f"{path} 不存在")
+
+
+def wrong_method(method: str) -> Text:
+    """Only GET is answered."""
+    return Text(f"{method} is not allowed here; allowed: GET", f"此处不允许 {method}；允许：GET")
+
+
+def forbidden(parameter: str, value: str) -> Text:
+    """A token is limited to other tasks; it does not learn whether this one exists."""
+    return Text(
+        f"{parameter} is {_shown(value)}; the token may read nothing of that name, or there is nothing",
+        f"参数 {parameter} 的值为 {_shown(value)}；此令牌无权读取，或其不存在",
+    )
+
+
+NO_TOKEN = Text("a token is needed: Authorization: Bearer ...", "需要令牌：Authorization: Bearer ...")
+WRONG_TOKEN = Text("the token is not known", "令牌无效")
+TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；请按 Retry-After 稍后重试")
+INVALID_REQUEST = Text("the request is not valid HTTP", "请求不是有效的 HTTP")
+URL_TOO_LONG = Text("the URL is longer than 8192 bytes", "URL 超过 8192 字节")
+HEADERS_TOO_LARGE = Text("the headers have more than 32768 bytes", "请求头超过 32768 字节")
+STORE_UNAVAILABLE = Text("the store does not answer; try again", "存储暂时无响应，请稍后重试")
+UNEXPECTED = Text(
+    "something unexpected went wrong; the service's log knows the trace id",
+    "服务内部错误；请凭 traceId 查询服务日志",
+)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

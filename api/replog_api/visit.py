@@ -1,0 +1,77 @@
+"""What is known of one request beside its path and query: its head, read in one pass, and what follows from that."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+    from datetime import tzinfo
+
+TIME_ZONE_HEADER = "X-BKREPO-TIME-ZONE"
+
+_KEY = "replog.visit"
+# Version ff is none, and ids of zeros are invalid.
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+
+
+class Visit:
+    """One request. Of headers that are given twice the last counts; empty is as absent."""
+
+    __slots__ = ("_trace_id", "accept_language", "authorization", "prefix", "time_zone", "traceparent", "zone")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
+        self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
+        #: What the keys of all tasks begin with that the client may read.
+        self.prefix = ""
+        #: The zone of the times in the answer.
+        self.zone = zone
+        self._trace_id = ""
+        for name, value in headers:
+            if name in _ATTRIBUTES:
+                setattr(self, _ATTRIBUTES[name], value.decode("latin-1").strip())
+
+    @property
+    def trace_id(self) -> str:
+        """The W3C trace id of the request: from ``traceparent``, else made here; the same always."""
+        if not self._trace_id:
+            self._trace_id = _given_trace(self.traceparent) or new_trace_id()
+        return self._trace_id
+
+
+#: Headers that are read, and where they go.
+_ATTRIBUTES = {
+    b"accept-language": "accept_language",
+    b"authorization": "authorization",
+    b"traceparent": "traceparent",
+    TIME_ZONE_HEADER.lower().encode(): "time_zone",
+}
+
+
+def new_trace_id() -> str:
+    """A trace id that nobody had before."""
+    return os.urandom(16).hex()
+
+
+def begin_visit(scope: MutableMapping[str, Any], zone: tzinfo) -> Visit:
+    """The visit of a request that just came in."""
+    visit = scope[_KEY] = Visit(scope["headers"], zone)
+    return visit
+
+
+def visit_of(scope: MutableMapping[str, Any]) -> Visit:
+    """The visit of a request."""
+    found: Visit | None = scope.get(_KEY)
+    return found or begin_visit(scope, UTC)
+
+
+def _given_trace(header: str) -> str | None:
+    match = _TRACEPARENT.fullmatch(header)
+    if match is None:
+        return None
+    version, trace, more = match.groups()
+    # Only versions to come may say more than version 00 does.
+    return None if version == "00" and more else trace

@@ -1,0 +1,43 @@
+"""The tokens of ``REPLOG_API_TOKENS``: who may read what. The tokens themselves are not known, only their SHA-256."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+
+
+class ApiToken(NamedTuple):
+    """One token; ``prefix`` is what the keys of all tasks that it may read begin with."""
+
+    name: str
+    sha256: bytes
+    prefix: str = ""
+
+
+def parse(text: str) -> tuple[ApiToken, ...]:
+    """The tokens of ``name:sha256hex[:taskKeyPrefix]``, comma-separated.
+
+    Raises:
+        ValueError: an entry is wrong; the message says which one, and nothing of what it says.
+    """
+    return tuple(_token(number, entry.strip()) for number, entry in enumerate(text.split(","), 1))
+
+
+def _token(number: int, entry: str) -> ApiToken:
+    name, _, rest = entry.partition(":")
+    digest, colon, prefix = rest.partition(":")
+    if not _NAME.fullmatch(name):
+        raise ValueError(_wrong(number, "its name is not 1 to 64 letters, digits or any of _ . -"))
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(_wrong(number, "its hash is not the 64 hex digits of a SHA-256"))
+    # Somebody meant to limit it: nothing there must not mean everything.
+    if colon and not prefix:
+        raise ValueError(_wrong(number, "its task key prefix is empty; without the colon there is none"))
+    return ApiToken(name, bytes.fromhex(digest), prefix)
+
+
+def _wrong(number: int, why: str) -> str:
+    return f"name:sha256hex[:taskKeyPrefix], comma-separated; entry {number} is not: {why}"

@@ -1,0 +1,62 @@
+"""Pages link to their neighbours with everything that was asked."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from replog_api.links import links
+from replog_api.parameters import Window
+
+LINK = re.compile(r'<([^>]*)>; rel="([a-z]+)"')
+
+
+def targets(header: str) -> dict[str, str]:
+    """URL by relation."""
+    found = LINK.findall(header)
+    assert ", ".join(f'<{url}>; rel="{relation}"' for url, relation in found) == header
+    return {relation: url for url, relation in found}
+
+
+def numbers(window: Window, total: int) -> dict[str, int]:
+    """Page by relation, in the order of the header."""
+    query = f"pageNumber={window.number}&pageSize={window.size}".encode()
+    found = targets(links("/page/t", query, window, total))
+    return {relation: int(dict(parse_qsl(urlsplit(url).query))["pageNumber"]) for relation, url in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "total", "expected"),
+    [
+        (1, 10, 0, {"first": 1, "last": 1}),
+        (1, 10, 10, {"first": 1, "last": 1}),
+        (1, 10, 11, {"first": 1, "next": 2, "last": 2}),
+        (2, 10, 11, {"first": 1, "prev": 1, "last": 2}),
+        (3, 10, 95, {"first": 1, "prev": 2, "next": 4, "last": 10}),
+        (50, 10, 95, {"first": 1, "prev": 10, "last": 10}),
+        (50, 10, 0, {"first": 1, "prev": 1, "last": 1}),
+    ],
+)
+def test_neighbours_exist(number: int, size: int, total: int, expected: dict[str, int]) -> None:
+    """Past the end, the previous page is the last that there is."""
+    found = numbers(Window(number, size), total)
+    assert list(found.items()) == list(expected.items())
+
+
+def test_what_was_asked_is_kept() -> None:
+    """As it was sent; of the page number one is left, and how long to wait is of one asking."""
+    query = b"pageSize=5&status=RUNNING&packageName=npm%3A%2F%2Fa+b&page%4eumber=9&wait=30&pageNumber=2&x=%E6%97%A5&"
+    found = targets(links("/page/a%2Fb%20c", query, Window(2, 5), 100))
+    kept = "pageSize=5&status=RUNNING&packageName=npm%3A%2F%2Fa+b&x=%E6%97%A5"
+    assert found["next"] == f"/page/a%2Fb%20c?{kept}&pageNumber=3"
+
+
+@pytest.mark.parametrize("raw", ['a>; rel="x', 'a"b', "a<b", "a b", "日".encode().decode("latin-1"), "a\\b", "{a}"])
+def test_what_a_link_cannot_hold_is_encoded(raw: str) -> None:
+    """Whatever a client managed to send."""
+    found = targets(links(f"/page/{raw}", f"version={raw}&pageSize=1".encode("latin-1"), Window(1, 1), 2))
+    assert set(found) == {"first", "next", "last"}
+    assert found["next"].isascii()
+    assert not set(found["next"]) & set('<>" \\{}')
