@@ -16,13 +16,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from replog.errors import ReplogError
 from replog.store.connection import Connection
-from replog.store.reader import Reader
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
-from replog_api.access import Rights, Tokens
+from replog_api.access import Tokens
 from replog_api.gate import Gate
 from replog_api.limits import RateLimit
-from replog_api.routes import Endpoints, PlainRoute
+from replog_api.routes import PlainRoute, query_routes
 from replog_api.visit import TIME_ZONE_HEADER
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ STORE_TIMEOUT_S = 1.2
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
-    store = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
-    reader = Reader(store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +55,7 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(Endpoints(reader, Rights(store), settings).router())
+    app.include_router(query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings))
     _add_health(app, connection)
     gate = Gate(
         app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
@@ -13,6 +14,7 @@ NUMBER = "pageNumber"
 _TRANSIENT = frozenset({NUMBER, "wait"})
 #: What may stand in a path or query as it is; all else is percent-encoded.
 _PLAIN = "%/:@!$&'()*+,;=~?-._"
+_TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
 
 
 def links(path: str, query: bytes, window: Window, total: int) -> str:
@@ -24,13 +26,15 @@ def links(path: str, query: bytes, window: Window, total: int) -> str:
     if window.number < last:
         targets["next"] = window.number + 1
     targets["last"] = last
-    base = f"{quote(path, _PLAIN)}?{quote(_kept(query), _PLAIN)}"
-    return ", ".join(f'<{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items())
+    base = f"<{path}?{_kept(query)}"
+    if _TO_ENCODE.search(base, 1):
+        base = f"<{quote(base[1:], _PLAIN)}"
+    return ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
 
 
 def _kept(query: bytes) -> str:
     parts = query.decode("latin-1").split("&")
-    return "".join(f"{part}&" for part in parts if part and _name(part) not in _TRANSIENT)
+    return "".join([f"{part}&" for part in parts if part and _name(part) not in _TRANSIENT])
 
 
 def _name(part: str) -> str:

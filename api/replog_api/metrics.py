@@ -12,6 +12,8 @@ _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 REQUESTS = Counter("replog_http_requests_total", "Requests answered", ["route", "status"])
 #: Seconds from a request's head to the end of its answer.
 REQUEST_SECONDS = Histogram("replog_http_request_seconds", "Seconds to answer a request", ["route"], buckets=_FAST)
+#: Requests answered 304: the client had the answer already.
+NOT_MODIFIED = Counter("replog_not_modified_total", "Requests answered 304")
 #: Seconds the store took, by what was asked of it.
 STORE_SECONDS = Histogram("replog_store_seconds", "Seconds a store operation took", ["operation"], buckets=_FAST)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import Fragment, dumps
 
-from replog.entities import is_stale
+from replog.entities import is_stale, stale_from
+from replog.records import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +32,14 @@ KEPT_SECONDS = 8192
 class Renderer:
     """Renders in one time zone, as of ``now_ms``, calling stale what was silent for ``stale_after_s``."""
 
-    __slots__ = ("_now_ms", "_stale_after_s", "_zone")
+    __slots__ = ("_now_ms", "_stale_after_s", "_zone", "until_ms")
 
     def __init__(self, zone: tzinfo, *, now_ms: int, stale_after_s: int) -> None:
         self._zone = zone
         self._now_ms = now_ms
         self._stale_after_s = stale_after_s
+        #: When the first of the rows rendered so far will be stale that is not yet; None where none will.
+        self.until_ms: int | None = None
 
     def record(self, stored: StoredRecord) -> bytes:
         """A Record of docs/api.md."""
@@ -57,6 +60,9 @@ class Renderer:
 
     def _completed(self, row: _Row) -> bytes:
         stale = is_stale(row.status, row.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)
+        if row.status == RUNNING and not stale:
+            until_ms = stale_from(row.last_ms, stale_after_s=self._stale_after_s)
+            self.until_ms = until_ms if self.until_ms is None else min(self.until_ms, until_ms)
         return row.begun + _BOOL[stale]
 
 

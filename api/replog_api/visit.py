@@ -19,12 +19,21 @@ _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16}
 
 
 class Visit:
-    """One request. Of headers that are given twice the last counts; empty is as absent."""
+    """One request. Of headers that are given twice the last counts, but for lists; empty is as absent."""
 
-    __slots__ = ("_trace_id", "accept_language", "authorization", "prefix", "time_zone", "traceparent", "zone")
+    __slots__ = (
+        "_trace_id",
+        "accept_language",
+        "authorization",
+        "if_none_match",
+        "prefix",
+        "time_zone",
+        "traceparent",
+        "zone",
+    )
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
-        self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
+        self.accept_language = self.authorization = self.if_none_match = self.time_zone = self.traceparent = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
         #: The zone of the times in the answer.
@@ -33,6 +42,8 @@ class Visit:
         for name, value in headers:
             if name in _ATTRIBUTES:
                 setattr(self, _ATTRIBUTES[name], value.decode("latin-1").strip())
+            elif name == b"if-none-match":
+                self.if_none_match += f"{',' if self.if_none_match else ''}{value.decode('latin-1').strip()}"
 
     @property
     def trace_id(self) -> str:

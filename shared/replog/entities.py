@@ -140,4 +140,9 @@ def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> D
 
 def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: int) -> bool:
     """Whether what is RUNNING has had no event for longer than ``stale_after_s`` seconds."""
-    return status == RUNNING and now_ms - silent_since_ms > stale_after_s * 1000
+    return status == RUNNING and now_ms >= stale_from(silent_since_ms, stale_after_s=stale_after_s)
+
+
+def stale_from(silent_since_ms: int, *, stale_after_s: int) -> int:
+    """The first millisecond at which what is RUNNING is stale, if nothing is heard of it."""
+    return silent_since_ms + stale_after_s * 1000 + 1

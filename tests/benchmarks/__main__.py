@@ -1,4 +1,4 @@
-"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | decode | page | store]``."""
+"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | decode | page | polling | store]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, decode, page, store
+from tests.benchmarks import collect, decode, page, polling, store
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
 from tests.services import kafka_admin
@@ -49,6 +49,9 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replog-bench-")))
         redis = start_redis(stack, folder / "redis")
         console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {SERVERS_CORE}")
+        if options.what == "polling":
+            console.print(_polling(redis.url))
+            return
         if options.what != "collect":
             console.print(_pages(redis.url, options.records, options.details))
         if options.what != "page":
@@ -64,11 +67,27 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
     names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
+    names.add_parser("polling", help="what pollers of one running record cost Redis")
     at_size = names.add_parser("store", help="the store at size")
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
     at_size.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
     at_size.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
     return parser
+
+
+def _polling(redis_url: str) -> Table:
+    table = Table(
+        title=f"what {polling.POLLERS} pollers, each every {polling.EVERY_S:.0f} s, cost Redis in "
+        f"{polling.SECONDS:.0f} s; the record changes every {polling.CHANGES_EVERY_S:.0f} s"
+    )
+    for column in ("what", "polls", "304", "commands", "ms in commands", "ms of the process", "of the cost without"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for path, (without, with_tags) in polling.run(redis_url, "polling").items():
+        for name, cost in ((path, without), ("  with If-None-Match", with_tags)):
+            share = f"{cost.command_ms / without.command_ms:.2f} / {cost.process_ms / without.process_ms:.2f}"
+            shown = (f"{cost.polls:,}", f"{cost.not_modified:,}", f"{cost.commands:,}")
+            table.add_row(name, *shown, f"{cost.command_ms:,.1f}", f"{cost.process_ms:,.0f}", share)
+    return table
 
 
 def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, details: int) -> Table:

@@ -72,6 +72,13 @@ async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str)
 
 def ours(redis_url: str, prefix: str, *paths: str) -> Load:
     """The query service as it is deployed, with one worker."""
+    with started(redis_url, prefix, paths[0]) as port:
+        return measure(port, paths)
+
+
+@contextmanager
+def started(redis_url: str, prefix: str, path: str) -> Iterator[int]:
+    """The port of a query service that answers at ``path`` with 20 rows."""
     port = free_port()
     environment = {
         "REPLOG_REDIS_URL": redis_url,
@@ -80,8 +87,8 @@ def ours(redis_url: str, prefix: str, *paths: str) -> Load:
         "REPLOG_LOG_LEVEL": "WARNING",
         "REPLOG_API_REQUESTS_PER_S": "0",
     }
-    with _started([sys.executable, "-m", "replog_api.main"], environment, port, paths[0]):
-        return measure(port, paths)
+    with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
+        yield port
 
 
 def plain(redis_url: str, prefix: str, *paths: str) -> Load:

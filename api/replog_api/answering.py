@@ -1,0 +1,209 @@
+"""How every question is answered: not at all where the client has the answer, else with its tag."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orjson import dumps
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from replog.store.rows import StoredRecord
+from replog_api import metrics, render
+from replog_api.conditional import digest_of, names, still_good, tag_of
+from replog_api.envelope import HEAD, JSON, answer, tail
+from replog_api.gathering import Gathering
+from replog_api.links import links
+from replog_api.visit import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from replog.settings import ApiSettings
+    from replog.store.reader import Page
+    from replog_api.parameters import Window
+
+#: A list that is sent in several parts tells staleness as of whole multiples of this, in ms: its tag is sent before
+#: all of its rows are known.
+LONG_LIST_MS = 10_000
+
+
+#: The version of one question is not read more often than this: who polls what many poll waits so much longer.
+SPACING_S = 0.025
+#: Answers kept for those who have an older one, and the most bytes that one may have.
+KEPT_ANSWERS = 256
+KEPT_BYTES = 65_536
+
+
+#: What is asked, as far as answers differ: the endpoint, its parameters, the zone; the same for the same question only.
+Question = bytes
+
+
+#: How an answer is given to one request, with these headers.
+Respond = Callable[[Request, dict[str, str]], Response]
+
+
+class Found(NamedTuple):
+    """An answer: the version of what it says, until when it is good as far as time counts, and how it is given."""
+
+    version: bytes
+    until_ms: int | None
+    respond: Respond
+    #: Bytes of the data, where they are known.
+    size: int = 0
+
+
+#: Finds an answer; raises what every reading of the store raises.
+Find = Callable[[], Coroutine[Any, Any, Found]]
+
+
+class Steps(NamedTuple):
+    """The rows of a list, as they are read."""
+
+    first: Sequence[Any]
+    others: AsyncIterator[Sequence[Any]]
+
+
+class Shared:
+    """Answers that many want at once: each is found once a version, by whoever comes first."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Question, Found] = {}
+        self._finding: dict[tuple[Question, bytes], asyncio.Task[Found]] = {}
+
+    async def find(self, question: Question, version: bytes, find: Find) -> Found:
+        """An answer that says what is of this version or newer."""
+        kept = self._kept.get(question)
+        if kept and kept.version == version and (kept.until_ms is None or kept.until_ms > _now_ms()):
+            return kept
+        key = (question, version)
+        if key not in self._finding:
+            self._finding[key] = task = asyncio.ensure_future(find())
+            task.add_done_callback(lambda _: self._finding.pop(key))
+        # Whoever began it may go away without the others.
+        found = await asyncio.shield(self._finding[key])
+        if found.size <= KEPT_BYTES:
+            self._kept.pop(question, None)
+            self._kept[question] = found
+            if len(self._kept) > KEPT_ANSWERS:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+
+class Answering:
+    """Answers questions; one instance a process."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._stale_after_s = settings.stale_after_s
+        # Another store, or another idea of what is stale, has other answers.
+        self._ground = (settings.redis_prefix, settings.stale_after_s)
+        self._versions: Gathering[bytes | None] = Gathering(SPACING_S)
+        self._shared = Shared()
+
+    def question(self, request: Request, *parts: Any) -> Question:
+        """What ``request`` asks; ``parts`` are texts and numbers."""
+        return dumps((*self._ground, str(visit_of(request.scope).zone), *parts))
+
+    def renderer(self, request: Request, now_ms: int | None = None) -> render.Renderer:
+        """Renders as ``request`` wants it, as of now."""
+        zone = visit_of(request.scope).zone
+        return render.Renderer(zone, now_ms=now_ms or _now_ms(), stale_after_s=self._stale_after_s)
+
+    async def answer(
+        self,
+        request: Request,
+        question: Question,
+        version: Callable[[], Awaitable[bytes | None]],
+        find: Find,
+        *,
+        share: bool = True,
+    ) -> Response:
+        """304 where the client has the answer, by ``version`` (None where that takes as much as ``find``); else it.
+
+        With ``share``, what ``find`` finds for one who had an older answer is given to others like them too, as long
+        as the version is the same.
+        """
+        wanted = visit_of(request.scope).if_none_match
+        current = await self._versions.ask(question, version) if wanted not in {"", "*"} else None
+        good = current and still_good(wanted, digest_of(question, current), _now_ms())
+        if good:
+            return _not_modified(good)
+        found = await (self._shared.find(question, current, find) if current and share else find())
+        tag = tag_of(digest_of(question, found.version), found.until_ms)
+        if wanted and names(wanted, tag):
+            return _not_modified(tag)
+        return found.respond(request, {"ETag": tag})
+
+    def list_until(self, *, may_change: bool) -> tuple[int, int | None]:
+        """As of when a long list is rendered, and until when it is good."""
+        now_ms = _now_ms()
+        if not may_change:
+            return now_ms, None
+        step_ms = min(LONG_LIST_MS, self._stale_after_s * 100)
+        begun_ms = now_ms - now_ms % step_ms
+        return begun_ms, begun_ms + step_ms
+
+
+def paged(version: bytes, window: Window, page: Page[Any], renderer: render.Renderer) -> Found:
+    """A page."""
+    data = render.page(window, page.total, _rendered(page.rows, renderer))
+
+    def respond(request: Request, headers: dict[str, str]) -> Response:
+        headers["X-Total-Count"] = str(page.total)
+        headers["Link"] = links(request.scope["path"], request.scope["query_string"], window, page.total)
+        return answer(request, data, headers)
+
+    return Found(version, renderer.until_ms, respond, len(data))
+
+
+def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Found:
+    """All rows, where they are known."""
+    return single(version, b"[%b]" % b",".join(_rendered(rows, renderer)), renderer.until_ms)
+
+
+def single(version: bytes, data: bytes, until_ms: int | None = None) -> Found:
+    """One thing."""
+    return Found(version, until_ms, lambda request, headers: answer(request, data, headers), len(data))
+
+
+def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: render.Renderer) -> Found:
+    """All rows as one array, sent step by step: memory does not grow with the number of rows. Can be given once."""
+
+    async def body(request: Request) -> AsyncIterator[bytes]:
+        yield HEAD + b"[" + b",".join(_rendered(steps.first, renderer))
+        async for rows in steps.others:
+            yield b"".join([b"," + row for row in _rendered(rows, renderer)])
+        yield b"]" + tail(request)
+
+    def respond(request: Request, headers: dict[str, str]) -> Response:
+        return StreamingResponse(body(request), headers=headers, media_type=JSON)
+
+    return Found(version, until_ms, respond)
+
+
+@contextmanager
+def timed(operation: str) -> Iterator[None]:
+    """Time what is asked of the store."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+
+
+def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
+    row = renderer.record if rows and isinstance(rows[0], StoredRecord) else renderer.detail
+    return [row(stored) for stored in rows]
+
+
+def _not_modified(tag: str) -> Response:
+    metrics.NOT_MODIFIED.inc()
+    return Response(status_code=304, headers={"ETag": tag})
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

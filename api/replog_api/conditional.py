@@ -1,0 +1,49 @@
+"""Entity tags (RFC 9110): what they are made of, and whether a client's is still good. Pure.
+
+A tag is weak: bodies of the same tag say the same, but each has a trace id of its own. It reads ``W/"DIGEST-UNTIL"``.
+The digest is of the question and the version of what it asks for. ``UNTIL`` is when time alone will change the body, in
+hexadecimal milliseconds since 1970: the moment when the first of its RUNNING rows will be stale. It is empty where none
+will.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+#: Changed with everything that makes bodies of the same state differ from what they were.
+FORMAT = b"1"
+
+_DIGEST_BYTES = 12
+_TAG = re.compile(r'(?:W/)?"([!#-~\x80-\xff]*)"')
+_ANY = "*"
+
+
+def digest_of(question: bytes, version: bytes) -> str:
+    """What is the same for answers to ``question`` as long as the version is."""
+    return blake2b(b"%b\n%b\n%b" % (FORMAT, question, version), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def tag_of(digest: str, until_ms: int | None) -> str:
+    """The tag of an answer that is good until ``until_ms``, as far as time counts."""
+    return f'W/"{digest}-{"" if until_ms is None else format(until_ms, "x")}"'
+
+
+def still_good(if_none_match: str, digest: str, now_ms: int) -> str | None:
+    """The first of the client's tags that is of this digest and whose time has not come."""
+    for opaque in _TAG.findall(if_none_match):
+        head, _, until = opaque.rpartition("-")
+        if head == digest and (not until or _milliseconds(until) > now_ms):
+            return f'W/"{opaque}"'
+    return None
+
+
+def names(if_none_match: str, tag: str) -> bool:
+    """Whether the client has the answer of this tag; ``*`` is any."""
+    if if_none_match.strip() == _ANY:
+        return True
+    return tag.removeprefix("W/")[1:-1] in _TAG.findall(if_none_match)
+
+
+def _milliseconds(text: str) -> int:
+    return int(text, 16) if re.fullmatch(r"[0-9a-f]{1,16}", text) else 0
