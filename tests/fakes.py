@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replog.errors import BrokerUnavailable, StoreRefused, StoreUnavailable
+from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
-from replog_collector.source import Standing
+from replog_collector.positions import Positions
+from replog_collector.source import Polled, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.batch import Batch, Folded
+    from replog.store.markers import Span
     from replog_collector.dead_letters import DeadLetter
     from replog_collector.source import Message
 
@@ -65,6 +67,38 @@ class MemoryStore:
         return grew
 
 
+class MemoryMarkers:
+    """The markers without Redis. ``failures`` are raised first, one a call."""
+
+    def __init__(self) -> None:
+        self.stored: dict[int, int] = {}
+        self.failures: list[StoreUnavailable] = []
+        #: Whether the store has lost calls that it acknowledged since the markers were moved on.
+        self.lost_calls = False
+
+    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+        """As the protocol says."""
+        self._fail()
+        return {number: self.stored.get(number) for number in partitions}
+
+    async def begin(self, positions: Mapping[int, int]) -> None:
+        """As the protocol says."""
+        self._fail()
+        self.stored.update(positions)
+
+    async def advance(self, spans: Mapping[int, Span], batches: Iterable[Batch]) -> None:
+        """As the protocol says."""
+        self._fail()
+        lost, self.lost_calls = self.lost_calls and any(batch.records for batch in batches), False
+        if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
+            raise StoreRewound("something is missing")
+        self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
 @dataclass
 class MemoryTopic:
     """A topic of one partition, and what its group has committed."""
@@ -80,23 +114,39 @@ class MemoryTopic:
 class MemorySource:
     """:class:`replog_collector.source.Source` on a :class:`MemoryTopic`."""
 
-    def __init__(self, topic: MemoryTopic) -> None:
+    def __init__(self, topic: MemoryTopic, markers: MemoryMarkers) -> None:
         self.topic = topic
+        self.markers = markers
         self.commit_fails = False
         self.failures: list[BrokerUnavailable] = []
         self.paused_polls = 0
         self._position: int | None = None
-        self._applied: int | None = None
+        self._positions = Positions()
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """As the protocol says."""
+        return self._positions.applied
 
     async def start(self) -> None:
         """As the protocol says."""
-        self._position = self._applied = self.topic.committed
+        marker = (await self.markers.read([0]))[0]
+        self._position = 0 if marker is None else min(self.topic.committed, marker)
+        if marker is None:
+            await self.markers.begin({0: 0})
+        self._positions.begin(0, self._position, committed=self.topic.committed)
+        self.topic.committed = self._position
 
     async def stop(self) -> None:
         """As the protocol says."""
-        self._position = self._applied = None
+        self._position = None
+        self._positions.forget()
 
-    async def poll(self, timeout_s: float, *, paused: bool = False) -> list[Message]:
+    async def rewind(self) -> None:
+        """As the protocol says."""
+        await self.start()
+
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says; ``failures`` are raised first, one a call."""
         assert self._position is not None
         if self.failures:
@@ -104,20 +154,19 @@ class MemorySource:
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)
-            return []
+            return Polled()
         messages: list[Message] = [*self.topic.messages[self._position :]]
         self._position += len(messages)
+        begins = {0: self._positions.poll(0, self._position)} if messages else {}
         await asyncio.sleep(0)
-        return messages
+        return Polled(messages, begins)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""
-        if self._applied is None:
-            return
-        self._applied = max(self._applied, offsets.get(0, 0))
+        self._positions.apply(offsets)
         if self.commit_fails:
             raise BrokerUnavailable("the group is rebalancing")
-        self.topic.committed = self._applied
+        self.topic.committed = self._positions.uncommitted.get(0, self.topic.committed)
 
     async def check(self) -> None:
         """As the protocol says."""
@@ -126,7 +175,7 @@ class MemorySource:
 
     def standings(self) -> dict[int, Standing]:
         """As the protocol says."""
-        return {} if self._applied is None else {0: Standing(self._applied, len(self.topic.messages))}
+        return {number: Standing(at, len(self.topic.messages)) for number, at in self.positions.items()}
 
 
 class MemoryDeadLetters:

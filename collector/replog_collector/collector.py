@@ -5,6 +5,9 @@ may end at any point: what was not committed comes again, and merging it again c
 
 There are never more than two batches in memory: one on its way out, and one decoded behind it. While the first is held
 up, the partitions are paused and polling goes on, so that the group keeps this member.
+
+Where the store turns out to have lost what it acknowledged, the partitions go back to what it has. A batch that was
+decoded before that is delivered all the same, but not committed: its events come again.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from replog_collector.merging import Store
     from replog_collector.progress import Progress
     from replog_collector.source import Source
+    from replog_collector.store_markers import StoreMarkers
 
 #: How long a poll waits for messages; a stop is noticed within this time. While a batch is held up, also how often
 #: the paused partitions are polled.
@@ -42,13 +46,20 @@ class Collector:
     """One member of the consumer group. ``stop`` may be called from a signal handler."""
 
     def __init__(
-        self, source: Source, store: Store, dead_letters: DeadLetters, limit: DeadLetterLimit, progress: Progress
+        self,
+        source: Source,
+        store: Store,
+        markers: StoreMarkers,
+        dead_letters: DeadLetters,
+        limit: DeadLetterLimit,
+        *,
+        progress: Progress,
     ) -> None:
         self._source = source
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
-        self._delivery = Delivery(source, store, dead_letters, limit, self._retrying)
+        self._delivery = Delivery(source, store, markers, dead_letters, limit, retrying=self._retrying)
         self._in_flight: asyncio.Future[None] | None = None
         self._in_hand = 0
         self._empty_handed = asyncio.Event()
@@ -91,18 +102,26 @@ class Collector:
             self._empty_handed.set()
 
     async def _round(self) -> None:
-        messages = await self._retrying(lambda: self._source.poll(POLL_S))
-        if messages:
-            decoded = decode(messages)
+        polled = await self._retrying(lambda: self._source.poll(POLL_S))
+        if polled.messages:
+            decoded = decode(polled)
             self._take(decoded)
             # One batch is on its way while the next is decoded: Redis and this process work at the same time.
             await self._room()
             self._launch(decoded)
             # The event loop must come round for the batch to leave before decoding keeps it busy.
             await asyncio.sleep(0)
-        elif self._in_flight and self._in_flight.done():
-            self._in_flight.result()
+        else:
+            self._compare()
         self._progress.update(self._source.standings())
+
+    def _compare(self) -> None:
+        if self._in_flight:
+            if not self._in_flight.done():
+                return
+            self._in_flight.result()
+        # Where there is nothing to merge, nothing else would tell that the store has lost something.
+        self._in_flight = asyncio.ensure_future(self._delivery.compare())
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)

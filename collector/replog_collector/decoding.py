@@ -14,10 +14,10 @@ from replog_collector import metrics
 from replog_collector.dead_letters import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from replog.records import Effect
-    from replog_collector.source import Message
+    from replog_collector.source import Message, Polled
 
 
 @dataclass(slots=True)
@@ -28,6 +28,8 @@ class Decoded:
     """
 
     messages: Sequence[Message]
+    #: By partition, the offset from which on the messages are all that there is.
+    begins: Mapping[int, int]
     batches: list[Batch] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
@@ -40,7 +42,7 @@ class Decoded:
 
     @property
     def offsets(self) -> dict[int, int]:
-        """What to commit when all is done: by partition, the offset of the next message."""
+        """By partition, the offset of the next message."""
         return {message.partition: message.offset + 1 for message in self.messages}
 
     @property
@@ -49,11 +51,11 @@ class Decoded:
         return sum((batch.effects for batch in self.batches), Counter())
 
 
-def decode(messages: Sequence[Message]) -> Decoded:
-    """Fold the events of ``messages``."""
+def decode(polled: Polled) -> Decoded:
+    """Fold the events of what was polled."""
     batch = Batch()
-    decoded = Decoded(messages, [batch])
-    for message in messages:
+    decoded = Decoded(polled.messages, polled.begins, [batch])
+    for message in polled.messages:
         if message.value is None:
             decoded.tombstones += 1
             continue

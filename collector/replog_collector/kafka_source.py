@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from replog.errors import BrokerUnavailable
+from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.kafka import client_options
 from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
-from replog_collector.source import Message, Standing
+from replog_collector.positions import Positions
+from replog_collector.source import Message, Polled, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from replog.settings import CollectorSettings
+    from replog_collector.store_markers import StoreMarkers
 
 #: Messages taken from the broker at once, and so the most in one batch.
 BATCH_MESSAGES = 5000
@@ -49,24 +51,25 @@ class KafkaSource:
     def __init__(
         self,
         settings: CollectorSettings,
+        markers: StoreMarkers,
         *,
         revoking: Callable[[], Awaitable[None]],
         assigned: Callable[[list[int]], None],
     ) -> None:
         self._settings = settings
+        self._markers = markers
         self._topic = settings.kafka_topic
         self._revoking = revoking
         self._assigned = assigned
         self._consumer: Any = None
         #: Whether the consumer is not started, or raised what it may raise for ever.
         self._failed = False
-        #: By partition: the offset of the next message to apply; what is to be committed; where its end is.
-        self._positions: dict[int, int] = {}
-        self._uncommitted: dict[int, int] = {}
+        self._positions = Positions()
+        #: By partition: where its end is.
         self._ends: dict[int, int] = {}
         self._beginnings = Beginnings()
         self._look_at = 0.0
-        #: Why the broker did not answer when it was asked last.
+        #: Why the broker, or the store, did not answer when it was asked last.
         self._silence: BaseException | None = None
 
     async def start(self) -> None:
@@ -105,27 +108,36 @@ class KafkaSource:
                 async with asyncio.timeout(_GROUP_TIMEOUT_S):
                     await consumer.stop()
 
-    async def poll(self, timeout_s: float, *, paused: bool = False) -> list[Message]:
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """As the protocol says."""
+        return {number: self._positions.applied[number] for number in self._numbers() & self._positions.applied.keys()}
+
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says."""
         if self._failed or self._consumer is None:
             await self._replace()
         self._pause(paused)
-        fetched = await self._take(timeout_s, paused=paused)
-        for partition, messages in fetched.items():
-            self._positions.setdefault(partition.partition, messages[0].offset)
+        polled = await self._take(timeout_s, paused=paused)
         if time.monotonic() >= self._look_at:
             await self._look()
-        if not fetched and self._silence:
+        if not polled.messages and self._silence:
             raise self._unavailable(self._silence)
-        return [message for messages in fetched.values() for message in messages]
+        return polled
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""
-        for number, offset in offsets.items():
-            if number in self._numbers() and offset > self._positions.get(number, -1):
-                self._positions[number] = self._uncommitted[number] = offset
+        mine = self._numbers()
+        self._positions.apply({number: offset for number, offset in offsets.items() if number in mine})
         try:
             await self._commit()
+        except (KafkaError, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def rewind(self) -> None:
+        """As the protocol says."""
+        try:
+            await self._begin(list(self._consumer.assignment()) if self._consumer else [])
         except (KafkaError, TimeoutError) as error:
             raise self._unavailable(error) from error
 
@@ -141,8 +153,9 @@ class KafkaSource:
     def standings(self) -> dict[int, Standing]:
         """As the protocol says."""
         return {
-            number: Standing(self._positions[number], max(self._ends[number], self._positions[number]))
-            for number in self._numbers() & self._positions.keys() & self._ends.keys()
+            number: Standing(position, max(self._ends[number], position))
+            for number, position in self.positions.items()
+            if number in self._ends
         }
 
     async def revoked(self) -> None:
@@ -153,7 +166,7 @@ class KafkaSource:
     async def assigned(self, partitions: list[TopicPartition]) -> None:
         """Go to where the partitions begin, and tell the collector that it has them."""
         # Where this fails, the next look or the client's own error comes back to it.
-        with contextlib.suppress(KafkaError, TimeoutError):
+        with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
             await self._begin(partitions)
         self._assigned([partition.partition for partition in partitions])
 
@@ -163,24 +176,40 @@ class KafkaSource:
         await self.stop()
         await self.start()
 
-    async def _take(self, timeout_s: float, *, paused: bool) -> dict[TopicPartition, list[Message]]:
-        # What the client has fetched already it would also give of paused partitions: it is asked for none of them.
-        partitions = [TopicPartition(self._topic, -1)] if paused else []
+    async def _take(self, timeout_s: float, *, paused: bool) -> Polled:
+        # What the client has fetched already it would also give of paused partitions, and it reads partitions by itself
+        # from what is committed: it is asked only for those of which is decided here where they begin.
+        numbers = [] if paused else list(self.positions)
+        partitions = [TopicPartition(self._topic, number) for number in numbers or [-1]]
         try:
             # While partitions move, the client waits for the end of it.
             async with asyncio.timeout(timeout_s + _ANSWER_TIMEOUT_S):
-                taken: dict[TopicPartition, list[Message]] = await self._consumer.getmany(
-                    *partitions, timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES
+                return self._polled(
+                    await self._consumer.getmany(
+                        *partitions, timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES
+                    )
                 )
-                return taken
         except TimeoutError:
-            return {}
-        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
-            await self._begin_again(error)
-            return {}
+            return Polled()
+        except NoOffsetForPartitionError:
+            # Of a partition that was given up and came back meanwhile: the next look decides where it begins.
+            return Polled()
+        except OffsetOutOfRangeError as error:
+            await self._begin_again(error.args[0])
+            return Polled()
         except KafkaError as error:
             self._failed = True
             raise self._unavailable(error) from error
+
+    def _polled(self, fetched: dict[TopicPartition, list[Message]]) -> Polled:
+        # Partitions may have been given up and come back meanwhile: what came of them before that comes again.
+        known = {
+            partition.partition: messages
+            for partition, messages in fetched.items()
+            if partition.partition in self._positions.applied
+        }
+        begins = {number: self._positions.poll(number, messages[-1].offset + 1) for number, messages in known.items()}
+        return Polled([message for messages in known.values() for message in messages], begins)
 
     def _pause(self, paused: bool) -> None:  # noqa: FBT001 - one caller, which has it by name
         resting = self._consumer.paused()
@@ -189,30 +218,46 @@ class KafkaSource:
         elif resting:
             self._consumer.resume(*resting)
 
-    async def _begin_again(self, error: KafkaError) -> None:
-        (argument,) = error.args
-        reached = argument if isinstance(argument, dict) else {argument: None}
+    async def _begin_again(self, reached: Mapping[TopicPartition, int]) -> None:
         # Where this fails, the client comes to the same error again.
-        with contextlib.suppress(KafkaError, TimeoutError):
+        with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
             await self._begin([TopicPartition(*partition) for partition in reached], reached)
 
     async def _begin(
-        self, partitions: list[TopicPartition], reached: Mapping[TopicPartition, int | None] | None = None
+        self, partitions: list[TopicPartition], reached: Mapping[TopicPartition, int] | None = None
     ) -> None:
-        """Go to where each partition has to be read from: ``reached``, or what was committed, or its beginning."""
+        """Go to where each partition has to be read from: ``reached``, or where it was left, or its first offset."""
+        if not partitions:
+            return
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             firsts = await self._consumer.beginning_offsets(partitions)
             ends = await self._consumer.end_offsets(partitions)
-            if reached is None:
-                reached = {partition: await self._consumer.committed(partition) for partition in partitions}
-        for partition in set(partitions) & self._consumer.assignment():
-            number = partition.partition
-            position = self._beginnings.of(number, reached[partition], first=firsts[partition], end=ends[partition])
-            self._consumer.seek(partition, position)
-            self._positions[number], self._ends[number] = position, ends[partition]
-            if reached[partition] is not None and reached[partition] != position:
-                # So that the next member does not come upon the same gap.
-                self._uncommitted[number] = position
+            committed = {partition: await self._consumer.committed(partition) for partition in partitions}
+        left = reached or await self._left(committed)
+        begins = {
+            partition: self._beginnings.of(
+                partition.partition, left[partition], first=firsts[partition], end=ends[partition]
+            )
+            for partition in set(partitions) & self._consumer.assignment()
+        }
+        # What begins elsewhere than it was left begins with all that Kafka has: the store can get nothing before it.
+        await self._markers.begin({p.partition: begin for p, begin in begins.items() if begin != left[p]})
+        for partition in begins.keys() & self._consumer.assignment():
+            number, begin = partition.partition, begins[partition]
+            self._consumer.seek(partition, begin)
+            self._ends[number] = ends[partition]
+            # A fetch that was refused for once goes on where it was, with batches in hand before it.
+            if not reached or begin != reached[partition]:
+                self._positions.begin(number, begin, committed=committed[partition])
+
+    async def _left(self, committed: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int | None]:
+        """The lower of what is committed and the store's marker; None where one of them is not known."""
+        markers = await self._markers.read([partition.partition for partition in committed])
+        pairs = {partition: (offset, markers[partition.partition]) for partition, offset in committed.items()}
+        return {
+            partition: None if offset is None or marker is None else min(offset, marker)
+            for partition, (offset, marker) in pairs.items()
+        }
 
     async def _look(self) -> None:
         # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
@@ -222,34 +267,34 @@ class KafkaSource:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 ends = await self._consumer.end_offsets(partitions)
             self._ends = {partition.partition: end for partition, end in ends.items()}
-            unknown = [partition for partition in partitions if partition.partition not in self._positions]
-            if unknown:
-                await self._begin(unknown)
+            unknown = [partition for partition in partitions if partition.partition not in self._positions.applied]
+            await self._begin(unknown)
             await self._commit()
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, StoreUnavailable) as error:
             self._silence = error
         else:
             self._silence = None
 
     async def _commit(self) -> None:
-        sent = {number: self._uncommitted[number] for number in self._uncommitted.keys() & self._numbers()}
+        uncommitted = self._positions.uncommitted
+        sent = {number: uncommitted[number] for number in uncommitted.keys() & self._numbers()}
         if not sent:
             return
         async with asyncio.timeout(_GROUP_TIMEOUT_S):
             await self._consumer.commit({TopicPartition(self._topic, number): at for number, at in sent.items()})
-        # More may have come meanwhile.
-        self._uncommitted = {number: at for number, at in self._uncommitted.items() if sent.get(number) != at}
+        self._positions.commit(sent)
 
     def _numbers(self) -> set[int]:
         return {partition.partition for partition in self._consumer.assignment()} if self._consumer else set()
 
     def _forget(self) -> None:
-        self._positions.clear()
-        self._uncommitted.clear()
+        self._positions.forget()
         self._ends.clear()
         self._look_at = 0.0
 
-    def _unavailable(self, error: BaseException, what: str = "") -> BrokerUnavailable:
+    def _unavailable(self, error: BaseException, what: str = "") -> RecoverableError:
+        if isinstance(error, RecoverableError):
+            return error
         text = str(error) or type(error).__name__
         return BrokerUnavailable(f"{self._settings.kafka_bootstrap_servers}: {what and f'{what}: '}{text}")
 

@@ -16,6 +16,7 @@ from replog.errors import FatalError
 from replog.kafka import KafkaProducer
 from replog.settings import CollectorSettings, describe, load_or_exit, mask_url
 from replog.store.connection import Connection
+from replog.store.markers import Markers
 from replog.store.retention import Policy, Retention
 from replog.store.writer import Writer
 from replog.telemetry import configure_logs, logger
@@ -68,13 +69,15 @@ async def serve(settings: CollectorSettings) -> None:
         dead_letters = DeadLetterTopic(
             KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
         )
+        markers = Markers(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
         source = KafkaSource(
             settings,
+            markers,
             revoking=lambda: collector.finish_batch(),  # noqa: PLW0108 - the collector is made below
             assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
         )
         limit = DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic)
-        collector = Collector(source, Writer(connection), dead_letters, limit, progress)
+        collector = Collector(source, Writer(connection), markers, dead_letters, limit, progress=progress)
         health = stack.enter_context(
             HealthServer(
                 settings.collector_host,

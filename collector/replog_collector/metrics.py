@@ -70,6 +70,8 @@ LAG = Gauge("replog_consumer_lag", "Messages behind the end of an assigned parti
 POSITION = Gauge("replog_consumer_position", "Offset of the next message to apply", ["partition"])
 #: Offsets that were never read: the topic's retention deleted them first.
 OFFSETS_SKIPPED = Counter("replog_offsets_skipped_total", "Offsets that retention deleted before they were read")
+#: Times that the store lacked what it had acknowledged, and partitions were read again from where it stands.
+STORE_REWINDS = Counter("replog_store_rewinds_total", "Times that partitions went back because the store lost writes")
 #: Events that went to the dead-letter topic.
 DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-letter topic", ["reason"])
 #: Rebalances of the consumer group in which this collector had to give up partitions.

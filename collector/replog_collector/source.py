@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -45,8 +45,27 @@ class Standing:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """Messages, in order within each partition."""
+
+    messages: Sequence[Message] = ()
+    #: By their partitions: the offset from which on they are all that there is.
+    begins: Mapping[int, int] = field(default_factory=dict)
+
+
 class Source(Protocol):
-    """A consumer group's member. Committed offsets name the *next* message."""
+    """A consumer group's member. Committed offsets name the *next* message.
+
+    It reads an assigned partition from the lower of the committed offset and the store's marker.
+    """
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """By assigned partition, once it is known where to read it from: the offset of its next message to apply.
+
+        It begins at what the store's marker is at least, and is moved on by :meth:`commit` alone, or by going back.
+        """
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
@@ -54,11 +73,12 @@ class Source(Protocol):
     async def stop(self) -> None:
         """Leave the group; nothing is committed by this."""
 
-    async def poll(self, timeout_s: float, *, paused: bool = False) -> list[Message]:
-        """The next messages, in order within each partition; empty after ``timeout_s`` without any.
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
+        """The next messages; empty after ``timeout_s`` without any.
 
         With ``paused`` always empty: nothing is taken, nothing more is fetched, and the member keeps its place in the
-        group. Raises BrokerUnavailable; what was not taken comes with a later call.
+        group. Raises BrokerUnavailable, or StoreUnavailable while the markers cannot be read; what was not taken comes
+        with a later call.
         """
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
@@ -66,6 +86,9 @@ class Source(Protocol):
 
         Raises BrokerUnavailable; the source then tries again by itself while the partitions stay assigned.
         """
+
+    async def rewind(self) -> None:
+        """Go back with every assigned partition to what the store has. Raises BrokerUnavailable, StoreUnavailable."""
 
     async def check(self) -> None:
         """Return where the broker answers. Raises BrokerUnavailable."""

@@ -6,6 +6,7 @@
     ├── RecoverableError      try again later; nothing was lost
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, or moves a slot
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    ├── StoreRewound          go back to what the store has; Redis lost writes that it had acknowledged
     ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
@@ -46,6 +47,13 @@ class StoreRefused(ReplogError):  # noqa: N818 - named as the state it reports
     """Redis answers and will not take this call whenever it comes: a key of the wrong type, a script that fails.
 
     Other records are not concerned.
+    """
+
+
+class StoreRewound(ReplogError):  # noqa: N818 - named as the state it reports
+    """The store lacks something that it had acknowledged: a failover, a backup or a cut file took it away.
+
+    Merging it again makes it good, as long as Kafka has it.
     """
 
 

@@ -42,6 +42,8 @@ LogAction = Literal[
     "backing_off",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
+    # The store lost writes that it had acknowledged: partitions went back from ``positions`` to ``begins``.
+    "store_rewound",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.

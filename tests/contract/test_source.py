@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+import contextlib
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
-from replog.errors import BrokerUnavailable
+from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.kafka import KafkaProducer
 from replog.settings import CollectorSettings
+from replog.store.markers import Span
 from replog_collector.kafka_source import KafkaSource
 from replog_collector.source import Message, Source, Standing
-from tests.fakes import MemorySource, MemoryTopic
+from tests.fakes import MemoryMarkers, MemorySource, MemoryTopic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 DEADLINE_S = 30.0
+T = TypeVar("T")
 
 
 class Topic(Protocol):
     """A topic of which one key's messages are one partition's, and its group's members."""
+
+    markers: MemoryMarkers
 
     async def publish(self, *values: bytes | None) -> None: ...
 
@@ -31,18 +36,20 @@ class Topic(Protocol):
 class InMemory:
     def __init__(self) -> None:
         self.topic = MemoryTopic()
+        self.markers = MemoryMarkers()
 
     async def publish(self, *values: bytes | None) -> None:
         for value in values:
             self.topic.publish(value, key=b"k")
 
     def member(self) -> Source:
-        return MemorySource(self.topic)
+        return MemorySource(self.topic, self.markers)
 
 
 class InKafka:
     def __init__(self, settings: CollectorSettings) -> None:
         self.settings = settings
+        self.markers = MemoryMarkers()
 
     async def publish(self, *values: bytes | None) -> None:
         producer = KafkaProducer(self.settings, self.settings.kafka_topic)
@@ -55,7 +62,7 @@ class InKafka:
         async def give_up() -> None:
             return
 
-        return KafkaSource(self.settings, revoking=give_up, assigned=lambda _: None)
+        return KafkaSource(self.settings, self.markers, revoking=give_up, assigned=lambda _: None)
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -85,8 +92,15 @@ async def taken(source: Source, count: int) -> list[Message]:
     messages: list[Message] = []
     async with asyncio.timeout(DEADLINE_S):
         while len(messages) < count:
-            messages += await source.poll(0.2)
+            messages += (await source.poll(0.2)).messages
     return messages
+
+
+async def applied(topic: Topic, member: Source, message: Message) -> None:
+    """What a collector does once everything up to ``message`` is in the store."""
+    span = Span(member.positions[message.partition], message.offset + 1)
+    await topic.markers.advance({message.partition: span}, ())
+    await member.commit({message.partition: span.end})
 
 
 async def test_messages_come_as_they_were_published_and_in_order(topic: Topic, member: Source) -> None:
@@ -100,13 +114,13 @@ async def test_messages_come_as_they_were_published_and_in_order(topic: Topic, m
 
 async def test_a_poll_of_nothing_ends(member: Source) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        assert await member.poll(0.05) == []
+        assert not (await member.poll(0.05)).messages
 
 
 async def test_what_is_committed_does_not_come_again(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b")
     last = (await taken(member, 2))[-1]
-    await member.commit({last.partition: last.offset + 1})
+    await applied(topic, member, last)
     await member.stop()
     await topic.publish(b"c")
     successor = topic.member()
@@ -118,7 +132,7 @@ async def test_what_is_committed_does_not_come_again(topic: Topic, member: Sourc
 async def test_what_is_not_committed_comes_again(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b")
     first = (await taken(member, 2))[0]
-    await member.commit({first.partition: first.offset + 1})
+    await applied(topic, member, first)
     await member.stop()
     successor = topic.member()
     await successor.start()
@@ -129,7 +143,7 @@ async def test_what_is_not_committed_comes_again(topic: Topic, member: Source) -
 async def test_standings_tell_what_is_committed_and_where_the_end_is(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b", b"c")
     second = (await taken(member, 3))[1]
-    await member.commit({second.partition: second.offset + 1})
+    await applied(topic, member, second)
     expected = Standing(second.offset + 1, second.offset + 2)
     async with asyncio.timeout(DEADLINE_S):
         while member.standings().get(second.partition) != expected:
@@ -150,18 +164,97 @@ async def test_a_paused_poll_takes_nothing_and_loses_nothing(topic: Topic, membe
     await taken(member, 1)
     await topic.publish(b"b", b"c")
     for _ in range(5):
-        assert await member.poll(0.05, paused=True) == []
+        assert not (await member.poll(0.05, paused=True)).messages
     assert [message.value for message in await taken(member, 2)] == [b"b", b"c"]
 
 
 async def test_commits_never_go_back(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b")
     first, second = await taken(member, 2)
-    await member.commit({second.partition: second.offset + 1})
-    await member.commit({first.partition: first.offset + 1})
+    await applied(topic, member, second)
+    await applied(topic, member, first)
     await member.stop()
     await topic.publish(b"c")
     successor = topic.member()
     await successor.start()
     assert [message.value for message in await taken(successor, 1)] == [b"c"]
     await successor.stop()
+
+
+async def test_what_the_store_has_lost_comes_again_to_the_next_member(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b", b"c")
+    messages = await taken(member, 3)
+    await applied(topic, member, messages[2])
+    await member.stop()
+    topic.markers.stored[messages[1].partition] = messages[1].offset
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 2)] == [b"b", b"c"]
+    await successor.stop()
+
+
+async def test_a_store_that_knows_nothing_gets_everything_again(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b")
+    await applied(topic, member, (await taken(member, 2))[1])
+    await member.stop()
+    topic.markers.stored.clear()
+    successor = topic.member()
+    await successor.start()
+    (message, _) = await taken(successor, 2)
+    assert message.value == b"a"
+    assert topic.markers.stored[message.partition] == message.offset
+    await successor.stop()
+
+
+async def test_a_member_goes_back_to_what_the_store_has(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b", b"c")
+    messages = await taken(member, 3)
+    await applied(topic, member, messages[2])
+    partition, second = messages[1].partition, messages[1].offset
+    topic.markers.stored[partition] = second
+    await member.rewind()
+    assert member.positions[partition] == second
+    async with asyncio.timeout(DEADLINE_S):
+        polled = await member.poll(0.2)
+        while not polled.messages:
+            polled = await member.poll(0.2)
+    assert [message.value for message in polled.messages] == [b"b", b"c"]
+    assert polled.begins == {partition: second}
+
+
+async def test_the_next_member_begins_where_one_went_back_to(topic: Topic, member: Source) -> None:
+    """By what is committed too, so that the lag that the broker knows is what is missing."""
+    await topic.publish(b"a", b"b")
+    first, second = await taken(member, 2)
+    await applied(topic, member, second)
+    topic.markers.stored[first.partition] = first.offset
+    await member.rewind()
+    await member.commit({})
+    await member.stop()
+    topic.markers.stored[first.partition] = second.offset + 1
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 2)] == [b"a", b"b"]
+    await successor.stop()
+
+
+async def test_a_partition_is_not_read_before_the_markers_are(topic: Topic) -> None:
+    await topic.publish(b"a", b"b")
+    member = topic.member()
+    topic.markers.failures = [StoreUnavailable("connection", "down")] * 3
+    await until_it_succeeds(member.start)
+    messages: list[Message] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(messages) < 2:
+            messages += (await until_it_succeeds(lambda: member.poll(0.2))).messages
+            assert not (messages and topic.markers.failures)
+    assert [message.value for message in messages] == [b"a", b"b"]
+    await member.stop()
+
+
+async def until_it_succeeds(call: Callable[[], Awaitable[T]]) -> T:
+    """As a collector calls its source."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            with contextlib.suppress(RecoverableError):
+                return await call()

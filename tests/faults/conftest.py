@@ -31,10 +31,10 @@ BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
 #: By test: what was done to the system, and how it ended.
 JOURNALS = pytest.StashKey[dict[str, tuple[list[str], str]]]()
 
-#: How a test ended, in the words of the table; one that is expected to fail counts as skipped.
+#: How a test ended, in the words of the table.
 LOST = {
     "passed": "nothing",
-    "skipped": "**events**: not made good yet",
+    "skipped": "not tried here",
     "failed": "**the test failed**",
     "": "not tried here",
 }

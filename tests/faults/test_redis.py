@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.long
 
 LONG = {"records": 40, "details": 40}
-#: What cannot be made good before the store keeps offsets of its own.
-forgets = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a Redis that lost acknowledged writes is not noticed yet"
-)
 
 
 @pytest.fixture(params=["scenario", "on_always", "on_cluster"], ids=["everysec", "always", "cluster"])
@@ -131,7 +127,6 @@ def fill(file: Path) -> None:
         return
 
 
-@forgets
 def test_redis_comes_back_with_an_older_file(scenario: Scenario, tmp_path: Path) -> None:
     """As after restoring a backup."""
     collector = scenario.collector()
@@ -150,12 +145,12 @@ def test_redis_comes_back_with_an_older_file(scenario: Scenario, tmp_path: Path)
     scenario.publish(stream(3))
     scenario.finish()
     assert collector.running
+    assert collector.lines("store_rewound")
 
 
-@forgets
 def test_the_end_of_the_append_only_file_is_cut_off(scenario: Scenario) -> None:
     """As after a power loss."""
-    scenario.collector()
+    collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
     wait_until_synced(scenario.redis)
@@ -167,6 +162,46 @@ def test_the_end_of_the_append_only_file_is_cut_off(scenario: Scenario) -> None:
     scenario.redis.start()
     scenario.publish(stream(2))
     scenario.finish()
+    assert collector.running
+    assert collector.lines("store_rewound")
+
+
+def test_redis_is_emptied_while_nothing_is_published(scenario: Scenario) -> None:
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    flush(scenario)
+    scenario.wait(lambda: bool(collector.lines("store_rewound")), "a collector that goes back")
+    scenario.finish()
+
+
+@pytest.mark.parametrize("collectors", [1, 2])
+def test_redis_is_emptied_again_and_again_under_load(scenario: Scenario, collectors: int) -> None:
+    running = [scenario.collector() for _ in range(collectors)]
+    with scenario.publishing(stream(1, **LONG)):
+        for _ in range(3):
+            settled = sum(running[0].metrics("replog_events_total").values())
+            scenario.wait(lambda: sum(running[0].metrics("replog_events_total").values()) > settled, "progress")  # noqa: B023
+            flush(scenario)
+    scenario.finish()
+    assert all(collector.running and len(collector.lines("started")) == 1 for collector in running)
+
+
+def flush(scenario: Scenario) -> None:
+    """Empty the Redis."""
+    scenario.note("FLUSHALL")
+    with connected(scenario.redis.url) as client:
+        client.flushall()
+
+
+def test_one_of_three_masters_is_emptied(on_cluster: Scenario) -> None:
+    collector = on_cluster.collector()
+    on_cluster.publish(stream(1))
+    on_cluster.caught_up()
+    flush(on_cluster)
+    on_cluster.wait(lambda: bool(collector.lines("store_rewound")), "a collector that goes back")
+    on_cluster.publish(stream(2))
+    on_cluster.finish()
 
 
 def wait_until_synced(redis: OwnRedis) -> None:
@@ -180,7 +215,6 @@ def wait_until_synced(redis: OwnRedis) -> None:
     assert wait_until(synced, 10)
 
 
-@forgets
 def test_a_failover_to_a_replica_that_stood_still(on_sentinel: Scenario, sentinel: RedisSentinel) -> None:
     collector = on_sentinel.collector()
     on_sentinel.publish(stream(1))

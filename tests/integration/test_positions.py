@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from replog.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog_collector.kafka_source import KafkaSource
+from tests.fakes import MemoryMarkers
 
 if TYPE_CHECKING:
     from replog_collector.source import Message
@@ -32,7 +33,8 @@ async def test_a_position_that_retention_passed_is_counted_and_left(kafka_addres
         kafka_bootstrap_servers=kafka_address, kafka_topic=kafka_topic, kafka_group_id=kafka_topic
     )
     before = skipped()
-    source = KafkaSource(settings, revoking=give_up, assigned=lambda _: None)
+    markers = MemoryMarkers()
+    source = KafkaSource(settings, markers, revoking=give_up, assigned=lambda _: None)
     await source.start()
     try:
         await publish(settings, b"a", b"b", b"c")
@@ -40,6 +42,7 @@ async def test_a_position_that_retention_passed_is_counted_and_left(kafka_addres
         await delete_before(kafka_address, TopicPartition(kafka_topic, number), 2)
         source._consumer.seek(TopicPartition(kafka_topic, number), 0)
         assert [message.value for message in await taken(source, 1)] == [b"c"]
+        assert (markers.stored[number], source.positions[number]) == (2, 2)
     finally:
         await source.stop()
     assert skipped() == before + 2
@@ -61,7 +64,7 @@ async def taken(source: KafkaSource, count: int) -> list[Message]:
     messages: list[Message] = []
     async with asyncio.timeout(DEADLINE_S):
         while len(messages) < count:
-            messages += await source.poll(0.2)
+            messages += (await source.poll(0.2)).messages
     return messages
 
 
@@ -72,3 +75,27 @@ async def delete_before(address: str, partition: TopicPartition, offset: int) ->
         await admin.delete_records({partition: RecordsToDelete(before_offset=offset)})
     finally:
         await admin.close()
+
+
+@pytest.mark.real_broker
+async def test_a_store_that_was_emptied_gets_what_the_topic_has_and_nothing_counts_as_missed(
+    kafka_address: str, kafka_topic: str
+) -> None:
+    settings = CollectorSettings(
+        kafka_bootstrap_servers=kafka_address, kafka_topic=kafka_topic, kafka_group_id=kafka_topic
+    )
+    markers = MemoryMarkers()
+    source = KafkaSource(settings, markers, revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    try:
+        await publish(settings, b"a", b"b", b"c")
+        number = (await taken(source, 3))[-1].partition
+        await source.commit({number: 3})
+        await delete_before(kafka_address, TopicPartition(kafka_topic, number), 2)
+        before = skipped()
+        markers.stored.clear()
+        await source.rewind()
+        assert [message.value for message in await taken(source, 1)] == [b"c"]
+        assert (markers.stored[number], skipped()) == (2, before)
+    finally:
+        await source.stop()

@@ -12,10 +12,12 @@ from replog_collector import backoff, collector
 from replog_collector.collector import Collector
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
-from tests.fakes import MemoryDeadLetters, MemorySource, MemoryStore, MemoryTopic
+from tests.fakes import MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from replog.store.batch import Batch
 
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
 
@@ -29,12 +31,15 @@ class System:
 
     def __init__(self) -> None:
         self.topic = MemoryTopic()
-        self.source = MemorySource(self.topic)
+        self.markers = MemoryMarkers()
+        self.source = MemorySource(self.topic, self.markers)
         self.store = MemoryStore()
         self.letters = MemoryDeadLetters()
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
         self.progress = Progress(lambda: 0.0, 60)
-        self.collector = Collector(self.source, self.store, self.letters, self.limit, self.progress)
+        self.collector = Collector(
+            self.source, self.store, self.markers, self.letters, self.limit, progress=self.progress
+        )
 
     async def run_until(self, condition: Callable[[], bool]) -> None:
         run = asyncio.create_task(self.collector.run(starting=[self.source.start]))
@@ -315,3 +320,117 @@ async def test_too_many_dead_letters_end_the_collector_and_none_of_them_is_sent(
     with pytest.raises(TooManyDeadLetters, match=r"REPLOG_DEAD_LETTER_SHARE=0\.5"):
         await system.run_until(lambda: False)
     assert (system.topic.committed, system.letters.letters) == (0, [])
+
+
+def rewinds() -> float:
+    return counted("replog_store_rewinds_total")
+
+
+async def running(system: System, condition: Callable[[], bool]) -> None:
+    """Wait for ``condition`` while the collector runs; the accounts balance all along."""
+    off = received() - results() - pending()
+    async with asyncio.timeout(10):
+        while not condition():
+            assert received() - results() - pending() == off
+            await asyncio.sleep(0)
+
+
+async def test_calls_that_the_store_lost_come_again_without_a_restart(system: System) -> None:
+    """As after a failover between two batches' calls and their markers."""
+    before, merge = rewinds(), system.store.merge
+
+    async def losing(batch: Batch) -> None:
+        await merge(batch)
+        if rewinds() == before:
+            system.store.states.clear()
+            system.markers.lost_calls = True
+
+    system.store.merge = losing  # type: ignore[method-assign]
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    for number in range(3):
+        system.topic.publish(event(detailId=f"d{number}"))
+        await asyncio.sleep(0)
+    await running(system, lambda: system.topic.committed == 3)
+    assert set(system.store.states) == {("r", "d0"), ("r", "d1"), ("r", "d2")}
+    assert rewinds() == before + 1
+    system.collector.stop()
+    await run
+
+
+async def test_what_the_store_lost_earlier_comes_again_with_the_next_batch(system: System) -> None:
+    """Also that which was decoded behind it, and is not committed before what is missing has come."""
+    before = rewinds()
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    for number in range(2):
+        system.topic.publish(event(detailId=f"d{number}"))
+        await running(system, lambda: system.topic.committed == number + 1)  # noqa: B023
+    del system.store.states["r", "d1"]
+    system.markers.stored[0] = 1
+    for number in range(2, 4):
+        system.topic.publish(event(detailId=f"d{number}"))
+        await asyncio.sleep(0)
+    await running(system, lambda: system.topic.committed == 4)
+    assert set(system.store.states) == {("r", f"d{number}") for number in range(4)}
+    assert rewinds() > before
+    system.collector.stop()
+    await run
+
+
+async def test_a_store_that_was_emptied_while_nothing_is_published_is_filled_again(system: System) -> None:
+    for number in range(3):
+        system.topic.publish(event(detailId=f"d{number}"))
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: system.topic.committed == 3)
+    system.store.states.clear()
+    system.markers.stored.clear()
+    await running(system, lambda: len(system.store.states) == 3 and system.markers.stored == {0: 3})
+    system.collector.stop()
+    await run
+
+
+async def test_nothing_is_committed_before_the_markers_are_moved_on(system: System) -> None:
+    system.topic.publish(event())
+    merge, committed = system.store.merge, []
+
+    async def failing_afterwards(batch: Batch) -> None:
+        await merge(batch)
+        system.markers.failures = [StoreUnavailable("connection", "down")] * 5
+
+    system.store.merge = failing_afterwards  # type: ignore[method-assign]
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, system.store.merged.is_set)
+    while system.markers.failures:
+        committed.append(system.topic.committed)
+        await asyncio.sleep(0)
+    assert set(committed) == {0}
+    await running(system, lambda: system.topic.committed == 1)
+    assert system.markers.stored == {0: 1}
+    system.collector.stop()
+    await run
+
+
+async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_committed(system: System) -> None:
+    """It does not continue what is applied: its events come once more."""
+    in_merge, go_on = asyncio.Event(), asyncio.Event()
+    merge = system.store.merge
+
+    async def slow(batch: Batch) -> None:
+        if not go_on.is_set() and len(system.store.states) == 1:
+            in_merge.set()
+            await go_on.wait()
+        await merge(batch)
+
+    system.store.merge = slow  # type: ignore[method-assign]
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    system.topic.publish(event(detailId="d0"))
+    await running(system, lambda: system.topic.committed == 1)
+    system.topic.publish(event(detailId="d1"))
+    await running(system, in_merge.is_set)
+    system.markers.stored[0] = 0
+    system.store.states.clear()
+    await system.source.rewind()
+    go_on.set()
+    await running(system, lambda: system.topic.committed == 2)
+    assert set(system.store.states) == {("r", "d0"), ("r", "d1")}
+    system.collector.stop()
+    await run

@@ -52,6 +52,9 @@ class Batch:
 
     def __init__(self) -> None:
         self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
+        #: How the store took it: an id of this merge, and by bucket how many calls it took.
+        self.merge_id = ""
+        self.merge_calls: Counter[int] = Counter()
         self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 

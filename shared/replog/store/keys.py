@@ -24,6 +24,10 @@ tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
+applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
+                     concerns the bucket
+calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
+                     offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
 =========  ========  ===================================================================================
 
@@ -83,15 +87,25 @@ class RecordKeys:
 class BucketKeys:
     """What a bucket has beside its records and tasks; ``head`` is what its keys begin with."""
 
-    __slots__ = ("head",)
+    __slots__ = ("head", "number")
 
     def __init__(self, prefix: str, bucket: int) -> None:
+        self.number = bucket
         self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
 
     @property
     def due(self) -> bytes:
         """Records by the time of their last event."""
         return self.head + b"due"
+
+    @property
+    def applied(self) -> bytes:
+        """Offsets of partitions that are applied."""
+        return self.head + b"applied"
+
+    def calls(self, merge_id: str) -> bytes:
+        """Which calls of one merge the bucket took."""
+        return self.head + b"calls:" + merge_id.encode()
 
     @property
     def removed(self) -> bytes:
@@ -104,11 +118,15 @@ class BucketKeys:
         return self.head + b"leaving"
 
 
+def task_bucket(prefix: str, task_key: str) -> BucketKeys:
+    """The bucket of a task's list."""
+    return BucketKeys(prefix, crc32(task_key.encode()) % BUCKETS)
+
+
 def task_keys(prefix: str, task_key: str) -> list[bytes]:
     """The three keys of a task's list of records: entries, by time, by status."""
-    raw = task_key.encode()
-    head = BucketKeys(prefix, crc32(raw) % BUCKETS).head
-    return [head + kind + raw for kind in _TASK_KINDS]
+    head = task_bucket(prefix, task_key).head
+    return [head + kind + task_key.encode() for kind in _TASK_KINDS]
 
 
 _RECORD_KINDS = (b"record:", b"details:", b"time:", b"pairs:", b"bypair:", b"byname:")

@@ -21,8 +21,9 @@ def _script(*names: str) -> Script:
     return Script(names[-1], text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-MERGE = _script("order", "merge")
-ENLIST = _script("order", "enlist")
+MERGE = _script("order", "calls", "merge")
+ADVANCE = _script("advance")
+ENLIST = _script("order", "calls", "enlist")
 REMOVE = _script("remove")
 DELIST = _script("order", "delist")
 PAGE = _script("page")
@@ -32,4 +33,4 @@ COUNT = _script("count")
 FETCH = _script("fetch")
 FACETS = _script("facets")
 
-ALL = (MERGE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, FACETS)
+ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, FACETS)

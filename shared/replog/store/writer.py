@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import uuid4
 
 import msgpack
 
@@ -14,7 +15,7 @@ from replog.records import MS_BIAS, Effect, last_ms, start_ms
 from replog.store import stored
 from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
-from replog.store.keys import RecordKeys, task_keys
+from replog.store.keys import RecordKeys, task_bucket, task_keys
 from replog.store.scripts import ENLIST, MERGE
 from replog.store.stored import TIME_BYTES
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from replog.events import DetailEvent
     from replog.store.batch import Batch, Folded, FoldedRecord
     from replog.store.connection import Connection
+    from replog.store.keys import BucketKeys
 
 #: Entities in one script call: 25 new details of a record of a million take Redis about 1 ms, and nobody else is served
 #: meanwhile.
@@ -44,6 +46,19 @@ class _Part(NamedTuple):
     details: list[Folded]
 
 
+class _Notes:
+    """What one try to merge a batch is noted under: what became of the calls of one that failed nobody knows."""
+
+    def __init__(self) -> None:
+        self.merge_id = uuid4().hex
+        self.calls: Counter[int] = Counter()
+
+    def next(self, bucket: BucketKeys) -> tuple[bytes, int]:
+        """Where ``bucket`` notes its next call, and under which number."""
+        self.calls[bucket.number] += 1
+        return bucket.calls(self.merge_id), self.calls[bucket.number] - 1
+
+
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
@@ -57,25 +72,26 @@ class Writer:
         Raises:
             StoreUnavailable: some of it may have been merged; merge it again.
         """
+        notes = _Notes()
         parts: list[_Part] = []
         sent: list[asyncio.Future[list[Any]]] = []
-        made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded))
+        made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded, notes))
         while group := list(islice(made, CALLS_AT_ONCE)):
             parts += group
             sent.append(asyncio.ensure_future(self._connection.run([part.call for part in group])))
             # The event loop must come round for these to leave: Redis merges them while the next are packed.
             await asyncio.sleep(0)
         answers = [answer for replies in await _all_of(sent) for answer in replies]
-        await self._enlist(parts, answers)
+        await self._enlist(parts, answers, notes)
+        batch.merge_id, batch.merge_calls = notes.merge_id, notes.calls
         for part, answer in zip(parts, answers, strict=True):
             for detail, digit in zip(part.details, answer[0], strict=True):
                 batch.merged(detail, _EFFECTS[digit])
             if part.record:
                 batch.merged(part.record, Effect(answer[1]))
 
-    def _parts(self, record_id: str, folded: FoldedRecord) -> Iterator[_Part]:
+    def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
-        every_key = [*keys.all, keys.bucket.due, keys.bucket.removed]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(folded.details.items())
@@ -83,11 +99,16 @@ class Writer:
             packed = _pack([_incoming(detail_id, detail) for detail_id, detail in chunk]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
-            call = Call(MERGE, every_key, (packed_record, packed, record_id, newest_ms, now_ms))
+            calls_key, number = notes.next(keys.bucket)
+            call = Call(
+                MERGE,
+                [*keys.all, keys.bucket.due, keys.bucket.removed, calls_key],
+                (packed_record, packed, record_id, newest_ms, now_ms, number),
+            )
             yield _Part(record_id, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
 
-    async def _enlist(self, parts: list[_Part], answers: list[Any]) -> None:
+    async def _enlist(self, parts: list[_Part], answers: list[Any], notes: _Notes) -> None:
         # Always, not only where the record changed: a collector may have died between the two calls.
         listed: dict[bytes, list[Any]] = defaultdict(list)
         for part, answer in zip(parts, answers, strict=True):
@@ -95,12 +116,15 @@ class Writer:
                 _, _, start, outcome, tasks = answer
                 for task_key in msgpack.unpackb(tasks, raw=True):
                     listed[task_key].append((part.record_id, start, outcome))
-        await self._connection.run([call for key, records in listed.items() for call in self._enlistings(key, records)])
+        calls = (self._enlistings(key.decode(), records, notes) for key, records in listed.items())
+        await self._connection.run([call for of_task in calls for call in of_task])
 
-    def _enlistings(self, task_key: bytes, records: list[Any]) -> Iterator[Call]:
-        keys = task_keys(self._connection.prefix, task_key.decode())
+    def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Call]:
+        prefix = self._connection.prefix
+        keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         for i in range(0, len(records), ENTITIES_A_CALL):
-            yield Call(ENLIST, keys, (_pack(records[i : i + ENTITIES_A_CALL]),))
+            calls_key, number = notes.next(bucket)
+            yield Call(ENLIST, [*keys, calls_key], (_pack(records[i : i + ENTITIES_A_CALL]), number))
 
 
 async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:

@@ -1,7 +1,8 @@
 -- Joins the start and outcome of records into one task's list of records.
 --
--- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset
+-- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset   KEYS[4] calls string (as in merge.lua)
 -- ARGV[1] msgpack array of records, each {id, start register, outcome register}
+-- ARGV[2] number of this call among those that the bucket gets of this merge
 --
 -- Returns the number of records that changed. Cost: O(records * log(records of the task)).
 -- Safe to repeat: what is not greater than the state changes nothing.
@@ -32,6 +33,7 @@ local function enlist(incoming)
   return 1
 end
 
+note_call(KEYS[4], ARGV[2])
 local changed = 0
 for _, incoming in ipairs(cmsgpack.unpack(ARGV[1])) do
   changed = changed + enlist(incoming)

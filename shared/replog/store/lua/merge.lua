@@ -4,10 +4,12 @@
 -- KEYS[2] details hash       KEYS[5] bypair  lex zset
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
+-- KEYS[9] calls   string     (of the bucket and this merge of a batch)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, each {id, pair, status letter, start in ms, time id, name, {sum, ...}, packed},
 --         the last as the details' hash holds it but for its head (see stored.py)
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
+-- ARGV[6] number of this call among those that the bucket gets of this merge
 --
 -- A record that retention removed stays removed where these events are all older than what it had; then the
 -- answer is that of superseded events.
@@ -18,7 +20,7 @@
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local DUE, REMOVED = KEYS[7], KEYS[8]
+local DUE, REMOVED, CALLS = KEYS[7], KEYS[8], KEYS[9]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Positions in an incoming detail.
@@ -301,6 +303,8 @@ local function merge_record(packed)
   end
   return effect, state[1], state[3], cmsgpack.pack(tasks)
 end
+
+note_call(CALLS, ARGV[6])
 
 local removed_at = redis.call('ZSCORE', REMOVED, ID)
 if removed_at then

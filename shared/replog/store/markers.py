@@ -1,0 +1,87 @@
+"""Markers: up to which offset of each partition the store has everything, kept in the store itself.
+
+Redis acknowledges before it is durable. What survives a failover or a restart is a prefix of each node's writes, so
+that the markers of a bucket, written after what they stand for, tell what is missing: every call of a merge notes
+itself in its bucket, and a bucket's markers move on only where all acknowledged calls are still noted there and the
+markers stand where they were left. Where they do not, something was lost, and the collector goes back to what the
+markers say. Merging again changes nothing, so going back too far is never wrong.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
+
+from replog.errors import StoreRewound
+from replog.store.connection import Call
+from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.scripts import ADVANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from replog.store.batch import Batch
+    from replog.store.connection import Connection
+
+_pack = msgpack.Packer(use_bin_type=False).pack
+
+
+class Span(NamedTuple):
+    """Offsets of one partition: the first, and the one behind the last."""
+
+    begin: int
+    end: int
+
+
+class Markers:
+    """The markers of one consumer group and topic.
+
+    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer; call it again.
+    """
+
+    def __init__(self, connection: Connection, *, group: str, topic: str) -> None:
+        self._connection = connection
+        self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+        self._field = f"{group}:{topic}:%d"
+
+    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+        """By partition: the offset before which the store has everything; None where a bucket knows of none."""
+        if not partitions:
+            return {}
+        fields = [self._field % number for number in partitions]
+        rows = await self._connection.run([Call("HMGET", [bucket.applied], fields) for bucket in self._buckets])
+        columns = zip(*rows, strict=True)
+        return {
+            number: None if None in column else min(map(int, column))
+            for number, column in zip(partitions, columns, strict=True)
+        }
+
+    async def begin(self, positions: Mapping[int, int]) -> None:
+        """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
+        if positions:
+            stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
+            await self._connection.run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
+
+    async def advance(self, spans: Mapping[int, Span], batches: Iterable[Batch]) -> None:
+        """Take ``spans`` for applied: by the merged ``batches``, and where those hold nothing of them, as they are.
+
+        The markers have to stand at the begin of each span at least; where they stand beyond its end, they stay.
+
+        Raises:
+            StoreRewound: the store has lost something that it had acknowledged.
+        """
+        noted: defaultdict[int, list[tuple[bytes, int]]] = defaultdict(list)
+        for batch in batches:
+            for number, count in batch.merge_calls.items():
+                noted[number].append((self._buckets[number].calls(batch.merge_id), count))
+        fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
+        calls = [_advance(bucket, noted[bucket.number], fields) for bucket in self._buckets]
+        if not all(await self._connection.run(calls)):
+            raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
+
+
+def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], fields: bytes) -> Call:
+    keys = [bucket.applied, *(key for key, _ in noted)]
+    return Call(ADVANCE, keys, [_pack([count for _, count in noted]), fields])

@@ -1,0 +1,165 @@
+"""Markers on a real Redis: they move on only where everything that was acknowledged is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replog.errors import StoreRewound
+from replog.settings import StoreSettings
+from replog.store.connection import Call, Connection
+from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.markers import Markers, Span
+from replog.store.writer import Writer
+from tests.contract.test_store import batch_of
+from tests.services.redis import connected, servers_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from replog.store.batch import Batch
+
+pytestmark = pytest.mark.every_topology
+
+SPAN = {0: Span(10, 20)}
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def markers(connection: Connection) -> Markers:
+    markers = Markers(connection, group="g", topic="t")
+    await markers.begin({0: 10, 1: 5})
+    return markers
+
+
+async def merged(connection: Connection, record_id: str = "r1") -> Batch:
+    """A batch with a record, its details and its task, as it is in the store."""
+    of_record = {"recordId": record_id, "eventTime": "2021-05-12T12:00:00Z"}
+    details = [{**of_record, "type": "detail.started", "detailId": f"d{number}"} for number in range(120)]
+    batch = batch_of([{**of_record, "type": "record.started", "taskKey": f"task-{record_id}"}, *details])
+    await Writer(connection).merge(batch)
+    return batch
+
+
+def buckets(connection: Connection) -> list[BucketKeys]:
+    return [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+
+
+async def noted(connection: Connection, batch: Batch) -> list[int]:
+    """How many calls of the batch each bucket has noted."""
+    keys = [bucket.calls(batch.merge_id) for bucket in buckets(connection)]
+    return [int(count) for count in await connection.run([Call("BITCOUNT", [key]) for key in keys])]
+
+
+async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> None:
+    assert await Markers(connection, group="g", topic="t").read([0, 3]) == {0: None, 3: None}
+    assert await Markers(connection, group="g", topic="t").read([]) == {}
+
+
+async def test_markers_move_on_with_what_is_merged(connection: Connection, markers: Markers) -> None:
+    batch = await merged(connection)
+    # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
+    assert sum(await noted(connection, batch)) == sum(batch.merge_calls.values()) == 4
+    await markers.advance(SPAN, [batch])
+    assert await markers.read([0, 1]) == {0: 20, 1: 5}
+    assert sum(await noted(connection, batch)) == 0
+
+
+async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Markers) -> None:
+    batch = await merged(connection)
+    for _ in range(2):
+        await markers.advance(SPAN, [batch])
+    await markers.advance({0: Span(10, 15)}, [])
+    assert await markers.read([0]) == {0: 20}
+
+
+async def test_all_parts_of_a_batch_that_was_halved_count(connection: Connection, markers: Markers) -> None:
+    batches = [await merged(connection, f"r{number}") for number in range(3)]
+    await markers.advance(SPAN, batches)
+    assert [sum(await noted(connection, batch)) for batch in batches] == [0, 0, 0]
+    batches = [await merged(connection, f"r{number}") for number in range(3)]
+    await lose(connection, batches[1])
+    with pytest.raises(StoreRewound, match=r"\[0\]"):
+        await markers.advance({0: Span(20, 30)}, batches)
+
+
+async def lose(connection: Connection, batch: Batch, *, last_only: bool = False) -> None:
+    """Take away what one bucket noted, or its last call."""
+    number, count = next(iter(batch.merge_calls.items()))
+    key = buckets(connection)[number].calls(batch.merge_id)
+    await connection.run([Call("SETBIT", [key], [count - 1, 0]) if last_only else Call("DEL", [key])])
+
+
+@pytest.mark.parametrize("last_only", [False, True], ids=["all of a bucket", "the last call"])
+async def test_markers_stay_where_a_call_is_missing(
+    connection: Connection, markers: Markers, *, last_only: bool
+) -> None:
+    batch = await merged(connection)
+    await lose(connection, batch, last_only=last_only)
+    with pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [batch])
+    # Every other bucket may have moved on: what counts is the least.
+    assert await markers.read([0]) == {0: 10}
+    again = await merged(connection)
+    await markers.advance(SPAN, [again])
+    assert await markers.read([0]) == {0: 20}
+
+
+@pytest.mark.parametrize("number", [0, 31, 63])
+async def test_markers_that_fell_are_noticed(connection: Connection, markers: Markers, number: int) -> None:
+    bucket = buckets(connection)[number]
+    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", 7])])
+    with pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [])
+    assert await markers.read([0]) == {0: 7}
+    await connection.run([Call("DEL", [bucket.applied])])
+    with pytest.raises(StoreRewound):
+        await markers.advance({0: Span(7, 20)}, [])
+    assert await markers.read([0, 1]) == {0: None, 1: None}
+
+
+async def test_groups_and_topics_do_not_disturb_each_other(connection: Connection, markers: Markers) -> None:
+    others = [Markers(connection, group="h", topic="t"), Markers(connection, group="g", topic="u")]
+    for other in others:
+        assert await other.read([0]) == {0: None}
+        await other.begin({0: 3})
+    batch = await merged(connection)
+    await markers.advance(SPAN, [batch])
+    assert [await other.read([0]) for other in others] == [{0: 3}, {0: 3}]
+    theirs = await merged(connection)
+    await others[0].advance({0: Span(3, 4)}, [theirs])
+    assert [await of.read([0]) for of in [markers, *others]] == [{0: 20}, {0: 4}, {0: 3}]
+
+
+async def test_scripts_that_redis_forgot_are_loaded_again(
+    connection: Connection, markers: Markers, redis_url: str
+) -> None:
+    batch = await merged(connection)
+    for url in servers_of(redis_url):
+        with connected(url) as client:
+            client.script_flush()
+    await markers.advance(SPAN, [batch])
+    assert await markers.read([0]) == {0: 20}
+    for url in servers_of(redis_url):
+        with connected(url) as client:
+            client.script_flush()
+    batch = await merged(connection)
+    await markers.advance({0: Span(20, 30)}, [batch])
+    assert await markers.read([0]) == {0: 30}
+
+
+async def test_each_try_to_merge_is_noted_by_itself(connection: Connection, markers: Markers) -> None:
+    """Of a try that failed nobody knows which calls came through: they must not stand for those of the next."""
+    batch = await merged(connection)
+    first = batch.merge_id
+    await Writer(connection).merge(batch)
+    assert batch.merge_id != first
+    await lose(connection, batch)
+    with pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [batch])
