@@ -62,7 +62,10 @@ async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> Non
     assert await Markers(connection, group="g", topic="t").read([]) == {}
 
 
-async def test_markers_move_on_with_what_is_merged(connection: Connection, markers: Markers) -> None:
+async def test_markers_move_on_with_what_is_merged(
+    connection: Connection, markers: Markers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replog.store.writer.ENTITIES_A_CALL", 50)
     batch = await merged(connection)
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
     assert sum(await noted(connection, batch)) == sum(batch.merge_calls.values()) == 4
