@@ -14,7 +14,7 @@ from replog_collector.source import Polled, Standing
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from replog.store.batch import Batch, Folded
+    from replog.store.batch import Batch, Folded, Receipt
     from replog.store.markers import Span
     from replog_collector.dead_letters import DeadLetter
     from replog_collector.source import Message
@@ -86,10 +86,10 @@ class MemoryMarkers:
         self._fail()
         self.stored.update(positions)
 
-    async def advance(self, spans: Mapping[int, Span], batches: Iterable[Batch]) -> None:
+    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
         """As the protocol says."""
         self._fail()
-        lost, self.lost_calls = self.lost_calls and any(batch.records for batch in batches), False
+        lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
             raise StoreRewound("something is missing")
         self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})

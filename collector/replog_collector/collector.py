@@ -22,6 +22,7 @@ from replog_collector import metrics
 from replog_collector.backoff import Backoff
 from replog_collector.decoding import decode
 from replog_collector.delivery import Delivery
+from replog_collector.marking import Marking
 from replog_collector.retrying import Retrying, StopRequested
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Collector:
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
-        self._delivery = Delivery(source, store, markers, dead_letters, limit, retrying=self._retrying)
+        self._marking = Marking(source, markers, self._retrying)
+        self._delivery = Delivery(store, self._marking, dead_letters, limit, retrying=self._retrying)
         self._in_flight: asyncio.Future[None] | None = None
         self._in_hand = 0
         self._empty_handed = asyncio.Event()
@@ -78,7 +80,8 @@ class Collector:
         try:
             async with asyncio.timeout(REVOKE_S):
                 await self._empty_handed.wait()
-        except TimeoutError:
+                await self._marking.finish()
+        except (TimeoutError, StopRequested):
             logger().warning("batch_unfinished")
 
     async def run(self, starting: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
@@ -98,6 +101,7 @@ class Collector:
             with contextlib.suppress(StopRequested):
                 if self._in_flight:
                     await self._in_flight
+                await self._marking.finish()
         finally:
             self._empty_handed.set()
 
@@ -121,7 +125,7 @@ class Collector:
                 return
             self._in_flight.result()
         # Where there is nothing to merge, nothing else would tell that the store has lost something.
-        self._in_flight = asyncio.ensure_future(self._delivery.compare())
+        self._in_flight = asyncio.ensure_future(self._marking.compare())
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)

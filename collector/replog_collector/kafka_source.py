@@ -57,7 +57,6 @@ class KafkaSource:
         assigned: Callable[[list[int]], None],
     ) -> None:
         self._settings = settings
-        self._markers = markers
         self._topic = settings.kafka_topic
         self._revoking = revoking
         self._assigned = assigned
@@ -67,7 +66,7 @@ class KafkaSource:
         self._positions = Positions()
         #: By partition: where its end is.
         self._ends: dict[int, int] = {}
-        self._beginnings = Beginnings()
+        self._beginnings = Beginnings(markers)
         self._look_at = 0.0
         #: Why the broker, or the store, did not answer when it was asked last.
         self._silence: BaseException | None = None
@@ -221,43 +220,30 @@ class KafkaSource:
     async def _begin_again(self, reached: Mapping[TopicPartition, int]) -> None:
         # Where this fails, the client comes to the same error again.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            await self._begin([TopicPartition(*partition) for partition in reached], reached)
+            at = {TopicPartition(*partition): offset for partition, offset in reached.items()}
+            await self._begin(list(at), {partition.partition: offset for partition, offset in at.items()})
 
-    async def _begin(
-        self, partitions: list[TopicPartition], reached: Mapping[TopicPartition, int] | None = None
-    ) -> None:
+    async def _begin(self, partitions: list[TopicPartition], reached: Mapping[int, int] | None = None) -> None:
         """Go to where each partition has to be read from: ``reached``, or where it was left, or its first offset."""
         if not partitions:
             return
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             firsts = await self._consumer.beginning_offsets(partitions)
             ends = await self._consumer.end_offsets(partitions)
-            committed = {partition: await self._consumer.committed(partition) for partition in partitions}
-        left = reached or await self._left(committed)
+            committed = {partition.partition: await self._consumer.committed(partition) for partition in partitions}
+        left = reached or await self._beginnings.left(committed)
         begins = {
-            partition: self._beginnings.of(
-                partition.partition, left[partition], first=firsts[partition], end=ends[partition]
-            )
+            number: self._beginnings.of(number, left[number], first=firsts[partition], end=ends[partition])
             for partition in set(partitions) & self._consumer.assignment()
+            for number in [partition.partition]
         }
-        # What begins elsewhere than it was left begins with all that Kafka has: the store can get nothing before it.
-        await self._markers.begin({p.partition: begin for p, begin in begins.items() if begin != left[p]})
-        for partition in begins.keys() & self._consumer.assignment():
-            number, begin = partition.partition, begins[partition]
-            self._consumer.seek(partition, begin)
-            self._ends[number] = ends[partition]
+        await self._beginnings.mark(begins, left)
+        for number in begins.keys() & self._numbers():
+            self._consumer.seek(TopicPartition(self._topic, number), begins[number])
+            self._ends[number] = ends[TopicPartition(self._topic, number)]
             # A fetch that was refused for once goes on where it was, with batches in hand before it.
-            if not reached or begin != reached[partition]:
-                self._positions.begin(number, begin, committed=committed[partition])
-
-    async def _left(self, committed: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int | None]:
-        """The lower of what is committed and the store's marker; None where one of them is not known."""
-        markers = await self._markers.read([partition.partition for partition in committed])
-        pairs = {partition: (offset, markers[partition.partition]) for partition, offset in committed.items()}
-        return {
-            partition: None if offset is None or marker is None else min(offset, marker)
-            for partition, (offset, marker) in pairs.items()
-        }
+            if not reached or begins[number] != reached[number]:
+                self._positions.begin(number, begins[number], committed=committed[number])
 
     async def _look(self) -> None:
         # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.

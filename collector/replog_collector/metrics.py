@@ -58,10 +58,10 @@ REGISTRY.register(EVENT_AGE)
 BATCH_EVENTS = Histogram(
     "replog_batch_events", "Events in one batch", buckets=(1, 10, 50, 100, 250, 500, 1000, 2000, 5000, 10000)
 )
-#: Seconds one batch took, from decoding to the commit.
+#: Seconds one batch took, from decoding to its being in the store.
 BATCH_SECONDS = Histogram(
     "replog_batch_seconds",
-    "Seconds one batch took, from decoding to the commit",
+    "Seconds one batch took, from decoding to its being in the store",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 #: Messages behind the end of each assigned partition.

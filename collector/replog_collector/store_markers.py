@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from replog.store.batch import Batch
+    from replog.store.batch import Receipt
     from replog.store.markers import Span
 
 
@@ -20,5 +20,5 @@ class StoreMarkers(Protocol):
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
 
-    async def advance(self, spans: Mapping[int, Span], batches: Iterable[Batch]) -> None:
-        """Take ``spans`` for applied, by ``batches``. Raises StoreRewound."""
+    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
+        """Take ``spans`` for applied, by the batches of ``receipts``. Raises StoreRewound."""

@@ -9,7 +9,7 @@ import pytest
 from replog.errors import StoreRewound
 from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.keys import BUCKETS, BucketKeys, task_bucket
 from replog.store.markers import Markers, Span
 from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
@@ -53,7 +53,7 @@ def buckets(connection: Connection) -> list[BucketKeys]:
 
 async def noted(connection: Connection, batch: Batch) -> list[int]:
     """How many calls of the batch each bucket has noted."""
-    keys = [bucket.calls(batch.merge_id) for bucket in buckets(connection)]
+    keys = [bucket.calls(batch.receipt.merge_id) for bucket in buckets(connection)]
     return [int(count) for count in await connection.run([Call("BITCOUNT", [key]) for key in keys])]
 
 
@@ -68,8 +68,8 @@ async def test_markers_move_on_with_what_is_merged(
     monkeypatch.setattr("replog.store.writer.ENTITIES_A_CALL", 50)
     batch = await merged(connection)
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
-    assert sum(await noted(connection, batch)) == sum(batch.merge_calls.values()) == 4
-    await markers.advance(SPAN, [batch])
+    assert sum(await noted(connection, batch)) == sum(batch.receipt.calls.values()) == 4
+    await markers.advance(SPAN, [batch.receipt])
     assert await markers.read([0, 1]) == {0: 20, 1: 5}
     assert sum(await noted(connection, batch)) == 0
 
@@ -77,25 +77,25 @@ async def test_markers_move_on_with_what_is_merged(
 async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Markers) -> None:
     batch = await merged(connection)
     for _ in range(2):
-        await markers.advance(SPAN, [batch])
+        await markers.advance(SPAN, [batch.receipt])
     await markers.advance({0: Span(10, 15)}, [])
     assert await markers.read([0]) == {0: 20}
 
 
 async def test_all_parts_of_a_batch_that_was_halved_count(connection: Connection, markers: Markers) -> None:
     batches = [await merged(connection, f"r{number}") for number in range(3)]
-    await markers.advance(SPAN, batches)
+    await markers.advance(SPAN, [batch.receipt for batch in batches])
     assert [sum(await noted(connection, batch)) for batch in batches] == [0, 0, 0]
     batches = [await merged(connection, f"r{number}") for number in range(3)]
     await lose(connection, batches[1])
     with pytest.raises(StoreRewound, match=r"\[0\]"):
-        await markers.advance({0: Span(20, 30)}, batches)
+        await markers.advance({0: Span(20, 30)}, [batch.receipt for batch in batches])
 
 
 async def lose(connection: Connection, batch: Batch, *, last_only: bool = False) -> None:
     """Take away what one bucket noted, or its last call."""
-    number, count = next(iter(batch.merge_calls.items()))
-    key = buckets(connection)[number].calls(batch.merge_id)
+    number, count = next(iter(batch.receipt.calls.items()))
+    key = buckets(connection)[number].calls(batch.receipt.merge_id)
     await connection.run([Call("SETBIT", [key], [count - 1, 0]) if last_only else Call("DEL", [key])])
 
 
@@ -106,12 +106,26 @@ async def test_markers_stay_where_a_call_is_missing(
     batch = await merged(connection)
     await lose(connection, batch, last_only=last_only)
     with pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch])
+        await markers.advance(SPAN, [batch.receipt])
     # Every other bucket may have moved on: what counts is the least.
     assert await markers.read([0]) == {0: 10}
     again = await merged(connection)
-    await markers.advance(SPAN, [again])
+    await markers.advance(SPAN, [again.receipt])
     assert await markers.read([0]) == {0: 20}
+
+
+async def test_markers_stay_where_a_record_is_missing_in_its_task_s_list(
+    connection: Connection, markers: Markers
+) -> None:
+    """Its bucket may lie on another node than the record's."""
+    batch = await merged(connection)
+    bucket = task_bucket(connection.prefix, "task-r1")
+    assert batch.receipt.calls[bucket.number] == 1
+    assert len(batch.receipt.calls) == 2
+    await connection.run([Call("DEL", [bucket.calls(batch.receipt.merge_id)])])
+    with pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [batch.receipt])
+    assert await markers.read([0]) == {0: 10}
 
 
 @pytest.mark.parametrize("number", [0, 31, 63])
@@ -133,10 +147,10 @@ async def test_groups_and_topics_do_not_disturb_each_other(connection: Connectio
         assert await other.read([0]) == {0: None}
         await other.begin({0: 3})
     batch = await merged(connection)
-    await markers.advance(SPAN, [batch])
+    await markers.advance(SPAN, [batch.receipt])
     assert [await other.read([0]) for other in others] == [{0: 3}, {0: 3}]
     theirs = await merged(connection)
-    await others[0].advance({0: Span(3, 4)}, [theirs])
+    await others[0].advance({0: Span(3, 4)}, [theirs.receipt])
     assert [await of.read([0]) for of in [markers, *others]] == [{0: 20}, {0: 4}, {0: 3}]
 
 
@@ -147,22 +161,22 @@ async def test_scripts_that_redis_forgot_are_loaded_again(
     for url in servers_of(redis_url):
         with connected(url) as client:
             client.script_flush()
-    await markers.advance(SPAN, [batch])
+    await markers.advance(SPAN, [batch.receipt])
     assert await markers.read([0]) == {0: 20}
     for url in servers_of(redis_url):
         with connected(url) as client:
             client.script_flush()
     batch = await merged(connection)
-    await markers.advance({0: Span(20, 30)}, [batch])
+    await markers.advance({0: Span(20, 30)}, [batch.receipt])
     assert await markers.read([0]) == {0: 30}
 
 
 async def test_each_try_to_merge_is_noted_by_itself(connection: Connection, markers: Markers) -> None:
     """Of a try that failed nobody knows which calls came through: they must not stand for those of the next."""
     batch = await merged(connection)
-    first = batch.merge_id
+    first = batch.receipt.merge_id
     await Writer(connection).merge(batch)
-    assert batch.merge_id != first
+    assert batch.receipt.merge_id != first
     await lose(connection, batch)
     with pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch])
+        await markers.advance(SPAN, [batch.receipt])

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from replog.errors import StoreUnavailable
+from replog_collector import beginnings as module
 from replog_collector.beginnings import Beginnings
+from tests.fakes import MemoryMarkers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def skipped() -> float:
@@ -18,26 +27,53 @@ def skipped() -> float:
 )
 def test_a_partition_is_read_from_where_it_was_left(reached: int | None, begins: int) -> None:
     before = skipped()
-    assert Beginnings().of(0, reached, first=10, end=20) == begins
+    assert Beginnings(MemoryMarkers()).of(0, reached, first=10, end=20) == begins
     assert skipped() == before
 
 
 def test_what_retention_deleted_is_counted_and_said() -> None:
     before = skipped()
     with capture_logs() as lines:
-        assert Beginnings().of(3, 4, first=10, end=20) == 10
+        assert Beginnings(MemoryMarkers()).of(3, 4, first=10, end=20) == 10
     assert skipped() == before + 6
     assert lines == [{"event": "offsets_skipped", "log_level": "error", "partition": 3, "first": 4, "last": 9}]
 
 
 def test_a_gap_that_is_met_again_is_counted_once() -> None:
-    before, beginnings = skipped(), Beginnings()
+    before, beginnings = skipped(), Beginnings(MemoryMarkers())
     assert [beginnings.of(3, 4, first=first, end=20) for first in (10, 10, 12)] == [10, 10, 12]
     assert skipped() == before + 8
 
 
 def test_a_topic_that_was_made_anew_is_read_from_where_it_was_left_all_the_same() -> None:
-    before, beginnings = skipped(), Beginnings()
+    before, beginnings = skipped(), Beginnings(MemoryMarkers())
     beginnings.of(3, 4, first=10, end=20)
     assert beginnings.of(3, 2, first=0, end=5) == 2
     assert skipped() == before + 6
+
+
+async def test_a_partition_was_left_at_the_lower_of_commit_and_marker() -> None:
+    markers = MemoryMarkers()
+    markers.stored = {0: 10, 1: 10, 3: 10}
+    left = await Beginnings(markers).left({0: 12, 1: 7, 2: 12, 3: None})
+    assert left == {0: 10, 1: 7, 2: None, 3: None}
+
+
+async def test_markers_are_set_where_a_partition_begins_elsewhere_than_it_was_left() -> None:
+    markers = MemoryMarkers()
+    await Beginnings(markers).mark({0: 10, 1: 7, 2: 3}, {0: 10, 1: 5, 2: None})
+    assert markers.stored == {1: 7, 2: 3}
+
+
+async def test_a_store_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group waits for its member meanwhile, and takes it for dead in the end."""
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT_S", 0.01)
+    with pytest.raises(StoreUnavailable) as caught:
+        await Beginnings(HangingMarkers()).left({0: 1})
+    assert caught.value.kind == "timeout"
+
+
+class HangingMarkers(MemoryMarkers):
+    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+        await asyncio.Event().wait()
+        return await super().read(partitions)

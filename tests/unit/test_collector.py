@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
-from replog_collector import backoff, collector
+from replog_collector import backoff, collector, marking
 from replog_collector.collector import Collector
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
@@ -434,3 +434,41 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
     assert set(system.store.states) == {("r", "d0"), ("r", "d1")}
     system.collector.stop()
     await run
+
+
+async def test_batches_of_a_moment_are_marked_together(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the latest when partitions are given up, or at a stop."""
+    monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
+    monkeypatch.setattr(system.collector, "_compare", lambda: None)
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    for number in range(5):
+        system.topic.publish(event(detailId=f"d{number}"))
+        await running(system, lambda: len(system.store.states) == number + 1)  # noqa: B023
+    assert (system.topic.committed, system.markers.stored) == (1, {0: 1})
+    await system.collector.finish_batch()
+    assert (system.topic.committed, system.markers.stored) == (5, {0: 5})
+    system.topic.publish(event(detailId="last"))
+    await running(system, lambda: len(system.store.states) == 6)
+    system.collector.stop()
+    await run
+    assert (system.topic.committed, system.markers.stored) == (6, {0: 6})
+
+
+async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events come again, and are marked then."""
+    monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
+    monkeypatch.setattr(system.collector, "_compare", lambda: None)
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    for number in range(3):
+        system.topic.publish(event(detailId=f"d{number}"))
+        await running(system, lambda: len(system.store.states) == number + 1)  # noqa: B023
+    assert system.markers.stored == {0: 1}
+    system.markers.stored[0] = 0
+    system.store.states.clear()
+    await system.source.rewind()
+    await running(system, lambda: len(system.store.states) == 3)
+    system.collector.stop()
+    await run
+    assert (system.topic.committed, system.markers.stored) == (3, {0: 3})

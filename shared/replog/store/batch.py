@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import Effect
 from replog.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from replog.events import DetailEvent, RecordEvent
 
 
@@ -43,6 +45,13 @@ class FoldedRecord:
         return self.record, True
 
 
+class Receipt(NamedTuple):
+    """What the store acknowledged of a batch: an id of the merge, and by bucket how many calls it took."""
+
+    merge_id: str
+    calls: Mapping[int, int]
+
+
 class Batch:
     """Events folded by record and detail. ``len`` is the number of events added.
 
@@ -52,9 +61,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
-        #: How the store took it: an id of this merge, and by bucket how many calls it took.
-        self.merge_id = ""
-        self.merge_calls: Counter[int] = Counter()
+        #: How the store took it.
+        self.receipt = Receipt("", {})
         self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 

@@ -22,7 +22,7 @@ from replog.store.scripts import ADVANCE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from replog.store.batch import Batch
+    from replog.store.batch import Receipt
     from replog.store.connection import Connection
 
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -64,8 +64,8 @@ class Markers:
             stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
             await self._connection.run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
-    async def advance(self, spans: Mapping[int, Span], batches: Iterable[Batch]) -> None:
-        """Take ``spans`` for applied: by the merged ``batches``, and where those hold nothing of them, as they are.
+    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
+        """Take ``spans`` for applied: by the merged batches of ``receipts``, and where those hold nothing, as is.
 
         The markers have to stand at the begin of each span at least; where they stand beyond its end, they stay.
 
@@ -73,9 +73,9 @@ class Markers:
             StoreRewound: the store has lost something that it had acknowledged.
         """
         noted: defaultdict[int, list[tuple[bytes, int]]] = defaultdict(list)
-        for batch in batches:
-            for number, count in batch.merge_calls.items():
-                noted[number].append((self._buckets[number].calls(batch.merge_id), count))
+        for merge_id, counts in receipts:
+            for number, count in counts.items():
+                noted[number].append((self._buckets[number].calls(merge_id), count))
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
         calls = [_advance(bucket, noted[bucket.number], fields) for bucket in self._buckets]
         if not all(await self._connection.run(calls)):

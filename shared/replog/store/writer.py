@@ -13,6 +13,7 @@ import msgpack
 
 from replog.records import MS_BIAS, Effect, last_ms, start_ms
 from replog.store import stored
+from replog.store.batch import Receipt
 from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys, task_bucket, task_keys
@@ -83,7 +84,7 @@ class Writer:
             await asyncio.sleep(0)
         answers = [answer for replies in await _all_of(sent) for answer in replies]
         await self._enlist(parts, answers, notes)
-        batch.merge_id, batch.merge_calls = notes.merge_id, notes.calls
+        batch.receipt = Receipt(notes.merge_id, notes.calls)
         for part, answer in zip(parts, answers, strict=True):
             for detail, digit in zip(part.details, answer[0], strict=True):
                 batch.merged(detail, _EFFECTS[digit])

@@ -8,7 +8,7 @@
 -- Cost: O(keys + fields). Safe to repeat.
 
 local acknowledged, fields = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
-local APPLIED, FIELD, AT_LEAST, TARGET = KEYS[1], 1, 2, 3
+local APPLIED, FIELD, AT_LEAST, TARGET, SLICE = KEYS[1], 1, 2, 3, 1000
 
 local behind, lost = {}, false
 for _, field in ipairs(fields) do
@@ -27,8 +27,14 @@ end
 if lost then
   return 0
 end
+local moved = {}
 for _, field in ipairs(behind) do
-  redis.call('HSET', APPLIED, field[FIELD], string.format('%.0f', field[TARGET]))
+  moved[#moved + 1] = field[FIELD]
+  moved[#moved + 1] = string.format('%.0f', field[TARGET])
+end
+-- In slices: Lua unpacks no more than some thousands.
+for i = 1, #moved, SLICE do
+  redis.call('HSET', APPLIED, unpack(moved, i, math.min(i + SLICE - 1, #moved)))
 end
 for i = 2, #KEYS do
   redis.call('UNLINK', KEYS[i])

@@ -1,0 +1,103 @@
+"""The end of a batch's way: what is merged is marked in the store, and then committed to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from replog.errors import BrokerUnavailable, StoreRewound
+from replog.store.markers import Span
+from replog.telemetry import logger
+from replog_collector import metrics
+
+if TYPE_CHECKING:
+    from replog.store.batch import Receipt
+    from replog_collector.decoding import Decoded
+    from replog_collector.retrying import Retrying
+    from replog_collector.source import Source
+    from replog_collector.store_markers import StoreMarkers
+
+#: Batches of this time are marked together. Each mark is written in every bucket, some 20 KB in all, which would be
+#: many times as much as a small batch itself.
+MARK_EVERY_S = 0.5
+
+
+class Marking:
+    """Marks and commits batches, some at a time. Where the store has lost something, the source goes back instead."""
+
+    def __init__(self, source: Source, markers: StoreMarkers, retrying: Retrying) -> None:
+        self._source = source
+        self._markers = markers
+        self._retrying = retrying
+        #: Of the batches that are not marked yet.
+        self._spans: dict[int, Span] = {}
+        self._receipts: list[Receipt] = []
+        self._due_at = 0.0
+        self._one_at_a_time = asyncio.Lock()
+
+    async def take(self, decoded: Decoded) -> None:
+        """Mark a batch that is merged, now or with one of the next.
+
+        Raises:
+            StopRequested: a stop came while the store was unavailable.
+        """
+        async with self._one_at_a_time:
+            self._add(decoded)
+            if time.monotonic() >= self._due_at:
+                await self._mark()
+
+    async def finish(self) -> None:
+        """Mark what waits for it. Raises as :meth:`take`."""
+        async with self._one_at_a_time:
+            await self._mark()
+
+    async def compare(self) -> None:
+        """Mark what waits for it, and go back where the store has lost something earlier. Raises as :meth:`take`."""
+        async with self._one_at_a_time:
+            await self._mark()
+            left = dict(self._source.positions)
+            markers = await self._retrying(lambda: self._markers.read(left.keys()))
+            fallen = [number for number, marker in markers.items() if marker is None or marker < left[number]]
+            if fallen:
+                await self._rewind(StoreRewound(f"the markers of partitions {fallen} stand lower than they were left"))
+
+    def _add(self, decoded: Decoded) -> None:
+        # What does not continue what is applied was polled before its partition went back, or was given to another: it
+        # comes once more.
+        positions, ends = self._source.positions, decoded.offsets
+        for number, begin in decoded.begins.items():
+            waiting = self._spans.get(number)
+            first = waiting.begin if waiting and waiting.end == begin else begin
+            if positions.get(number) == first:
+                self._spans[number] = Span(first, ends[number])
+        self._receipts += [batch.receipt for batch in decoded.batches]
+
+    async def _mark(self) -> None:
+        spans = self._standing()
+        try:
+            if spans:
+                await self._retrying(lambda: self._markers.advance(spans, self._receipts))
+        except StoreRewound as error:
+            await self._rewind(error)
+        else:
+            await self._commit()
+        self._spans, self._receipts = {}, []
+        self._due_at = time.monotonic() + MARK_EVERY_S
+
+    def _standing(self) -> dict[int, Span]:
+        positions = self._source.positions
+        return {number: span for number, span in self._spans.items() if positions.get(number) == span.begin}
+
+    async def _commit(self) -> None:
+        try:
+            await self._source.commit({number: span.end for number, span in self._standing().items()})
+        except BrokerUnavailable as error:
+            # The store has it; at worst another member applies it once more.
+            logger().warning("commit_failed", error=str(error))
+
+    async def _rewind(self, error: StoreRewound) -> None:
+        metrics.STORE_REWINDS.inc()
+        left = dict(self._source.positions)
+        await self._retrying(self._source.rewind)
+        logger().warning("store_rewound", error=str(error), positions=left, begins=dict(self._source.positions))
