@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Pairs read in one call.
 PAIRS_A_CALL = 150
+#: Calls that are sent before it is known how many pairs there are.
+FIRST_CALLS = 2
 #: In the order of the script's counts.
 _LETTERS = (b"R", b"S", b"F")
 
@@ -42,13 +44,17 @@ async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter, sta
     cluster, repo = escape(flt.cluster_name), escape(flt.repo_name)
     bounds = [b"[" + cluster, b"(" + cluster + b"\xff"]
     asked = [keys.record, keys.pairs, keys.time]
-    ((version, details, every_pair, in_bounds, *first),) = await connection.run(
-        [Call(FACETS, asked, [*bounds, 0, PAIRS_A_CALL])]
-    )
-    more = [Call(FACETS, asked, [*bounds, at, PAIRS_A_CALL]) for at in range(PAIRS_A_CALL, in_bounds, PAIRS_A_CALL)]
+
+    def calls(begin: int, end: int) -> list[Call]:
+        return [Call(FACETS, asked, [*bounds, at, PAIRS_A_CALL]) for at in range(begin, end, PAIRS_A_CALL)]
+
+    # Most records' pairs are in the first calls; how many there are, these tell.
+    first = await connection.run(calls(0, FIRST_CALLS * PAIRS_A_CALL))
+    version, details, every_pair, in_bounds = first[0][:4]
+    more = await connection.run(calls(FIRST_CALLS * PAIRS_A_CALL, in_bounds))
     matching: dict[bytes, int] = {}
     others: list[bytes] = []
-    for members, counts in (first, *(reply[4:] for reply in await connection.run(more))):
+    for *_, members, counts in (*first, *more):
         heads = [(member, letter) for member in members for letter in _LETTERS]
         for (member, letter), count in zip(heads, counts, strict=True):
             if not count or count == b"0":

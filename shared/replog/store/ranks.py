@@ -73,22 +73,18 @@ class Ranked:
 
     async def _newer(self, rank: int) -> int:
         """Matches before a rank."""
-        above = await self._tail_before(rank)
+        (above,) = await self._tails_before(rank)
         calls = [Call(COUNT, [self._keys.by_pair], [above, part]) for part in self._counted]
         counted: int = sum(await self._connection.run(calls))
         return rank - counted if self._counts_others else counted
 
-    async def _tail_before(self, rank: int) -> bytes:
-        """Time and id of the last detail before ``rank``; at or above all where there is none, below all at the end."""
-        if rank == 0:
-            return _TOP
-        if rank >= self._facets.details:
-            return _BOTTOM
-        (found,) = await self._connection.run(
-            [Call("ZREVRANGE", [self._keys.time], [rank - 1, rank - 1, "WITHSCORES"])]
-        )
+    async def _tails_before(self, *ranks: int) -> list[bytes]:
+        """Time and id of the last detail before each rank; above all where there is none, below all at the end."""
+        inside = [rank for rank in ranks if 0 < rank < self._facets.details]
+        calls = [Call("ZREVRANGE", [self._keys.time], [rank - 1, rank - 1, "WITHSCORES"]) for rank in inside]
+        found = dict(zip(inside, await self._connection.run(calls), strict=True))
         # A record that was removed meanwhile has none; who asked will find that out.
-        return tail_of(*found) if found else _BOTTOM
+        return [_TOP if rank == 0 else tail_of(*found[rank]) if found.get(rank) else _BOTTOM for rank in ranks]
 
     async def _read(self, near: Near, wanted: int) -> list[bytes]:
         """The first ``wanted`` ids behind a mark; fewer where the record has changed and has no more."""
@@ -120,7 +116,7 @@ class Ranked:
         """As :meth:`_walked`, head by head."""
         while True:
             end = rank + among
-            above, below = await self._tail_before(rank), await self._tail_before(end)
+            above, below = await self._tails_before(rank, end)
             bounds = [below, above]
             calls = [Call(FETCH, [self._keys.by_pair], [*bounds, part, FETCHED_A_CALL]) for part in self._heads]
             replies = await self._connection.run(calls)
