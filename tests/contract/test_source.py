@@ -66,9 +66,12 @@ class InKafka:
 
 
 @pytest.fixture(params=["memory", "kafka"])
-async def topic(request: pytest.FixtureRequest) -> Topic:
+async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Topic:
     if request.param == "memory":
         return InMemory()
+    if request.getfixturevalue("kafka").kind == "embedded":
+        # It keeps a member that has left until its session is over.
+        monkeypatch.setattr("replog_collector.kafka_source._SESSION_MS", 4000)
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(
         CollectorSettings(
@@ -218,8 +221,10 @@ async def test_a_member_goes_back_to_what_the_store_has(topic: Topic, member: So
         polled = await member.poll(0.2)
         while not polled.messages:
             polled = await member.poll(0.2)
-    assert [message.value for message in polled.messages] == [b"b", b"c"]
     assert polled.begins == {partition: second}
+    # The broker may give them one by one.
+    rest = await taken(member, 2 - len(polled.messages)) if len(polled.messages) < 2 else []
+    assert [message.value for message in (*polled.messages, *rest)] == [b"b", b"c"]
 
 
 async def test_the_next_member_begins_where_one_went_back_to(topic: Topic, member: Source) -> None:

@@ -36,7 +36,8 @@ async def test_a_redis_that_is_full_is_unavailable_and_refuses_nothing(
 ) -> None:
     settings = StoreSettings(redis_url=redis_server.url, redis_prefix=redis_prefix)
     with connected(redis_server.url) as client:
-        client.config_set("maxmemory", "1mb")
+        # Less than any server takes for itself.
+        client.config_set("maxmemory", "1")
         client.config_set("maxmemory-policy", "noeviction")
         try:
             async with Connection(settings, timeout_s=5) as connection:

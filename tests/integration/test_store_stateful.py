@@ -86,7 +86,7 @@ DAY_MS = 86_400_000
 POLICY = Policy(days=1, failed_days=2)
 KEPT_LONGEST_DAYS = 2
 #: Runs of the machine in the test that is the same each time.
-STEADY_EXAMPLES = 200
+STEADY_EXAMPLES = 100
 #: What the runs have to reach: the planner's strategies; of pages by rank the counting and both ways to read; of broad
 #: names the second reading, and the one of all where the sample misled; scans that stop early; sweeps that remove.
 WAYS = {"pairs", "names", "scan", "counted", "walked", "fetched", "enclosed", "all", "stopped", "removed"}
