@@ -1,0 +1,118 @@
+"""What the document says of one operation: put together from its parts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replog_api.languages import Text
+from replog_api.openapi import errors as table
+from replog_api.openapi.examples import enveloped
+from replog_api.openapi.headers import references
+from replog_api.openapi.parameters import HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replog_api.openapi.errors import Error
+    from replog_api.openapi.parameters import Parameter
+
+JSON, PLAIN = "application/json", "text/plain"
+#: How the document groups operations.
+QUERIES, SERVICE = "queries", "service"
+NOT_MODIFIED = {
+    "description": Text(
+        "the client has the answer: one of the tags in If-None-Match is still good",
+        "客户端已有此响应：If-None-Match 中的标签仍然有效",
+    ).in_both(),
+    "headers": references("ETag", "Vary"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Query:
+    """A question about tasks, records or details; ``data`` is the type of the answer's data."""
+
+    path: str
+    operation_id: str
+    summary: Text
+    text: Text
+    data: Any
+    parameters: tuple[Parameter, ...]
+    errors: tuple[Error, ...]
+    #: Data of answers, by name.
+    examples: Mapping[str, Any]
+    #: Headers of a good answer beside those that each has.
+    headers: tuple[str, ...] = ()
+    tag = QUERIES
+
+    @property
+    def answer(self) -> str:
+        """The name of its good answer among the schemas."""
+        return "".join([part.capitalize() for part in self.operation_id.split("_")]) + "Answer"
+
+    def described(self) -> dict[str, Any]:
+        """As an Operation Object."""
+        return {
+            **_head(self),
+            "security": [{"bearer": []}],
+            "parameters": [
+                {"$ref": f"#/components/parameters/{parameter.key}"} for parameter in (*self.parameters, *HEADERS)
+            ],
+            "responses": {
+                "200": self._good(),
+                "304": NOT_MODIFIED,
+                **table.responses((*self.errors, *table.OF_EVERY_QUERY)),
+            },
+        }
+
+    def _good(self) -> dict[str, Any]:
+        return {
+            "description": Text("the answer", "成功的响应").in_both(),
+            "headers": references("ETag", "Vary", *self.headers),
+            "content": {
+                JSON: {
+                    "schema": {"$ref": f"#/components/schemas/{self.answer}"},
+                    "examples": {name: {"value": enveloped(data)} for name, data in self.examples.items()},
+                }
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Service:
+    """Something about the service itself, for which nobody needs a token; ``media`` has the schema by media type."""
+
+    path: str
+    operation_id: str
+    summary: Text
+    text: Text
+    media: Mapping[str, Any]
+    #: When it is answered 503 instead, with why as text.
+    unavailable: Text | None = None
+    tag = SERVICE
+
+    def described(self) -> dict[str, Any]:
+        """As an Operation Object."""
+        content = {media: {"schema": schema} for media, schema in self.media.items()}
+        good = {"description": self.summary.in_both(), "headers": references("Vary"), "content": content}
+        responses = {"200": good, **table.responses((table.UNEXPECTED,))}
+        if self.unavailable:
+            responses["503"] = {
+                "description": self.unavailable.in_both(),
+                "headers": references(),
+                "content": {PLAIN: {"schema": {"type": "string"}}},
+            }
+        return {**_head(self), "security": [], "responses": responses}
+
+
+Operation = Query | Service
+
+
+def _head(operation: Operation) -> dict[str, Any]:
+    return {
+        "tags": [operation.tag],
+        "operationId": operation.operation_id,
+        "summary": " / ".join(operation.summary),
+        "description": operation.text.in_both(),
+    }
