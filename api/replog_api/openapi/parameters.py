@@ -138,7 +138,7 @@ IF_NONE_MATCH = _header(
         "tags of answers that the client has: where one is still good, the answer is 304 without a body; * is any",
         "客户端已有响应的 ETag：若其中之一仍然有效，则返回 304 且无响应体；* 表示任意",
     ),
-    {"tag": ETAG, "several": f'{ETAG}, W/"0-"'},
+    {"tag": ETAG, "several": f'{ETAG}, W/"0-"', "any": "*"},
 )
 TRACE = _header(
     "traceparent",
