@@ -87,8 +87,8 @@ POLICY = Policy(days=1, failed_days=2)
 KEPT_LONGEST_DAYS = 2
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
-#: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, the counting and
-#: both ways to read; of broad names the second reading, and the one of all where the sample misled; scans that stop
+#: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, the counting,
+#: and both ways to read; of broad names the second reading, and the one of all where the sample misled; scans that stop
 #: early; sweeps that remove.
 WAYS = {"pairs", "names", "scan", "parts", "counted", "walked", "fetched", "enclosed", "all", "stopped", "removed"}
 
