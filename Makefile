@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that share the tests, file by file; each has servers of its own. Most of the time they wait.
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +26,7 @@ demo: $(INSTALLED) ## run the whole system here, with simulated workers
 	@$(BIN)/replog up --demo $(ARGS)
 
 test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
 
 # Real servers are named, so that one that is missing fails instead of leaving its tests out.
 faults: export REPLOG_TEST_KAFKA ?= maven

@@ -6,31 +6,78 @@ what they were, and which tests did not run for want of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from tests.services import ServiceUnavailableError, kafka_admin
 from tests.services import kafka as kafka_service
 from tests.services import redis as redis_service
+from tests.services.process import STOP_TIMEOUT_S
 from tests.services.redis_cluster import start_cluster
 from tests.services.report import REPORT, ServiceReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from tests.services.kafka import Broker
     from tests.services.redis import RedisServer
-    from tests.services.redis_cluster import RedisCluster
+from tests.services.redis_cluster import RedisCluster
+
+pytest_plugins = ["tests.faults.table"]
+
+#: By pid: the processes that run a part of the tests each, where there are such.
+NODES = pytest.StashKey[dict[int, Any]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make SIGTERM end the run as Ctrl-C does: in order, with the servers stopped."""
     config.stash[REPORT] = ServiceReport()
+    config.stash[NODES] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(config, "workerinput"):
+        # Ctrl-C reaches all processes of a run, and then the first of them ends the others.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop_once)
+
+
+def _stop_once(number: int, frame: FrameType | None) -> NoReturn:
+    for repeated in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(repeated, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: Any) -> None:
+    """Note a process that runs a part of the tests."""
+    node.config.stash[NODES][node.gateway._rinfo().pid] = node
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Hand in the report from a process that runs a part of the tests; end such processes where the run is stopped."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = session.config.stash[REPORT].handed_in()
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        # In order, with their servers: pytest-xdist kills them soon.
+        nodes = session.config.stash[NODES]
+        for pid in nodes:
+            os.kill(pid, signal.SIGTERM)
+        for node in nodes.values():
+            with contextlib.suppress(OSError):
+                node.channel.waitclose(STOP_TIMEOUT_S)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the report of a process that ran a part of the tests."""
+    # One that crashed hands in nothing, and fails the run anyway.
+    node.config.stash[REPORT].add(getattr(node, "workeroutput", {}).get("servers", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,4 +1,8 @@
-"""Pages of 20 that one worker answers in a second, beside FastAPI with ``response_model`` on the same details."""
+"""Pages of 20 that one worker answers in a second, beside the least and the simplest that would answer them.
+
+The least is a bare Starlette route that asks Redis the same and sends what is stored; the simplest is FastAPI with
+``response_model`` on the same details.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from redis import Redis
@@ -25,13 +29,17 @@ from replog_api.render import Renderer
 from replog_local.simulation import simulate
 from tests.benchmarks.load import Load, measure
 from tests.benchmarks.machine import pin
+from tests.benchmarks.store_data import batch_of, record_event, record_rows
 from tests.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 API_CORE = 0
+ROWS = 20
 BASE = "/replication/api/task/record"
+#: A task with so many records.
+TASK_KEY, TASK_RECORDS = "many-records", 2000
 _BATCH = 5000
 
 
@@ -55,6 +63,7 @@ async def _fill(settings: StoreSettings, records: int, details_per_record: int) 
                 await writer.merge(batch)
                 batch = Batch()
         await writer.merge(batch)
+        await writer.merge(batch_of(record_event(TASK_KEY, row) for row in record_rows(TASK_RECORDS)))
         record_ids = list(seen)
         await _copy_plainly(Reader(connection), settings, record_ids[0])
     return record_ids
@@ -88,17 +97,31 @@ def started(redis_url: str, prefix: str, path: str) -> Iterator[int]:
         "REPLOG_API_REQUESTS_PER_S": "0",
     }
     with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
+        assert _rows(port, path) == ROWS
         yield port
 
 
 def plain(redis_url: str, prefix: str, *paths: str) -> Load:
-    """The plain service, under uvicorn with the same event loop and parser."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.plain_api:app", "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    environment = {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": f"{prefix}-plain"}
-    with _started(command, environment, port, paths[0]):
+    """FastAPI with ``response_model``."""
+    with _beside("plain_api", redis_url, f"{prefix}-plain", paths[0]) as port:
+        assert _rows(port, paths[0]) == ROWS
         return measure(port, paths)
+
+
+def bare(redis_url: str, prefix: str, *paths: str) -> Load:
+    """The bare Starlette route, on our own store."""
+    with _beside("bare_api", redis_url, prefix, paths[0]) as port:
+        return measure(port, paths)
+
+
+@contextmanager
+def _beside(module: str, redis_url: str, prefix: str, path: str) -> Iterator[int]:
+    """The port of an application of these benchmarks, under uvicorn with the event loop and parser that ours has."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", f"tests.benchmarks.{module}:app", "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    with _started(command, {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": prefix}, port, path):
+        yield port
 
 
 @contextmanager
@@ -115,8 +138,12 @@ def _started(command: list[str], environment: dict[str, str], port: int, path: s
 
 def _answers(port: int, path: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            body: dict[str, Any] = json.load(answer)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
+            return True
     except OSError:
         return False
-    return len(body["data"]["records"]) == 20
+
+
+def _rows(port: int, path: str) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return len(json.load(answer)["data"]["records"])

@@ -1,18 +1,16 @@
-"""Fixtures of the fault tests, and the table of what they did."""
+"""Fixtures of the fault tests."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acceptance.system import system_on
-from tests.faults.scenario import GONE, Scenario
+from tests.faults.scenario import Scenario
+from tests.faults.table import JOURNAL
 from tests.services import ServiceUnavailableError
 from tests.services.kafka_maven import MavenBroker
 from tests.services.redis import VARIABLE, OwnRedis, server_binary
@@ -21,77 +19,17 @@ from tests.services.redis_sentinel import start_sentinel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.services.kafka import Broker
     from tests.services.redis_sentinel import RedisSentinel
-
-#: Where `make faults ARGS=--write-table` writes the table, between these lines.
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
-#: By test: what was done to the system, and how it ended.
-JOURNALS = pytest.StashKey[dict[str, tuple[list[str], str]]]()
-
-#: How a test ended, in the words of the table.
-LOST = {
-    "passed": "nothing",
-    "skipped": "not tried here",
-    "failed": "**the test failed**",
-    "": "not tried here",
-}
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Writing the table is asked for."""
-    parser.addoption("--write-table", action="store_true", help=f"write the table of faults into {PAGE.name}")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin with no journal."""
-    config.stash[JOURNALS] = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keep how each test ended beside its journal."""
-    report = yield
-    journals = item.config.stash.get(JOURNALS, {})
-    if report.when == "call" and item.nodeid in journals:  # type: ignore[attr-defined]
-        journals[item.nodeid] = (journals[item.nodeid][0], report.outcome)  # type: ignore[attr-defined]
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table; write it where that was asked for."""
-    journals = config.stash.get(JOURNALS, {})
-    if not journals:
-        return
-    table = _table(journals)
-    terminalreporter.section("faults")
-    terminalreporter.write(table)
-    if config.getoption("--write-table", default=False):
-        text = PAGE.read_text(encoding="utf-8")
-        head, _, rest = text.partition(BEGIN)
-        PAGE.write_text(head + BEGIN + table + END + rest.partition(END)[2], encoding="utf-8")
-
-
-def _table(journals: dict[str, tuple[list[str], str]]) -> str:
-    lines = ["| what happens | what was done to the system | lost |", "|---|---|---|"]
-    for node, (journal, outcome) in journals.items():
-        words = re.sub(r"^test_", "", node.rpartition("::")[2]).replace("_", " ")
-        name = words.replace("[", " (").replace("]", ")")
-        counted = Counter(what for what in journal if not what.startswith(GONE))
-        done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in counted.items())
-        gone = [what.removeprefix(GONE) for what in journal if what.startswith(GONE)]
-        lost = gone[0] if gone and outcome == "passed" else LOST[outcome]
-        lines.append(f"| {name} | {done or 'nothing'} | {lost} |")
-    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture
 def journal(request: pytest.FixtureRequest) -> list[str]:
     """What is done to the system of this test."""
     entries: list[str] = []
-    request.config.stash.setdefault(JOURNALS, {})[request.node.nodeid] = (entries, "")
+    request.node.user_properties.append((JOURNAL, entries))
     return entries
 
 

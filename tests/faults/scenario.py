@@ -23,6 +23,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from tests import streams
 from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message
+from tests.faults.table import GONE
 from tests.model import Model
 from tests.services.process import wait_until
 
@@ -39,8 +40,6 @@ DEADLINE_S = 90.0
 #: Events a second that are published meanwhile.
 RATE = 500
 ANSWER_S = 10.0
-#: How a journal's entry begins that is about what is lost.
-GONE = "lost: "
 #: What breaks the contract, and what is none of it.
 POISON = [Message(b"bad", value) for value in (b"{", b"", b"null", b'{"type":"record.paused"}', b"\xff", None)]
 

@@ -27,7 +27,7 @@ from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.records import DETAIL_FACTS as DETAIL_LETTERS
 from replog.records import MS_BIAS, facts_of, progress_of, start_ms
 from replog.settings import StoreSettings
-from replog.store import names, ranks, search, stored
+from replog.store import facets, names, ranks, search, stored
 from replog.store.connection import Call, Connection
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys
@@ -87,15 +87,17 @@ POLICY = Policy(days=1, failed_days=2)
 KEPT_LONGEST_DAYS = 2
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
-#: What the runs have to reach: the planner's strategies; of pages by rank the counting and both ways to read; of broad
-#: names the second reading, and the one of all where the sample misled; scans that stop early; sweeps that remove.
-WAYS = {"pairs", "names", "scan", "counted", "walked", "fetched", "enclosed", "all", "stopped", "removed"}
+#: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, the counting,
+#: and both ways to read; of broad names the second reading, and the one of all where the sample misled; scans that stop
+#: early; sweeps that remove.
+WAYS = {"pairs", "names", "scan", "parts", "counted", "walked", "fetched", "enclosed", "all", "stopped", "removed"}
 
 limits = st.fixed_dictionaries(
     {
         "search.NARROW": st.integers(0, 2),
         "search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
         "search.STEP": st.integers(1, 4),
+        "facets.FEW_FIELDS": st.sampled_from((15, 1000)),
         "facets.PAIRS_A_CALL": st.integers(1, 4),
         "ranks.HEADS_A_CALL": st.integers(1, 4),
         "ranks.STEP": st.integers(1, 4),
@@ -543,6 +545,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(Retention, "sweep", noted_sweep)
     monkeypatch.setattr(search.Search, "page", noted_page)
     monkeypatch.setattr(search.Search, "_scan", noted_scan)
+    monkeypatch.setattr(facets, "_members", noted("parts", facets._members))
     monkeypatch.setattr(ranks.Ranked, "_newer", noted("counted", newer))
     monkeypatch.setattr(ranks.Ranked, "_walked", noted("walked", walked))
     monkeypatch.setattr(ranks.Ranked, "_fetched", noted("fetched", fetched))

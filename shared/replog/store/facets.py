@@ -9,15 +9,16 @@ from replog.store.index import escape
 from replog.store.scripts import FACETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from replog.store.filters import DetailFilter
     from replog.store.keys import RecordKeys
     from replog.store.sharing import Runs
 
-#: Pairs read in one call.
-PAIRS_A_CALL = 150
-#: Calls that are sent before it is known how many pairs there are.
-FIRST_CALLS = 2
-#: In the order of the script's counts.
+#: Fields of a record's hash that are read at once, with all pairs: those of some 300 pairs.
+FEW_FIELDS = 1000
+#: Pairs, and counts of pairs, that are read in one call where there are more.
+PAIRS_A_CALL, COUNTS_A_CALL = 1000, 500
 _LETTERS = (b"R", b"S", b"F")
 
 
@@ -31,7 +32,7 @@ class Facets(NamedTuple):
     version: bytes | None
     details: int
     matching: dict[bytes, int]
-    others: list[bytes] | None
+    others: dict[bytes, int] | None
 
     @property
     def matches(self) -> int:
@@ -42,27 +43,41 @@ class Facets(NamedTuple):
 async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter, status: bytes) -> Facets:
     """The facets of a record as ``flt``'s cluster and repository and ``status``, a letter or empty, divide them."""
     cluster, repo = escape(flt.cluster_name), escape(flt.repo_name)
-    bounds = [b"[" + cluster, b"(" + cluster + b"\xff"]
-    asked = [keys.record, keys.pairs, keys.time]
-
-    def calls(begin: int, end: int) -> list[Call]:
-        return [Call(FACETS, asked, [*bounds, at, PAIRS_A_CALL]) for at in range(begin, end, PAIRS_A_CALL)]
-
-    # Most records' pairs are in the first calls; how many there are, these tell.
-    first = await connection.run(calls(0, FIRST_CALLS * PAIRS_A_CALL))
-    version, details, every_pair, in_bounds = first[0][:4]
-    more = await connection.run(calls(FIRST_CALLS * PAIRS_A_CALL, in_bounds))
+    asked = (b"[" + cluster, b"(" + cluster + b"\xff", FEW_FIELDS)
+    (first,) = await connection.run([Call(FACETS, [keys.record, keys.pairs, keys.time], asked)])
+    version, details, every_pair, before, within, members, fields = first
+    if fields:
+        counts: Mapping[bytes, bytes | None] = dict(zip(fields[::2], fields[1::2], strict=True))
+        is_all = True
+    else:
+        members = await _members(connection, keys, before, before + within)
+        counts = await _counts(connection, keys, members)
+        is_all = within == every_pair
     matching: dict[bytes, int] = {}
-    others: list[bytes] = []
-    for *_, members, counts in (*first, *more):
-        heads = [(member, letter) for member in members for letter in _LETTERS]
-        for (member, letter), count in zip(heads, counts, strict=True):
-            if not count or count == b"0":
-                continue
-            _, name, pair = member.split(b"\x00", 2)
-            head = pair + letter
-            if (not status or letter == status) and name.startswith(repo):
-                matching[head] = int(count)
-            else:
-                others.append(head)
-    return Facets(version, details, matching, others if in_bounds == every_pair else None)
+    others: dict[bytes, int] = {}
+    for member in members:
+        _, name, pair = member.split(b"\x00", 2)
+        is_asked = member.startswith(cluster) and name.startswith(repo)
+        for letter in _LETTERS:
+            count = int(counts.get(_field(pair, letter)) or 0)
+            if count:
+                admitted = is_asked and (not status or letter == status)
+                (matching if admitted else others)[pair + letter] = count
+    return Facets(version, details, matching, others if is_all else None)
+
+
+def _field(pair: bytes, letter: bytes) -> bytes:
+    return b"f" + pair + letter
+
+
+async def _members(connection: Runs, keys: RecordKeys, begin: int, end: int) -> list[bytes]:
+    steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
+    replies = await connection.run([Call("ZRANGE", [keys.pairs], step) for step in steps])
+    return [member for reply in replies for member in reply]
+
+
+async def _counts(connection: Runs, keys: RecordKeys, members: Iterable[bytes]) -> Mapping[bytes, bytes | None]:
+    fields = [_field(member.split(b"\x00", 2)[2], letter) for member in members for letter in _LETTERS]
+    steps = [fields[at : at + COUNTS_A_CALL] for at in range(0, len(fields), COUNTS_A_CALL)]
+    replies = await connection.run([Call("HMGET", [keys.record], step) for step in steps])
+    return dict(zip(fields, (count for reply in replies for count in reply), strict=True))

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from replog.records import MS_BIAS
 from replog.store.connection import Call
 from replog.store.scripts import COUNT, FETCH, PAGE
 from replog.store.selection import approach
 from replog.store.stored import TIME_BYTES, head_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from replog.store.facets import Facets
     from replog.store.keys import RecordKeys
     from replog.store.selection import Near
     from replog.store.sharing import Runs
 
-#: Heads in one script call: each takes Redis 3 to 6 us where the record has a million details.
+#: Heads in one script call: each takes Redis 2 to 6 us where the record has a million details.
 HEADS_A_CALL = 100
 #: Details that are read, in order of time, in the time that one head takes to count.
 HEAD_COSTS = 5
@@ -36,8 +35,6 @@ STEP = 250
 CALLS_AT_ONCE = 8
 #: Matches that one call reads head by head at most.
 FETCHED_A_CALL = 500
-#: Before and behind every tail: a time's first byte is 0 or 1.
-_BOTTOM, _TOP = b"", b"\xff"
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
@@ -51,8 +48,13 @@ class Ranked:
         self._facets = facets
         self._heads = _parts(facets.matching)
         # What is not counted is the rest: whichever are fewer are counted.
-        self._counts_others = facets.others is not None and len(facets.others) < len(facets.matching)
-        self._counted = _parts(facets.others or ()) if self._counts_others else self._heads
+        others = facets.others
+        self._counts_others = others is not None and len(others) < len(facets.matching)
+        counted = others if others is not None and self._counts_others else facets.matching
+        self._counted = _parts(counted)
+        self._all_counted = sum(counted.values())
+        #: Entries of the index that lie before each of the counted heads, in all; None where that is not known.
+        self._before = None if others is None else _before(counted, {**facets.matching, **others})
 
     async def page(self, offset: int, limit: int) -> list[bytes]:
         """The ids of the matches from ``offset`` on, newest first."""
@@ -73,18 +75,11 @@ class Ranked:
 
     async def _newer(self, rank: int) -> int:
         """Matches before a rank."""
-        (above,) = await self._tails_before(rank)
-        calls = [Call(COUNT, [self._keys.by_pair], [above, part]) for part in self._counted]
-        counted: int = sum(await self._connection.run(calls))
-        return rank - counted if self._counts_others else counted
-
-    async def _tails_before(self, *ranks: int) -> list[bytes]:
-        """Time and id of the last detail before each rank; above all where there is none, below all at the end."""
-        inside = [rank for rank in ranks if 0 < rank < self._facets.details]
-        calls = [Call("ZREVRANGE", [self._keys.time], [rank - 1, rank - 1, "WITHSCORES"]) for rank in inside]
-        found = dict(zip(inside, await self._connection.run(calls), strict=True))
-        # A record that was removed meanwhile has none; who asked will find that out.
-        return [_TOP if rank == 0 else tail_of(*found[rank]) if found.get(rank) else _BOTTOM for rank in ranks]
+        asked, whole = [self._keys.by_pair, self._keys.time], self._before is not None
+        calls = [Call(COUNT, asked, [rank, part, int(whole)]) for part in self._counted]
+        older: int = sum(await self._connection.run(calls)) - (self._before or 0)
+        newer = self._all_counted - older
+        return rank - newer if self._counts_others else newer
 
     async def _read(self, near: Near, wanted: int) -> list[bytes]:
         """The first ``wanted`` ids behind a mark; fewer where the record has changed and has no more."""
@@ -116,9 +111,8 @@ class Ranked:
         """As :meth:`_walked`, head by head."""
         while True:
             end = rank + among
-            above, below = await self._tails_before(rank, end)
-            bounds = [below, above]
-            calls = [Call(FETCH, [self._keys.by_pair], [*bounds, part, FETCHED_A_CALL]) for part in self._heads]
+            asked = [self._keys.by_pair, self._keys.time]
+            calls = [Call(FETCH, asked, [rank, end, part, FETCHED_A_CALL]) for part in self._heads]
             replies = await self._connection.run(calls)
             if None not in replies:
                 break
@@ -127,9 +121,13 @@ class Ranked:
         return [tail[TIME_BYTES:] for tail in tails], end
 
 
-def tail_of(detail_id: bytes, score: bytes) -> bytes:
-    """``time id`` of a detail that starts at ``score``, in ms."""
-    return (int(float(score)) + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id
+def _before(heads: Iterable[bytes], every: Mapping[bytes, int]) -> int:
+    """Entries before the first one of each of ``heads``, added up; ``every`` has the numbers of all heads' entries."""
+    before, begins = 0, {}
+    for head in sorted(every):
+        begins[head] = before
+        before += every[head]
+    return sum(begins[head] for head in heads)
 
 
 def _parts(heads: Iterable[bytes]) -> list[bytes]:

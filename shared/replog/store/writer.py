@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ from replog.store.scripts import ENLIST, MERGE
 from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from replog.events import DetailEvent
     from replog.store.batch import Batch, Folded, FoldedRecord
@@ -95,7 +95,7 @@ class Writer:
         keys = RecordKeys(self._connection.prefix, record_id)
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
-        details = iter(folded.details.items())
+        details = iter(_by_pair(folded.details))
         while (chunk := list(islice(details, ENTITIES_A_CALL))) or record:
             packed = _pack([_incoming(detail_id, detail) for detail_id, detail in chunk]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
@@ -137,6 +137,17 @@ async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:
     if errors:
         raise errors[0]
     return [group.result() for group in sent]
+
+
+def _by_pair(details: Mapping[str, Folded]) -> Iterable[tuple[str, Folded]]:
+    """The details, those of one pair together: they are neighbours in an index, and share counters."""
+    if len(details) <= ENTITIES_A_CALL:
+        return details.items()
+    groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
+    for item in details.items():
+        facts = cast("DetailEvent | None", item[1].facts_event)
+        groups[facts and (facts.remote_cluster, facts.repo_name)].append(item)
+    return chain.from_iterable(groups.values())
 
 
 _EFFECTS = {ord(str(effect.value)): effect for effect in Effect}

@@ -202,10 +202,11 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
     [
         {"search.NARROW": 0},
         {"search.NARROW": 20, "search.STEP": 20},
-        {"search.NARROW": 20, "search.STEP": 7, "ranks.HEADS_A_CALL": 1, "facets.PAIRS_A_CALL": 2},
+        {"search.NARROW": 20, "search.STEP": 7, "ranks.HEADS_A_CALL": 1},
+        {"facets.FEW_FIELDS": 0, "facets.PAIRS_A_CALL": 2, "facets.COUNTS_A_CALL": 2},
         {"ranks.NEAR": 0, "ranks.HEAD_COSTS": 1},
         {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 0, "ranks.HEADS_A_CALL": 2, "ranks.FETCHED_A_CALL": 2},
-        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 50, "ranks.STEP": 3, "ranks.CALLS_AT_ONCE": 2, "facets.PAIRS_A_CALL": 1},
+        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 50, "ranks.STEP": 3, "ranks.CALLS_AT_ONCE": 2, "facets.FEW_FIELDS": 0},
         {"search.NARROW": 0, "names.KEPT": 0, "names.ENTRIES_A_CALL": 3, "names.SAMPLED": 0.5},
         {"search.SCANNING_COSTS": 1000, "names.KEPT": 5, "names.SAMPLED": 0.01},
     ],

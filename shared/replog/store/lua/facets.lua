@@ -1,28 +1,23 @@
--- A part of a record's pairs with the numbers of their details by status, and what else a search begins with.
+-- What a search by pairs begins with: how many there are, and where they are few, all of them with their counts.
 --
 -- KEYS[1] record hash   KEYS[2] pairs lex zset   KEYS[3] time zset
 -- ARGV[1] first member of pairs, included, and ARGV[2] the last, excluded, as bounds of ZRANGEBYLEX
--- ARGV[3] members to skip   ARGV[4] limit, at most 150
+-- ARGV[3] fields of the record's hash that are few, at most 1000
 --
--- Returns {version or nil, details, pairs in all, pairs within the bounds,
---          {member of pairs, ...}, {details RUNNING, SUCCESS, FAILED of the first pair, ...}}, nil for none.
--- Cost: O(log(pairs) + limit). Only reads.
+-- Returns {version or nil, details, pairs in all, pairs before the bounds, pairs within the bounds,
+--          {member of pairs, ...}, {field of the record, value, ...}}, the last two empty where the fields are too many.
+-- Cost: O(log(pairs) + fields). Only reads.
 
-local STATUSES = { 'R', 'S', 'F' }
-local members = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[1], ARGV[2], 'LIMIT', ARGV[3], ARGV[4])
-local fields = {}
-for _, member in ipairs(members) do
-  -- cluster NUL repo NUL pair
-  local pair = string.match(member, '^[^%z]*%z[^%z]*%z(.*)$')
-  for _, status in ipairs(STATUSES) do
-    fields[#fields + 1] = 'f' .. pair .. status
-  end
-end
+local RECORD, PAIRS, TIME = KEYS[1], KEYS[2], KEYS[3]
+local few = redis.call('HLEN', RECORD) <= tonumber(ARGV[3])
+-- A bound that is included here ends there what lies before it.
+local before = '(' .. string.sub(ARGV[1], 2)
 return {
-  redis.call('HGET', KEYS[1], 'v'),
-  redis.call('ZCARD', KEYS[3]),
-  redis.call('ZCARD', KEYS[2]),
-  redis.call('ZLEXCOUNT', KEYS[2], ARGV[1], ARGV[2]),
-  members,
-  #fields > 0 and redis.call('HMGET', KEYS[1], unpack(fields)) or {},
+  redis.call('HGET', RECORD, 'v'),
+  redis.call('ZCARD', TIME),
+  redis.call('ZCARD', PAIRS),
+  redis.call('ZLEXCOUNT', PAIRS, '-', before),
+  redis.call('ZLEXCOUNT', PAIRS, ARGV[1], ARGV[2]),
+  few and redis.call('ZRANGE', PAIRS, 0, -1) or {},
+  few and redis.call('HGETALL', RECORD) or {},
 }

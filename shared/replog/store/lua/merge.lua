@@ -228,7 +228,7 @@ end
 local function write_index(key, entries)
   local scored, stays, gone = {}, {}, {}
   for i, member in ipairs(entries.on) do
-    scored[2 * i - 1] = 0
+    scored[2 * i - 1] = '0'
     scored[2 * i] = member
   end
   if #entries.off > 0 then
