@@ -17,7 +17,7 @@ from replog_api.problems import UNKNOWN_RECORD, RefusedError
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from replog.store.filters import DetailFilter
     from replog.store.rows import StoredDetail
@@ -131,8 +131,16 @@ class RecordEndpoints:
         if second is None:
             return listed(version, first, self._answering.renderer(request))
         as_of_ms, until_ms = self._answering.list_until(may_change=int(running or 0) > 0)
-        rows = Steps([*first, *second], steps)
+        rows = Steps(first, _beginning_with(second, steps))
         return long_list(version, until_ms, rows, self._answering.renderer(request, as_of_ms))
+
+
+async def _beginning_with(
+    step: list[StoredDetail], others: AsyncIterator[list[StoredDetail]]
+) -> AsyncIterator[list[StoredDetail]]:
+    yield step
+    async for other in others:
+        yield other
 
 
 def _version_of_row(witness: Witness) -> bytes:
