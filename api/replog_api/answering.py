@@ -147,19 +147,16 @@ class Answering:
         conditional = wanted not in {"", "*"}
 
         async def look() -> Current:
-            return Current(await version())
-
-        async def look_closely() -> Current:
             current = await version()
-            # Where the version does not tell, all who wait share what is found too.
-            return Current(current, None if current else await find())
+            # Where the version does not tell, all who ask share what is found too.
+            return Current(current, None if current or not share else await find())
 
         current = await self._versions.ask(question, look) if conditional else Current()
         response = await self._respond(request, question, current, find, share=share)
         if wait_s and conditional and _says_nothing(response):
             async with self._watchers.waiting(request, wait_s):
                 while _says_nothing(response):
-                    current = await self._watched.ask(question, look_closely)
+                    current = await self._watched.ask(question, look)
                     response = await self._respond(request, question, current, find, share=share)
         if _says_nothing(response):
             metrics.NOT_MODIFIED.inc()

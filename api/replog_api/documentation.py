@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from replog_api import schemas
 from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
-from replog_api.stream import EventStream
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
@@ -118,10 +119,12 @@ OVERVIEW = _documented(
     _INVALID,
 )
 RECORD = _documented("get_task_record", "One record", schemas.Run, [_RECORD_ID], _UNKNOWN)
+
 STREAM: dict[str, Any] = _documented(
     "stream_task_record", "One record as Server-Sent Events: a snapshot, its changes, its end", Any, [], _UNKNOWN
 )
-STREAM["response_class"] = EventStream
+# One without a media type of its own: errors are JSON.
+STREAM["response_class"] = Response
 STREAM["responses"][200] = {
     "description": "Events named snapshot, change and end; their data is the schema Watched as one line of JSON",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},

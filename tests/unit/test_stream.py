@@ -24,6 +24,7 @@ from replog_api.problems import RefusedError
 from replog_api.stream import StreamEndpoint
 from replog_api.watchers import Watchers
 from tests.integration.api.service import event
+from tests.sse import SentEvent, events_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -70,14 +71,6 @@ class Store:
         self.fields |= {name: str(number).encode() for name, number in counts.items()} | {"v": str(version).encode()}
 
 
-class Event(NamedTuple):
-    """An event as a client reads it."""
-
-    kind: str
-    id: str
-    data: Any
-
-
 class Client:
     """A client of a stream; one that is ``slow`` takes nothing of the body until it is let."""
 
@@ -111,14 +104,9 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent).decode()
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[SentEvent]:
         """The events so far."""
-        found = []
-        for block in self.text.split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-            if "event" in fields:
-                found.append(Event(fields["event"], fields["id"], json.loads(fields["data"])))
-        return found
+        return events_of(self.text)
 
     @property
     def kinds(self) -> list[str]:
