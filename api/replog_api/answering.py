@@ -122,6 +122,11 @@ class Answering:
         """What ``request`` asks; ``parts`` are texts and numbers."""
         return dumps((*self._ground, str(visit_of(request.scope).zone), *parts))
 
+    @staticmethod
+    def now_ms() -> int:
+        """What everything is rendered as of."""
+        return _now_ms()
+
     def renderer(self, request: Request, now_ms: int | None = None) -> render.Renderer:
         """Renders as ``request`` wants it, as of now."""
         zone = visit_of(request.scope).zone

@@ -43,7 +43,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     settings = load_or_exit(ApiSettings)
-    _allow_many_clients()
+    allow_many_clients()
     try:
         check_exposure(settings)
         listener = _listen(settings)
@@ -75,7 +75,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _allow_many_clients() -> None:
+def allow_many_clients() -> None:
+    """Let this process have as many files open as it may need, where the system lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:

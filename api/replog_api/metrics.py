@@ -37,5 +37,15 @@ def _forget_the_dead(folder: Path) -> None:
     """Streams of a process that was killed are closed, whatever it counted last."""
     for path in folder.glob("gauge_live*.db"):
         found = re.search(r"_(\d+)\.db$", path.name)
-        if found and not Path("/proc", found[1]).exists():
-            multiprocess.mark_process_dead(int(found[1]))
+        if found and not _is_alive(int(found[1])):
+            multiprocess.mark_process_dead(int(found[1]), str(folder))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -64,7 +64,7 @@ class StreamEndpoint:
         self._answering = answering
         self._rights = rights
         self._watchers = watchers
-        self._sights = Sights(connection)
+        self._sights = Sights(connection, answering)
 
     async def stream(self, request: Request) -> Response:
         """A stream; 204 where the client has seen its end."""
@@ -97,13 +97,15 @@ class StreamEndpoint:
             if newer is None:
                 yield _end(told, REMOVED)
                 return
-            sight, before, told = newer, told, self._told(watch, newer)
-            if told.state_id != before.state_id:
-                changed_s = time.monotonic()
-                yield _event(b"change", told.state_id, told.data)
+            now_s = time.monotonic()
+            if newer is not sight:
+                sight, before, told = newer, told, self._told(watch, newer)
+                if told.state_id != before.state_id:
+                    changed_s = now_s
+                    yield _event(b"change", told.state_id, told.data)
             # The next look may be too late.
-            if time.monotonic() + INTERVAL_S > beaten_s + HEARTBEAT_S:
-                beaten_s = time.monotonic()
+            if now_s + INTERVAL_S > beaten_s + HEARTBEAT_S:
+                beaten_s = now_s
                 yield _HEARTBEAT
         yield _end(told, FINISHED)
 

@@ -62,7 +62,6 @@ async def polled(service: QueryService, path: str, tag: str, wait_s: float | str
 
 
 @each_page
-@pytest.mark.every_topology
 async def test_a_change_is_what_is_waited_for(run: QueryService, serve: Serve, path: str) -> None:
     """And what is answered is what anybody gets who asks then."""
     tag = await tag_of(run, path)
