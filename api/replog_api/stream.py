@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from replog_api.watchers import Watchers
 
 #: Most seconds until a client hears whether there will be a stream.
-FIRST_LOOK_S = 1.8
+FIRST_LOOK_S = 1.5
 #: Most seconds between two heart-beats.
 HEARTBEAT_S = 15.0
 #: A stream ends when its record is finished and nothing has changed for so many seconds: details may be merged after

@@ -314,7 +314,7 @@ async def test_who_comes_again_is_told_what_is_new(service: Service) -> None:
 
 async def test_an_end_waits_for_late_details(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """And is none where another attempt follows."""
-    monkeypatch.setattr(stream, "SETTLED_S", 10 * INTERVAL_S)
+    monkeypatch.setattr(stream, "SETTLED_S", 2 * DEADLINE_S)
     client = await service.client()
     for change in ({"nR": 1}, {"nR": 0, "nS": 1}):
         service.store.merge("record.finished", status="SUCCESS", at="2021-05-12T12:00:02Z")
@@ -326,16 +326,19 @@ async def test_an_end_waits_for_late_details(service: Service, monkeypatch: pyte
     assert "end" not in client.kinds
 
 
-@pytest.mark.parametrize("skew_ms", [-86_400_000, 86_400_000])
-async def test_an_end_comes_whatever_collectors_call_now(service: Service, skew_ms: int) -> None:
+@pytest.mark.parametrize(("skew_ms", "settled_s"), [(-86_400_000, DEADLINE_S), (86_400_000, SETTLED_S)])
+async def test_an_end_comes_whatever_collectors_call_now(
+    service: Service, monkeypatch: pytest.MonkeyPatch, skew_ms: int, settled_s: float
+) -> None:
     """A clock that is ahead does not hold it up; what ended long ago ends at once."""
+    monkeypatch.setattr(stream, "SETTLED_S", settled_s)
     written_ms = time.time_ns() // 1_000_000 + skew_ms
     service.store.merge("record.finished", written_ms, status="SUCCESS", at="2021-05-12T12:00:02Z")
     began_s = time.monotonic()
     client = await service.client()
     await until(lambda: client.sent[-1] == END)
     assert client.kinds == ["snapshot", "end"]
-    assert (time.monotonic() - began_s >= SETTLED_S) == (skew_ms > 0)
+    assert (time.monotonic() - began_s >= settled_s) == (skew_ms > 0)
 
 
 async def test_a_record_that_retention_removes_ends_its_stream(service: Service) -> None:

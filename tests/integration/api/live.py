@@ -55,6 +55,12 @@ class LiveService:
             while await self.metric(name) != value:
                 await asyncio.sleep(0.01)
 
+    async def metric_passes(self, name: str, value: float) -> None:
+        """Return once a metric is greater."""
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.metric(name) <= value:
+                await asyncio.sleep(0.01)
+
 
 def _last_path(connection: BoundedProtocol) -> str:
     # Before its first request, a connection has no scope.
