@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from replog_api import schemas
-from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE
+from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
@@ -52,6 +54,11 @@ _PAGE = [
     ),
     _query("pageSize", "rows a page", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}, required=True),
 ]
+_WAIT = _query(
+    "wait",
+    "with If-None-Match: seconds to wait for another answer before 304 is said",
+    {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0},
+)
 _STATUS = _query("status", "exactly this status; empty: any", {"enum": ["", "RUNNING", "SUCCESS", "FAILED"]})
 _FILTERS = [
     _STATUS,
@@ -87,7 +94,7 @@ PAGE_RECORDS = _documented(
     "list_task_record_page",
     "A page of a task's records, newest first",
     schemas.Page[schemas.Record],
-    [_KEY, *_PAGE, _STATUS],
+    [_KEY, *_PAGE, _STATUS, _WAIT],
     _INVALID,
 )
 LIST_DETAILS = _documented(
@@ -101,7 +108,7 @@ PAGE_DETAILS = _documented(
     "list_task_record_detail_page",
     "A page of a record's details, newest first; where the id is none of a record but a task's key, of its records",
     schemas.Page[schemas.Detail] | schemas.Page[schemas.Record],
-    [_RECORD_ID, *_PAGE, *_FILTERS],
+    [_RECORD_ID, *_PAGE, *_FILTERS, _WAIT],
     _INVALID,
 )
 OVERVIEW = _documented(
@@ -112,3 +119,24 @@ OVERVIEW = _documented(
     _INVALID,
 )
 RECORD = _documented("get_task_record", "One record", schemas.Run, [_RECORD_ID], _UNKNOWN)
+
+STREAM: dict[str, Any] = _documented(
+    "stream_task_record", "One record as Server-Sent Events: a snapshot, its changes, its end", Any, [], _UNKNOWN
+)
+# One without a media type of its own: errors are JSON.
+STREAM["response_class"] = Response
+STREAM["responses"][200] = {
+    "description": "Events named snapshot, change and end; their data is the schema Watched as one line of JSON",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+STREAM["responses"][204] = {"description": "The record has ended, and the client has seen the end"}
+STREAM["openapi_extra"]["parameters"] = [
+    _RECORD_ID,
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "the id of the last event that the client has: what it says already is not said again",
+        "schema": {"type": "string"},
+    },
+]

@@ -11,6 +11,7 @@ from replog_api import documentation as doc
 from replog_api.access import Rights
 from replog_api.answering import Answering
 from replog_api.record_endpoints import RecordEndpoints
+from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from replog.settings import ApiSettings
     from replog.store.sharing import Runs
+    from replog_api.watchers import Watchers
 
 BASE = "/replication/api/task/record"
 
@@ -36,11 +38,12 @@ class PlainRoute(APIRoute):
         return self.endpoint
 
 
-def query_routes(connection: Runs, settings: ApiSettings) -> APIRouter:
+def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> APIRouter:
     """The routes, documented; they answer from what ``connection`` leads to."""
-    answering = Answering(settings)
+    answering, rights = Answering(settings, watchers), Rights(connection)
     tasks = TaskEndpoints(connection, answering)
-    records = RecordEndpoints(connection, answering, Rights(connection), tasks)
+    records = RecordEndpoints(connection, answering, rights, tasks)
+    stream = StreamEndpoint(connection, answering, rights, watchers)
     router = APIRouter(prefix=BASE, route_class=PlainRoute)
     for path, endpoint, documented in (
         ("/list/{key}", tasks.list_records, doc.LIST_RECORDS),
@@ -48,6 +51,7 @@ def query_routes(connection: Runs, settings: ApiSettings) -> APIRouter:
         ("/detail/list/{recordId}", records.list_details, doc.LIST_DETAILS),
         ("/detail/page/{recordId}", records.page_details, doc.PAGE_DETAILS),
         ("/overview/{recordId}", records.overview, doc.OVERVIEW),
+        ("/stream/{recordId}", stream.stream, doc.STREAM),
         ("/{recordId}", records.record, doc.RECORD),
     ):
         router.add_api_route(path, endpoint, **documented)

@@ -78,6 +78,13 @@ class Run(_Schema):
     record: Record
 
 
+class Watched(Run):
+    """The data of a stream's events; ``reason`` is there in the last one alone."""
+
+    overview: Overview
+    reason: Literal["finished", "removed"] | None = Field(default=None)
+
+
 class PackageConstraint(_Schema):
     """The package a detail copies; where only its name is known, that is the key."""
 
