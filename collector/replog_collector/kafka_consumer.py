@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -53,6 +54,18 @@ def subscribed_consumer(
     )
     consumer.subscribe([settings.kafka_topic], listener=_Listener(revoked, assigned))
     return consumer
+
+
+async def stop_consumer(consumer: Any, timeout_s: float) -> None:
+    """Leave the group and disconnect; where the broker does not answer within ``timeout_s``, disconnect."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await consumer.stop()
+    except TimeoutError:
+        # It misses the member by itself. aiokafka has no public way to give up: what stop() did not come to would go on
+        # fetching for as long as the process lives, beside the client that takes its place.
+        closing = [part.close() for part in (consumer._fetcher, consumer._client) if part]  # noqa: SLF001
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
-from replog_collector.kafka_consumer import subscribed_consumer
+from replog_collector.kafka_consumer import stop_consumer, subscribed_consumer
 from replog_collector.positions import Positions
 from replog_collector.source import Message, Polled, Standing
 
@@ -72,7 +72,8 @@ class KafkaSource:
                 await consumer.start()
         except (KafkaError, TimeoutError) as error:
             await self.stop()
-            raise self._unavailable(error, f"topic {self._topic}") from error
+            what = f"no place in the group on topic {self._topic}, which may not exist"
+            raise self._unavailable(error, what) from error
         self._failed = False
 
     async def stop(self) -> None:
@@ -80,10 +81,7 @@ class KafkaSource:
         consumer, self._consumer = self._consumer, None
         self._forget()
         if consumer:
-            # A broker that does not answer misses the member by itself.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GROUP_TIMEOUT_S):
-                    await consumer.stop()
+            await stop_consumer(consumer, _GROUP_TIMEOUT_S)
 
     @property
     def positions(self) -> Mapping[int, int]:
@@ -136,8 +134,11 @@ class KafkaSource:
         }
 
     async def _revoked(self) -> None:
-        await self._revoking()
-        self._forget()
+        # Whatever becomes of the batch in hand: where these partitions stand is no longer known here.
+        try:
+            await self._revoking()
+        finally:
+            self._forget()
 
     async def _begin_assigned(self, partitions: list[TopicPartition]) -> None:
         # Where this fails, the next look or the client's own error comes back to it.

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from replog.errors import BrokerUnavailable
+from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
 from replog_collector import kafka_source
 from replog_collector.kafka_source import KafkaSource
@@ -21,12 +21,27 @@ if TYPE_CHECKING:
 PARTITION = TopicPartition("replication.task.events", 0)
 
 
+class Part:
+    """Something that a client is made of."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
 class Client:
     """A client that has one partition from its start on; it answers when ``answering`` is set."""
 
-    def __init__(self, assigned: Callable[[list[TopicPartition]], Awaitable[None]]) -> None:
+    def __init__(
+        self, *, revoked: Callable[[], Awaitable[None]], assigned: Callable[[list[TopicPartition]], Awaitable[None]]
+    ) -> None:
+        self.revoked = revoked
         self.assigned = assigned
-        self.answering = asyncio.Event()
+        #: What it does itself with others of aiokafka's.
+        self._fetcher, self._client = Part(), Part()
+        self.stopping, self.answering = asyncio.Event(), asyncio.Event()
+        self.stopping.set()
         self.answering.set()
         self.asked = asyncio.Event()
         self.broken = False
@@ -36,7 +51,7 @@ class Client:
         await self.assigned([PARTITION])
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        await self.stopping.wait()
 
     def assignment(self) -> set[TopicPartition]:
         return {PARTITION}
@@ -73,7 +88,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     made: list[Client] = []
 
     def client(_: CollectorSettings, **listeners: Any) -> Client:
-        made.append(Client(listeners["assigned"]))
+        made.append(Client(**listeners))
         return made[-1]
 
     monkeypatch.setattr(kafka_source, "subscribed_consumer", client)
@@ -113,3 +128,29 @@ async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: list[Clien
     await source.stop()
     await source.rewind()
     assert (clients[0].sought, source.positions) == ([0], {})
+
+
+async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients: list[Client]) -> None:
+    """Another member may get them, and they may come back: from where they stand then."""
+
+    async def fail() -> None:
+        raise StoreRefused("no batch of this is ever merged")
+
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=fail, assigned=lambda _: None)
+    await source.start()
+    with pytest.raises(StoreRefused):
+        await clients[0].revoked()
+    assert source.positions == {}
+
+
+async def test_a_client_that_does_not_stop_is_closed_all_the_same(
+    clients: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its broker does not answer that it has left; what it has fetched and would go on fetching is let go."""
+    monkeypatch.setattr(kafka_source, "_GROUP_TIMEOUT_S", 0.01)
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    client.stopping.clear()
+    await source.stop()
+    assert (client._fetcher.closed, client._client.closed) == (True, True)
