@@ -68,11 +68,12 @@ class MemoryStore:
 
 
 class MemoryMarkers:
-    """The markers without Redis. ``failures`` are raised first, one a call."""
+    """The markers without Redis. ``failures`` are raised first, one a call; while ``away``, every call fails."""
 
     def __init__(self) -> None:
         self.stored: dict[int, int] = {}
         self.failures: list[StoreUnavailable] = []
+        self.away = False
         #: Whether the store has lost calls that it acknowledged since the markers were moved on.
         self.lost_calls = False
 
@@ -97,6 +98,8 @@ class MemoryMarkers:
     def _fail(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        if self.away:
+            raise StoreUnavailable("connection", "away")
 
 
 @dataclass
@@ -146,11 +149,18 @@ class MemorySource:
         """As the protocol says."""
         await self.start()
 
+    def give_up(self) -> None:
+        """The group takes the partition, and gives it back: where to begin is decided with the next poll."""
+        self._position = None
+        self._positions.forget()
+
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says; ``failures`` are raised first, one a call."""
-        assert self._position is not None
         if self.failures:
             raise self.failures.pop(0)
+        if self._position is None:
+            await self.start()
+        assert self._position is not None
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

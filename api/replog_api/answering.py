@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import dumps
@@ -19,6 +20,7 @@ from replog_api.envelope import HEAD, JSON, answer, tail
 from replog_api.gathering import Gathering
 from replog_api.links import links
 from replog_api.visit import visit_of
+from replog_api.watchers import INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from replog.settings import ApiSettings
     from replog.store.reader import Page
     from replog_api.parameters import Window
+    from replog_api.watchers import Watchers
 
 #: A list that is sent in several parts tells staleness as of whole multiples of this, in ms: its tag is sent before
 #: all of its rows are known.
@@ -59,6 +62,15 @@ class Found(NamedTuple):
 
 #: Finds an answer; raises what every reading of the store raises.
 Find = Callable[[], Coroutine[Any, Any, Found]]
+#: Reads the version of an answer; None where that takes as much as finding it.
+Version = Callable[[], Awaitable[bytes | None]]
+
+
+class Current(NamedTuple):
+    """What is known of an answer: its version, or itself; neither where nobody looked."""
+
+    version: bytes | None = None
+    found: Found | None = None
 
 
 class Steps(NamedTuple):
@@ -97,16 +109,23 @@ class Shared:
 class Answering:
     """Answers questions; one instance a process."""
 
-    def __init__(self, settings: ApiSettings) -> None:
+    def __init__(self, settings: ApiSettings, watchers: Watchers) -> None:
+        self._watchers = watchers
         self._stale_after_s = settings.stale_after_s
         # Another store, or another idea of what is stale, has other answers.
         self._ground = (settings.redis_prefix, settings.stale_after_s)
-        self._versions: Gathering[bytes | None] = Gathering(SPACING_S)
+        self._versions: Gathering[Current] = Gathering(SPACING_S)
+        self._watched: Gathering[Current] = Gathering(INTERVAL_S)
         self._shared = Shared()
 
     def question(self, request: Request, *parts: Any) -> Question:
         """What ``request`` asks; ``parts`` are texts and numbers."""
         return dumps((*self._ground, str(visit_of(request.scope).zone), *parts))
+
+    @staticmethod
+    def now_ms() -> int:
+        """What everything is rendered as of."""
+        return _now_ms()
 
     def renderer(self, request: Request, now_ms: int | None = None) -> render.Renderer:
         """Renders as ``request`` wants it, as of now."""
@@ -117,22 +136,47 @@ class Answering:
         self,
         request: Request,
         question: Question,
-        version: Callable[[], Awaitable[bytes | None]],
+        version: Version,
         find: Find,
         *,
         share: bool = True,
+        wait_s: float = 0,
     ) -> Response:
-        """304 where the client has the answer, by ``version`` (None where that takes as much as ``find``); else it.
+        """304 where the client has the answer, by ``version``; else it.
 
         With ``share``, what ``find`` finds for one who had an older answer is given to others like them too, as long
-        as the version is the same.
+        as the version is the same. With ``wait_s``, 304 is said only when nothing else was to be said for so long;
+        needs ``share``.
         """
         wanted = visit_of(request.scope).if_none_match
-        current = await self._versions.ask(question, version) if wanted not in {"", "*"} else None
-        good = current and still_good(wanted, digest_of(question, current), _now_ms())
+        conditional = wanted not in {"", "*"}
+
+        async def look() -> Current:
+            current = await version()
+            # Where the version does not tell, all who ask share what is found too.
+            return Current(current, None if current or not share else await find())
+
+        current = await self._versions.ask(question, look) if conditional else Current()
+        response = await self._respond(request, question, current, find, share=share)
+        if wait_s and conditional and _says_nothing(response):
+            async with self._watchers.waiting(request, wait_s):
+                while _says_nothing(response):
+                    current = await self._watched.ask(question, look)
+                    response = await self._respond(request, question, current, find, share=share)
+        if _says_nothing(response):
+            metrics.NOT_MODIFIED.inc()
+        return response
+
+    async def _respond(
+        self, request: Request, question: Question, current: Current, find: Find, *, share: bool
+    ) -> Response:
+        wanted = visit_of(request.scope).if_none_match
+        version, found = current
+        good = version and still_good(wanted, digest_of(question, version), _now_ms())
         if good:
             return _not_modified(good)
-        found = await (self._shared.find(question, current, find) if current and share else find())
+        if not found:
+            found = await (self._shared.find(question, version, find) if version and share else find())
         tag = tag_of(digest_of(question, found.version), found.until_ms)
         if wanted and names(wanted, tag):
             return _not_modified(tag)
@@ -200,9 +244,12 @@ def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
     return [row(stored) for stored in rows]
 
 
+def _says_nothing(response: Response) -> bool:
+    return response.status_code == HTTPStatus.NOT_MODIFIED
+
+
 def _not_modified(tag: str) -> Response:
-    metrics.NOT_MODIFIED.inc()
-    return Response(status_code=304, headers={"ETag": tag})
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
 
 
 def _now_ms() -> int:

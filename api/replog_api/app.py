@@ -18,10 +18,12 @@ from replog_api.gate import Gate
 from replog_api.limits import RateLimit
 from replog_api.routes import query_routes, service_routes
 from replog_api.service_endpoints import ServiceEndpoints
-from replog_api.visit import TIME_ZONE_HEADER
+from replog_api.visit import TIME_ZONE_HEADER, visit_of
+from replog_api.watchers import END_WAITING, Watchers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import Any
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,17 +36,18 @@ STORE_TIMEOUT_S = 1.2
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
+    watchers = Watchers()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with connection:
-            yield
+            yield {END_WAITING: watchers.end}
 
     # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
-    app.include_router(query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings))
+    app.include_router(query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings, watchers))
     app.include_router(service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S)))
     gate = Gate(
         app,
@@ -93,4 +96,5 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics.REQUESTS.labels(route, str(status)).inc()
-            metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - began)
+            took_s = time.perf_counter() - began - visit_of(scope).waited_s
+            metrics.REQUEST_SECONDS.labels(route).observe(took_s)

@@ -26,7 +26,12 @@ def digest_of(question: bytes, version: bytes) -> str:
 
 def tag_of(digest: str, until_ms: int | None) -> str:
     """The tag of an answer that is good until ``until_ms``, as far as time counts."""
-    return f'W/"{digest}-{"" if until_ms is None else format(until_ms, "x")}"'
+    return f'W/"{opaque_of(digest, until_ms)}"'
+
+
+def opaque_of(digest: str, until_ms: int | None) -> str:
+    """What stands between the quotes of a tag."""
+    return f"{digest}-{'' if until_ms is None else format(until_ms, 'x')}"
 
 
 def still_good(if_none_match: str, digest: str, now_ms: int) -> str | None:

@@ -6,7 +6,7 @@ from replog_api import schemas
 from replog_api.languages import Text
 from replog_api.openapi import examples, parameters
 from replog_api.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
-from replog_api.openapi.operation import JSON, PLAIN, Query, Service
+from replog_api.openapi.operation import JSON, PLAIN, Query, Service, Stream
 
 BASE = "/replication/api/task/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
@@ -34,7 +34,7 @@ PAGE_RECORDS = Query(
         "任务执行日志的一页，最新的在前；任务未知或超出末页时为空页。",
     ),
     data=schemas.RecordPage,
-    parameters=(parameters.KEY, *parameters.PAGE, parameters.STATUS),
+    parameters=(parameters.KEY, *parameters.PAGE, parameters.STATUS, parameters.WAIT),
     errors=(MISSING, INVALID_PAGE),
     examples={"documented": examples.page_of(examples.RECORD)},
     headers=_OF_A_PAGE,
@@ -67,7 +67,7 @@ PAGE_DETAILS = Query(
         "过滤条件仅 status 有效。两者皆无时为空页。",
     ),
     data=schemas.DetailPage | schemas.RecordPage,
-    parameters=(parameters.RECORD_OR_KEY, *parameters.PAGE, *parameters.FILTERS),
+    parameters=(parameters.RECORD_OR_KEY, *parameters.PAGE, *parameters.FILTERS, parameters.WAIT),
     errors=(MISSING, INVALID_PAGE),
     examples={
         "documented": examples.page_of(examples.DETAIL),
@@ -87,6 +87,22 @@ OVERVIEW = Query(
     parameters=(parameters.RECORD,),
     errors=(INVALID_ID,),
     examples={"documented": examples.OVERVIEW},
+)
+STREAM = Stream(
+    path=f"{BASE}/stream/{{recordId}}",
+    operation_id="stream_task_record",
+    summary=Text("stream task record", "实时查询单条任务日志"),
+    text=Text(
+        "One record, live: a snapshot, a change whenever the record or its roll-up is another, and the end once it is "
+        "finished or removed. Comments in between are heart-beats. An unknown record is an error: 400, code 250310.",
+        "实时查询一条执行日志：先是 snapshot，其后每当执行日志或其汇总有变化则为 change，完成或被删除后为 end。"
+        "其间的注释行为心跳。执行日志未知时返回错误：400，错误码 250310。",
+    ),
+    data=schemas.Watched,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID, UNKNOWN_RECORD),
+    events=("snapshot", "change", "end"),
+    examples={"documented": examples.END},
 )
 RECORD = Query(
     path=f"{BASE}/{{recordId}}",
@@ -147,6 +163,6 @@ ASYNCAPI = Service(
 
 #: All that is served.
 OPERATIONS = (
-    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, RECORD),
+    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

@@ -6,6 +6,7 @@ import argparse
 import gc
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ GRACE_S = 10
 #: Objects made before the garbage collector looks at the young ones. A page makes hundreds, few of them in cycles: at
 #: Python's 700 the looking costs a twentieth of all time, and the modules' own objects are looked at again and again.
 GC_THRESHOLD = 20_000
+#: Files that a process may have open, where the system lets it: each client is one, and the usual limit is 1,024.
+MOST_FILES = 65_536
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     settings = load_or_exit(ApiSettings)
+    allow_many_clients()
     try:
         check_exposure(settings)
         listener = _listen(settings)
@@ -69,6 +73,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def allow_many_clients() -> None:
+    """Let this process have as many files open as it may need, where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _listen(settings: ApiSettings) -> socket.socket:

@@ -89,6 +89,9 @@ def forbidden(parameter: str, value: str) -> Text:
 NO_TOKEN = Text("a token is needed: Authorization: Bearer ...", "需要令牌：Authorization: Bearer ...")
 WRONG_TOKEN = Text("the token is not known", "令牌无效")
 TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；请按 Retry-After 稍后重试")
+TOO_MANY_WATCHERS = Text(
+    "too many clients wait for changes already; see Retry-After", "等待变更的客户端过多；请按 Retry-After 稍后重试"
+)
 INVALID_REQUEST = Text("the request is not valid HTTP", "请求不是有效的 HTTP")
 URL_TOO_LONG = Text("the URL is longer than 8192 bytes", "URL 超过 8192 字节")
 HEADERS_TOO_LARGE = Text("the headers have more than 32768 bytes", "请求头超过 32768 字节")

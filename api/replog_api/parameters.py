@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_PAGE_SIZE = 1000
 #: Largest page number: what the API's clients can say in 32 bits.
 MAX_PAGE_NUMBER = 2**31 - 1
+#: Longest time that a client may wait for a page to change, in seconds.
+MAX_WAIT_S = 60
 #: Longest id or key, in characters.
 MAX_ID_LENGTH = 128
 
@@ -63,6 +65,11 @@ def window(query: Mapping[str, str]) -> Window:
     number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
     size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
     return Window(max(1, number), size)
+
+
+def wait_s(query: Mapping[str, str]) -> int:
+    """``wait``, 0 where absent. Raises RefusedError."""
+    return _integer(query, "wait", 0, MAX_WAIT_S) if query.get("wait") else 0
 
 
 def status(query: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ URL_TOO_LONG = Problem(414, 250131)
 HEADERS_TOO_LARGE = Problem(431, 250131)
 UNEXPECTED = Problem(500, 250102)
 STORE_UNAVAILABLE = Problem(503, 250102)
+TOO_MANY_WATCHERS = Problem(503, 250102)
 
 #: Seconds after which a client may try again when the store does not answer.
 RETRY_AFTER_S = 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from orjson import dumps
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from replog_api import messages
+from replog_api.joined import Joined
 from replog_api.problems import HEADERS_TOO_LARGE, INVALID_REQUEST
 from replog_api.visit import new_trace_id
+from replog_api.watchers import END_WAITING
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,43 +21,8 @@ if TYPE_CHECKING:
 
 #: Bytes read of a head that does not end. What ends before is measured exactly by the gate.
 MAX_UNFINISHED_BYTES = 262_144
-#: Bytes that wait for the end of a step; more would be copied, and hide from flow control.
-MAX_JOINED_BYTES = 65_536
-
-
-class Joined:
-    """A transport that sends together what one step of the event loop writes: head and body of an answer are one write.
-
-    Everything but writing and closing is the transport's own.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
-        self._bytes = 0
-
-    def write(self, data: bytes) -> None:
-        """Send ``data`` soon; at once where much is waiting."""
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
-        self._bytes += len(data)
-        if self._bytes > MAX_JOINED_BYTES:
-            self._send()
-
-    def close(self) -> None:
-        """Close once all that was written is sent."""
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        if self._written:
-            written, self._written, self._bytes = self._written, [], 0
-            self._transport.writelines(written)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+#: A client that has taken nothing of what waits for it for so many seconds is cut off; where the service stops, sooner.
+STALLED_S, STALLED_AT_STOP_S = 15.0, 2.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -63,6 +30,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _in_head = False
     _head_bytes = 0
+    #: Bytes that waited for the client at the last look, and the next look, while it takes less than comes.
+    _unsent_bytes = 0
+    _next_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
@@ -84,6 +54,45 @@ class BoundedProtocol(HttpToolsProtocol):
         """It ends."""
         self._in_head = False
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes less than comes."""
+        super().pause_writing()
+        self._look_later(STALLED_S)
+
+    def resume_writing(self) -> None:
+        """It has taken most."""
+        self._look_no_more()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._look_no_more()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The service stops: who waits for changes is sent away, answers under way are finished."""
+        super().shutdown()
+        self.app_state[END_WAITING]()
+        if self._next_look:
+            self._look_later(STALLED_AT_STOP_S)
+
+    def _look_later(self, after_s: float) -> None:
+        self._look_no_more()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._next_look = self.loop.call_later(after_s, self._cut_where_stalled, after_s)
+
+    def _look_no_more(self) -> None:
+        if self._next_look:
+            self._next_look.cancel()
+            self._next_look = None
+
+    def _cut_where_stalled(self, after_s: float) -> None:
+        if self.transport.get_write_buffer_size() < self._unsent_bytes:
+            self._look_later(after_s)
+        else:
+            # Closing would wait until the client has taken the rest.
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""

@@ -54,11 +54,12 @@ class RecordEndpoints:
         """Endpoint 4: a page of a record's details; of a task's records where no such record exists."""
         record_id = parameters.path_id(request, "recordId")
         window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
+        wait_s = parameters.wait_s(request.query_params)
         prefix = visit_of(request.scope).prefix
         as_record = await self._rights.may_read_record(prefix, record_id)
         if not as_record:
             Rights.check_task(prefix, record_id)
-        question = self._answering.question(request, "page_details", record_id, *window, *flt, as_record)
+        question = self._answering.question(request, "page_details", record_id, *window, *flt, as_record, prefix)
 
         async def version() -> bytes | None:
             found = await self._versions.record(record_id) if as_record else NOTHING
@@ -71,7 +72,7 @@ class RecordEndpoints:
             Rights.check_task(prefix, record_id)
             return await self._tasks.page(request, question, record_id, flt.status, window)
 
-        return await self._answering.answer(request, question, version, find)
+        return await self._answering.answer(request, question, version, find, wait_s=wait_s)
 
     async def _answer(
         self,

@@ -54,6 +54,10 @@ class Renderer:
             self.record(stored),
         )
 
+    def watched(self, stored: StoredRecord) -> bytes:
+        """The data of an event of a stream, but for why it ended."""
+        return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
         return self._completed(_detail(stored, self._zone))

@@ -11,6 +11,7 @@ from replog_api import documentation as doc
 from replog_api.access import Rights
 from replog_api.answering import Answering
 from replog_api.record_endpoints import RecordEndpoints
+from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
     from replog_api.openapi.operation import Operation
     from replog_api.service_endpoints import ServiceEndpoints
+    from replog_api.watchers import Watchers
 
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -38,11 +40,12 @@ class PlainRoute(APIRoute):
         return self.endpoint
 
 
-def query_routes(connection: Runs, settings: ApiSettings) -> APIRouter:
+def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> APIRouter:
     """The routes of the queries; they answer from what ``connection`` leads to."""
-    answering = Answering(settings)
+    answering, rights = Answering(settings, watchers), Rights(connection)
     tasks = TaskEndpoints(connection, answering)
-    records = RecordEndpoints(connection, answering, Rights(connection), tasks)
+    records = RecordEndpoints(connection, answering, rights, tasks)
+    stream = StreamEndpoint(connection, answering, rights, watchers)
     return _routes(
         {
             doc.LIST_RECORDS: tasks.list_records,
@@ -50,6 +53,7 @@ def query_routes(connection: Runs, settings: ApiSettings) -> APIRouter:
             doc.LIST_DETAILS: records.list_details,
             doc.PAGE_DETAILS: records.page_details,
             doc.OVERVIEW: records.overview,
+            doc.STREAM: stream.stream,
             doc.RECORD: records.record,
         }
     )

@@ -143,6 +143,20 @@ class Run(_Schema):
     record: Record = _said("the record", "执行日志")
 
 
+class Watched(Run):
+    """The data of a stream's events."""
+
+    chinese = "事件流中各事件的数据。"
+
+    overview: Overview = _said("the record's roll-up, as in it", "详情汇总，与执行日志中的相同")
+    reason: Annotated[
+        Literal["finished", "removed"] | None, WithJsonSchema({"type": "string", "enum": ["finished", "removed"]})
+    ] = Field(
+        default=None,
+        description=Text("in the last event alone: why it ended", "仅见于最后一个事件：结束的原因").in_both(),
+    )
+
+
 class PackageConstraint(_Schema):
     """The package that a detail copies."""
 

@@ -52,13 +52,14 @@ class TaskEndpoints:
         """Endpoint 2: a page of a task's records."""
         key = _key(request)
         window, status = parameters.window(request.query_params), parameters.status(request.query_params)
+        wait_s = parameters.wait_s(request.query_params)
         question = self._answering.question(request, "page_records", key, *window, status)
 
         async def version() -> bytes | None:
             return await self.version(question, key)
 
         return await self._answering.answer(
-            request, question, version, lambda: self.page(request, question, key, status, window)
+            request, question, version, lambda: self.page(request, question, key, status, window), wait_s=wait_s
         )
 
     async def version(self, question: Question, key: str) -> bytes | None:

@@ -26,18 +26,23 @@ class Visit:
         "accept_language",
         "authorization",
         "if_none_match",
+        "last_event_id",
         "prefix",
         "time_zone",
         "traceparent",
+        "waited_s",
         "zone",
     )
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
-        self.accept_language = self.authorization = self.if_none_match = self.time_zone = self.traceparent = ""
+        self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
+        self.if_none_match = self.last_event_id = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
         #: The zone of the times in the answer.
         self.zone = zone
+        #: Seconds that passed because the client wanted to wait for changes.
+        self.waited_s = 0.0
         self._trace_id = ""
         for name, value in headers:
             if name in _ATTRIBUTES:
@@ -57,6 +62,7 @@ class Visit:
 _ATTRIBUTES = {
     b"accept-language": "accept_language",
     b"authorization": "authorization",
+    b"last-event-id": "last_event_id",
     b"traceparent": "traceparent",
     TIME_ZONE_HEADER.lower().encode(): "time_zone",
 }

@@ -64,7 +64,10 @@ class DeadLetterTopic:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self._send(letters)
         except TimeoutError:
-            raise BrokerUnavailable(f"the dead-letter topic took nothing in {SEND_TIMEOUT_S:g} s") from None
+            topic = self._producer.topic
+            raise BrokerUnavailable(
+                f"the dead-letter topic {topic} took nothing in {SEND_TIMEOUT_S:g} s, and may not exist"
+            ) from None
 
     async def _send(self, letters: Sequence[DeadLetter]) -> None:
         # All are awaited: an answer that nobody took would be reported as an error of its own.

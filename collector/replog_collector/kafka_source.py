@@ -7,13 +7,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
-from replog.kafka import client_options
 from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
+from replog_collector.kafka_consumer import stop_consumer, subscribed_consumer
 from replog_collector.positions import Positions
 from replog_collector.source import Message, Polled, Standing
 
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 #: Messages taken from the broker at once, and so the most in one batch.
 BATCH_MESSAGES = 5000
-#: Bytes fetched ahead from each partition.
-_FETCH_BYTES = 4 * 1024 * 1024
-#: A topic or partition that appears while the collector runs is found within this time.
-_METADATA_AGE_MS = 10_000
-#: A member that was not heard of for this long is taken for dead, and its partitions go to others. One with a name of
-#: its own is waited for while it is started again.
-_SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
-#: How long the group waits for its members when partitions move.
-REBALANCE_MS = 30_000
 #: How often the ends of the assigned partitions are asked for, and how long an answer may take.
 LOOK_S = 2.0
 _ANSWER_TIMEOUT_S = 2.0
@@ -73,20 +64,7 @@ class KafkaSource:
 
     async def start(self) -> None:
         """As the protocol says."""
-        static = self._settings.kafka_group_instance_id
-        consumer = AIOKafkaConsumer(
-            group_id=self._settings.kafka_group_id,
-            group_instance_id=static,
-            session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
-            rebalance_timeout_ms=REBALANCE_MS,
-            enable_auto_commit=False,
-            # Where to begin is decided and counted here.
-            auto_offset_reset="none",
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            metadata_max_age_ms=_METADATA_AGE_MS,
-            **client_options(self._settings),
-        )
-        consumer.subscribe([self._topic], listener=_Listener(self))
+        consumer = subscribed_consumer(self._settings, revoked=self._revoked, assigned=self._begin_assigned)
         # Partitions may be assigned before the client says that it has started.
         self._consumer, self._failed = consumer, True
         try:
@@ -94,7 +72,8 @@ class KafkaSource:
                 await consumer.start()
         except (KafkaError, TimeoutError) as error:
             await self.stop()
-            raise self._unavailable(error, f"topic {self._topic}") from error
+            what = f"no place in the group on topic {self._topic}, which may not exist"
+            raise self._unavailable(error, what) from error
         self._failed = False
 
     async def stop(self) -> None:
@@ -102,10 +81,7 @@ class KafkaSource:
         consumer, self._consumer = self._consumer, None
         self._forget()
         if consumer:
-            # A broker that does not answer misses the member by itself.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GROUP_TIMEOUT_S):
-                    await consumer.stop()
+            await stop_consumer(consumer, _GROUP_TIMEOUT_S)
 
     @property
     def positions(self) -> Mapping[int, int]:
@@ -157,13 +133,14 @@ class KafkaSource:
             if number in self._ends
         }
 
-    async def revoked(self) -> None:
-        """Let the collector finish before partitions are given up."""
-        await self._revoking()
-        self._forget()
+    async def _revoked(self) -> None:
+        # Whatever becomes of the batch in hand: where these partitions stand is no longer known here.
+        try:
+            await self._revoking()
+        finally:
+            self._forget()
 
-    async def assigned(self, partitions: list[TopicPartition]) -> None:
-        """Go to where the partitions begin, and tell the collector that it has them."""
+    async def _begin_assigned(self, partitions: list[TopicPartition]) -> None:
         # Where this fails, the next look or the client's own error comes back to it.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
             await self._begin(partitions)
@@ -227,19 +204,23 @@ class KafkaSource:
         """Go to where each partition has to be read from: ``reached``, or where it was left, or its first offset."""
         if not partitions:
             return
+        consumer = self._consumer
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            firsts = await self._consumer.beginning_offsets(partitions)
-            ends = await self._consumer.end_offsets(partitions)
-            committed = {partition.partition: await self._consumer.committed(partition) for partition in partitions}
+            firsts = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            committed = {partition.partition: await consumer.committed(partition) for partition in partitions}
         left = reached or await self._beginnings.left(committed)
         begins = {
             number: self._beginnings.of(number, left[number], first=firsts[partition], end=ends[partition])
-            for partition in set(partitions) & self._consumer.assignment()
+            for partition in set(partitions) & consumer.assignment()
             for number in [partition.partition]
         }
         await self._beginnings.mark(begins, left)
+        if consumer is not self._consumer:
+            # Another client took its place meanwhile, which goes by itself to where its partitions begin.
+            return
         for number in begins.keys() & self._numbers():
-            self._consumer.seek(TopicPartition(self._topic, number), begins[number])
+            consumer.seek(TopicPartition(self._topic, number), begins[number])
             self._ends[number] = ends[TopicPartition(self._topic, number)]
             # A fetch that was refused for once goes on where it was, with batches in hand before it.
             if not reached or begins[number] != reached[number]:
@@ -283,14 +264,3 @@ class KafkaSource:
             return error
         text = str(error) or type(error).__name__
         return BrokerUnavailable(f"{self._settings.kafka_bootstrap_servers}: {what and f'{what}: '}{text}")
-
-
-class _Listener(ConsumerRebalanceListener):
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
-
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        await self._source.revoked()
-
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        await self._source.assigned(sorted(assigned))

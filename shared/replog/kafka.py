@@ -90,7 +90,8 @@ class KafkaProducer:
         self._idempotent = idempotent
         self._servers = settings.kafka_bootstrap_servers
         self._options = client_options(settings)
-        self._topic = topic
+        #: Where its messages go.
+        self.topic = topic
         self._producer: Any = None
 
     async def start(self) -> None:
@@ -128,7 +129,7 @@ class KafkaProducer:
         """
         producer = self._started()
         acknowledgement: asyncio.Future[Any] = await self._translated(
-            lambda: producer.send(self._topic, key=key, value=value, headers=headers)
+            lambda: producer.send(self.topic, key=key, value=value, headers=headers)
         )
         return acknowledgement
 

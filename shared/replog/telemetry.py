@@ -44,6 +44,8 @@ LogAction = Literal[
     "store_unavailable",
     # The store lost writes that it had acknowledged: partitions went back from ``positions`` to ``begins``.
     "store_rewound",
+    # Somebody wrote over markers in the store: what stood at ``keys`` is removed, and counts as lost.
+    "markers_removed",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.model import Model
-    from tests.services.kafka import Broker
+    from tests.services.kafka import Reachable
     from tests.streams import Event
 
 COLLECTOR, API = "replog_collector.main", "replog_api.main"
@@ -141,6 +141,16 @@ class Process:
         assert self._process is not None
         return self._process.wait(STOP_TIMEOUT_S)
 
+    def pause(self) -> None:
+        """Let it stand still (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as a crash would, with its worker processes if it has any."""
         if self.running and self._process is not None:
@@ -178,7 +188,7 @@ class System:
 
 
 @contextlib.contextmanager
-def system_on(broker: Broker, redis_url: str, folder: Path, *, forget: bool = True) -> Iterator[System]:
+def system_on(broker: Reachable, redis_url: str, folder: Path, *, forget: bool = True) -> Iterator[System]:
     """A system on a fresh topic and prefix; whatever happens, nothing of it runs on.
 
     Unless a Redis of the test's own is thrown away as a whole, it is to ``forget`` the state.
@@ -209,7 +219,7 @@ def system_on(broker: Broker, redis_url: str, folder: Path, *, forget: bool = Tr
             kafka_admin.delete_topics(broker.address, [name, f"{name}.dlq"])
 
 
-def _make_topics(broker: Broker, name: str) -> None:
+def _make_topics(broker: Reachable, name: str) -> None:
     if broker.kind == "embedded":
         kafka_admin.touch_topics(broker.address, [name, f"{name}.dlq"])
         return

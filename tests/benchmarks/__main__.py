@@ -1,4 +1,7 @@
-"""Run the benchmarks and print tables: ``python -m tests.benchmarks [collect | decode | page | polling | store]``."""
+"""Run the benchmarks and print tables.
+
+``python -m tests.benchmarks [collect | decode | page | polling | soak | store]``
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, decode, page, polling, store
+from tests.benchmarks import collect, decode, page, polling, soak, store
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
 from tests.services import kafka_admin
@@ -56,6 +59,9 @@ def main() -> None:
         if options.what == "polling":
             console.print(_polling(redis.url))
             return
+        if options.what == "soak":
+            console.print(_soaked(soak.run(redis.url, "soak", folder, stack)))
+            return
         if options.what != "collect":
             console.print(_pages(redis.url, options.records, options.details))
         if options.what != "page":
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
     names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
     names.add_parser("polling", help="what pollers of one running record cost Redis")
+    names.add_parser("soak", help="a minute of pollers, with query services restarted behind them")
     at_size = names.add_parser("store", help="the store at size")
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
     at_size.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
@@ -91,6 +98,25 @@ def _polling(redis_url: str) -> Table:
             share = f"{cost.command_ms / without.command_ms:.2f} / {cost.process_ms / without.process_ms:.2f}"
             shown = (f"{cost.polls:,}", f"{cost.not_modified:,}", f"{cost.commands:,}")
             table.add_row(name, *shown, f"{cost.command_ms:,.1f}", f"{cost.process_ms:,.0f}", share)
+    return table
+
+
+def _soaked(outcome: soak.Outcome) -> Table:
+    table = Table(
+        "what", "figure", title=f"{soak.POLLERS} pollers, each every {soak.EVERY_S:.0f} s for {soak.SECONDS:.0f} s"
+    )
+    early, late = outcome.rss_mb
+    for what, figure in {
+        "answers, of these 304": f"{outcome.answers:,}, {outcome.not_modified:,}",
+        "wrong answers": str(len(outcome.wrong)),
+        "questions that no service answered": str(outcome.turned_away),
+        "restarts of one of two services": str(outcome.restarts),
+        "median / p99, ms": f"{outcome.median_ms:.1f} / {outcome.p99_ms:.1f}",
+        f"memory of the other after {soak.SETTLED_S:.0f} s / at the end, MB": f"{early:.1f} / {late:.1f}",
+    }.items():
+        table.add_row(what, figure)
+    for wrong in outcome.wrong[:10]:
+        table.add_row("wrong", wrong)
     return table
 
 

@@ -71,7 +71,7 @@ async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return InMemory()
     if request.getfixturevalue("kafka").kind == "embedded":
         # It keeps a member that has left until its session is over.
-        monkeypatch.setattr("replog_collector.kafka_source._SESSION_MS", 4000)
+        monkeypatch.setattr("replog_collector.kafka_consumer._SESSION_MS", 4000)
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(
         CollectorSettings(

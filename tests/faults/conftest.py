@@ -12,6 +12,7 @@ from tests.acceptance.system import system_on
 from tests.faults.scenario import Scenario
 from tests.faults.table import JOURNAL
 from tests.services import ServiceUnavailableError
+from tests.services.kafka_cluster import KafkaCluster, start_kafka_cluster
 from tests.services.kafka_maven import MavenBroker
 from tests.services.redis import VARIABLE, OwnRedis, server_binary
 from tests.services.redis_cluster import start_cluster
@@ -42,6 +43,16 @@ def broker(kafka: Broker) -> Iterator[MavenBroker]:
     kafka.resume()
     if not kafka.running:
         kafka.start()
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three brokers beside the one."""
+    if not isinstance(kafka, MavenBroker):
+        pytest.skip("needs brokers from Maven: set REPLOG_TEST_KAFKA=maven")
+    cluster = start_kafka_cluster(tmp_path_factory.mktemp("kafka-cluster"))
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +99,29 @@ def on_always(
     redis = own_redis("--appendfsync", "always")
     with system_on(broker, redis.url, tmp_path, forget=False) as system:
         yield Scenario(system, broker, redis, journal)
+
+
+@pytest.fixture
+def on_nothing_kept(
+    broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
+) -> Iterator[Scenario]:
+    """A system on a Redis that keeps nothing on its disk."""
+    redis = own_redis("--appendonly", "no")
+    with system_on(broker, redis.url, tmp_path, forget=False) as system:
+        yield Scenario(system, broker, redis, journal)
+
+
+@pytest.fixture
+def on_brokers(
+    kafka_cluster: KafkaCluster, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
+) -> Iterator[Scenario]:
+    """A system on three brokers, all running again afterwards, and a Redis of its own."""
+    redis = own_redis()
+    with system_on(kafka_cluster, redis.url, tmp_path, forget=False) as system:
+        yield Scenario(system, kafka_cluster, redis, journal)
+        for node in kafka_cluster.nodes.values():
+            if not node.running:
+                node.start()
 
 
 @pytest.fixture

@@ -25,13 +25,15 @@ from tests import streams
 from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message
 from tests.faults.table import GONE
 from tests.model import Model
+from tests.services import kafka_admin
+from tests.services.kafka_cluster import KafkaCluster
+from tests.services.kafka_maven import MavenBroker
 from tests.services.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tests.acceptance.system import System
-    from tests.services.kafka_maven import MavenBroker
     from tests.services.redis import OwnRedis
     from tests.streams import Event
 
@@ -58,16 +60,29 @@ def stream(seed: int, *, records: int = 20, details: int = 20) -> list[Event]:
 class Scenario:
     """A system, what was published to it, and a journal of what was done to it."""
 
-    def __init__(self, system: System, broker: MavenBroker, redis: OwnRedis | None, journal: list[str]) -> None:
+    def __init__(
+        self, system: System, kafka: MavenBroker | KafkaCluster, redis: OwnRedis | None, journal: list[str]
+    ) -> None:
         self.system = system
-        self.broker = broker
+        self._kafka = kafka
         #: The single Redis of this scenario; None where it has several.
         self._redis = redis
         self.events: list[Event] = []
         self._journal = journal
         self._began_s = time.monotonic()
         self._collectors: list[Process] = []
-        self._admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+
+    @property
+    def broker(self) -> MavenBroker:
+        """The single broker."""
+        assert isinstance(self._kafka, MavenBroker)
+        return self._kafka
+
+    @property
+    def brokers(self) -> KafkaCluster:
+        """The brokers, where they are several."""
+        assert isinstance(self._kafka, KafkaCluster)
+        return self._kafka
 
     @property
     def redis(self) -> OwnRedis:
@@ -102,7 +117,7 @@ class Scenario:
 
     def publish_others(self, messages: Sequence[Message]) -> None:
         """Publish what the oracle is not to know of."""
-        _publish(self.broker.address, self.system.topic, messages, 1_000_000)
+        _publish(self._kafka.address, self.system.topic, messages, 1_000_000)
 
     @contextmanager
     def publishing(self, events: Sequence[Event], *, rate: int = RATE) -> Iterator[None]:
@@ -113,7 +128,7 @@ class Scenario:
 
         def run() -> None:
             try:
-                _publish(self.broker.address, self.system.topic, messages, rate)
+                _publish(self._kafka.address, self.system.topic, messages, rate)
             except BaseException as error:  # noqa: BLE001 - told below
                 failures.append(error)
 
@@ -147,8 +162,8 @@ class Scenario:
 
     def lag(self) -> int:
         """Messages behind the group's commits, by the broker's word."""
-        group = self.system.topic
-        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        admin, group = self._admin(), self.system.topic
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
         committed = {
             partition.partition: partition.offset
             for partition in asked[group].result(ANSWER_S).topic_partitions
@@ -158,10 +173,10 @@ class Scenario:
 
     def ends(self) -> dict[int, int]:
         """The end of each partition."""
-        topic = self.system.topic
-        numbers = self._admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+        admin, topic = self._admin(), self.system.topic
+        numbers = admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        found = self._admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
+        found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
         return {partition.partition: answer.result(ANSWER_S).offset for partition, answer in found.items()}
 
     def caught_up(self) -> None:
@@ -179,20 +194,40 @@ class Scenario:
         """Let the dead-letter topic take messages of ``max_bytes`` at most."""
         entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, f"{self.system.topic}.dlq", incremental_configs=[entry])
-        for altered in self._admin.incremental_alter_configs([resource]).values():
+        admin = self._admin()
+        for altered in admin.incremental_alter_configs([resource]).values():
             altered.result(ANSWER_S)
 
     def delete_everything_in_the_topic(self) -> int:
         """As retention would; returns the number of messages deleted."""
         ends = self.ends()
         partitions = [TopicPartition(self.system.topic, number, end) for number, end in ends.items()]
-        for deleted in self._admin.delete_records(partitions).values():
+        admin = self._admin()
+        for deleted in admin.delete_records(partitions).values():
             deleted.result(ANSWER_S)
         return sum(ends.values())
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic, with all that is in it."""
+        kafka_admin.delete_topics(self._kafka.address, [name])
+
+    def create_topic(self, name: str) -> None:
+        """Make a topic."""
+        kafka_admin.create_topics(self._kafka.address, [name])
+
+    def _admin(self) -> AdminClient:
+        """A new client, to be held by a name: one that saw a coordinator die may wait for it without end."""
+        return AdminClient({"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+
+    def progress(self, collector: Process) -> None:
+        """Wait until ``collector`` has got on."""
+        settled = sum(collector.metrics("replog_events_total").values())
+        self.wait(lambda: sum(collector.metrics("replog_events_total").values()) > settled, "progress")
+
     def add_partitions(self, count: int) -> None:
         """Give the topic ``count`` partitions in all."""
-        for created in self._admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
+        admin = self._admin()
+        for created in admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
             created.result(ANSWER_S)
 
 

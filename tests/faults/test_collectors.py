@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.system import COLLECTOR
+from tests.acceptance.system import COLLECTOR, Message, message
 from tests.acceptance.test_system import share
 from tests.faults.scenario import POISON, stream
+from tests.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,36 @@ def while_dead_lettering(scenario: Scenario) -> Process:
     return collector
 
 
+def while_marking(scenario: Scenario) -> Process:
+    """The batch is in the store, which refuses to move its markers on."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    with connected(scenario.redis.url) as client:
+        # Every key but those of the markers, whose kind alone begins with this letter.
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~*}:[^a]*")
+        scenario.publish(stream(2))
+        scenario.wait(lambda: bool(collector.lines("backing_off")), "markers that are refused")
+        scenario.wait(lambda: scenario.pending(collector) == 0, "the batch in the store")
+        scenario.kill(collector)
+        client.execute_command("ACL", "SETUSER", "default", "allkeys")
+    return collector
+
+
+def while_going_back(scenario: Scenario) -> Process:
+    """Redis has lost everything, and the broker stands still before it says where the partitions begin."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    with connected(scenario.redis.url) as client:
+        client.flushall()
+    scenario.broker.pause()
+    scenario.wait(lambda: collector.metrics("replog_store_rewinds_total")[""] > 0, "a collector that goes back")
+    scenario.kill(collector)
+    scenario.broker.resume()
+    return collector
+
+
 def while_committing(scenario: Scenario) -> Process:
     """The broker stands still from before the merge has ended."""
     collector = scenario.collector()
@@ -98,7 +129,16 @@ def while_idle(scenario: Scenario) -> Process:
     return collector
 
 
-PHASES = [while_merging, while_paused, while_dead_lettering, while_committing, while_joining, while_idle]
+PHASES = [
+    while_merging,
+    while_paused,
+    while_dead_lettering,
+    while_marking,
+    while_committing,
+    while_going_back,
+    while_joining,
+    while_idle,
+]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +184,36 @@ def test_a_static_member_comes_back_unnoticed(scenario: Scenario) -> None:
         scenario.wait(lambda: bool(one.lines("partitions_assigned")), "its partitions again")
     scenario.finish()
     assert len(two.lines("partitions_assigned")) == before
+
+
+@pytest.mark.long
+def test_an_outage_takes_no_more_memory_the_longer_it_is(scenario: Scenario) -> None:
+    """400 MB are published while Redis stands still."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    before = resident_bytes(collector)
+    scenario.note("SIGSTOP of Redis, and 400 MB are published")
+    scenario.redis.pause()
+    for number in range(8):
+        scenario.publish_others([large(number * 100 + count) for count in range(100)])
+        scenario.wait(lambda: scenario.pending(collector) > 0, "events in hand")
+        assert resident_bytes(collector) - before < 150_000_000
+    scenario.redis.resume()
+    scenario.publish(stream(2))
+    scenario.finish()
+    assert len(collector.lines("partitions_assigned")) == 1
+
+
+def large(number: int) -> Message:
+    """An event of half a MB, of a record that nothing else is said of."""
+    event = {"type": "detail.started", "recordId": f"large-{number}", "detailId": "d"}
+    return message(event | {"eventTime": "2021-05-12T12:00:00Z", "note": "x" * 500_000})
+
+
+def resident_bytes(collector: Process) -> float:
+    """The memory that ``collector`` has now."""
+    return collector.metrics("process_resident_memory_bytes")[""]
 
 
 @pytest.mark.long

@@ -128,11 +128,40 @@ def test_retention_passes_the_position(scenario: Scenario) -> None:
 
 
 @pytest.mark.long
+def test_retention_passes_the_position_of_a_collector_that_runs(scenario: Scenario) -> None:
+    """What it had fetched before it stood still is not gone."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    received = collector.metrics("replog_events_received_total")[""]
+    # Of records that nothing else is said of, so that it does not matter which of them are gone.
+    gone = [
+        {"type": "detail.started", "recordId": f"gone-{number}", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
+        for number in range(2000)
+    ]
+    scenario.note("SIGSTOP of a collector, and retention deletes what it did not read")
+    collector.pause()
+    scenario.publish_others([message(event) for event in gone])
+    scenario.delete_everything_in_the_topic()
+    collector.resume()
+    scenario.gone("what Kafka deleted; counted and logged")
+    events = stream(3)
+    scenario.publish(events)
+    scenario.finish()
+    skipped = collector.metrics("replog_offsets_skipped_total")[""]
+    assert skipped > 0
+    assert skipped == sum(line["last"] - line["first"] + 1 for line in collector.lines("offsets_skipped"))
+    assert collector.metrics("replog_events_received_total")[""] - received + skipped == len(gone) + len(events)
+
+
+@pytest.mark.long
 def test_the_topic_gets_more_partitions(scenario: Scenario) -> None:
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.note("the topic gets more partitions")
     scenario.add_partitions(7)
-    scenario.wait(lambda: len(collector.lines("partitions_assigned")[-1:][0]["partitions"]) == 7, "all 7 partitions")
+    # Some of it into partitions that the collector does not know of.
     scenario.publish(stream(2))
+    scenario.wait(lambda: len(collector.lines("partitions_assigned")[-1]["partitions"]) == 7, "all 7 partitions")
+    scenario.publish(stream(3))
     scenario.finish()

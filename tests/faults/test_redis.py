@@ -1,32 +1,38 @@
-"""Redis dies, stands still, is full, or comes back with less than it had."""
+"""Redis dies, stands still, is slow or full, or loads its data for long."""
 
 from __future__ import annotations
 
-import shutil
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.scenario import stream
 from tests.services.process import wait_until
-from tests.services.redis import connected
+from tests.services.redis import connected, is_loading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from redis import Redis
+
+    from tests.acceptance.system import Process
     from tests.faults.scenario import Scenario
     from tests.services.redis import OwnRedis
-    from tests.services.redis_sentinel import RedisSentinel
-
 pytestmark = pytest.mark.long
 
 LONG = {"records": 40, "details": 40}
 
 
-@pytest.fixture(params=["scenario", "on_always", "on_cluster"], ids=["everysec", "always", "cluster"])
+@pytest.fixture(
+    params=["scenario", "on_always", "on_nothing_kept", "on_cluster"],
+    ids=["everysec", "always", "nothing kept", "cluster"],
+)
 def on_redis(request: pytest.FixtureRequest) -> Scenario:
-    """A single Redis, synced each second or at each write; and a cluster, of which one master is ended."""
+    """A single Redis, synced each second, at each write, or never; and a cluster, of which one master is ended."""
     found: Scenario = request.getfixturevalue(request.param)
     return found
 
@@ -35,8 +41,7 @@ def test_redis_is_killed_again_and_again(on_redis: Scenario) -> None:
     collector = on_redis.collector()
     with on_redis.publishing(stream(1, **LONG)):
         for _ in range(3):
-            settled = sum(collector.metrics("replog_events_total").values())
-            on_redis.wait(lambda: sum(collector.metrics("replog_events_total").values()) > settled, "progress")  # noqa: B023
+            on_redis.progress(collector)
             on_redis.note("kill -9 of Redis")
             on_redis.redis.kill()
             on_redis.redis.start()
@@ -102,6 +107,91 @@ def test_redis_is_a_replica_for_a_while(scenario: Scenario) -> None:
     scenario.finish()
 
 
+def test_redis_is_a_replica_while_a_collector_starts(scenario: Scenario) -> None:
+    """The URL names the wrong server, until that is appointed."""
+    scenario.note("Redis is a read-only replica")
+    with connected(scenario.redis.url) as client:
+        client.replicaof("127.0.0.1", "1")
+        collector = scenario.collector()
+        scenario.publish(stream(1))
+        scenario.wait(lambda: len(collector.lines("backing_off")) > 3, "a collector that waits")
+        assert refused(collector, "readonly") > 0
+        client.replicaof("NO", "ONE")
+    scenario.finish()
+
+
+@contextmanager
+def slow(redis: OwnRedis, *, pause_ms: int, between_s: float) -> Iterator[None]:
+    """Let a Redis answer in moments only, ``pause_ms`` apart, while the block runs."""
+    over = threading.Event()
+
+    def run() -> None:
+        with connected(redis.url) as client:
+            while not over.wait(between_s):
+                client.client_pause(pause_ms)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_redis_is_slow(scenario: Scenario) -> None:
+    """So that every batch takes seconds, and none fails."""
+    collector = scenario.collector(REPLOG_WATCHDOG_S="30")
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.note("Redis answers once in 2 s for 40 s")
+    until = time.monotonic() + 40
+    with slow(scenario.redis, pause_ms=2000, between_s=0.01), scenario.publishing(stream(2)):
+        scenario.wait(lambda: time.monotonic() > until, "40 s")
+        assert collector.get("/livez").status_code == 200
+    scenario.finish()
+    assert len(collector.lines("partitions_assigned")) == 1
+
+
+def test_redis_loads_its_data_for_long(scenario: Scenario) -> None:
+    """One collector waits for it since it was killed, and one joins it meanwhile."""
+    one = scenario.collector()
+    scenario.publish(stream(1, **LONG))
+    scenario.caught_up()
+    options = slow_loading(scenario.redis, for_s=20)
+    scenario.note("Redis is killed, and loads its data for 20 s")
+    scenario.redis.kill()
+    scenario.redis.start_loading(*options)
+    with scenario.publishing(stream(2)):
+        two = scenario.collector()
+        scenario.wait(lambda: refused(one, "loading") > 3, "a collector that is told so")
+        assert is_loading(scenario.redis.url)
+    scenario.finish()
+    assert (one.running, two.running) == (True, True)
+    assert not one.lines("store_rewound")
+
+
+def slow_loading(redis: OwnRedis, *, for_s: int) -> list[str]:
+    """Options with which it takes ``for_s`` seconds to load what it has, and answers meanwhile that it does."""
+    with connected(redis.url) as client:
+        # As a snapshot: of a file of commands it would look up each thousand only.
+        client.bgrewriteaof()
+        assert wait_until(lambda: not rewriting(client), 20)
+        delay_us = for_s * 1_000_000 // client.dbsize()
+    return ["--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024"]
+
+
+def rewriting(client: Redis) -> bool:
+    """Whether its file is being written anew, or about to be."""
+    facts = client.info("persistence")
+    return bool(facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"])
+
+
+def refused(collector: Process, kind: str) -> float:
+    """How many calls of ``collector`` failed for one kind of reason."""
+    return collector.metrics("replog_store_errors_total").get(f'kind="{kind}"', 0)
+
+
 def test_the_disk_of_the_append_only_file_is_full(on_small_disk: Scenario, small_disk: Path) -> None:
     scenario = on_small_disk
     collector = scenario.collector()
@@ -125,127 +215,3 @@ def fill(file: Path) -> None:
                 ballast.write(bytes(4096))
     except OSError:
         return
-
-
-def test_redis_comes_back_with_an_older_file(scenario: Scenario, tmp_path: Path) -> None:
-    """As after restoring a backup."""
-    collector = scenario.collector()
-    scenario.publish(stream(1))
-    scenario.caught_up()
-    wait_until_synced(scenario.redis)
-    older = tmp_path / "older"
-    shutil.copytree(scenario.redis.data_dir, older)
-    scenario.publish(stream(2))
-    scenario.caught_up()
-    scenario.note("Redis is restored from an older file")
-    scenario.redis.kill()
-    shutil.rmtree(scenario.redis.data_dir)
-    shutil.copytree(older, scenario.redis.data_dir)
-    scenario.redis.start()
-    scenario.publish(stream(3))
-    scenario.finish()
-    assert collector.running
-    assert collector.lines("store_rewound")
-
-
-def test_the_end_of_the_append_only_file_is_cut_off(scenario: Scenario) -> None:
-    """As after a power loss."""
-    collector = scenario.collector()
-    scenario.publish(stream(1))
-    scenario.caught_up()
-    wait_until_synced(scenario.redis)
-    scenario.note("the append-only file loses its last third")
-    scenario.redis.kill()
-    (file,) = [*scenario.redis.data_dir.glob("**/*.incr.aof"), *scenario.redis.data_dir.glob("appendonly.aof")]
-    with file.open("r+b") as cut:
-        cut.truncate(file.stat().st_size * 2 // 3)
-    scenario.redis.start()
-    scenario.publish(stream(2))
-    scenario.finish()
-    assert collector.running
-    assert collector.lines("store_rewound")
-
-
-def test_redis_is_emptied_while_nothing_is_published(scenario: Scenario) -> None:
-    collector = scenario.collector()
-    scenario.publish(stream(1))
-    scenario.caught_up()
-    flush(scenario)
-    scenario.wait(lambda: bool(collector.lines("store_rewound")), "a collector that goes back")
-    scenario.finish()
-
-
-@pytest.mark.parametrize("collectors", [1, 2])
-def test_redis_is_emptied_again_and_again_under_load(scenario: Scenario, collectors: int) -> None:
-    running = [scenario.collector() for _ in range(collectors)]
-    with scenario.publishing(stream(1, **LONG)):
-        for _ in range(3):
-            settled = sum(running[0].metrics("replog_events_total").values())
-            scenario.wait(lambda: sum(running[0].metrics("replog_events_total").values()) > settled, "progress")  # noqa: B023
-            flush(scenario)
-    scenario.finish()
-    assert all(collector.running and len(collector.lines("started")) == 1 for collector in running)
-
-
-def flush(scenario: Scenario) -> None:
-    """Empty the Redis."""
-    scenario.note("FLUSHALL")
-    with connected(scenario.redis.url) as client:
-        client.flushall()
-
-
-def test_one_of_three_masters_is_emptied(on_cluster: Scenario) -> None:
-    collector = on_cluster.collector()
-    on_cluster.publish(stream(1))
-    on_cluster.caught_up()
-    flush(on_cluster)
-    on_cluster.wait(lambda: bool(collector.lines("store_rewound")), "a collector that goes back")
-    on_cluster.publish(stream(2))
-    on_cluster.finish()
-
-
-def wait_until_synced(redis: OwnRedis) -> None:
-    """Return once everything is in the file."""
-
-    def synced() -> bool:
-        with connected(redis.url) as client:
-            facts = client.info("persistence")
-        return bool(facts["aof_pending_bio_fsync"] == 0 and facts["aof_buffer_length"] == 0)
-
-    assert wait_until(synced, 10)
-
-
-def test_a_failover_to_a_replica_that_stood_still(on_sentinel: Scenario, sentinel: RedisSentinel) -> None:
-    collector = on_sentinel.collector()
-    on_sentinel.publish(stream(1))
-    on_sentinel.caught_up()
-    sentinel.wait_until_in_step()
-    master = sentinel.master
-    (replica,) = (server for server in sentinel.servers if server is not master)
-    on_sentinel.note("SIGSTOP of the replica")
-    replica.pause()
-    with connected(master.url) as client:
-        # What is sent from now on does not even wait for it in its socket.
-        client.execute_command("CLIENT", "KILL", "TYPE", "replica")
-    on_sentinel.publish(stream(2))
-    on_sentinel.caught_up()
-    on_sentinel.note("kill -9 of the master")
-    master.kill()
-    replica.resume()
-    assert wait_until(lambda: sentinel.master is replica, 60)
-    on_sentinel.publish(stream(3))
-    on_sentinel.finish()
-    assert collector.running
-
-
-def test_a_failover_to_a_replica_in_step(on_sentinel: Scenario, sentinel: RedisSentinel) -> None:
-    on_sentinel.collector()
-    on_sentinel.publish(stream(1))
-    on_sentinel.caught_up()
-    sentinel.wait_until_in_step()
-    old = sentinel.master
-    on_sentinel.note("kill -9 of the master")
-    old.kill()
-    on_sentinel.publish(stream(2))
-    on_sentinel.finish()
-    assert sentinel.master is not old

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
 from replog.settings import StoreSettings
@@ -139,6 +140,23 @@ async def test_markers_that_fell_are_noticed(connection: Connection, markers: Ma
     with pytest.raises(StoreRewound):
         await markers.advance({0: Span(7, 20)}, [])
     assert await markers.read([0, 1]) == {0: None, 1: None}
+
+
+@pytest.mark.parametrize("number", [0, 31, 63])
+async def test_markers_that_somebody_wrote_over_are_as_good_as_lost(
+    connection: Connection, markers: Markers, number: int
+) -> None:
+    key = buckets(connection)[number].applied
+    await connection.run([Call("SET", [key], ["no hash"])])
+    with capture_logs() as lines, pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [])
+    assert lines[0]["event"] == "markers_removed"
+    assert lines[0]["keys"] == [key.decode()]
+    await connection.run([Call("SET", [key], ["no hash"])])
+    assert await markers.read([0, 1]) == {0: None, 1: None}
+    await connection.run([Call("SET", [key], ["no hash"])])
+    await markers.begin({0: 3})
+    assert await markers.read([0]) == {0: 3}
 
 
 async def test_groups_and_topics_do_not_disturb_each_other(connection: Connection, markers: Markers) -> None:

@@ -24,19 +24,24 @@ if TYPE_CHECKING:
 VARIABLE = "REPLOG_TEST_KAFKA"
 
 
-class Broker(Protocol):
-    """A broker of one node; if ``restartable``, ``start`` brings back its address and data."""
+class Reachable(Protocol):
+    """One broker or several."""
 
     #: How it is run: address, docker, maven or embedded.
     kind: str
+
+    @property
+    def address(self) -> str:
+        """``host:port``, once started; of several, with commas between them."""
+
+
+class Broker(Reachable, Protocol):
+    """A broker of one node; if ``restartable``, ``start`` brings back its address and data."""
+
     #: What it is, for people.
     version: str
     #: Whether it can be ended and started again with its data.
     restartable: bool
-
-    @property
-    def address(self) -> str:
-        """``host:port``, once started."""
 
     def start(self) -> None:
         """Start it, and return once it takes requests.

@@ -40,10 +40,14 @@ class MavenBroker:
     kind = "maven"
     restartable = True
 
-    def __init__(self, data_dir: Path, *, patient: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, patient: bool = False, cluster_id: str | None = None) -> None:
         self.version = f"Apache Kafka {_kafka_version()}"
         self.address = f"127.0.0.1:{free_port()}"
-        self._controller = f"127.0.0.1:{free_port()}"
+        #: Where it is a controller, for others of its cluster.
+        self.controller = f"127.0.0.1:{free_port()}"
+        #: What it is set up with beside what every broker is; read when it is started first.
+        self.more_properties: dict[str, str] = {}
+        self._cluster_id = cluster_id or new_cluster_id()
         self._data_dir = data_dir
         self._properties = data_dir / "server.properties"
         self._process = ServerProcess(data_dir / "broker.out")
@@ -84,12 +88,12 @@ class MavenBroker:
         self.stop()
 
     def _format(self, jars: Path) -> None:
-        properties = broker_properties(listeners=self.address, advertised=self.address, controller=self._controller) | {
-            "log.dirs": str(self._data_dir / "data")
+        properties = broker_properties(listeners=self.address, advertised=self.address, controller=self.controller) | {
+            "log.dirs": str(self._data_dir / "data"),
+            **self.more_properties,
         }
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(self._properties)]
         run(self._java(jars, *tool), PROBE_TIMEOUT_S)
 
     def _java(self, jars: Path, *words: str) -> list[str]:
@@ -98,6 +102,11 @@ class MavenBroker:
             f"-Dbroker.log={self._data_dir / 'broker.log'}",
         )
         return ["java", *JAVA_OPTIONS, *log_options, "-cp", str(jars / "*"), *words]
+
+
+def new_cluster_id() -> str:
+    """An id that the nodes of one cluster share."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _kafka_version() -> str:

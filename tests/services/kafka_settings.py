@@ -1,4 +1,4 @@
-"""How the tests' own brokers are set up: one node, controller and broker in one process, fast and small."""
+"""How the tests' own brokers are set up: controller and broker in one process, fast and small."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MESSAGE_MAX_BYTES = 4 * 1024 * 1024
 
 
 def broker_properties(*, listeners: str, advertised: str, controller: str) -> dict[str, str]:
-    """The properties of a KRaft node that listens at ``listeners`` and is reached at ``advertised``."""
+    """The properties of a KRaft node that listens at ``listeners``, is reached at ``advertised``, and is alone."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -35,4 +35,19 @@ def broker_properties(*, listeners: str, advertised: str, controller: str) -> di
         "broker.heartbeat.interval.ms": "500",
         # Index files are allocated in full; the default of 10 MiB a partition is for production.
         "log.index.size.max.bytes": "262144",
+    }
+
+
+def cluster_properties(node: int, controllers: dict[int, str]) -> dict[str, str]:
+    """What is different where the ``node`` is one of several, each a controller too: three copies of everything.
+
+    Topics are made when somebody makes them, and not when somebody asks for them.
+    """
+    return {
+        "node.id": str(node),
+        "controller.quorum.voters": ",".join(f"{number}@{address}" for number, address in controllers.items()),
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": str(len(controllers)),
+        "min.insync.replicas": "2",
+        "offsets.topic.replication.factor": str(len(controllers)),
     }

@@ -114,6 +114,10 @@ class OwnRedis:
         """Start it, and return once it answers, its data loaded."""
         self._process.start(self._command, lambda: answers(self.url), START_TIMEOUT_S)
 
+    def start_loading(self, *options: str) -> None:
+        """Start it with ``options`` beside its own, and return while it still loads its data."""
+        self._process.start([*self._command, *options], lambda: is_loading(self.url), START_TIMEOUT_S)
+
     def stop(self) -> None:
         """End it in order."""
         self._process.stop()
@@ -242,6 +246,18 @@ def answers(url: str) -> bool:
             return bool(client.ping())
     except redis.RedisError:
         return False
+
+
+def is_loading(url: str) -> bool:
+    """Whether a Redis at ``url`` answers that it still loads its data."""
+    try:
+        with connected(url) as client:
+            client.ping()
+    except redis.BusyLoadingError:
+        return True
+    except redis.RedisError:
+        pass
+    return False
 
 
 def version_of(url: str) -> str:

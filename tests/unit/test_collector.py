@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
 from replog_collector import backoff, collector, marking
@@ -472,3 +473,70 @@ async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
     system.collector.stop()
     await run
     assert (system.topic.committed, system.markers.stored) == (3, {0: 3})
+
+
+async def rewinding(system: System) -> asyncio.Task[None]:
+    """A collector that is to go back, and cannot: the store does not say where to."""
+    for number in range(2):
+        system.topic.publish(event(detailId=f"d{number}"))
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: system.topic.committed == 2)
+    del system.store.states["r", "d1"]
+    system.markers.stored[0] = 1
+    told, rewind = asyncio.Event(), system.source.rewind
+
+    async def with_the_store_away() -> None:
+        if not told.is_set():
+            told.set()
+            system.markers.away = True
+        await rewind()
+
+    system.source.rewind = with_the_store_away  # type: ignore[method-assign]
+    system.topic.publish(event(detailId="d2"))
+    await running(system, told.is_set)
+    return run
+
+
+async def test_partitions_are_given_up_once_a_rewind_that_is_retried_has_succeeded(system: System) -> None:
+    run = await rewinding(system)
+    revoking = asyncio.create_task(system.collector.finish_batch())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not revoking.done()
+    system.markers.away = False
+    async with asyncio.timeout(10):
+        await revoking
+    assert system.source.positions == {0: 1}
+    await running(system, lambda: system.topic.committed == 3 and system.markers.stored == {0: 3})
+    assert set(system.store.states) == {("r", f"d{number}") for number in range(3)}
+    system.collector.stop()
+    await run
+
+
+async def test_partitions_that_are_taken_from_a_rewind_that_is_retried_are_begun_anew(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the rewind, when it can, goes back with what there is then."""
+    monkeypatch.setattr(collector, "REVOKE_S", 0.01)
+    run = await rewinding(system)
+    with capture_logs() as lines:
+        await system.collector.finish_batch()
+    assert [line["event"] for line in lines if line["event"] != "backing_off"] == ["batch_unfinished"]
+    system.source.give_up()
+    assert system.source.positions == {}
+    for _ in range(50):
+        await asyncio.sleep(0)
+    system.markers.away = False
+    await running(system, lambda: system.topic.committed == 3 and system.markers.stored == {0: 3})
+    assert set(system.store.states) == {("r", f"d{number}") for number in range(3)}
+    system.collector.stop()
+    await run
+
+
+async def test_a_stop_ends_a_rewind_that_is_retried(system: System) -> None:
+    """What is missing is left to the next member, which begins at the markers."""
+    run = await rewinding(system)
+    system.collector.stop()
+    async with asyncio.timeout(10):
+        await run
+    assert system.markers.stored == {0: 1}

@@ -210,6 +210,7 @@ def test_worked_example_ends_the_same_in_any_order() -> None:
         ("Record", schemas.Record),
         ("Overview", schemas.Overview),
         ("Run", schemas.Run),
+        ("Watched", schemas.Watched),
         ("Detail", schemas.Detail),
         ("Progress", schemas.Progress),
     ],
@@ -218,6 +219,17 @@ def test_api_explains_every_field_of_a_body(title: str, schema: type[BaseModel])
     """In the order of the answers."""
     documented = [names(row[0])[0] for row in rows(section("api.md", title))]
     assert documented == [field.alias for field in schema.model_fields.values()]
+
+
+def test_events_of_a_stream_are_such_as_are_sent() -> None:
+    """A snapshot, changes and an end, each with its data on one line."""
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", section("api.md", "A record, live"), re.MULTILINE | re.DOTALL)
+    fields = [line.split(": ", 1) for line in shown.splitlines() if line and not line.startswith(":")]
+    kinds = [value for name, value in fields if name == "event"]
+    data = [schemas.Watched.model_validate_json(value) for name, value in fields if name == "data"]
+    assert kinds == ["snapshot", "change", "end"]
+    assert [one.reason for one in data] == [None, None, "finished"]
+    assert {name for name, _ in fields} == {"retry", "id", "event", "data"}
 
 
 ANSWERS: dict[str, Any] = {

@@ -10,8 +10,9 @@ from replog_api import schemas
 from replog_api.languages import Text
 from replog_api.openapi import errors
 from replog_api.openapi.headers import HEADERS
-from replog_api.openapi.operation import QUERIES, SERVICE, Query
+from replog_api.openapi.operation import QUERIES, SERVICE, STREAMS, Query, Stream
 from replog_api.openapi.parameters import HEADERS as REQUEST_HEADERS
+from replog_api.openapi.parameters import LAST_EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ _TEXT = Text(
 )
 _TAGS = {
     QUERIES: Text("tasks, records and details", "任务、执行日志及其详情"),
+    STREAMS: Text("live, as Server-Sent Events", "实时事件流（Server-Sent Events）"),
     SERVICE: Text("the service itself; no token is needed", "服务自身；无需令牌"),
 }
 _BEARER = Text(
@@ -51,7 +53,7 @@ _BEARER = Text(
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of a service that has these ``operations``."""
-    queries = [operation for operation in operations if isinstance(operation, Query)]
+    asked = [operation for operation in operations if isinstance(operation, Query | Stream)]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -67,17 +69,17 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "paths": {operation.path: {"get": operation.described()} for operation in operations},
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": _BEARER.in_both()}},
-            "parameters": _parameters(queries),
+            "parameters": _parameters(asked),
             "headers": {name: header.described() for name, header in HEADERS.items()},
             "responses": {error.name: errors.described(error) for error in errors.SHARED},
-            "schemas": _schemas(queries),
+            "schemas": _schemas(asked),
         },
     }
 
 
-def _parameters(queries: Sequence[Query]) -> dict[str, Any]:
-    named = [parameter for query in queries for parameter in query.parameters]
-    return {parameter.key: parameter.described() for parameter in (*named, *REQUEST_HEADERS)}
+def _parameters(asked: Sequence[Query | Stream]) -> dict[str, Any]:
+    named = [parameter for operation in asked for parameter in operation.parameters]
+    return {parameter.key: parameter.described() for parameter in (*named, *REQUEST_HEADERS, LAST_EVENT_ID)}
 
 
 class _Schemas(GenerateJsonSchema):
@@ -86,8 +88,9 @@ class _Schemas(GenerateJsonSchema):
         return False
 
 
-def _schemas(queries: Sequence[Query]) -> dict[str, Any]:
-    models: list[type[BaseModel]] = [*(_answer(query) for query in queries), schemas.Refusal]
+def _schemas(asked: Sequence[Query | Stream]) -> dict[str, Any]:
+    answers = [_answer(operation) if isinstance(operation, Query) else operation.data for operation in asked]
+    models: list[type[BaseModel]] = [*answers, schemas.Refusal]
     _, found = models_json_schema(
         [(model, "serialization") for model in models],
         ref_template="#/components/schemas/{model}",

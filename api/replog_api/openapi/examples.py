@@ -5,6 +5,7 @@ Tests store events that lead to them, ask for them and compare.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 TASK_KEY = "651095dfe0524ce9b3ab53d13532361c"
@@ -12,6 +13,7 @@ RECORD_ID = "609b573d53ccce752bf9b860"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 ETAG = 'W/"1f0cbd3b2f6a4f0c9d2e7a51-"'
+LAST_EVENT = "77d2a9e0c3b14f5a6b8c9d0e-end"
 
 _TIMES = {"startTime": "2021-05-12T12:19:08.813", "endTime": "2021-05-12T12:19:37.967", "errorReason": None}
 _SEEN = {"lastEventTime": "2021-05-12T12:19:37.967", "stale": False}
@@ -64,6 +66,12 @@ DETAIL: dict[str, Any] = {
     **_SEEN,
 }
 RUN: dict[str, Any] = {"replicaObjectType": None, "replicaType": None, "record": RECORD}
+#: The end of a stream.
+END: dict[str, Any] = {
+    "id": LAST_EVENT,
+    "event": "end",
+    "data": json.dumps({**RUN, "overview": OVERVIEW, "reason": "finished"}, separators=(",", ":")),
+}
 
 
 def page_of(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,17 +9,19 @@ from replog_api.languages import Text
 from replog_api.openapi import errors as table
 from replog_api.openapi.examples import enveloped
 from replog_api.openapi.headers import references
-from replog_api.openapi.parameters import HEADERS
+from replog_api.openapi.parameters import HEADERS, OF_A_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import BaseModel
+
     from replog_api.openapi.errors import Error
     from replog_api.openapi.parameters import Parameter
 
-JSON, PLAIN = "application/json", "text/plain"
+JSON, PLAIN, EVENTS = "application/json", "text/plain", "text/event-stream"
 #: How the document groups operations.
-QUERIES, SERVICE = "queries", "service"
+QUERIES, STREAMS, SERVICE = "queries", "streams", "service"
 NOT_MODIFIED = {
     "description": Text(
         "the client has the answer: one of the tags in If-None-Match is still good",
@@ -56,9 +58,7 @@ class Query:
         return {
             **_head(self),
             "security": [{"bearer": []}],
-            "parameters": [
-                {"$ref": f"#/components/parameters/{parameter.key}"} for parameter in (*self.parameters, *HEADERS)
-            ],
+            "parameters": _references(*self.parameters, *HEADERS),
             "responses": {
                 "200": self._good(),
                 "304": NOT_MODIFIED,
@@ -75,6 +75,58 @@ class Query:
                     "schema": {"$ref": f"#/components/schemas/{self.answer}"},
                     "examples": {name: {"value": enveloped(data)} for name, data in self.examples.items()},
                 }
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stream:
+    """Server-Sent Events about what one parameter names; ``data`` is the model of each event's data."""
+
+    path: str
+    operation_id: str
+    summary: Text
+    text: Text
+    data: type[BaseModel]
+    parameters: tuple[Parameter, ...]
+    errors: tuple[Error, ...]
+    events: tuple[str, ...]
+    #: Events, by name.
+    examples: Mapping[str, Any]
+    tag = STREAMS
+
+    def described(self) -> dict[str, Any]:
+        """As an Operation Object."""
+        data = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{self.data.__name__}"}}
+        event = {
+            "id": {"type": "string"},
+            "event": {"type": "string", "enum": list(self.events)},
+            "data": {"type": "string", **data},
+        }
+        # OpenAPI 3.1 has no word for one item of a stream; tools take the schema for that.
+        schema = {"type": "object", "required": list(event), "properties": event, "additionalProperties": False}
+        content = {"schema": schema, "examples": {name: {"value": value} for name, value in self.examples.items()}}
+        return {
+            **_head(self),
+            "security": [{"bearer": []}],
+            "parameters": _references(*self.parameters, *OF_A_STREAM),
+            "responses": {
+                "200": {
+                    "description": Text(
+                        f"events: the schema is that of one; its data is {self.data.__name__}, as one line of JSON",
+                        f"事件流：此处结构为单个事件；其数据为一行 JSON，结构为 {self.data.__name__}",
+                    ).in_both(),
+                    "headers": references(),
+                    "content": {EVENTS: content},
+                },
+                "204": {
+                    "description": Text(
+                        "there is no more to come, and the client has seen the end",
+                        "不再有新内容，且客户端已收到结束事件",
+                    ).in_both(),
+                    "headers": references("Vary"),
+                },
+                **table.responses((*self.errors, *table.OF_EVERY_QUERY)),
             },
         }
 
@@ -106,7 +158,11 @@ class Service:
         return {**_head(self), "security": [], "responses": responses}
 
 
-Operation = Query | Service
+Operation = Query | Stream | Service
+
+
+def _references(*parameters: Parameter) -> list[dict[str, str]]:
+    return [{"$ref": f"#/components/parameters/{parameter.key}"} for parameter in parameters]
 
 
 def _head(operation: Operation) -> dict[str, Any]:

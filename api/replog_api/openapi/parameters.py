@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from replog_api.languages import Text
-from replog_api.openapi.examples import ETAG, RECORD_ID, TASK_KEY, TRACEPARENT
-from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE
+from replog_api.openapi.examples import ETAG, LAST_EVENT, RECORD_ID, TASK_KEY, TRACEPARENT
+from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
 from replog_api.visit import TIME_ZONE_HEADER
 
 _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
@@ -87,6 +87,16 @@ PAGE = (
         required=True,
     ),
 )
+WAIT = Parameter(
+    "wait",
+    "query",
+    Text(
+        "with If-None-Match: seconds to wait for another answer before 304 is said; empty: 0",
+        "与 If-None-Match 一起使用：在返回 304 之前等待新响应的秒数；为空则为 0",
+    ),
+    {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0},
+    {"not": 0, "long": 30},
+)
 STATUS = Parameter(
     "status",
     "query",
@@ -148,5 +158,14 @@ TRACE = _header(
     ),
     {"sampled": TRACEPARENT},
 )
-#: What every query takes.
+LAST_EVENT_ID = _header(
+    "Last-Event-ID",
+    Text(
+        "the id of the last event that the client has: what it says already is not said again",
+        "客户端已收到的最后一个事件的 id：其内容不再重复发送",
+    ),
+    {"event": LAST_EVENT},
+)
+#: What a stream takes, and what every query does.
+OF_A_STREAM = (TIME_ZONE, LANGUAGE, LAST_EVENT_ID, TRACE)
 HEADERS = (TIME_ZONE, LANGUAGE, IF_NONE_MATCH, TRACE)

@@ -5,22 +5,26 @@ that the markers of a bucket, written after what they stand for, tell what is mi
 itself in its bucket, and a bucket's markers move on only where all acknowledged calls are still noted there and the
 markers stand where they were left. Where they do not, something was lost, and the collector goes back to what the
 markers say. Merging again changes nothing, so going back too far is never wrong.
+
+So markers that cannot be read are no more than markers that were lost: where somebody wrote over their key with
+something else, that is removed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from replog.errors import StoreRewound
+from replog.errors import StoreRefused, StoreRewound
 from replog.store.connection import Call
 from replog.store.keys import BUCKETS, BucketKeys
 from replog.store.scripts import ADVANCE
+from replog.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.batch import Receipt
     from replog.store.connection import Connection
@@ -51,7 +55,7 @@ class Markers:
         if not partitions:
             return {}
         fields = [self._field % number for number in partitions]
-        rows = await self._connection.run([Call("HMGET", [bucket.applied], fields) for bucket in self._buckets])
+        rows = await self._run([Call("HMGET", [bucket.applied], fields) for bucket in self._buckets])
         columns = zip(*rows, strict=True)
         return {
             number: None if None in column else min(map(int, column))
@@ -62,7 +66,7 @@ class Markers:
         """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
         if positions:
             stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
-            await self._connection.run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
+            await self._run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
     async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
         """Take ``spans`` for applied: by the merged batches of ``receipts``, and where those hold nothing, as is.
@@ -78,8 +82,26 @@ class Markers:
                 noted[number].append((self._buckets[number].calls(merge_id), count))
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
         calls = [_advance(bucket, noted[bucket.number], fields) for bucket in self._buckets]
-        if not all(await self._connection.run(calls)):
+        if not all(await self._run(calls)):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
+
+    async def _run(self, calls: Sequence[Call]) -> list[Any]:
+        try:
+            return await self._connection.run(calls)
+        except StoreRefused as error:
+            await self._remove_others(error)
+            return await self._connection.run(calls)
+
+    async def _remove_others(self, error: StoreRefused) -> None:
+        """Remove what stands at the markers' keys and is no hash; raises ``error`` where that is nothing."""
+        kinds = await self._connection.run([Call("TYPE", [bucket.applied]) for bucket in self._buckets])
+        keys = [
+            bucket.applied for bucket, kind in zip(self._buckets, kinds, strict=True) if kind not in (b"hash", b"none")
+        ]
+        if not keys:
+            raise error
+        logger().error("markers_removed", keys=[key.decode() for key in keys], error=str(error))
+        await self._connection.run([Call("UNLINK", [key]) for key in keys])
 
 
 def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], fields: bytes) -> Call:

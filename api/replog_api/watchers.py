@@ -1,0 +1,79 @@
+"""Clients that wait for changes, by a stream or a long poll: not too many, and all sent away when the service stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from replog_api import messages
+from replog_api.problems import RETRY_AFTER_S, TOO_MANY_WATCHERS, RefusedError
+from replog_api.visit import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import Receive
+
+#: Under which name the lifespan's state has :meth:`Watchers.end`, for the protocol, which hears of the stop.
+END_WAITING = "replog.end_waiting"
+#: What is watched is looked at once in so many seconds, by one for all its watchers.
+INTERVAL_S = 0.5
+#: Clients of one process that wait at once. Each costs some 30 KiB, and an open file.
+MOST_WATCHERS = 2000
+
+
+class Watchers:
+    """The clients of one process that wait."""
+
+    def __init__(self, most: int = MOST_WATCHERS) -> None:
+        self._most = most
+        self._limits: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    @asynccontextmanager
+    async def waiting(self, request: Request, wait_s: float | None = None) -> AsyncIterator[None]:
+        """A block that is left without an error once ``wait_s`` are over, the client is gone or the service stops.
+
+        Raises:
+            RefusedError: too many wait already.
+        """
+        if len(self._limits) >= self._most:
+            raise RefusedError(TOO_MANY_WATCHERS, messages.TOO_MANY_WATCHERS, {"Retry-After": str(RETRY_AFTER_S)})
+        began_s = time.perf_counter()
+        try:
+            async with asyncio.timeout(0 if self._ended else wait_s) as limit:
+                self._limits.add(limit)
+                listener = asyncio.create_task(_leave_when_gone(request.receive, limit))
+                try:
+                    yield
+                finally:
+                    listener.cancel()
+                    self._limits.discard(limit)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            visit_of(request.scope).waited_s += time.perf_counter() - began_s
+
+    def end(self) -> None:
+        """Send all away, and let nobody wait any more; safe to repeat."""
+        if self._ended:
+            return
+        self._ended = True
+        for limit in self._limits:
+            _leave(limit)
+
+
+async def _leave_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    _leave(limit)
+
+
+def _leave(limit: asyncio.Timeout) -> None:
+    # Once expired, a limit can not be set anew.
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())
