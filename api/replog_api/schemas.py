@@ -152,7 +152,7 @@ class Watched(Run):
     reason: Annotated[
         Literal["finished", "removed"] | None, WithJsonSchema({"type": "string", "enum": ["finished", "removed"]})
     ] = Field(
-        default=None,
+        default_factory=lambda: None,  # not told in the schema: it is never null, but absent
         description=Text("in the last event alone: why it ended", "仅见于最后一个事件：结束的原因").in_both(),
     )
 

@@ -74,6 +74,14 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 @each_document
+def test_every_default_is_such_as_its_schema_says(document: dict[str, Any]) -> None:
+    schemas = [node for _, node in objects(document) if "default" in node and node.keys() & {"type", "anyOf", "$ref"}]
+    assert schemas
+    for schema in schemas:
+        check(document, schema, schema["default"])
+
+
+@each_document
 def test_every_component_is_a_valid_schema(document: dict[str, Any]) -> None:
     """By the rules of JSON Schema."""
     for schema in document["components"]["schemas"].values():
