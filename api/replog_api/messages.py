@@ -48,6 +48,14 @@ def too_long(parameter: str, length: int, most: int) -> Text:
     )
 
 
+def too_many(parameter: str, count: int, most: int) -> Text:
+    """A parameter is given too often."""
+    return Text(
+        f"{parameter} is given {count} times; at most {most} are allowed",
+        f"参数 {parameter} 出现 {count} 次；最多允许 {most} 次",
+    )
+
+
 def control_character(parameter: str) -> Text:
     """An id has a character that nobody can see."""
     return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")

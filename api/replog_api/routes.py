@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from replog_api import documentation as doc
 from replog_api.access import Rights
 from replog_api.answering import Answering
+from replog_api.latest_endpoints import LatestEndpoints
 from replog_api.record_endpoints import RecordEndpoints
 from replog_api.task_endpoints import TaskEndpoints
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from replog.settings import ApiSettings
     from replog.store.sharing import Runs
 
-BASE = "/replication/api/task/record"
+TASKS = "/replication/api/task"
+RECORDS = f"{TASKS}/record"
 
 
 class PlainRoute(APIRoute):
@@ -41,14 +43,17 @@ def query_routes(connection: Runs, settings: ApiSettings) -> APIRouter:
     answering = Answering(settings)
     tasks = TaskEndpoints(connection, answering)
     records = RecordEndpoints(connection, answering, Rights(connection), tasks)
-    router = APIRouter(prefix=BASE, route_class=PlainRoute)
+    latest = LatestEndpoints(connection, answering)
+    router = APIRouter(route_class=PlainRoute)
     for path, endpoint, documented in (
-        ("/list/{key}", tasks.list_records, doc.LIST_RECORDS),
-        ("/page/{key}", tasks.page_records, doc.PAGE_RECORDS),
-        ("/detail/list/{recordId}", records.list_details, doc.LIST_DETAILS),
-        ("/detail/page/{recordId}", records.page_details, doc.PAGE_DETAILS),
-        ("/overview/{recordId}", records.overview, doc.OVERVIEW),
-        ("/{recordId}", records.record, doc.RECORD),
+        (f"{TASKS}/latest", latest.of_keys, doc.LATEST_RECORDS),
+        (f"{TASKS}/list", latest.page_tasks, doc.PAGE_TASKS),
+        (f"{RECORDS}/list/{{key}}", tasks.list_records, doc.LIST_RECORDS),
+        (f"{RECORDS}/page/{{key}}", tasks.page_records, doc.PAGE_RECORDS),
+        (f"{RECORDS}/detail/list/{{recordId}}", records.list_details, doc.LIST_DETAILS),
+        (f"{RECORDS}/detail/page/{{recordId}}", records.page_details, doc.PAGE_DETAILS),
+        (f"{RECORDS}/overview/{{recordId}}", records.overview, doc.OVERVIEW),
+        (f"{RECORDS}/{{recordId}}", records.record, doc.RECORD),
     ):
         router.add_api_route(path, endpoint, **documented)
     return router

@@ -208,6 +208,7 @@ def test_worked_example_ends_the_same_in_any_order() -> None:
         ("Envelope", schemas.Envelope[Any]),
         ("Page", schemas.Page[Any]),
         ("Record", schemas.Record),
+        ("Task", schemas.Task),
         ("Overview", schemas.Overview),
         ("Run", schemas.Run),
         ("Detail", schemas.Detail),
@@ -223,6 +224,8 @@ def test_api_explains_every_field_of_a_body(title: str, schema: type[BaseModel])
 ANSWERS: dict[str, Any] = {
     "All records of a task": list[schemas.Record],
     "A page of a task's records": schemas.Page[schemas.Record],
+    "Latest records of some tasks": list[schemas.Task],
+    "A page of tasks": schemas.Page[schemas.Task],
     "All details of a record": list[schemas.Detail],
     "A page of a record's details": schemas.Page[schemas.Detail],
     "One record": schemas.Run,

@@ -18,10 +18,14 @@ time       zset      of a record: detail id, score = start in ms
 pairs      lex zset  of a record: ``cluster NUL repo NUL PAIR``, each distinct pair and its number
 bypair     lex zset  of a record: ``PAIR X time id``, each detail
 byname     lex zset  of a record: ``X kind name NUL PAIR time id``, each detail that has a name
-task       hash      of a task: record id -> msgpack of its start and outcome registers; ``v`` under the empty id,
-                     a counter that moves with every change
+task       hash      of a task: record id -> msgpack of its start and outcome registers; under the empty id a
+                     counter that moves with every change; under NUL what the task is indexed under, ``X time``
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
+active     lex zset  of a bucket: ``X time key`` and ``* time key``, each task: status of its latest record, and when
+                     that had its last activity (see :mod:`replog.store.tasks`)
+named      lex zset  of a bucket: ``X key NUL time``, each task, likewise
+moved      string    of a bucket: a counter that moves with every change of a task's list
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
@@ -94,6 +98,11 @@ class BucketKeys:
         self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
 
     @property
+    def tasks(self) -> list[bytes]:
+        """Its tasks by activity, its tasks by key, and the counter of their changes."""
+        return [self.head + kind for kind in _TASK_INDEX_KINDS]
+
+    @property
     def due(self) -> bytes:
         """Records by the time of their last event."""
         return self.head + b"due"
@@ -130,4 +139,5 @@ def task_keys(prefix: str, task_key: str) -> list[bytes]:
 
 
 _RECORD_KINDS = (b"record:", b"details:", b"time:", b"pairs:", b"bypair:", b"byname:")
+_TASK_INDEX_KINDS = (b"active", b"named", b"moved")
 _TASK_KINDS = (b"task:", b"tasktime:", b"taskstat:")
