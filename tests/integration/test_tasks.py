@@ -103,25 +103,24 @@ async def assert_pages(connection: Connection, model: Model, prefix: str, status
         assert (page.total, shown(page.rows)) == (len(rows), rows[offset : offset + limit]), (prefix, status, offset)
 
 
-async def indexed(connection: Connection) -> list[set[bytes]]:
-    """What the two indexes hold, of all buckets."""
+async def indexed(connection: Connection) -> set[bytes]:
+    """What the index holds, of all buckets."""
     keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    replies = [await connection.run([Call("ZRANGE", [of[i]], (0, -1)) for of in keys]) for i in (0, 1)]
-    found = [[entry for entries in of_index for entry in entries] for of_index in replies]
-    assert all(len(set(entries)) == len(entries) for entries in found)
-    return [set(entries) for entries in found]
+    replies = await connection.run([Call("ZRANGE", [key], (0, -1)) for key in keys])
+    entries = [entry for entries in replies for entry in entries]
+    assert len(set(entries)) == len(entries)
+    return set(entries)
 
 
-def to_be_indexed(model: Model) -> list[set[bytes]]:
-    """What they have to hold, by the keyspace's words."""
-    active, named = set[bytes](), set[bytes]()
+def to_be_indexed(model: Model) -> set[bytes]:
+    """What it has to hold, by the keyspace's words."""
+    entries = set[bytes]()
     for task in model.tasks():
         key, record = task["taskKey"].encode(), task["record"]
         time = (model._records[record["id"]].active_us() // 1000 + 2**46).to_bytes(7, "big")
         letter = record["status"][:1].encode()
-        active |= {letter + time + key, b"*" + time + key}
-        named.add(letter + key + b"\x00" + time)
-    return [active, named]
+        entries |= {letter + time + key, b"*" + time + key, b"=" + letter + key + b"\x00" + time}
+    return entries
 
 
 events_of_records = st.lists(
@@ -254,7 +253,7 @@ async def test_a_task_goes_with_its_last_record(connection: Connection) -> None:
     assert await sweep(connection, 4) == 2
     await write(connection, events)
     assert await order_of(connection) == []
-    assert await indexed(connection) == [set(), set()]
+    assert await indexed(connection) == set()
     back = of_record("started", "new", "t", 4 * DAY_MS, attempt=1)
     await write(connection, [back])
     assert await indexed(connection) == to_be_indexed(Model([back]))
@@ -288,7 +287,7 @@ async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: C
     events = some_tasks(Random(3), 20, within_ms=1000)
     await write(connection, events)
     indexes = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    await connection.run([Call("DEL", keys) for keys in indexes])
+    await connection.run([Call("DEL", [key]) for key in indexes])
     lists = [task_keys(connection.prefix, key)[0] for key in Model(events).task_keys]
     await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
     assert await order_of(connection) == []
@@ -297,6 +296,6 @@ async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: C
     await write(connection, events)
     assert await indexed(connection) == to_be_indexed(Model(events))
     await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
-    await connection.run([Call("DEL", keys) for keys in indexes])
+    await connection.run([Call("DEL", [key]) for key in indexes])
     await sweep(connection, 5)
-    assert await indexed(connection) == [set(), set()]
+    assert await indexed(connection) == set()

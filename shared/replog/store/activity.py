@@ -34,7 +34,7 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 
 
 class Look(NamedTuple):
-    """The first look at an index, by bucket: its counter, its number of entries, the first of them."""
+    """The first look at the index, by bucket: its counter, its number of entries, the first of them."""
 
     counters: list[bytes | None]
     numbers: list[int]
@@ -46,11 +46,11 @@ class Look(NamedTuple):
         return sum(self.numbers)
 
 
-async def look(connection: Runs, index: int, heads: Iterable[bytes], entries: int) -> Look:
-    """At what begins with ``heads`` in the index ``index`` of :attr:`BucketKeys.tasks`."""
-    packed = _pack([*heads])
-    keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    replies = await connection.run([Call(HEADS, [of[index], of[2]], [packed, entries]) for of in keys])
+async def look(connection: Runs, heads: Iterable[bytes], entries: int) -> Look:
+    """At what begins with ``heads`` in the index of tasks, ``entries`` of each bucket."""
+    asked = [_pack([*heads]), entries]
+    buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+    replies = await connection.run([Call(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
     return Look(*map(list, zip(*replies, strict=True)))
 
 
@@ -79,11 +79,11 @@ class Order:
     def __init__(self, connection: Runs, letter: bytes) -> None:
         self._connection = connection
         self._letter = letter
-        self._keys = [BucketKeys(connection.prefix, number).tasks[0] for number in range(BUCKETS)]
+        self._keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
 
     async def look(self, entries: int) -> Look:
         """How many there are, and the first ones."""
-        return await look(self._connection, 0, [self._letter], share_of(entries))
+        return await look(self._connection, [self._letter], share_of(entries))
 
     async def page(self, seen: Look, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on. ``seen`` is what was looked at before: how many there are is taken from that."""

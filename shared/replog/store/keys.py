@@ -22,9 +22,8 @@ task       hash      of a task: record id -> msgpack of its start and outcome re
                      counter that moves with every change; under NUL what the task is indexed under, ``X time``
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
-active     lex zset  of a bucket: ``X time key`` and ``* time key``, each task: status of its latest record, and when
-                     that had its last activity (see :mod:`replog.store.tasks`)
-named      lex zset  of a bucket: ``X key NUL time``, each task, likewise
+tasks      lex zset  of a bucket: ``X time key``, ``* time key`` and ``=X key NUL time``, each task: status of its
+                     latest record, and when that had its last activity (see :mod:`replog.store.tasks`)
 moved      string    of a bucket: a counter that moves with every change of a task's list
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
@@ -98,9 +97,14 @@ class BucketKeys:
         self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
 
     @property
-    def tasks(self) -> list[bytes]:
-        """Its tasks by activity, its tasks by key, and the counter of their changes."""
-        return [self.head + kind for kind in _TASK_INDEX_KINDS]
+    def tasks(self) -> bytes:
+        """Its tasks by activity and by key."""
+        return self.head + b"tasks"
+
+    @property
+    def moved(self) -> bytes:
+        """How often its tasks' lists have changed."""
+        return self.head + b"moved"
 
     @property
     def due(self) -> bytes:
@@ -139,5 +143,4 @@ def task_keys(prefix: str, task_key: str) -> list[bytes]:
 
 
 _RECORD_KINDS = (b"record:", b"details:", b"time:", b"pairs:", b"bypair:", b"byname:")
-_TASK_INDEX_KINDS = (b"active", b"named", b"moved")
 _TASK_KINDS = (b"task:", b"tasktime:", b"taskstat:")

@@ -114,5 +114,5 @@ class Retention:
 
     def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Call:
         prefix = self._connection.prefix
-        keys = [*task_keys(prefix, task_key), *task_bucket(prefix, task_key).tasks]
-        return Call(DELIST, keys, (*record, task_key))
+        keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
+        return Call(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))

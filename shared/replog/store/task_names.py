@@ -1,4 +1,4 @@
-"""Tasks whose key begins with a prefix: counted exactly in the index by key, a page of them in order of activity.
+"""Tasks whose key begins with a prefix: counted exactly by key, a page of them in order of activity.
 
 Few are read and sorted. Of many, the first pages are met sooner in the order of all tasks, and later ones take reading
 all that match, step by step.
@@ -36,11 +36,11 @@ class Named:
         self._connection = connection
         self._prefix = prefix
         letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
-        self._heads = [letter + prefix for letter in letters]
+        self._heads = [b"=" + letter + prefix for letter in letters]
 
     async def look(self) -> Look:
         """How many there are, and some of them."""
-        return await look(self._connection, 1, self._heads, LOOKED_AT)
+        return await look(self._connection, self._heads, LOOKED_AT)
 
     async def page(self, seen: Look, order: Order, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on; ``seen`` is what was looked at before, ``order`` that of the status."""
@@ -54,7 +54,7 @@ class Named:
             if wanted * of_all.total < matches * matches:
                 return (await order.first(of_all, self._prefix, wanted, matches))[offset:]
         entries = await self._every(seen)
-        ordered = sorted((entry[-TIME_BYTES:] + entry[1 : -TIME_BYTES - 1] for entry in entries), reverse=True)
+        ordered = sorted((entry[-TIME_BYTES:] + entry[2 : -TIME_BYTES - 1] for entry in entries), reverse=True)
         return [entry[TIME_BYTES:] for entry in ordered[offset:wanted]]
 
     async def _every(self, seen: Look) -> list[bytes]:
@@ -64,7 +64,7 @@ class Named:
             if len(found) >= known:
                 entries += found
             else:
-                key = BucketKeys(self._connection.prefix, number).tasks[1]
+                key = BucketKeys(self._connection.prefix, number).tasks
                 rest += [(key, head, b"(" + head + _TOP) for head in self._heads]
         while rest:
             asked, rest = rest[:CALLS_AT_ONCE], rest[CALLS_AT_ONCE:]

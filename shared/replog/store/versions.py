@@ -81,7 +81,7 @@ def counter_call(prefix: str, task_key: str) -> Call:
 
 def moved_calls(prefix: str) -> list[Call]:
     """Ask for the counters of all buckets: each moves with every change of a task's list."""
-    return [Call("GET", [BucketKeys(prefix, number).tasks[2]]) for number in range(BUCKETS)]
+    return [Call("GET", [BucketKeys(prefix, number).moved]) for number in range(BUCKETS)]
 
 
 class Witness:

@@ -126,7 +126,7 @@ class Writer:
         for i in range(0, len(records), ENTITIES_A_CALL):
             calls_key, number = notes.next(bucket)
             arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
-            yield Call(ENLIST, [*keys, calls_key, *bucket.tasks], arguments)
+            yield Call(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved], arguments)
 
 
 async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:

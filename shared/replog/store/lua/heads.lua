@@ -1,6 +1,6 @@
--- The tasks of a bucket behind some heads of one of its indexes: how many, and the greatest entries.
+-- The tasks of a bucket behind some heads of its index of tasks: how many, and the greatest entries.
 --
--- KEYS[1] active or named lex zset   KEYS[2] moved string
+-- KEYS[1] tasks lex zset   KEYS[2] moved string
 -- ARGV[1] msgpack array of heads, at most 3   ARGV[2] most entries to read, at most 1000
 --
 -- Returns {counter of the bucket or nil, number of entries, {entry, ...}}, head by head, descending behind each.
