@@ -141,7 +141,7 @@ events_of_records = st.lists(
 
 
 @given(events_of_records, st.integers(1, 5), st.randoms(use_true_random=False))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 async def test_any_order_duplication_and_batching_ends_in_the_same_index(
     redis_url: str, redis_prefix: str, stream: list[Event], size: int, chance: Random
 ) -> None:
@@ -187,7 +187,7 @@ async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
 
 
 async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All old tasks are in one bucket, all new ones in others."""
+    """All old tasks are in one bucket, all new ones in others; also by a prefix that they all share."""
     monkeypatch.setattr(activity, "NEAR", 10)
     keys = [f"k{number}" for number in range(3000)]
     buckets = [task_keys(connection.prefix, key)[0].split(b":")[1] for key in keys]
@@ -198,7 +198,8 @@ async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: p
     ]
     await write(connection, events, 1000)
     model = Model(events)
-    await assert_pages(connection, model, "", "", [(offset, 20) for offset in range(0, 3000, 333)] + [(2960, 100)])
+    for prefix in ("", "k"):
+        await assert_pages(connection, model, prefix, "", [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)])
 
 
 async def test_two_writers_at_once_end_in_the_same_index(connection: Connection) -> None:

@@ -50,6 +50,8 @@ class Named:
             return []
         if matches > NARROW:
             of_all = await order.look(0)
+            if of_all.total == matches:
+                return await order.page(of_all, offset, limit)
             # A page near the newest is met soon by reading in that order; the fewer match, the later.
             if wanted * of_all.total < matches * matches:
                 return (await order.first(of_all, self._prefix, wanted, matches))[offset:]
