@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from replog_api import schemas
-from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
+from replog_api.parameters import MAX_ID_LENGTH, MAX_KEYS, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
@@ -71,6 +71,19 @@ _FILTERS = [
 ]
 
 
+_KEYS = _query(
+    "key",
+    "a task's key, given once for each task",
+    {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
+        "minItems": 1,
+        "maxItems": MAX_KEYS,
+    },
+    required=True,
+)
+
+
 def _documented(
     operation_id: str, summary: str, data: Any, parameters: list[Any], errors: dict[int | str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -87,6 +100,16 @@ def _documented(
     }
 
 
+LATEST_RECORDS = _documented(
+    "list_latest_task_record", "Tasks by key, each with its latest record", list[schemas.Task], [_KEYS], _INVALID
+)
+PAGE_TASKS = _documented(
+    "list_task_page",
+    "A page of tasks, each with its latest record, the last active ones first",
+    schemas.Page[schemas.Task],
+    [*_PAGE, _prefix("prefix", "the task's key"), _STATUS],
+    _INVALID,
+)
 LIST_RECORDS = _documented(
     "list_task_record", "All records of a task, newest first", list[schemas.Record], [_KEY], _INVALID
 )

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from replog_api import documentation as doc
 from replog_api.access import Rights
 from replog_api.answering import Answering
+from replog_api.latest_endpoints import LatestEndpoints
 from replog_api.record_endpoints import RecordEndpoints
 from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
     from replog_api.watchers import Watchers
 
-BASE = "/replication/api/task/record"
+TASKS = "/replication/api/task"
+RECORDS = f"{TASKS}/record"
 
 
 class PlainRoute(APIRoute):
@@ -44,15 +46,18 @@ def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) ->
     tasks = TaskEndpoints(connection, answering)
     records = RecordEndpoints(connection, answering, rights, tasks)
     stream = StreamEndpoint(connection, answering, rights, watchers)
-    router = APIRouter(prefix=BASE, route_class=PlainRoute)
+    latest = LatestEndpoints(connection, answering)
+    router = APIRouter(route_class=PlainRoute)
     for path, endpoint, documented in (
-        ("/list/{key}", tasks.list_records, doc.LIST_RECORDS),
-        ("/page/{key}", tasks.page_records, doc.PAGE_RECORDS),
-        ("/detail/list/{recordId}", records.list_details, doc.LIST_DETAILS),
-        ("/detail/page/{recordId}", records.page_details, doc.PAGE_DETAILS),
-        ("/overview/{recordId}", records.overview, doc.OVERVIEW),
-        ("/stream/{recordId}", stream.stream, doc.STREAM),
-        ("/{recordId}", records.record, doc.RECORD),
+        (f"{TASKS}/latest", latest.of_keys, doc.LATEST_RECORDS),
+        (f"{TASKS}/list", latest.page_tasks, doc.PAGE_TASKS),
+        (f"{RECORDS}/list/{{key}}", tasks.list_records, doc.LIST_RECORDS),
+        (f"{RECORDS}/page/{{key}}", tasks.page_records, doc.PAGE_RECORDS),
+        (f"{RECORDS}/detail/list/{{recordId}}", records.list_details, doc.LIST_DETAILS),
+        (f"{RECORDS}/detail/page/{{recordId}}", records.page_details, doc.PAGE_DETAILS),
+        (f"{RECORDS}/overview/{{recordId}}", records.overview, doc.OVERVIEW),
+        (f"{RECORDS}/stream/{{recordId}}", stream.stream, doc.STREAM),
+        (f"{RECORDS}/{{recordId}}", records.record, doc.RECORD),
     ):
         router.add_api_route(path, endpoint, **documented)
     return router

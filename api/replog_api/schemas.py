@@ -70,6 +70,13 @@ class Record(_Schema):
     stale: bool
 
 
+class Task(_Schema):
+    """A task with its latest record; null where it has none."""
+
+    task_key: str
+    record: Record | None
+
+
 class Run(_Schema):
     """A record with what its task replicates."""
 
