@@ -100,6 +100,10 @@ class Entity:
             candidates.append((key, _canonical(content), content))
         return max(candidates, key=lambda candidate: candidate[:2])[2]
 
+    def active_us(self) -> int:
+        """When it ended or, while it is RUNNING, the newest event of its highest attempt."""
+        return max((self.attempt(event), self.finished(event), _us(event["eventTime"])) for event in self.events)[2]
+
     def latest(self, content_of: Any) -> Any:
         candidates = [
             (
@@ -202,7 +206,7 @@ class Model:
 
     def overview(self, record_id: str) -> dict[str, Any] | None:
         """A roll-up; None where nothing is known."""
-        if record_id not in self.record_ids:
+        if record_id not in self._records and record_id not in self._details:
             return None
         details = self.details(record_id)
         facts = self._records[record_id].facts(RECORD_FACTS) if record_id in self._records else {}
@@ -254,11 +258,25 @@ class Model:
             "stale": self._stale(outcome["status"], entity.last_us()),
         }
 
+    def _ordered(self, task_key: str) -> list[str]:
+        return sorted(self._tasks.get(task_key, ()), key=lambda i: self._order(self._records[i], i), reverse=True)
+
     def records(self, task_key: str, status: str = "") -> list[dict[str, Any]]:
         """All records of a task, newest first."""
-        ids = sorted(self._tasks.get(task_key, ()), key=lambda i: self._order(self._records[i], i), reverse=True)
-        records = [self.record(record_id) for record_id in ids]
+        records = [self.record(record_id) for record_id in self._ordered(task_key)]
         return [record for record in records if status in ("", record["status"])]
+
+    def tasks(self, prefix: str = "", status: str = "") -> list[dict[str, Any]]:
+        """The tasks whose key begins with ``prefix``, each with its latest record, the last active ones first."""
+        latest = {key: self.record(self._ordered(key)[0]) for key in self._tasks if key.startswith(prefix)}
+        shown = {key: record for key, record in latest.items() if status in ("", record["status"])}
+        active = {key: self._records[record["id"]].active_us() // 1000 for key, record in shown.items()}
+        ordered = sorted(shown, key=lambda key: (active[key], key.encode()), reverse=True)
+        return [{"taskKey": key, "record": shown[key]} for key in ordered]
+
+    def latest(self, keys: list[str]) -> list[dict[str, Any]]:
+        """The tasks of these keys with their latest records, null for none."""
+        return [{"taskKey": key, "record": next(iter(self.records(key)), None)} for key in keys]
 
     def details(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
         """All details of a record that meet the filters (the API's parameter names), newest first."""

@@ -64,6 +64,19 @@ class Rights:
         if not task_key.startswith(prefix):
             raise RefusedError(FORBIDDEN, messages.forbidden("key", task_key))
 
+    @staticmethod
+    def readable(prefix: str, wanted: str) -> str:
+        """What the keys begin with of those tasks that may be read and begin with ``wanted``.
+
+        Raises:
+            RefusedError: there can be none.
+        """
+        if prefix.startswith(wanted):
+            return prefix
+        if not wanted.startswith(prefix):
+            raise RefusedError(FORBIDDEN, messages.forbidden("prefix", wanted))
+        return wanted
+
     async def check_record(self, prefix: str, record_id: str) -> None:
         """Raises RefusedError where the record may not be read, or is unknown to a token that is limited."""
         if not await self.may_read_record(prefix, record_id):

@@ -13,7 +13,7 @@ from orjson import dumps
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from replog.store.rows import StoredRecord
+from replog.store.rows import StoredRecord, StoredTask
 from replog_api import metrics, render
 from replog_api.conditional import digest_of, names, still_good, tag_of
 from replog_api.envelope import HEAD, JSON, answer, tail
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from replog.settings import ApiSettings
     from replog.store.reader import Page
+    from replog.store.tasks import TaskRows
     from replog_api.parameters import Window
     from replog_api.watchers import Watchers
 
@@ -192,7 +193,7 @@ class Answering:
         return begun_ms, begun_ms + step_ms
 
 
-def paged(version: bytes, window: Window, page: Page[Any], renderer: render.Renderer) -> Found:
+def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Found:
     """A page."""
     data = render.page(window, page.total, _rendered(page.rows, renderer))
 
@@ -240,7 +241,14 @@ def timed(operation: str) -> Iterator[None]:
 
 
 def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
-    row = renderer.record if rows and isinstance(rows[0], StoredRecord) else renderer.detail
+    row: Callable[[Any], bytes]
+    match rows:
+        case [StoredRecord(), *_]:
+            row = renderer.record
+        case [StoredTask(), *_]:
+            row = renderer.task
+        case _:
+            row = renderer.detail
     return [row(stored) for stored in rows]
 
 

@@ -8,11 +8,40 @@ from replog_api.openapi import examples, parameters
 from replog_api.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
 from replog_api.openapi.operation import JSON, PLAIN, Query, Service, Stream
 
-BASE = "/replication/api/task/record"
+TASKS = "/replication/api/task"
+RECORDS = f"{TASKS}/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
 
+LATEST_RECORDS = Query(
+    path=f"{TASKS}/latest",
+    operation_id="list_latest_task_record",
+    summary=Text("list latest task record", "查询多个任务的最新日志"),
+    text=Text(
+        "Tasks by key, each with its latest record, in the order asked; the record is null where none is known.",
+        "按 key 查询多个任务及其最新的执行日志，顺序与请求一致；没有执行日志时为 null。",
+    ),
+    data=list[schemas.Task],
+    parameters=(parameters.KEYS,),
+    errors=(MISSING, INVALID_ID),
+    examples={"documented": [examples.TASK]},
+)
+PAGE_TASKS = Query(
+    path=f"{TASKS}/list",
+    operation_id="list_task_page",
+    summary=Text("list task page", "分页查询任务列表"),
+    text=Text(
+        "A page of tasks, each with its latest record, the last active ones first. A token that is limited to a prefix "
+        "knows no other tasks.",
+        "任务列表的一页，含各任务最新的执行日志，最近活动的在前。仅限于某一前缀的令牌只能看到该前缀下的任务。",
+    ),
+    data=schemas.TaskPage,
+    parameters=(*parameters.PAGE, parameters.KEY_PREFIX, parameters.LATEST_STATUS),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.page_of(examples.TASK)},
+    headers=_OF_A_PAGE,
+)
 LIST_RECORDS = Query(
-    path=f"{BASE}/list/{{key}}",
+    path=f"{RECORDS}/list/{{key}}",
     operation_id="list_task_record",
     summary=Text("list task record", "查询任务信息列表"),
     text=Text(
@@ -26,7 +55,7 @@ LIST_RECORDS = Query(
     examples={"documented": [examples.RECORD]},
 )
 PAGE_RECORDS = Query(
-    path=f"{BASE}/page/{{key}}",
+    path=f"{RECORDS}/page/{{key}}",
     operation_id="list_task_record_page",
     summary=Text("list task record page", "分页查询任务日志列表"),
     text=Text(
@@ -40,7 +69,7 @@ PAGE_RECORDS = Query(
     headers=_OF_A_PAGE,
 )
 LIST_DETAILS = Query(
-    path=f"{BASE}/detail/list/{{recordId}}",
+    path=f"{RECORDS}/detail/list/{{recordId}}",
     operation_id="list_task_record_detail",
     summary=Text("list task record detail", "查询任务日志详情列表"),
     text=Text(
@@ -55,7 +84,7 @@ LIST_DETAILS = Query(
     examples={"documented": [examples.DETAIL]},
 )
 PAGE_DETAILS = Query(
-    path=f"{BASE}/detail/page/{{recordId}}",
+    path=f"{RECORDS}/detail/page/{{recordId}}",
     operation_id="list_task_record_detail_page",
     summary=Text("list task record detail page", "分页查询任务日志详情列表"),
     text=Text(
@@ -76,7 +105,7 @@ PAGE_DETAILS = Query(
     headers=_OF_A_PAGE,
 )
 OVERVIEW = Query(
-    path=f"{BASE}/overview/{{recordId}}",
+    path=f"{RECORDS}/overview/{{recordId}}",
     operation_id="get_task_record_overview",
     summary=Text("get task record overview", "查询任务日志的详情汇总"),
     text=Text(
@@ -89,7 +118,7 @@ OVERVIEW = Query(
     examples={"documented": examples.OVERVIEW},
 )
 STREAM = Stream(
-    path=f"{BASE}/stream/{{recordId}}",
+    path=f"{RECORDS}/stream/{{recordId}}",
     operation_id="stream_task_record",
     summary=Text("stream task record", "实时查询单条任务日志"),
     text=Text(
@@ -105,7 +134,7 @@ STREAM = Stream(
     examples={"documented": examples.END},
 )
 RECORD = Query(
-    path=f"{BASE}/{{recordId}}",
+    path=f"{RECORDS}/{{recordId}}",
     operation_id="get_task_record",
     summary=Text("get task record", "查询单条任务日志"),
     text=Text(
@@ -163,6 +192,6 @@ ASYNCAPI = Service(
 
 #: All that is served.
 OPERATIONS = (
-    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

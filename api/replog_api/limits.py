@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 #: Longest path with its query, in bytes.
-MAX_URL_BYTES = 8192
+MAX_URL_BYTES = 32_768
 #: Most that the names and values of all headers may have together, in bytes.
-MAX_HEADER_BYTES = 32768
+MAX_HEADER_BYTES = 32_768
 #: A client that was quiet may ask as much at once as it may in so many seconds.
 BURST_S = 5.0
 #: Clients remembered; what is forgotten begins anew.

@@ -48,6 +48,14 @@ def too_long(parameter: str, length: int, most: int) -> Text:
     )
 
 
+def too_many(parameter: str, count: int, most: int) -> Text:
+    """A parameter is given too often."""
+    return Text(
+        f"{parameter} is given {count} times; at most {most} are allowed",
+        f"参数 {parameter} 出现 {count} 次；最多允许 {most} 次",
+    )
+
+
 def control_character(parameter: str) -> Text:
     """An id has a character that nobody can see."""
     return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")
@@ -93,7 +101,7 @@ TOO_MANY_WATCHERS = Text(
     "too many clients wait for changes already; see Retry-After", "等待变更的客户端过多；请按 Retry-After 稍后重试"
 )
 INVALID_REQUEST = Text("the request is not valid HTTP", "请求不是有效的 HTTP")
-URL_TOO_LONG = Text("the URL is longer than 8192 bytes", "URL 超过 8192 字节")
+URL_TOO_LONG = Text("the URL is longer than 32768 bytes", "URL 超过 32768 字节")
 HEADERS_TOO_LARGE = Text("the headers have more than 32768 bytes", "请求头超过 32768 字节")
 STORE_UNAVAILABLE = Text("the store does not answer; try again", "存储暂时无响应，请稍后重试")
 UNEXPECTED = Text(

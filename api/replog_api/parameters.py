@@ -24,6 +24,8 @@ MAX_PAGE_NUMBER = 2**31 - 1
 MAX_WAIT_S = 60
 #: Longest id or key, in characters.
 MAX_ID_LENGTH = 128
+#: Most task keys in one request.
+MAX_KEYS = 200
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -48,7 +50,26 @@ def path_id(request: Request, name: str) -> str:
         RefusedError: longer than 128 characters, or no text without control characters.
     """
     # The path was routed as it came, so that an id may hold an encoded slash.
-    raw = unquote_to_bytes(request.path_params[name].encode("latin-1"))
+    return _id(unquote_to_bytes(request.path_params[name].encode("latin-1")), name)
+
+
+def task_keys(query_string: bytes) -> list[str]:
+    """All of ``key``, as often as they are given.
+
+    Raises:
+        RefusedError: there is none, or too many; or one is as :func:`path_id` says, or empty.
+    """
+    # Not by Starlette's reading, which makes text of what is none.
+    pairs = (part.replace(b"+", b" ").partition(b"=") for part in query_string.split(b"&"))
+    keys = [unquote_to_bytes(value) for name, _, value in pairs if unquote_to_bytes(name) == b"key"]
+    if not keys or b"" in keys:
+        raise RefusedError(MISSING_PARAMETER, messages.missing("key"))
+    if len(keys) > MAX_KEYS:
+        raise RefusedError(INVALID_PARAMETER, messages.too_many("key", len(keys), MAX_KEYS))
+    return [_id(key, "key") for key in keys]
+
+
+def _id(raw: bytes, name: str) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError:

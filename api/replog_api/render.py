@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
-    from replog.store.rows import StoredDetail, StoredRecord
+    from replog.store.rows import StoredDetail, StoredRecord, StoredTask
     from replog_api.parameters import Window
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +44,11 @@ class Renderer:
     def record(self, stored: StoredRecord) -> bytes:
         """A Record of docs/api.md."""
         return self._completed(_record(stored, self._zone))
+
+    def task(self, stored: StoredTask) -> bytes:
+        """A Task of docs/api.md."""
+        record = self.record(stored.record) if stored.record else b"null"
+        return b'{"taskKey":%b,"record":%b}' % (dumps(stored.key), record)
 
     def run(self, stored: StoredRecord) -> bytes:
         """The answer to ``GET /{recordId}``."""

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from replog_api import documentation as doc
 from replog_api.access import Rights
 from replog_api.answering import Answering
+from replog_api.latest_endpoints import LatestEndpoints
 from replog_api.record_endpoints import RecordEndpoints
 from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
@@ -46,8 +47,11 @@ def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) ->
     tasks = TaskEndpoints(connection, answering)
     records = RecordEndpoints(connection, answering, rights, tasks)
     stream = StreamEndpoint(connection, answering, rights, watchers)
+    latest = LatestEndpoints(connection, answering)
     return _routes(
         {
+            doc.LATEST_RECORDS: latest.of_keys,
+            doc.PAGE_TASKS: latest.page_tasks,
             doc.LIST_RECORDS: tasks.list_records,
             doc.PAGE_RECORDS: tasks.page_records,
             doc.LIST_DETAILS: records.list_details,

@@ -133,6 +133,21 @@ class RecordPage(Page[Record]):
     chinese = "一页执行日志。"
 
 
+class Task(_Schema):
+    """A task with its latest record."""
+
+    chinese = "任务及其最新的执行日志。"
+
+    task_key: Id = _said("the task; the record may name another", "任务唯一key；执行日志中的可能不同")
+    record: Record | None = _said("its latest record; null where none is known", "最新的执行日志；没有则为 null")
+
+
+class TaskPage(Page[Task]):
+    """A page of tasks."""
+
+    chinese = "一页任务。"
+
+
 class Run(_Schema):
     """A record with what its task replicates."""
 

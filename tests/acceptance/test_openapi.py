@@ -47,7 +47,7 @@ CONFIG = {
     # Who asks is told by the test; what a stranger gets is asked by the check `ignored_auth`.
     "generation": {"deterministic": True, "max-examples": QUESTIONS, "with-security-parameters": False},
     "checks": {
-        # A URL may have 8 KiB, whatever it asks: 200 keys may need more.
+        # A URL has its limit, whatever it asks: 200 keys that are percent-encoded may need more.
         "positive_data_acceptance": {"expected-statuses": ["2xx", "304", "414"]},
         "negative_data_rejection": {"expected-statuses": ["400", "414"]},
     },

@@ -13,7 +13,7 @@ import uvloop
 
 from replog.settings import StoreSettings
 from replog.store.connection import Connection
-from tests.benchmarks import store_bytes, store_list, store_reads, store_tasks, store_writes
+from tests.benchmarks import store_bytes, store_list, store_many_tasks, store_reads, store_tasks, store_writes
 from tests.benchmarks.machine import description
 from tests.benchmarks.plain_store import PlainStore
 from tests.benchmarks.servers import pid_of, settle, start_redis
@@ -75,9 +75,10 @@ class _Run:
             listing, self._witnessed["reading the list"] = store_list.read(self._url, _PREFIX, self._wide.shape)
             self._say("listed")
             tasks = await self._noted("records of one task", store_tasks.read(stores, self._records))
+            many = await self._noted("many tasks", store_many_tasks.read(stores, self._records))
             shapes = [known.shape for known in (self._grown, self._many, self._wide)]
             writes = await self._noted("new details", store_writes.grow(stores, shapes))
-        return [reads, self._calls(), listing, memory, writes, tasks]
+        return [reads, self._calls(), listing, memory, writes, tasks, many]
 
     async def _noted(self, what: str, measuring: Any) -> Section:
         section: Section

@@ -16,7 +16,7 @@ from replog.settings import StoreSettings
 from replog.store import stored
 from replog.store.batch import Batch
 from replog.store.connection import Call, Connection
-from replog.store.keys import RecordKeys, task_keys
+from replog.store.keys import RecordKeys, task_bucket, task_keys
 from replog.store.writer import Writer
 from tests.fakes import MemoryStore
 from tests.services.redis import remove_keys
@@ -166,4 +166,5 @@ async def forget(connection: Connection) -> None:
     """Remove the records and tasks that the streams speak of."""
     keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
     keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
+    keys += [[task_bucket(connection.prefix, task_key).tasks] for task_key in TASK_KEYS]
     await connection.run([Call("DEL", keys_of_one) for keys_of_one in keys])

@@ -16,11 +16,13 @@ from replog.errors import RecoverableError, StoreUnavailable
 from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
 from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.keys import BUCKETS, RecordKeys
+from replog.store.keys import BUCKETS, RecordKeys, task_bucket
 from replog.store.reader import Reader
+from replog.store.tasks import Tasks
 from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, answers, expected, loads, many_events, without_stale
+from tests.integration.test_tasks import indexed, to_be_indexed
 from tests.model import Model
 from tests.services.redis import remove_keys
 from tests.services.redis_cluster import MASTERS
@@ -88,6 +90,8 @@ class Load:
 
     async def _read(self) -> None:
         reader = Reader(self.connection)
+        # Of each bucket, the moving one as well.
+        await Tasks(self.connection).page("t", "", 0, 100)
         await reader.detail_page(BUSY, NO_FILTER, 0, 100)
         for flt in (NO_FILTER, DetailFilter(cluster_name="a"), DetailFilter(package_name="p"), DetailFilter(path="x")):
             page = await reader.detail_page(self.record_id, flt, 0, 100)
@@ -141,12 +145,14 @@ async def move(cluster: RedisCluster, slot: int, load: Load) -> None:
     await load.goes_on()
 
 
-async def test_a_slot_moves_under_load(redis_cluster: RedisCluster, connection: Connection) -> None:
+@pytest.mark.parametrize("of_task", [False, True], ids=["of a record", "of a task"])
+async def test_a_slot_moves_under_load(redis_cluster: RedisCluster, connection: Connection, *, of_task: bool) -> None:
     """There and back: what is written arrives, what is read is right or refused for the time being."""
     stream, settled = many_events(random.Random(11), 400), details_of(neighbour(BUSY))
     await merge(connection, settled)
     load = Load(connection, stream, settled)
-    slot = key_slot(RecordKeys(connection.prefix, BUSY).record)
+    moving = task_bucket(connection.prefix, "t0") if of_task else RecordKeys(connection.prefix, BUSY).bucket
+    slot = key_slot(moving.tasks)
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
         tasks.create_task(load.write())
         tasks.create_task(load.read())
@@ -157,6 +163,7 @@ async def test_a_slot_moves_under_load(redis_cluster: RedisCluster, connection: 
     await merge(connection, stream)
     model = Model(settled + stream)
     assert await answers(connection, model) == expected(model)
+    assert await indexed(connection) == to_be_indexed(model)
     assert load.answered
     assert load.refused <= {"cluster"}
 

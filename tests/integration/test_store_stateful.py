@@ -34,12 +34,14 @@ from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
 from replog.store.stored import TIME_BYTES, head_of
+from replog.store.tasks import Tasks
 from replog.store.writer import Writer
 from replog.times import TimeUs
 from replog_api.parameters import detail_filter
 from replog_api.render import overview
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
+from tests.integration.test_tasks import indexed, shown, to_be_indexed
 from tests.model import DETAIL_FACTS, Model, _us
 from tests.services.redis import remove_keys
 from tests.strategies import (
@@ -190,6 +192,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.monkeypatch = monkeypatch
         self.connection = Connection(StoreSettings(redis_url=redis_url, redis_prefix=prefix), timeout_s=TIMEOUT_S)
         self.reader = Reader(self.connection)
+        self.tasks = Tasks(self.connection)
         self.runner = asyncio.Runner()
         self.events: list[Event] = []
         self.model = Model([])
@@ -375,6 +378,17 @@ class StoreMachine(RuleBasedStateMachine):
         """All pages of a task's records, of each status and of all."""
         for status in ("", *STATUSES):
             self.check_records(task_key, status, cut)
+
+    @rule(prefix=st.sampled_from(("", "t", "t1", UNKNOWN)), status=st.sampled_from(("", *STATUSES)), cut=cuts)
+    def read_tasks(self, prefix: str, status: str, cut: Cut) -> None:
+        """All pages of tasks with their latest records; there are no others in the index."""
+        rows = self.model.tasks(prefix, status)
+        for offset, limit in cut.pages(len(rows)):
+            page = self.run(self.tasks.page(prefix, status, offset, limit))
+            assert (page.total, shown(page.rows)) == (len(rows), rows[offset : offset + limit]), (offset, limit)
+        latest = self.run(self.tasks.latest([*TASK_KEYS, UNKNOWN]))
+        assert shown(latest.rows) == self.model.latest([*TASK_KEYS, UNKNOWN])
+        assert self.run(indexed(self.connection)) == to_be_indexed(self.model)
 
     @rule(record_id=record_ids)
     def read_record(self, record_id: str) -> None:

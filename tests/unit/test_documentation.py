@@ -208,6 +208,7 @@ def test_worked_example_ends_the_same_in_any_order() -> None:
         ("Envelope", schemas.Envelope[Any]),
         ("Page", schemas.Page[Any]),
         ("Record", schemas.Record),
+        ("Task", schemas.Task),
         ("Overview", schemas.Overview),
         ("Run", schemas.Run),
         ("Watched", schemas.Watched),
@@ -235,6 +236,8 @@ def test_events_of_a_stream_are_such_as_are_sent() -> None:
 ANSWERS: dict[str, Any] = {
     "All records of a task": list[schemas.Record],
     "A page of a task's records": schemas.Page[schemas.Record],
+    "Latest records of some tasks": list[schemas.Task],
+    "A page of tasks": schemas.Page[schemas.Task],
     "All details of a record": list[schemas.Detail],
     "A page of a record's details": schemas.Page[schemas.Detail],
     "One record": schemas.Run,

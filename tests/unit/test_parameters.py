@@ -6,8 +6,8 @@ import pytest
 from starlette.requests import Request
 
 from replog.store.filters import NO_FILTER, DetailFilter
-from replog_api.parameters import detail_filter, path_id, status, window
-from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
+from replog_api.parameters import detail_filter, path_id, status, task_keys, window
+from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, Problem, RefusedError
 
 
 def request_for(raw: str) -> Request:
@@ -153,3 +153,39 @@ def test_an_id_out_of_its_domain_is_refused(raw: str, problem: str) -> None:
     with pytest.raises(RefusedError) as refused:
         path_id(request_for(raw), "key")
     assert (str(refused.value), refused.value.problem) == (problem, INVALID_PARAMETER)
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"),
+    [
+        ("key=a", ["a"]),
+        ("key=b&key=a&key=b", ["b", "a", "b"]),
+        ("x=1&&key=a&Key=b&keys=c", ["a"]),
+        ("%6bey=a%2Fb&key=c+d&key=e%2Bf", ["a/b", "c d", "e+f"]),
+        ("key=%E6%97%A5&key=\xe6\x97\xa5&x=%FF", ["日", "日"]),
+        ("key=a=b&key=a;b", ["a=b", "a;b"]),
+        ("&".join(["key=" + "x" * 128] * 200), ["x" * 128] * 200),
+    ],
+)
+def test_keys_are_read_as_often_as_they_are_given(query: str, keys: list[str]) -> None:
+    """In their order, decoded once."""
+    assert task_keys(query.encode("latin-1")) == keys
+
+
+@pytest.mark.parametrize(
+    ("query", "problem", "message"),
+    [
+        ("", MISSING_PARAMETER, "key is missing"),
+        ("key", MISSING_PARAMETER, "key is missing"),
+        ("key=a&key=", MISSING_PARAMETER, "key is missing"),
+        ("&".join(["key=a"] * 201), INVALID_PARAMETER, "key is given 201 times; at most 200 are allowed"),
+        ("key=a&key=%FF", INVALID_PARAMETER, "key is not UTF-8"),
+        ("key=a%0A", INVALID_PARAMETER, "key contains a control character"),
+        ("key=" + "x" * 129, INVALID_PARAMETER, "key has 129 characters; at most 128 are allowed"),
+    ],
+)
+def test_keys_that_cannot_be_are_refused(query: str, problem: Problem, message: str) -> None:
+    """One is enough."""
+    with pytest.raises(RefusedError) as refused:
+        task_keys(query.encode("latin-1"))
+    assert (refused.value.problem, str(refused.value)) == (problem, message)

@@ -10,6 +10,7 @@ import pytest
 
 from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
+from replog.store.rows import StoredTask
 from replog_api import render, schemas
 from replog_api.parameters import Window
 
@@ -82,6 +83,10 @@ class Rendering:
 
     def run(self, entity: Record) -> bytes:
         return bytes(self._renderer.run(Given(entity)))
+
+    def task(self, key: str, entity: Record | None) -> bytes:
+        given: Any = entity and Given(entity)
+        return bytes(self._renderer.task(StoredTask(key, given)))
 
     def detail(self, entity: Detail) -> bytes:
         return bytes(self._renderer.detail(Given(entity)))
@@ -259,3 +264,11 @@ def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> 
 def test_a_page_without_rows_has_an_empty_list() -> None:
     """Never a null."""
     assert render.page(Window(1, 1), 0, ()).endswith(b'"records":[]}')
+
+
+def test_a_task_has_its_latest_record_or_none() -> None:
+    """Both are there always, whatever the key is called."""
+    assert json.loads(renderer().task(TEXT, None)) == {"taskKey": TEXT, "record": None}
+    shown = json.loads(renderer().task("t", RECORD))
+    assert list(shown) == ["taskKey", "record"]
+    assert shown["record"] == json.loads(renderer().record(RECORD))

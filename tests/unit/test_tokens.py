@@ -9,8 +9,8 @@ import pytest
 from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load
 from replog.tokens import ApiToken, parse
-from replog_api.access import Tokens
-from replog_api.problems import UNAUTHENTICATED, RefusedError
+from replog_api.access import Rights, Tokens
+from replog_api.problems import FORBIDDEN, UNAUTHENTICATED, RefusedError
 
 SECRET, OTHER = "correct horse", "battery staple"
 DIGEST, OTHERS = sha256(SECRET.encode()), sha256(OTHER.encode())
@@ -103,3 +103,20 @@ def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch, tokens: Tokens
         except RefusedError:
             assert secret == "nobody's"  # noqa: S105
         assert compared == [DIGEST.digest(), OTHERS.digest()]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "wanted", "readable"),
+    [("", "", ""), ("", "a/", "a/"), ("a/", "", "a/"), ("a/", "a", "a/"), ("a/", "a/", "a/"), ("a/", "a/b", "a/b")],
+)
+def test_of_tasks_under_a_prefix_those_are_read_that_the_token_may(prefix: str, wanted: str, readable: str) -> None:
+    """The longer of both."""
+    assert Rights.readable(prefix, wanted) == readable
+
+
+@pytest.mark.parametrize("wanted", ["b", "ab", "A/", "aa/b"])
+def test_a_prefix_under_which_the_token_may_read_nothing_is_refused(wanted: str) -> None:
+    """And named."""
+    with pytest.raises(RefusedError, match=f"prefix is '{wanted}'") as refused:
+        Rights.readable("a/", wanted)
+    assert refused.value.problem == FORBIDDEN

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog_api import messages, problems
 from replog_api.languages import CHINESE, ENGLISH, Text
+from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.openapi.examples import RECORD_ID, TASK_KEY, enveloped
 from replog_api.openapi.headers import references
 from replog_api.parameters import MAX_PAGE_NUMBER
@@ -94,7 +95,7 @@ WRONG_METHOD = Error(
 URL_TOO_LONG = Error(
     "UrlTooLong",
     problems.URL_TOO_LONG,
-    Text("the URL is longer than 8192 bytes", "URL 超过 8192 字节"),
+    Text(f"the URL is longer than {MAX_URL_BYTES} bytes", f"URL 超过 {MAX_URL_BYTES} 字节"),
     (messages.URL_TOO_LONG,),
 )
 TOO_MANY_REQUESTS = Error(
@@ -108,8 +109,8 @@ HEADERS_TOO_LARGE = Error(
     "HeadersTooLarge",
     problems.HEADERS_TOO_LARGE,
     Text(
-        "the headers have more than 32768 bytes (beyond 262144, the answer has none of the headers below)",
-        "请求头超过 32768 字节（超过 262144 字节时，响应不含下列响应头）",
+        f"the headers have more than {MAX_HEADER_BYTES} bytes (beyond 262144, the answer has none of those below)",
+        f"请求头超过 {MAX_HEADER_BYTES} 字节（超过 262144 字节时，响应不含下列响应头）",
     ),
     (messages.HEADERS_TOO_LARGE,),
 )
@@ -130,7 +131,6 @@ STORE_UNAVAILABLE = Error(
 OF_EVERY_QUERY = (
     UNAUTHENTICATED,
     FORBIDDEN,
-    UNKNOWN_URL,
     URL_TOO_LONG,
     TOO_MANY_REQUESTS,
     HEADERS_TOO_LARGE,
@@ -138,9 +138,9 @@ OF_EVERY_QUERY = (
     STORE_UNAVAILABLE,
 )
 #: The error table.
-TABLE = (MISSING, INVALID_PAGE, UNKNOWN_RECORD, *OF_EVERY_QUERY, WRONG_METHOD)
+TABLE = (MISSING, INVALID_PAGE, UNKNOWN_RECORD, *OF_EVERY_QUERY, UNKNOWN_URL, WRONG_METHOD)
 #: Those that several operations share.
-SHARED = (*OF_EVERY_QUERY, WRONG_METHOD)
+SHARED = (*OF_EVERY_QUERY, UNKNOWN_URL, WRONG_METHOD)
 
 
 def responses(errors: Sequence[Error]) -> dict[str, Any]:

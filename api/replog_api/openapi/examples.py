@@ -65,6 +65,7 @@ DETAIL: dict[str, Any] = {
     **_TIMES,
     **_SEEN,
 }
+TASK: dict[str, Any] = {"taskKey": TASK_KEY, "record": RECORD}
 RUN: dict[str, Any] = {"replicaObjectType": None, "replicaType": None, "record": RECORD}
 #: The end of a stream.
 END: dict[str, Any] = {

@@ -62,9 +62,13 @@ class Query:
             "responses": {
                 "200": self._good(),
                 "304": NOT_MODIFIED,
-                **table.responses((*self.errors, *table.OF_EVERY_QUERY)),
+                **table.responses((*self.errors, *self._errors_of_all())),
             },
         }
+
+    def _errors_of_all(self) -> tuple[Error, ...]:
+        # Another id is another URL, which may be none.
+        return table.OF_EVERY_QUERY if "{" not in self.path else (*table.OF_EVERY_QUERY, table.UNKNOWN_URL)
 
     def _good(self) -> dict[str, Any]:
         return {
@@ -126,7 +130,7 @@ class Stream:
                     ).in_both(),
                     "headers": references("Vary"),
                 },
-                **table.responses((*self.errors, *table.OF_EVERY_QUERY)),
+                **table.responses((*self.errors, *table.OF_EVERY_QUERY, table.UNKNOWN_URL)),
             },
         }
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from replog_api.languages import Text
 from replog_api.openapi.examples import ETAG, LAST_EVENT, RECORD_ID, TASK_KEY, TRACEPARENT
-from replog_api.parameters import MAX_ID_LENGTH, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
+from replog_api.parameters import MAX_ID_LENGTH, MAX_KEYS, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
 from replog_api.visit import TIME_ZONE_HEADER
 
 _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
@@ -59,6 +59,15 @@ def _header(name: str, text: Text, examples: dict[str, Any], schema: dict[str, A
 
 
 KEY = _path("key", Text("task key", "任务唯一key"), {"documented": TASK_KEY})
+KEYS = Parameter(
+    "key",
+    "query",
+    Text("task key, given once for each task", "任务唯一key，每个任务给出一次"),
+    {"type": "array", "items": _ID, "minItems": 1, "maxItems": MAX_KEYS},
+    {"documented": [TASK_KEY]},
+    required=True,
+    alias="keys",
+)
 RECORD = _path("recordId", Text("record id", "任务执行日志唯一id"), {"documented": RECORD_ID})
 RECORD_OR_KEY = _path(
     "recordId",
@@ -104,6 +113,11 @@ STATUS = Parameter(
     {"type": "string", "enum": ["", "RUNNING", "SUCCESS", "FAILED"]},
     {"any": "", "finished": "SUCCESS"},
 )
+LATEST_STATUS = STATUS._replace(
+    text=Text("exactly this status of the latest record; empty: any", "最新执行日志的状态，精确匹配；为空则不限"),
+    alias="latestStatus",
+)
+KEY_PREFIX = _prefix("prefix", "task key", "任务唯一key", "6510")
 FILTERS = (
     STATUS,
     _prefix(

@@ -18,10 +18,13 @@ time       zset      of a record: detail id, score = start in ms
 pairs      lex zset  of a record: ``cluster NUL repo NUL PAIR``, each distinct pair and its number
 bypair     lex zset  of a record: ``PAIR X time id``, each detail
 byname     lex zset  of a record: ``X kind name NUL PAIR time id``, each detail that has a name
-task       hash      of a task: record id -> msgpack of its start and outcome registers; ``v`` under the empty id,
-                     a counter that moves with every change
+task       hash      of a task: record id -> msgpack of its start and outcome registers; under the empty id a
+                     counter that moves with every change; under NUL what the task is indexed under, ``X time``
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
+tasks      lex zset  of a bucket: ``X time key``, ``* time key`` and ``=X key NUL time``, each task: status of its
+                     latest record, and when that had its last activity (see :mod:`replog.store.tasks`)
+moved      string    of a bucket: a counter that moves with every change of a task's list
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
@@ -92,6 +95,16 @@ class BucketKeys:
     def __init__(self, prefix: str, bucket: int) -> None:
         self.number = bucket
         self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
+
+    @property
+    def tasks(self) -> bytes:
+        """Its tasks by activity and by key."""
+        return self.head + b"tasks"
+
+    @property
+    def moved(self) -> bytes:
+        """How often its tasks' lists have changed."""
+        return self.head + b"moved"
 
     @property
     def due(self) -> bytes:

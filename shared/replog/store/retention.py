@@ -8,13 +8,13 @@ twice that time, so that a replay does not bring it back.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
 from replog.records import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
 from replog.store.connection import Call
-from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
+from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_bucket, task_keys
 from replog.store.scripts import DELIST, REMOVE
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ class Retention:
 
     async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, noted: bytes) -> None:
         start, outcome, tasks = msgpack.unpackb(noted, raw=True)
-        keys: list[Any] = [task_keys(self._connection.prefix, task.decode()) for task in tasks]
-        await self._connection.run([Call(DELIST, key, (raw_id, start, outcome)) for key in keys])
+        await self._connection.run([self._delisting(task.decode(), (raw_id, start, outcome)) for task in tasks])
         await self._connection.run([Call("HDEL", [bucket.leaving], [raw_id])])
+
+    def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Call:
+        prefix = self._connection.prefix
+        keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
+        return Call(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))

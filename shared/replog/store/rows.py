@@ -59,6 +59,13 @@ class StoredRecord(NamedTuple):
         return self.read().overview if self.known else _overview(self.fields[_REGISTERS:-1])
 
 
+class StoredTask(NamedTuple):
+    """A task with its latest record; None where it has none."""
+
+    key: str
+    record: StoredRecord | None
+
+
 def _overview(fields: Sequence[bytes | None]) -> Overview:
     success, failed, running, *parts = (int(field or 0) for field in fields)
     sums = Sums._make(parts)

@@ -23,14 +23,15 @@ def _script(*names: str) -> Script:
 
 MERGE = _script("order", "calls", "merge")
 ADVANCE = _script("advance")
-ENLIST = _script("order", "calls", "enlist")
+ENLIST = _script("order", "calls", "activity", "enlist")
 REMOVE = _script("remove")
-DELIST = _script("order", "delist")
+DELIST = _script("order", "activity", "delist")
 PAGE = _script("page")
 TASK_PAGE = _script("task_page")
 SEEK = _script("seek")
 COUNT = _script("tails", "count")
 FETCH = _script("tails", "fetch")
 FACETS = _script("facets")
+HEADS = _script("heads")
 
-ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, FACETS)
+ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, FACETS, HEADS)

@@ -6,7 +6,7 @@ time.
 
 A task's list has a counter of its own. Its rows show their records' roll-ups, so the version of a page of them is that
 counter and the versions of the records on it. A list that was emptied counts from the start too, but with other records
-or at other times.
+or at other times. Likewise for tasks with their latest records, by the counters of their lists, or of all buckets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog.store.call import Call
-from replog.store.keys import RecordKeys, task_keys
+from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.rows import RECORD_FIELDS
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ def page_version(counter: bytes | None, total: int, rows: Iterable[RowVersion]) 
     return found.digest()
 
 
+def joined(counters: Iterable[bytes | None]) -> bytes:
+    """Several counters as one: it is another where any of them has moved."""
+    return b",".join([counter or b"" for counter in counters])
+
+
 def version_call(prefix: str, record_id: str) -> Call:
     """Asks for a record's counter, time of writing and number of RUNNING details."""
     return Call("HMGET", [RecordKeys(prefix, record_id).record], (*_COUNTER_AND_TIME, "nR"))
@@ -72,6 +77,11 @@ def version_call(prefix: str, record_id: str) -> Call:
 def counter_call(prefix: str, task_key: str) -> Call:
     """Asks for the counter of a task's list."""
     return Call("HGET", [task_keys(prefix, task_key)[0]], ("",))
+
+
+def moved_calls(prefix: str) -> list[Call]:
+    """Ask for the counters of all buckets: each moves with every change of a task's list."""
+    return [Call("GET", [BucketKeys(prefix, number).moved]) for number in range(BUCKETS)]
 
 
 class Witness:
@@ -131,6 +141,18 @@ class Versions:
         if known is None or counter != known.counter:
             return None
         return page_version(counter, known.total, _rows(keys, found))
+
+    async def tasks(self, counters: Sequence[Call], known: TaskPage | None) -> bytes | None:
+        """The version of tasks with their latest records that were ``known``; None as in :meth:`task_page`.
+
+        ``counters`` ask for what :func:`joined` makes their counter of.
+        """
+        if known is None:
+            return None
+        found = await self._connection.run([*counters, *map(_row_call, known.keys)])
+        if joined(found[: len(counters)]) != known.counter:
+            return None
+        return page_version(known.counter, known.total, _rows(known.keys, found[len(counters) :]))
 
     async def whole_task(self, task_key: str) -> tuple[bytes, bool]:
         """The version of all of a task's records, step by step, and whether any is RUNNING."""

@@ -125,7 +125,8 @@ class Writer:
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         for i in range(0, len(records), ENTITIES_A_CALL):
             calls_key, number = notes.next(bucket)
-            yield Call(ENLIST, [*keys, calls_key], (_pack(records[i : i + ENTITIES_A_CALL]), number))
+            arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
+            yield Call(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved], arguments)
 
 
 async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from replog.store.sharing import SharedPipelines
 from replog_api.contracts import openapi_json
 from replog_api.documentation import OPERATIONS
+from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.openapi.operation import Query, Service, Stream
 from tests.integration.api.service import serving
 from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
@@ -68,8 +69,8 @@ async def test_refusals_at_the_gate(service: QueryService, query: Query | Stream
     is_documented(await ask(service, query, secret=MINE), 403, query)
     if "{" in query.path:
         is_documented(await ask(service, query, entity=""), 404, query)
-    is_documented(await ask(service, query, x="x" * 8200), 414, query)
-    service.client.headers["x"] = "x" * 33_000
+    is_documented(await ask(service, query, x="x" * MAX_URL_BYTES), 414, query)
+    service.client.headers["x"] = "x" * MAX_HEADER_BYTES
     is_documented(await ask(service, query), 431, query)
 
 

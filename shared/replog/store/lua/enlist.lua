@@ -1,24 +1,31 @@
--- Joins the start and outcome of records into one task's list of records.
+-- Joins the start and outcome of records into one task's list of records, and indexes the task by its latest record.
 --
 -- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset   KEYS[4] calls string (as in merge.lua)
+-- KEYS[5] tasks lex zset   KEYS[6] moved string   (of the bucket)
 -- ARGV[1] msgpack array of records, each {id, start register, outcome register}
--- ARGV[2] number of this call among those that the bucket gets of this merge
+-- ARGV[2] number of this call among those that the bucket gets of this merge   ARGV[3] the task's key
 --
--- Returns the number of records that changed. Cost: O(records * log(records of the task)).
+-- Returns the number of records that changed. Cost: O(records * log(records of the task) + log(tasks of the bucket)).
 -- Safe to repeat: what is not greater than the state changes nothing.
 
-local TASK, TIME, STATUS = KEYS[1], KEYS[2], KEYS[3]
+local TASK, TIME, STATUS, KEY = KEYS[1], KEYS[2], KEYS[3], ARGV[3]
 local REGISTERS = 2
+
+local states, written = {}, {}
+
+local function write(field, value)
+  written[#written + 1] = field
+  written[#written + 1] = value
+end
 
 local function status_entry(id, state)
   return string.sub(state[2], -1) .. index_time(start_ms(state[1])) .. id
 end
 
-local function enlist(incoming)
-  local id = table.remove(incoming, 1)
-  local stored = redis.call('HGET', TASK, id)
+local function enlist(id, incoming, stored)
   local state = stored and cmsgpack.unpack(stored) or { '', '' }
   local before = stored and status_entry(id, state)
+  states[id] = state
   if join(state, incoming, 1, REGISTERS) ~= APPLIED then
     return 0
   end
@@ -29,16 +36,35 @@ local function enlist(incoming)
     redis.call('ZREM', STATUS, before)
   end
   redis.call('ZADD', TIME, decimal(start_ms(state[1])), id)
-  redis.call('HSET', TASK, id, cmsgpack.pack(state))
+  write(id, cmsgpack.pack(state))
   return 1
 end
 
-note_call(KEYS[4], ARGV[2])
-local changed = 0
-for _, incoming in ipairs(cmsgpack.unpack(ARGV[1])) do
-  changed = changed + enlist(incoming)
+local function latest_place()
+  local id = redis.call('ZREVRANGE', TIME, 0, 0)[1]
+  local state = states[id] or cmsgpack.unpack(redis.call('HGET', TASK, id))
+  return place_of(state[2])
 end
-if changed > 0 then
+
+note_call(KEYS[4], ARGV[2])
+local records, ids, changed = cmsgpack.unpack(ARGV[1]), {}, 0
+for i, record in ipairs(records) do
+  ids[i] = table.remove(record, 1)
+end
+ids[#ids + 1] = INDEXED
+local stored = redis.call('HMGET', TASK, unpack(ids))
+for i, record in ipairs(records) do
+  changed = changed + enlist(ids[i], record, stored[i])
+end
+-- Also where nothing changed: a list may have been made before there was an index.
+local was, place = stored[#ids], latest_place()
+if was ~= place then
+  move_task(KEYS[5], KEY, was, place)
+  write(INDEXED, place)
+end
+if #written > 0 then
+  redis.call('HSET', TASK, unpack(written))
   redis.call('HINCRBY', TASK, '', 1)
+  redis.call('INCR', KEYS[6])
 end
 return changed

@@ -1,0 +1,72 @@
+"""Many tasks with a record each: pages in order of activity, by status and prefix, and the latest records of some."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from replog.settings import StoreSettings
+from replog.store.connection import Connection
+from replog.store.tasks import Tasks
+from replog.store.writer import Writer
+from tests.benchmarks.asking import ORDER, Clock, Times
+from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
+from tests.benchmarks.store_questions import LIMIT
+from tests.benchmarks.store_table import Line, Section
+from tests.benchmarks.witness import Witness
+
+if TYPE_CHECKING:
+    from tests.benchmarks.stores import Stores
+
+_PREFIX = "bench-tasks"
+_TEAMS, _PAGES, _KEYS = 97, 50, 200
+#: What is asked, in words; the prefix, the status, and whether the first page or any.
+_QUESTIONS = (
+    ("first page", "", "", True),
+    ("any page", "", "", False),
+    ("any page, SUCCESS", "", "SUCCESS", False),
+    ("first page, one team of 97", "team-7/", "", True),
+    ("any page, one team of 97", "team-7/", "", False),
+    ("first page, all teams by prefix", "team-", "", True),
+    ("any page, all teams by prefix", "team-", "", False),
+)
+
+
+async def read(stores: Stores, tasks: int) -> tuple[Section, Witness]:
+    """Fill and ask."""
+    settings = StoreSettings(redis_url=stores.url, redis_prefix=_PREFIX)
+    keys = [f"team-{number % _TEAMS}/task-{number:08}" for number in range(tasks)]
+    async with Connection(settings, timeout_s=60) as connection:
+        with Witness(stores.url) as witness:
+            writer = Writer(connection)
+            for chunk in chunks(zip(keys, record_rows(tasks), strict=True), BATCH):
+                await writer.merge(batch_of(record_event(key, row) for key, row in chunk))
+            asked, lines = Tasks(connection), list[Line]()
+            for what, prefix, status, first in _QUESTIONS:
+                total, times = await _pages(asked, prefix, status, stores.pid, first=first)
+                lines.append(Line(f"{what} ({total:,})", str(times)))
+            lines.append(Line(f"latest records of {_KEYS}", str(await _latest(asked, keys, stores.pid))))
+    return Section(f"7. Pages of {LIMIT} tasks of {tasks:,}, {ORDER}", lines), witness
+
+
+async def _pages(tasks: Tasks, prefix: str, status: str, pid: int, *, first: bool) -> tuple[int, Times]:
+    total = (await tasks.page(prefix, status, 0, 1)).total
+    rng, clock = Random(f"{prefix}/{status}"), Clock(pid)
+    for _ in range(_PAGES):
+        offset = 0 if first else rng.randrange(total - LIMIT + 1)
+        clock.start()
+        page = await tasks.page(prefix, status, offset, LIMIT)
+        clock.stop()
+        assert (page.total, len(page.rows)) == (total, LIMIT), (prefix, status, offset)
+    return total, clock.times
+
+
+async def _latest(tasks: Tasks, keys: list[str], pid: int) -> Times:
+    rng, clock = Random(len(keys)), Clock(pid)
+    for _ in range(_PAGES):
+        some = rng.sample(keys, _KEYS)
+        clock.start()
+        found = await tasks.latest(some)
+        clock.stop()
+        assert all(task.record for task in found.rows)
+    return clock.times

@@ -1,0 +1,302 @@
+"""Tasks with their latest records on a real Redis, against the oracle: any filter, any page, whatever came how."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replog.settings import StoreSettings
+from replog.store import activity, task_names
+from replog.store.connection import Call, Connection
+from replog.store.keys import BUCKETS, BucketKeys, task_keys
+from replog.store.retention import Policy, Retention
+from replog.store.tasks import Tasks
+from replog.store.writer import Writer
+from tests.contract.test_store import batch_of
+from tests.integration.test_store import RENDERER, loads
+from tests.model import Model
+from tests.services.redis import remove_keys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from tests.strategies import Event
+
+pytestmark = pytest.mark.every_topology
+
+#: Some are prefixes of others, and one has none in common; all in few buckets or all over.
+KEYS = ("a", "a/", "a/1", "a/2", "a/1/x", "ab", "é", "😀")
+PREFIXES = ("", "a", "a/", "a/1", "é", "b", "a/1\x00", "x" * 200)
+STATUSES = ("", "RUNNING", "SUCCESS", "FAILED")
+START = datetime(2021, 5, 12, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield connection
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits so small that few tasks take every way there is."""
+    for module, name, limit in (
+        (activity, "NEAR", 3),
+        (activity, "ENTRIES_A_CALL", 2),
+        (task_names, "ENTRIES_A_CALL", 2),
+        (task_names, "LOOKED_AT", 1),
+        (task_names, "NARROW", 5),
+        (task_names, "CALLS_AT_ONCE", 3),
+    ):
+        monkeypatch.setattr(module, name, limit)
+
+
+def at(ms: int) -> str:
+    """So many milliseconds after the start."""
+    return (START + timedelta(milliseconds=ms)).isoformat()
+
+
+def of_record(kind: str, record_id: str, task_key: str, ms: int, **fields: Any) -> Event:
+    """An event of a record itself."""
+    return {"type": f"record.{kind}", "recordId": record_id, "taskKey": task_key, "eventTime": at(ms), **fields}
+
+
+def some_tasks(chance: Random, tasks: int, *, within_ms: int) -> list[Event]:
+    """Events of tasks with up to three records each, in any order; many are active at the same time."""
+    events: list[Event] = []
+    for number in range(tasks):
+        key = f"{chance.choice(('', 'team/', 'team/a/', 'other/'))}{number}"
+        for run in range(chance.choice((1, 1, 2, 3))):
+            begun = chance.randrange(within_ms)
+            events.append(of_record("started", f"{key}:{run}", key, begun))
+            ended = chance.choice((None, "SUCCESS", "FAILED"))
+            if ended:
+                ms = begun + chance.randrange(within_ms)
+                events.append(of_record("finished", f"{key}:{run}", key, ms, status=ended))
+    return chance.sample(events, len(events))
+
+
+async def write(connection: Connection, events: Sequence[Event], size: int = 50) -> None:
+    for i in range(0, len(events), size):
+        await Writer(connection, clock=lambda: 0).merge(batch_of(events[i : i + size]))
+
+
+def shown(rows: Sequence[Any]) -> list[Any]:
+    """Rows as the API shows them, without what time changes."""
+    found = [loads(RENDERER.task(row)) for row in rows]
+    return [{**task, "record": task["record"] and {**task["record"], "stale": None}} for task in found]
+
+
+async def assert_pages(connection: Connection, model: Model, prefix: str, status: str, cuts: Sequence[Any]) -> None:
+    """Require these pages, given as offset and limit, to be what the oracle says."""
+    tasks, rows = Tasks(connection), model.tasks(prefix, status)
+    for offset, limit in cuts:
+        page = await tasks.page(prefix, status, offset, limit)
+        assert (page.total, shown(page.rows)) == (len(rows), rows[offset : offset + limit]), (prefix, status, offset)
+
+
+async def indexed(connection: Connection) -> set[bytes]:
+    """What the index holds, of all buckets."""
+    keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
+    replies = await connection.run([Call("ZRANGE", [key], (0, -1)) for key in keys])
+    entries = [entry for entries in replies for entry in entries]
+    assert len(set(entries)) == len(entries)
+    return set(entries)
+
+
+def to_be_indexed(model: Model) -> set[bytes]:
+    """What it has to hold, by the keyspace's words."""
+    entries = set[bytes]()
+    for task in model.tasks():
+        key, record = task["taskKey"].encode(), task["record"]
+        time = (model._records[record["id"]].active_us() // 1000 + 2**46).to_bytes(7, "big")
+        letter = record["status"][:1].encode()
+        entries |= {letter + time + key, b"*" + time + key, b"=" + letter + key + b"\x00" + time}
+    return entries
+
+
+events_of_records = st.lists(
+    st.builds(
+        lambda kind, record, key, ms, attempt, status: (
+            of_record(kind, f"r{record}", key, ms, attempt=attempt) | ({"status": status} if kind == "finished" else {})
+        ),
+        st.sampled_from(("started", "progressed", "finished")),
+        st.integers(0, 5),
+        st.sampled_from(KEYS),
+        st.integers(0, 9),
+        st.integers(0, 1),
+        st.sampled_from(STATUSES[2:]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(events_of_records, st.integers(1, 5), st.randoms(use_true_random=False))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+async def test_any_order_duplication_and_batching_ends_in_the_same_index(
+    redis_url: str, redis_prefix: str, stream: list[Event], size: int, chance: Random
+) -> None:
+    """Which is that of the contract, for every filter; a record may be of several tasks."""
+    replayed = stream + chance.choices(stream, k=len(stream))
+    chance.shuffle(replayed)
+    remove_keys(redis_url, redis_prefix)
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        await write(connection, replayed, size)
+        model = Model(stream)
+        assert await indexed(connection) == to_be_indexed(model)
+        for prefix, status in product(PREFIXES, STATUSES):
+            await assert_pages(connection, model, prefix, status, [(0, 1000), (1, 2)])
+        keys = chance.choices((*KEYS, "unknown"), k=9)
+        latest = await Tasks(connection).latest(keys)
+        assert (latest.total, shown(latest.rows)) == (9, model.latest(keys))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "within_ms"), [(300, 40), (300, 10**9), (40, 1)], ids=["ties", "apart", "all at once"]
+)
+@pytest.mark.usefixtures("small")
+async def test_every_page_of_every_filter(connection: Connection, tasks: int, within_ms: int) -> None:
+    """First to past the end, of few matches and many, by every way."""
+    events = some_tasks(Random(tasks + within_ms), tasks, within_ms=within_ms)
+    await write(connection, events)
+    model = Model(events)
+    for prefix, status in product(("", "team/", "team/a/", "other/1", "team/a/17", "none"), STATUSES):
+        total = len(model.tasks(prefix, status))
+        cuts = [(offset, 7) for offset in range(0, total + 7, 13)] + [(0, 1000), (3, 1), (2**31 * 1000, 1000)]
+        await assert_pages(connection, model, prefix, status, cuts)
+
+
+async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
+    """More tasks than one look shows, near and far."""
+    events = some_tasks(Random(5), 3000, within_ms=10**6)
+    await write(connection, events, 1000)
+    model = Model(events)
+    for prefix, status in product(("", "team/"), ("", "SUCCESS")):
+        total = len(model.tasks(prefix, status))
+        cuts = [(0, 20), (0, 1000), (500, 20), (total // 2, 20), (total - 5, 20), (total, 20)]
+        await assert_pages(connection, model, prefix, status, cuts)
+
+
+async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All old tasks are in one bucket, all new ones in others; also by a prefix that they all share."""
+    monkeypatch.setattr(activity, "NEAR", 10)
+    keys = [f"k{number}" for number in range(3000)]
+    buckets = [task_keys(connection.prefix, key)[0].split(b":")[1] for key in keys]
+    old = Counter(buckets).most_common(1)[0][0]
+    events = [
+        of_record("started", key, key, number if bucket == old else 10**6 + number)
+        for number, (key, bucket) in enumerate(zip(keys, buckets, strict=True))
+    ]
+    await write(connection, events, 1000)
+    model = Model(events)
+    for prefix in ("", "k"):
+        await assert_pages(connection, model, prefix, "", [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)])
+
+
+async def test_two_writers_at_once_end_in_the_same_index(connection: Connection) -> None:
+    """Each with the same events in another order, so that they are at the same tasks at the same time."""
+    events = some_tasks(Random(7), 30, within_ms=1000)
+    orders = [Random(seed).sample(events, len(events)) for seed in range(3)]
+    await asyncio.gather(*(write(connection, order, 7) for order in orders))
+    assert await indexed(connection) == to_be_indexed(Model(events))
+
+
+async def test_an_older_record_does_not_move_its_task(connection: Connection) -> None:
+    """Whatever comes of it; the latest does, also when it is tried again."""
+    latest = [of_record("started", "new", "t", 10), of_record("finished", "new", "t", 20, status="FAILED")]
+    await write(connection, [of_record("started", "other", "u", 30), of_record("started", "old", "t", 0), *latest])
+    await write(connection, [of_record("finished", "old", "t", 50, status="SUCCESS")])
+    assert await order_of(connection) == [("u", "RUNNING"), ("t", "FAILED")]
+    await write(connection, [of_record("progressed", "new", "t", 40, attempt=1)])
+    assert await order_of(connection) == [("t", "RUNNING"), ("u", "RUNNING")]
+
+
+async def order_of(connection: Connection, prefix: str = "") -> list[tuple[str, str]]:
+    page = await Tasks(connection).page(prefix, "", 0, 1000)
+    assert page.total == len(page.rows)
+    return [(task["taskKey"], task["record"]["status"]) for task in shown(page.rows)]
+
+
+DAY_MS = 86_400_000
+#: Of three days of which FAILED is kept; SUCCESS one.
+POLICY = Policy(days=1, failed_days=3)
+
+
+async def sweep(connection: Connection, days: float) -> int:
+    """Retention comes by so many days after the start."""
+    now = START + timedelta(days=days)
+    return await Retention(connection, POLICY, clock=now.timestamp).sweep()
+
+
+async def test_a_task_goes_with_its_last_record(connection: Connection) -> None:
+    """And is back to its next latest one before; a replay changes nothing."""
+    events = [
+        of_record("finished", "old", "t", 0, status="FAILED"),
+        of_record("finished", "new", "t", 10, status="SUCCESS"),
+        of_record("finished", "other", "u", 5, status="FAILED"),
+    ]
+    await write(connection, events)
+    assert await order_of(connection) == [("t", "SUCCESS"), ("u", "FAILED")]
+    assert await sweep(connection, 2) == 1
+    for replayed in ([], events, events[::-1]):
+        await write(connection, replayed)
+        assert await order_of(connection) == [("u", "FAILED"), ("t", "FAILED")]
+        assert await indexed(connection) == to_be_indexed(Model([events[0], events[2]]))
+    assert await sweep(connection, 4) == 2
+    await write(connection, events)
+    assert await order_of(connection) == []
+    assert await indexed(connection) == set()
+    back = of_record("started", "new", "t", 4 * DAY_MS, attempt=1)
+    await write(connection, [back])
+    assert await indexed(connection) == to_be_indexed(Model([back]))
+
+
+async def test_a_removed_record_that_is_listed_yet_is_passed_over(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep stopped between the records and the lists."""
+
+    async def later(*_: object) -> None:
+        return
+
+    many = [of_record("finished", f"r{number:02}", "t", 10 + number, status="SUCCESS") for number in range(20)]
+    kept = of_record("finished", "kept", "t", 0, status="FAILED")
+    gone = of_record("finished", "gone", "u", 0, status="SUCCESS")
+    await write(connection, [*many, kept, gone])
+    with monkeypatch.context() as patch:
+        patch.setattr(Retention, "_delist", later)
+        assert await sweep(connection, 2) == 21
+    latest = await Tasks(connection).latest(["t", "u"])
+    assert shown(latest.rows) == Model([kept]).latest(["t", "u"])
+    page = await Tasks(connection).page("", "", 0, 10)
+    assert (page.total, shown(page.rows)) == (2, Model([kept]).tasks())
+    assert await sweep(connection, 2) == 0
+    assert await indexed(connection) == to_be_indexed(Model([kept]))
+
+
+async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: Connection) -> None:
+    """With whatever comes of its task next, also if that is a replay; removing its records is no trouble."""
+    events = some_tasks(Random(3), 20, within_ms=1000)
+    await write(connection, events)
+    indexes = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
+    await connection.run([Call("DEL", [key]) for key in indexes])
+    lists = [task_keys(connection.prefix, key)[0] for key in Model(events).task_keys]
+    await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
+    assert await order_of(connection) == []
+    await write(connection, events[:1])
+    assert [key for key, _ in await order_of(connection)] == [events[0]["taskKey"]]
+    await write(connection, events)
+    assert await indexed(connection) == to_be_indexed(Model(events))
+    await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
+    await connection.run([Call("DEL", [key]) for key in indexes])
+    await sweep(connection, 5)
+    assert await indexed(connection) == set()
