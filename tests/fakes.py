@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
 from replog_collector.positions import Positions
-from replog_collector.source import Polled, Standing
+from replog_collector.source import Look, Polled, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.batch import Batch, Folded, Receipt
-    from replog.store.markers import Span
+    from replog.store.markers import Moment, Reached, Span
     from replog_collector.dead_letters import DeadLetter
     from replog_collector.source import Message
 
@@ -73,6 +73,8 @@ class MemoryMarkers:
     def __init__(self) -> None:
         self.stored: dict[int, int] = {}
         self.failures: list[StoreUnavailable] = []
+        #: What was told last to be reached, by partition.
+        self.moments: dict[int, Moment] = {}
         #: Whether the store has lost calls that it acknowledged since the markers were moved on.
         self.lost_calls = False
 
@@ -86,13 +88,17 @@ class MemoryMarkers:
         self._fail()
         self.stored.update(positions)
 
-    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
+    async def advance(
+        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+    ) -> None:
         """As the protocol says."""
         self._fail()
         lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
             raise StoreRewound("something is missing")
         self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
+        moments = reached.moments if reached else {}
+        self.moments |= {number: of for number, of in moments.items() if self.stored.get(number, -1) >= of.offset}
 
     def _fail(self) -> None:
         if self.failures:
@@ -120,6 +126,9 @@ class MemorySource:
         self.commit_fails = False
         self.failures: list[BrokerUnavailable] = []
         self.paused_polls = 0
+        #: What the source's clock shows when the broker is asked.
+        self.clock_ms = 0
+        self.look: Look | None = None
         self._position: int | None = None
         self._positions = Positions()
 
@@ -151,6 +160,7 @@ class MemorySource:
         assert self._position is not None
         if self.failures:
             raise self.failures.pop(0)
+        self.look = Look(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

@@ -27,6 +27,7 @@ class Visit:
         "authorization",
         "if_none_match",
         "prefix",
+        "store_failed",
         "time_zone",
         "traceparent",
         "zone",
@@ -36,6 +37,8 @@ class Visit:
         self.accept_language = self.authorization = self.if_none_match = self.time_zone = self.traceparent = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
+        #: Whether the store did not answer.
+        self.store_failed = False
         #: The zone of the times in the answer.
         self.zone = zone
         self._trace_id = ""

@@ -26,6 +26,9 @@ due        zset      of a bucket: record id, score = time of its last event, its
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
                      concerns the bucket
+asof       hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> time in ms up to which everything of the partition that
+                     concerns the bucket is applied; ``GROUP:TOPIC:partitions``, how many the topic has, and
+                     ``GROUP:TOPIC:asked``, when the broker was asked that (see :mod:`replog.store.as_of`)
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
@@ -102,6 +105,11 @@ class BucketKeys:
     def applied(self) -> bytes:
         """Offsets of partitions that are applied."""
         return self.head + b"applied"
+
+    @property
+    def as_of(self) -> bytes:
+        """Up to which time partitions are applied."""
+        return self.head + b"asof"
 
     def calls(self, merge_id: str) -> bytes:
         """Which calls of one merge the bucket took."""
