@@ -23,6 +23,8 @@ task       hash      of a task: record id -> msgpack of its start and outcome re
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
+running    zset      of a bucket: id of a record that is RUNNING, score = time of its own last event, in ms
+unfinished set       of a bucket: id of a record that has RUNNING details
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
                      concerns the bucket
@@ -100,6 +102,16 @@ class BucketKeys:
     def due(self) -> bytes:
         """Records by the time of their last event."""
         return self.head + b"due"
+
+    @property
+    def running(self) -> bytes:
+        """RUNNING records by the time of their own last event."""
+        return self.head + b"running"
+
+    @property
+    def unfinished(self) -> bytes:
+        """Records that have RUNNING details."""
+        return self.head + b"unfinished"
 
     @property
     def applied(self) -> bytes:
