@@ -89,7 +89,7 @@ class MavenBroker:
         }
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         run(self._java(jars, *tool), PROBE_TIMEOUT_S)
 
     def _java(self, jars: Path, *words: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 Records are counted exactly, by one small call a bucket. Of details no index knows when they were heard of last, for it
 would have to move with every sign of life. They are walked instead: of the records that have RUNNING details those
-details that began long enough ago, :data:`STEP` at a time. A step takes Redis less than half a millisecond and this
-process some two; between two steps the walk rests :data:`RESTS` times as long as the step took, so that it takes a
+details that began long enough ago, :data:`STEP` at a time. A step takes Redis some half a millisecond in two calls and
+this process some two; between two steps the walk rests :data:`RESTS` times as long as the step took, so that it takes a
 tenth of one process at most. A million RUNNING details of old are walked in some minutes. What ends or moves meanwhile
 is counted as it was when the walk came by.
 """
