@@ -56,6 +56,8 @@ class Witness:
         self._failures: list[BaseException] = []
         #: By record: its details, and when the broker had each, in ms.
         self.published: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        #: Those that events went to.
+        self.partitions: set[int] = set()
         self.answers: list[Answer] = []
 
     @contextmanager
@@ -95,7 +97,9 @@ class Witness:
 
     async def _publish_all(self) -> None:
         address = self._system.variables["REPLOG_KAFKA_BOOTSTRAP_SERVERS"]
-        async with AIOKafkaProducer(bootstrap_servers=address, acks="all") as producer:
+        # Partitions that are new are to be used soon.
+        options = {"bootstrap_servers": address, "acks": "all", "metadata_max_age_ms": 300}
+        async with AIOKafkaProducer(**options) as producer:
             number = 0
             while not self._stopped.is_set():
                 record_id, detail_id = RECORD_IDS[number % len(RECORD_IDS)], f"d{number}"
@@ -103,6 +107,7 @@ class Witness:
                 sent = message({**fields, "eventTime": datetime.now(UTC).isoformat()})
                 kept = await producer.send_and_wait(self._system.topic, sent.value, key=sent.key)
                 self.published[record_id][detail_id] = kept.timestamp if self._dated else time.time_ns() // 1_000_000
+                self.partitions.add(kept.partition)
                 number += 1
                 await asyncio.sleep(EVENT_S)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 
 from replog.errors import StoreRewound
@@ -82,7 +83,7 @@ async def test_what_a_bucket_lost_it_does_not_tell(connection: Connection, marke
     await both_tell(markers, 7000, 8000)
     bucket = buckets(connection)[number]
     await connection.run([Call("HSET", [bucket.applied], ["g:t:0", 7])])
-    await connection.run([Call("HSET", [bucket.as_of], ["g:t:0", 6000])])
+    await connection.run([Call("HSET", [bucket.as_of], ["g:t", msgpack.packb([6000, [6000, 8000]])])])
     assert await read_as_of(connection) == 6000
     with pytest.raises(StoreRewound):
         await markers.advance(ONE, (), reached(p0=(10, 7900)))

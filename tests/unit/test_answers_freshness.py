@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 
 from replog.errors import StoreRefused, StoreUnavailable
@@ -33,7 +34,7 @@ class Store:
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         self.reads += 1
-        fields = {b"g:t:0": b"%d" % self.ms, b"g:t:partitions": b"1"}
+        fields = {b"g:t": msgpack.packb([0, [self.ms]])}
         await self.awake.wait()
         if self.failure:
             raise self.failure

@@ -1,8 +1,8 @@
 """As of when the store is: the time before which it has everything that Kafka had.
 
-Each bucket keeps, by consumer group and topic, how many partitions the topic has, and of each partition the time up to
-which everything of it that concerns the bucket is applied (``advance.lua`` writes that together with the markers). What
-holds of the store is the least over all buckets and all partitions; where one of them says nothing, nothing is known.
+Each bucket keeps, by consumer group and topic, of each of the topic's partitions the time up to which everything of it
+that concerns the bucket is applied (``advance.lua`` writes that together with the markers). What holds of the store is
+the least over all buckets and all partitions; where one of them says nothing, nothing is known.
 
 It is kept in each bucket, not once: after a failover in a cluster one node may lack its last writes, and what that node
 says of itself goes back with them.
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
+
+import msgpack
 
 from replog.store.call import Call
 from replog.store.keys import BUCKETS, BucketKeys
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
 
 #: A time before every event: where nothing is known.
 UNKNOWN_MS = 0
-#: Ends the name of the field that holds how many partitions a topic has.
-PARTITIONS = b"partitions"
-
-
-def head_of(group: str, topic: str) -> str:
-    """What the fields of one consumer group and topic begin with."""
-    return f"{group}:{topic}:"
 
 
 async def read_as_of(connection: Runs) -> int:
@@ -48,15 +43,8 @@ def as_of(buckets: Iterable[Mapping[bytes, bytes]]) -> int:
     less: the latest counts.
     """
     told: defaultdict[bytes, list[int]] = defaultdict(list)
-    buckets = list(buckets)
-    for fields in buckets:
-        for head, ms in _of_bucket(fields):
-            told[head].append(ms)
-    return max((min(times) for times in told.values() if len(times) == len(buckets)), default=UNKNOWN_MS)
-
-
-def _of_bucket(fields: Mapping[bytes, bytes]) -> Iterable[tuple[bytes, int]]:
-    for field, partitions in fields.items():
-        if field.endswith(PARTITIONS):
-            head = field.removesuffix(PARTITIONS)
-            yield head, min(int(fields.get(b"%b%d" % (head, n), UNKNOWN_MS)) for n in range(int(partitions)))
+    for topics in buckets:
+        for topic, packed in topics.items():
+            _, times = msgpack.unpackb(packed)
+            told[topic].append(min(times))
+    return max((min(times) for times in told.values() if len(times) == BUCKETS), default=UNKNOWN_MS)

@@ -28,9 +28,9 @@ unfinished set       of a bucket: id of a record that has RUNNING details
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
                      concerns the bucket
-asof       hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> time in ms up to which everything of the partition that
-                     concerns the bucket is applied; ``GROUP:TOPIC:partitions``, how many the topic has, and
-                     ``GROUP:TOPIC:asked``, when the broker was asked that (see :mod:`replog.store.as_of`)
+asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker was asked for the partitions, and an
+                     array of times in ms, one a partition, up to which everything of it that concerns the bucket
+                     is applied; 0 for unknown (see :mod:`replog.store.as_of`)
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgpack
 
 from replog.errors import StoreRewound
-from replog.store.as_of import head_of
 from replog.store.connection import Call
 from replog.store.keys import BUCKETS, BucketKeys
 from replog.store.scripts import ADVANCE
@@ -67,8 +66,8 @@ class Markers:
     def __init__(self, connection: Connection, *, group: str, topic: str) -> None:
         self._connection = connection
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
-        self._head = head_of(group, topic)
-        self._field = f"{self._head}%d"
+        self._topic = f"{group}:{topic}"
+        self._field = f"{self._topic}:%d"
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         """By partition: the offset before which the store has everything; None where a bucket knows of none."""
@@ -105,7 +104,7 @@ class Markers:
                 noted[number].append((self._buckets[number].calls(merge_id), count))
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
         told = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
-        calls = [_advance(bucket, noted[bucket.number], (fields, self._head, told)) for bucket in self._buckets]
+        calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, told)) for bucket in self._buckets]
         if not all(await self._connection.run(calls)):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
 
