@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
 from replog_collector.positions import Positions
-from replog_collector.source import Polled, Standing
+from replog_collector.source import Look, Polled, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.batch import Batch, Folded, Receipt
-    from replog.store.markers import Span
+    from replog.store.markers import Moment, Reached, Span
     from replog_collector.dead_letters import DeadLetter
     from replog_collector.source import Message
 
@@ -74,6 +74,8 @@ class MemoryMarkers:
         self.stored: dict[int, int] = {}
         self.failures: list[StoreUnavailable] = []
         self.away = False
+        #: What was told last to be reached, by partition.
+        self.moments: dict[int, Moment] = {}
         #: Whether the store has lost calls that it acknowledged since the markers were moved on.
         self.lost_calls = False
 
@@ -87,13 +89,17 @@ class MemoryMarkers:
         self._fail()
         self.stored.update(positions)
 
-    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
+    async def advance(
+        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+    ) -> None:
         """As the protocol says."""
         self._fail()
         lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
             raise StoreRewound("something is missing")
         self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
+        moments = reached.moments if reached else {}
+        self.moments |= {number: of for number, of in moments.items() if self.stored.get(number, -1) >= of.offset}
 
     def _fail(self) -> None:
         if self.failures:
@@ -123,6 +129,9 @@ class MemorySource:
         self.commit_fails = False
         self.failures: list[BrokerUnavailable] = []
         self.paused_polls = 0
+        #: What the source's clock shows when the broker is asked.
+        self.clock_ms = 0
+        self.look: Look | None = None
         self._position: int | None = None
         self._positions = Positions()
 
@@ -161,6 +170,7 @@ class MemorySource:
         if self._position is None:
             await self.start()
         assert self._position is not None
+        self.look = Look(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

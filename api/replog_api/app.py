@@ -14,6 +14,7 @@ from replog.store.connection import Connection
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
 from replog_api.access import Tokens
+from replog_api.freshness import Freshness
 from replog_api.gate import Gate
 from replog_api.limits import RateLimit
 from replog_api.routes import query_routes, service_routes
@@ -51,6 +52,7 @@ def create_app(settings: ApiSettings) -> ASGIApp:
     app.include_router(service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S)))
     gate = Gate(
         app,
+        freshness=Freshness(connection, time.monotonic),
         zone=ZoneInfo(settings.time_zone),
         tokens=Tokens(settings.tokens),
         limit=RateLimit(settings.api_requests_per_s, time.monotonic),
@@ -67,7 +69,7 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=["GET"],
         allow_headers=["Authorization", "If-None-Match", "Last-Event-ID", "traceparent", TIME_ZONE_HEADER],
-        expose_headers=["ETag", "Link", "Retry-After", "X-Total-Count", TIME_ZONE_HEADER],
+        expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
     )
 
 

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog_api.access import Tokens
+    from replog_api.freshness import Freshness
     from replog_api.limits import RateLimit
     from replog_api.visit import Visit
 
 #: Says which zone the times of an answer are in.
 ZONE_HEADER = b"x-bkrepo-time-zone"
-
+#: Says up to which time events had been applied when the answer was read.
+AS_OF_HEADER = b"x-replog-as-of"
 
 #: Said in every answer: that no browser is to guess its type, frame it, run it or tell others where it came from.
 SECURITY_HEADERS = (
@@ -54,8 +56,9 @@ class Gate:
     Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
     """
 
-    def __init__(self, app: ASGIApp, *, zone: tzinfo, tokens: Tokens, limit: RateLimit) -> None:
+    def __init__(self, app: ASGIApp, *, freshness: Freshness, zone: tzinfo, tokens: Tokens, limit: RateLimit) -> None:
         self._app = app
+        self._freshness = freshness
         self._zone = zone
         self._tokens = tokens
         self._limit = limit
@@ -68,15 +71,19 @@ class Gate:
         if scope.get("raw_path") is not None:
             scope["path"] = scope["raw_path"].decode("latin-1")
         visit = begin_visit(scope, self._zone)
+        as_of = self._freshness.known
 
         async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _complete(message, visit)
+                _complete(message, visit, as_of)
+                if visit.store_failed:
+                    self._freshness.doubt()
             await send(message)
 
         try:
             if scope["path"] not in OPEN_PATHS:
                 self._admit(scope, visit)
+                as_of = await self._freshness.read()
         except RefusedError as error:
             await refused(Request(scope), error)(scope, receive, completed)
             return
@@ -116,9 +123,10 @@ class Gate:
             raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_REQUESTS, headers)
 
 
-def _complete(message: Message, visit: Visit) -> None:
+def _complete(message: Message, visit: Visit, as_of: bytes) -> None:
     headers = message["headers"]
     headers.append((ZONE_HEADER, offset_now(visit.zone)))
+    headers.append((AS_OF_HEADER, as_of))
     headers.extend(SECURITY_HEADERS)
     if not any(name == _CACHE_CONTROL for name, _ in headers):
         headers.extend(_ASK_AGAIN if message["status"] < BAD_REQUEST else _KEEP_NOTHING)

@@ -79,8 +79,10 @@ async def _refused(request: Request, error: RefusedError) -> Response:
 
 
 async def _store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-    trace_id = visit_of(request.scope).trace_id
-    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=trace_id)
+    visit = visit_of(request.scope)
+    # That too many ask it says nothing of the store itself.
+    visit.store_failed = error.kind != "busy"
+    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=visit.trace_id)
     headers = {"Retry-After": str(RETRY_AFTER_S)}
     return refusal(request, *STORE_UNAVAILABLE, messages.STORE_UNAVAILABLE, headers)
 

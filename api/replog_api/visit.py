@@ -28,6 +28,7 @@ class Visit:
         "if_none_match",
         "last_event_id",
         "prefix",
+        "store_failed",
         "time_zone",
         "traceparent",
         "waited_s",
@@ -39,6 +40,8 @@ class Visit:
         self.if_none_match = self.last_event_id = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
+        #: Whether the store did not answer.
+        self.store_failed = False
         #: The zone of the times in the answer.
         self.zone = zone
         #: Seconds that passed because the client wanted to wait for changes.

@@ -15,7 +15,7 @@ from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
 from replog_collector.kafka_consumer import stop_consumer, subscribed_consumer
 from replog_collector.positions import Positions
-from replog_collector.source import Message, Polled, Standing
+from replog_collector.source import Look, Message, Polled, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 #: Messages taken from the broker at once, and so the most in one batch.
 BATCH_MESSAGES = 5000
-#: How often the ends of the assigned partitions are asked for, and how long an answer may take.
-LOOK_S = 2.0
+#: How often the broker is asked for the topic's partitions and their ends, and how long an answer may take. What is
+#: said of how fresh the store is cannot be fresher than this.
+LOOK_S = 1.0
 _ANSWER_TIMEOUT_S = 2.0
 #: The same for joining, leaving and committing, which the client tries again by itself without end.
 _GROUP_TIMEOUT_S = 10.0
@@ -57,6 +58,7 @@ class KafkaSource:
         self._positions = Positions()
         #: By partition: where its end is.
         self._ends: dict[int, int] = {}
+        self._seen: Look | None = None
         self._beginnings = Beginnings(markers)
         self._look_at = 0.0
         #: Why the broker, or the store, did not answer when it was asked last.
@@ -87,6 +89,11 @@ class KafkaSource:
     def positions(self) -> Mapping[int, int]:
         """As the protocol says."""
         return {number: self._positions.applied[number] for number in self._numbers() & self._positions.applied.keys()}
+
+    @property
+    def look(self) -> Look | None:
+        """As the protocol says."""
+        return self._seen
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says."""
@@ -229,18 +236,27 @@ class KafkaSource:
     async def _look(self) -> None:
         # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
         self._look_at = time.monotonic() + LOOK_S
-        partitions = list(self._consumer.assignment())
+        partitions, asked_ms = list(self._consumer.assignment()), time.time_ns() // 1_000_000
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                number = await self._count_partitions() if partitions else 0
                 ends = await self._consumer.end_offsets(partitions)
             self._ends = {partition.partition: end for partition, end in ends.items()}
+            self._seen = Look(asked_ms, number, dict(self._ends))
             unknown = [partition for partition in partitions if partition.partition not in self._positions.applied]
             await self._begin(unknown)
             await self._commit()
-        except (KafkaError, TimeoutError, StoreUnavailable) as error:
+        except (KafkaError, TimeoutError, RecoverableError) as error:
             self._silence = error
         else:
             self._silence = None
+
+    async def _count_partitions(self) -> int:
+        # The client would ask now and then by itself. Then an event in a partition that is new could be older than what
+        # is told of the others, and the group would hear of the partition later.
+        if not await self._consumer._client.force_metadata_update():  # noqa: SLF001 - nothing public asks for one topic
+            raise BrokerUnavailable("no broker tells what the topic has")
+        return len(self._consumer.partitions_for_topic(self._topic) or ())
 
     async def _commit(self) -> None:
         uncommitted = self._positions.uncommitted
@@ -257,6 +273,7 @@ class KafkaSource:
     def _forget(self) -> None:
         self._positions.forget()
         self._ends.clear()
+        self._seen = None
         self._look_at = 0.0
 
     def _unavailable(self, error: BaseException, what: str = "") -> RecoverableError:

@@ -18,6 +18,7 @@ from replog.settings import CollectorSettings, describe, load_or_exit, mask_url
 from replog.store.connection import Connection
 from replog.store.markers import Markers
 from replog.store.retention import Policy, Retention
+from replog.store.staleness import Staleness
 from replog.store.writer import Writer
 from replog.telemetry import configure_logs, logger
 from replog_collector.collector import Collector
@@ -26,7 +27,7 @@ from replog_collector.health import HealthServer
 from replog_collector.kafka_source import KafkaSource
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
-from replog_collector.sweeper import Sweeper
+from replog_collector.sweeper import COUNT_S, Sweeper, count_stale, remove_due
 from replog_collector.watchdog import Watchdog
 
 #: How long Redis may take to answer a batch, in seconds.
@@ -101,7 +102,17 @@ async def serve(settings: CollectorSettings) -> None:
         stack.push_async_callback(dead_letters.stop)
         stack.push_async_callback(source.stop)
         policy = Policy(settings.retention_days, settings.retention_failed_days or settings.retention_days)
-        async with Sweeper(Retention(connection, policy), on_death=collector.stop):
+        retention = Retention(connection, policy)
+        staleness = Staleness(connection, stale_after_s=settings.stale_after_s)
+        async with (
+            Sweeper(lambda: remove_due(retention), on_death=collector.stop),
+            # Partition 0 is there in every topic, and one collector's.
+            Sweeper(
+                lambda: count_stale(staleness, mine=lambda: 0 in source.positions),
+                on_death=collector.stop,
+                interval_s=COUNT_S,
+            ),
+        ):
             await collector.run(starting=[connection.check, source.start, dead_letters.start])
 
         log.info("stopping")

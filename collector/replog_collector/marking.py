@@ -1,4 +1,7 @@
-"""The end of a batch's way: what is merged is marked in the store, and then committed to Kafka."""
+"""The end of a batch's way: what is merged is marked in the store, and then committed to Kafka.
+
+With the markers goes the time up to which the store has everything, also where no events come.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ from replog.errors import BrokerUnavailable, StoreRewound
 from replog.store.markers import Span
 from replog.telemetry import logger
 from replog_collector import metrics
+from replog_collector.freshness import Freshness
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from replog.store.batch import Receipt
     from replog_collector.decoding import Decoded
     from replog_collector.retrying import Retrying
@@ -30,6 +36,7 @@ class Marking:
         self._source = source
         self._markers = markers
         self._retrying = retrying
+        self._freshness = Freshness()
         #: Of the batches that are not marked yet.
         self._spans: dict[int, Span] = {}
         self._receipts: list[Receipt] = []
@@ -56,11 +63,10 @@ class Marking:
         """Mark what waits for it, and go back where the store has lost something earlier. Raises as :meth:`take`."""
         async with self._one_at_a_time:
             await self._mark()
-            left = dict(self._source.positions)
-            markers = await self._retrying(lambda: self._markers.read(left.keys()))
-            fallen = [number for number, marker in markers.items() if marker is None or marker < left[number]]
-            if fallen:
-                await self._rewind(StoreRewound(f"the markers of partitions {fallen} stand lower than they were left"))
+            try:
+                await self._advance({number: Span(at, at) for number, at in self._source.positions.items()})
+            except StoreRewound as error:
+                await self._rewind(error)
 
     def _add(self, decoded: Decoded) -> None:
         # What does not continue what is applied was polled before its partition went back, or was given to another: it
@@ -76,14 +82,20 @@ class Marking:
     async def _mark(self) -> None:
         spans = self._standing()
         try:
-            if spans:
-                await self._retrying(lambda: self._markers.advance(spans, self._receipts))
+            await self._advance(spans)
         except StoreRewound as error:
             await self._rewind(error)
         else:
             await self._commit()
         self._spans, self._receipts = {}, []
         self._due_at = time.monotonic() + MARK_EVERY_S
+
+    async def _advance(self, spans: Mapping[int, Span]) -> None:
+        if not spans:
+            return
+        self._freshness.remember(self._source.look)
+        reached = self._freshness.reached(dict(self._source.positions) | {n: span.end for n, span in spans.items()})
+        await self._retrying(lambda: self._markers.advance(spans, self._receipts, reached))
 
     def _standing(self) -> dict[int, Span]:
         positions = self._source.positions

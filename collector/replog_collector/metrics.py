@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from replog_collector.accounts import EventAccounts
@@ -78,5 +78,34 @@ DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-let
 REBALANCES = Counter("replog_rebalances_total", "Rebalances of the consumer group seen by this collector")
 #: Records that retention removed, with their details.
 REMOVED_RECORDS = Counter("replog_removed_records_total", "Records removed by retention")
+
+
+class StaleCounts(Collector):
+    """Gauges without a value where another collector counts: nothing is not zero."""
+
+    LABELS: ClassVar[dict[str, list[str]]] = {"replog_stale_records": [], "replog_stale_details": []}
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int | None] = {}
+
+    def tell(self, kind: str, count: int | None) -> None:
+        """How many ``records`` or ``details`` are stale; None where that is not for this collector to say."""
+        self._counts[kind] = count
+
+    def forget(self) -> None:
+        """Say nothing any more."""
+        self._counts.clear()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """As the client library asks."""
+        counts = self._counts.copy()
+        for name in self.LABELS:
+            kind = name.rpartition("_")[2]
+            yield GaugeMetricFamily(name, f"RUNNING {kind} that were silent for too long", counts.get(kind))
+
+
+#: Records and details that answers call stale; told by the one collector that has partition 0.
+STALE = StaleCounts()
+REGISTRY.register(STALE)
 #: Failed calls of the store, by kind.
 STORE_ERRORS = Counter("replog_store_errors_total", "Failed calls of the store", ["kind"])

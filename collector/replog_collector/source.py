@@ -46,6 +46,18 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the broker answered when it was asked, at ``asked_ms`` since 1970 by this machine's clock.
+
+    ``partitions`` is how many the topic has; ``ends`` are the offsets behind the last messages of assigned ones.
+    """
+
+    asked_ms: int
+    partitions: int
+    ends: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """Messages, in order within each partition."""
 
@@ -66,6 +78,10 @@ class Source(Protocol):
 
         It begins at what the store's marker is at least, and is moved on by :meth:`commit` alone, or by going back.
         """
+
+    @property
+    def look(self) -> Look | None:
+        """The last look at the topic, which polls take again and again; None before the first."""
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from replog.store.batch import Receipt
-    from replog.store.markers import Span
+    from replog.store.markers import Reached, Span
 
 
 class StoreMarkers(Protocol):
@@ -20,5 +20,7 @@ class StoreMarkers(Protocol):
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
 
-    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
-        """Take ``spans`` for applied, by the batches of ``receipts``. Raises StoreRewound."""
+    async def advance(
+        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+    ) -> None:
+        """Take ``spans`` for applied, by the batches of ``receipts``, and then ``reached``. Raises StoreRewound."""

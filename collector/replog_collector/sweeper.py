@@ -1,4 +1,4 @@
-"""Beside the collector's loop: removes what retention no longer keeps, again and again."""
+"""Beside the collector's loop: what is done to the whole store, again and again."""
 
 from __future__ import annotations
 
@@ -10,24 +10,38 @@ from replog.telemetry import logger
 from replog_collector import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 #: Seconds between two sweeps.
 SWEEP_S = 30.0
+#: Seconds from the end of one count of what is stale to the next.
+COUNT_S = 10.0
 
 
 class Sweeps(Protocol):
-    """What is swept; see :class:`replog.store.retention.Retention`."""
+    """What removes what is due; see :class:`replog.store.retention.Retention`."""
 
     async def sweep(self) -> int:
         """Remove what is due; returns the number of records removed. Raises StoreUnavailable."""
 
 
+class Counts(Protocol):
+    """What counts what is stale; see :class:`replog.store.staleness.Staleness`."""
+
+    async def records(self) -> int:
+        """How many records are stale. Raises StoreUnavailable."""
+
+    async def details(self) -> int:
+        """How many details are; may take minutes. Raises StoreUnavailable."""
+
+
 class Sweeper:
     """Sweeps while its ``async with`` block runs; where it fails, calls ``on_death``, and leaving raises the error."""
 
-    def __init__(self, retention: Sweeps, *, on_death: Callable[[], None], interval_s: float = SWEEP_S) -> None:
-        self._retention = retention
+    def __init__(
+        self, sweep: Callable[[], Awaitable[object]], *, on_death: Callable[[], None], interval_s: float = SWEEP_S
+    ) -> None:
+        self._sweep = sweep
         self._on_death = on_death
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
@@ -48,20 +62,34 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval_s)
-            await self._sweep()
+            await self._sweep_once()
 
-    async def _sweep(self) -> None:
+    async def _sweep_once(self) -> None:
         try:
-            removed = await self._retention.sweep()
+            await self._sweep()
         except StoreUnavailable as error:
             # The collector's own calls meet the same trouble and back off; the next sweep goes on.
             metrics.STORE_ERRORS.labels(error.kind).inc()
-            return
         except StoreRefused as error:
             # One broken record must not end the others' retention, nor the collector.
             metrics.STORE_ERRORS.labels("refused").inc()
             logger().warning("sweep_refused", error=str(error))
-            return
-        metrics.REMOVED_RECORDS.inc(removed)
-        if removed:
-            logger().info("removed", records=removed)
+
+
+async def remove_due(retention: Sweeps) -> None:
+    """Remove what retention no longer keeps. Raises StoreUnavailable, StoreRefused."""
+    removed = await retention.sweep()
+    metrics.REMOVED_RECORDS.inc(removed)
+    if removed:
+        logger().info("removed", records=removed)
+
+
+async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:
+    """Count what is stale while it is this collector's to do so, by ``mine``; else it says nothing of that.
+
+    One of the group is enough, and several would not agree. Raises StoreUnavailable, StoreRefused.
+    """
+    for kind, count in (("records", staleness.records), ("details", staleness.details)):
+        metrics.STALE.tell(kind, await count() if mine() else None)
+    if not mine():
+        metrics.STALE.forget()

@@ -140,7 +140,12 @@ def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> D
 
 def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: int) -> bool:
     """Whether what is RUNNING has had no event for longer than ``stale_after_s`` seconds."""
-    return status == RUNNING and now_ms >= stale_from(silent_since_ms, stale_after_s=stale_after_s)
+    return status == RUNNING and silent_since_ms <= stale_until(now_ms, stale_after_s=stale_after_s)
+
+
+def stale_until(now_ms: int, *, stale_after_s: int) -> int:
+    """What is RUNNING is stale where its last event was in this millisecond or before."""
+    return now_ms - stale_after_s * 1000 - 1
 
 
 def stale_from(silent_since_ms: int, *, stale_after_s: int) -> int:

@@ -130,7 +130,15 @@ class StoreSettings(_Group):
     )
 
 
-class CollectorSettings(KafkaSettings, StoreSettings, LogSettings):
+class StaleSettings(_Group):
+    """What is called stale: by answers, and by those who count it."""
+
+    stale_after_s: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="seconds of silence after which what is RUNNING is stale"
+    )
+
+
+class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings):
     """What ``replog-collector`` reads."""
 
     retention_days: Annotated[float, Field(gt=0)] = Field(
@@ -155,7 +163,7 @@ class CollectorSettings(KafkaSettings, StoreSettings, LogSettings):
     collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
 
 
-class ApiSettings(StoreSettings, LogSettings):
+class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     """What ``replog-api`` reads."""
 
     api_host: str = Field(default="127.0.0.1", description="where the query service listens")
@@ -170,9 +178,6 @@ class ApiSettings(StoreSettings, LogSettings):
     )
     api_cors_origins: Annotated[str, AfterValidator(_check_origins)] | None = Field(
         default=None, description="origins whose pages may ask from a browser, comma-separated, or *"
-    )
-    stale_after_s: Annotated[int, Field(ge=1)] = Field(
-        default=900, description="seconds of silence after which what is RUNNING is marked stale"
     )
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
         default="UTC", description="zone of the times in answers (IANA name)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
@@ -15,6 +16,7 @@ from replog.store.markers import Span
 from replog_collector.kafka_source import KafkaSource
 from replog_collector.source import Message, Source, Standing
 from tests.fakes import MemoryMarkers, MemorySource, MemoryTopic
+from tests.services.kafka_admin import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -151,6 +153,20 @@ async def test_standings_tell_what_is_committed_and_where_the_end_is(topic: Topi
     async with asyncio.timeout(DEADLINE_S):
         while member.standings().get(second.partition) != expected:
             await member.poll(0.2)
+
+
+async def test_a_look_tells_the_ends_that_there_were_when_it_was_taken(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a", b"b")
+    last = (await taken(member, 2))[-1]
+    begun_ms = time.time_ns() // 1_000_000
+    if isinstance(member, MemorySource):
+        member.clock_ms = begun_ms
+    async with asyncio.timeout(DEADLINE_S):
+        while member.look is None or member.look.asked_ms < begun_ms:
+            await member.poll(0.2)
+    assert member.look.asked_ms <= time.time_ns() // 1_000_000
+    assert member.look.ends[last.partition] == last.offset + 1
+    assert member.look.partitions == (1 if isinstance(member, MemorySource) else PARTITIONS)
 
 
 async def test_a_member_that_is_not_started_is_not_connected(topic: Topic) -> None:

@@ -10,6 +10,7 @@ import pytest
 from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
 from replog.store.filters import NO_FILTER, DetailFilter
+from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
 from replog.store.writer import Writer
@@ -51,6 +52,14 @@ class Store:
     async def listed(self, task_key: str, status: str = "") -> list[str]:
         page = await self.reader.record_page(task_key, status, 0, 1000)
         return [] if page is None else [row.record_id for row in page.rows]
+
+    async def listed_as_running(self, record_id: str) -> set[str]:
+        """In which of its bucket's lists of what runs the record is."""
+        bucket = RecordKeys(self.connection.prefix, record_id).bucket
+        record, details = await self.connection.run(
+            [Call("ZSCORE", [bucket.running], [record_id]), Call("SISMEMBER", [bucket.unfinished], [record_id])]
+        )
+        return {name for name, is_in in (("running", record is not None), ("unfinished", details)) if is_in}
 
     async def keys_of(self, record_id: str) -> set[bytes]:
         """Kinds of keys that there are of a record."""
@@ -106,6 +115,7 @@ async def test_nothing_is_left_of_what_was_removed(store: Store) -> None:
     assert len(await store.keys_of("r")) == 6
     await store.sweep()
     assert await store.keys_of("r") == set()
+    assert await store.listed_as_running("r") == set()
     assert await store.keys_of("t") == {b"task", b"tasktime", b"taskstat"}
     assert await store.listed("t") == ["stays"]
     assert await store.listed("t", "SUCCESS") == ["stays"]
@@ -215,3 +225,13 @@ async def test_the_memory_of_the_removed_is_forgotten_in_time(store: Store) -> N
     await store.sweep()
     await store.write(*run("r", 11))
     assert await store.total("r") == 2
+
+
+async def test_of_what_never_ended_nothing_is_left_either(store: Store) -> None:
+    head = {"recordId": "r", "eventTime": ago(21)}
+    await store.write(
+        {**head, "type": "record.started", "taskKey": "t"}, {**head, "type": "detail.started", "detailId": "d"}
+    )
+    assert await store.listed_as_running("r") == {"running", "unfinished"}
+    assert await store.sweep() == 1
+    assert await store.listed_as_running("r") == set()

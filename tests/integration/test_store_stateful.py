@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.records import DETAIL_FACTS as DETAIL_LETTERS
-from replog.records import MS_BIAS, facts_of, progress_of, start_ms
+from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
 from replog.store import facets, names, ranks, search, stored
 from replog.store.connection import Call, Connection
@@ -33,6 +33,7 @@ from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
+from replog.store.staleness import Staleness
 from replog.store.stored import TIME_BYTES, head_of
 from replog.store.tasks import Tasks
 from replog.store.writer import Writer
@@ -42,7 +43,7 @@ from replog_api.render import overview
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
 from tests.integration.test_tasks import indexed, shown, to_be_indexed
-from tests.model import DETAIL_FACTS, Model, _us
+from tests.model import DETAIL_FACTS, EPOCH, Model, _us
 from tests.services.redis import remove_keys
 from tests.strategies import (
     DETAIL_IDS,
@@ -110,6 +111,7 @@ limits = st.fixed_dictionaries(
         "writer.ENTITIES_A_CALL": st.integers(1, 4),
         "writer.CALLS_AT_ONCE": st.integers(1, 4),
         "reader.STEP": st.integers(1, 4),
+        "staleness.STEP": st.integers(1, 4),
     }
 )
 record_ids = st.sampled_from((*RECORD_IDS, *RECORD_IDS, UNKNOWN))
@@ -253,6 +255,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Set the limits, and the kinds of names that no detail has: it decides what the index by name is good for."""
         for name, limit in limits.items():
             self.monkeypatch.setattr(f"replog.store.{name}", limit)
+        self.monkeypatch.setattr("replog.store.staleness.RESTS", 0)
         self.absent = {fact for kind in absent for fact in NAMES[kind]}
 
     @initialize(chance=chances)
@@ -390,6 +393,21 @@ class StoreMachine(RuleBasedStateMachine):
         assert shown(latest.rows) == self.model.latest([*TASK_KEYS, UNKNOWN])
         assert self.run(indexed(self.connection)) == to_be_indexed(self.model)
 
+    @precondition(lambda self: self.events)
+    @rule(chance=chances, silent_s=st.integers(1, 3), later_ms=st.integers(0, 1))
+    def count_stale(self, chance: Random, silent_s: int, later_ms: int) -> None:
+        """What is stale just as, or just before, some event is long enough ago."""
+        now_ms = max(0, time_ms(chance.choice(self.events)) + silent_s * 1000 + later_ms)
+        model = Model(self.events, now=EPOCH, stale_after_s=silent_s)
+        # Behind the last event that can be dated there is no date any more.
+        model.now_us = now_ms * 1000
+        ids = sorted(model.record_ids)
+        runs = [run["record"] for record_id in ids if record_id in model._records and (run := model.run(record_id))]
+        details = [row for record_id in ids for row in model.details(record_id)]
+        staleness = Staleness(self.connection, stale_after_s=silent_s, clock=lambda: (now_ms + 0.5) / 1000)
+        assert self.run(staleness.records()) == sum(row["stale"] for row in runs)
+        assert self.run(staleness.details()) == sum(row["stale"] for row in details)
+
     @rule(record_id=record_ids)
     def read_record(self, record_id: str) -> None:
         """A record and its roll-up."""
@@ -439,6 +457,7 @@ class StoreMachine(RuleBasedStateMachine):
         for record_id in self.unchecked:
             self.run(assert_indexes_agree(self.connection, record_id))
             self.run(assert_indexes_are_of_the_details(self.connection, record_id))
+            self.run(assert_listed_as_it_runs(self.connection, record_id))
         self.unchecked.clear()
 
 
@@ -479,6 +498,20 @@ async def assert_indexes_are_of_the_details(connection: Connection, record_id: s
     numbers = {b"%b\x00%b\x00" % (cluster, repo): n for cluster, repo, n in (pair.split(b"\x00", 2) for pair in pairs)}
     assert len({*numbers.values()}) == len(pairs)
     assert Indexes(starts, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
+
+
+async def assert_listed_as_it_runs(connection: Connection, record_id: str) -> None:
+    """Require its bucket to list it by its last event while it runs, and among the unfinished while a detail does."""
+    keys = RecordKeys(connection.prefix, record_id)
+    (outcome, last, details), listed, unfinished = await connection.run(
+        [
+            Call("HMGET", [keys.record], ["outcome", "last", "nR"]),
+            Call("ZSCORE", [keys.bucket.running], [record_id]),
+            Call("SISMEMBER", [keys.bucket.unfinished], [record_id]),
+        ]
+    )
+    assert (listed and int(float(listed))) == (last_ms(last) if outcome and outcome.endswith(b"R") else None)
+    assert bool(unfinished) == (int(details or 0) > 0)
 
 
 def by_twos(reply: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:

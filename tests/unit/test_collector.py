@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
+from replog.store.markers import Moment
 from replog_collector import backoff, collector, marking
 from replog_collector.collector import Collector
 from replog_collector.limits import DeadLetterLimit
@@ -540,3 +541,67 @@ async def test_a_stop_ends_a_rewind_that_is_retried(system: System) -> None:
     async with asyncio.timeout(10):
         await run
     assert system.markers.stored == {0: 1}
+
+
+def told_ms(system: System) -> int | None:
+    """Up to when the collector said last that everything is applied."""
+    moment = system.markers.moments.get(0)
+    return moment.at_ms if moment else None
+
+
+async def test_on_an_idle_topic_the_time_goes_on(system: System) -> None:
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    system.source.clock_ms = 1000
+    system.topic.publish(event())
+    await running(system, lambda: told_ms(system) == 1000)
+    for clock_ms in (2000, 3000):
+        system.source.clock_ms = clock_ms
+        await running(system, lambda: told_ms(system) == clock_ms)  # noqa: B023 - it is awaited here
+    system.collector.stop()
+    await run
+
+
+async def test_no_time_is_told_before_what_came_by_then_is_marked(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails on the way; a batch is held up in each step."""
+    monkeypatch.setattr(marking, "MARK_EVERY_S", 0.0)
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: told_ms(system) == 0)
+    system.source.clock_ms = 1000
+    system.topic.publish(event())
+    system.store.failures = [StoreUnavailable("connection", "down")] * 20
+    await running(system, lambda: not system.store.failures)
+    assert told_ms(system) == 0
+    system.markers.failures = [StoreUnavailable("connection", "down")] * 20
+    await running(system, lambda: not system.markers.failures)
+    assert told_ms(system) in {0, 1000}
+    await running(system, lambda: told_ms(system) == 1000)
+    assert system.markers.stored == {0: 1}
+    system.collector.stop()
+    await run
+
+
+async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(system: System) -> None:
+    for number in range(3):
+        system.topic.publish(event(detailId=f"d{number}"))
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    system.source.clock_ms = 1000
+    await running(system, lambda: told_ms(system) == 1000)
+    # As from a snapshot: the markers with what they stand for.
+    system.markers.stored[0], system.markers.moments = 1, {0: Moment(1, 500)}
+    system.source.clock_ms = 2000
+    merge, seen = system.store.merge, []
+
+    async def watched(batch: Batch) -> None:
+        seen.append(told_ms(system))
+        await merge(batch)
+
+    system.store.merge = watched  # type: ignore[method-assign]
+    await running(system, lambda: bool(seen))
+    system.source.clock_ms = 3000
+    await running(system, lambda: told_ms(system) == 3000)
+    assert seen == [500]
+    assert system.markers.stored == {0: 3}
+    system.collector.stop()
+    await run

@@ -29,6 +29,9 @@ class Part:
     async def close(self) -> None:
         self.closed = True
 
+    async def force_metadata_update(self) -> bool:
+        return True
+
 
 class Client:
     """A client that has one partition from its start on; it answers when ``answering`` is set."""
@@ -55,6 +58,9 @@ class Client:
 
     def assignment(self) -> set[TopicPartition]:
         return {PARTITION}
+
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return {PARTITION.partition}
 
     def paused(self) -> set[TopicPartition]:
         return set()

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from replog.errors import StoreRefused, StoreUnavailable
-from replog_collector.sweeper import Sweeper
+from replog_collector import metrics
+from replog_collector.sweeper import Sweeper, count_stale, remove_due
 
 
 class Sweeps:
@@ -30,7 +32,7 @@ class Sweeps:
 
 async def test_it_sweeps_again_and_again_until_the_block_is_left() -> None:
     sweeps = Sweeps(1, 2)
-    async with Sweeper(sweeps, on_death=lambda: None, interval_s=0):
+    async with Sweeper(sweeps.sweep, on_death=lambda: None, interval_s=0):
         await sweeps.reached(3)
     swept = sweeps.count
     await asyncio.sleep(0)
@@ -39,18 +41,64 @@ async def test_it_sweeps_again_and_again_until_the_block_is_left() -> None:
 
 async def test_a_store_that_does_not_answer_is_tried_again() -> None:
     sweeps = Sweeps(StoreUnavailable("timeout", "slow"))
-    async with Sweeper(sweeps, on_death=lambda: None, interval_s=0):
+    async with Sweeper(sweeps.sweep, on_death=lambda: None, interval_s=0):
         await sweeps.reached(2)
 
 
 async def test_a_record_that_the_store_refuses_does_not_end_it() -> None:
     sweeps = Sweeps(StoreRefused("WRONGTYPE"))
-    async with Sweeper(sweeps, on_death=lambda: None, interval_s=0):
+    async with Sweeper(sweeps.sweep, on_death=lambda: None, interval_s=0):
         await sweeps.reached(2)
 
 
 async def test_its_death_stops_the_collector_and_is_not_swallowed() -> None:
     dead = asyncio.Event()
     with pytest.raises(RuntimeError, match="a bug"):
-        async with Sweeper(Sweeps(RuntimeError("a bug")), on_death=dead.set, interval_s=0), asyncio.timeout(10):
+        async with Sweeper(Sweeps(RuntimeError("a bug")).sweep, on_death=dead.set, interval_s=0), asyncio.timeout(10):
             await dead.wait()
+
+
+async def test_what_was_removed_is_counted() -> None:
+    before = REGISTRY.get_sample_value("replog_removed_records_total") or 0.0
+    await remove_due(Sweeps(3))
+    assert REGISTRY.get_sample_value("replog_removed_records_total") == before + 3
+
+
+class Counts:
+    """Counts 2 stale records and 5 stale details; the partition is given up after ``kept`` looks at whether it is."""
+
+    def __init__(self, kept: int) -> None:
+        self.kept = kept
+        self.walks = 0
+
+    async def records(self) -> int:
+        return 2
+
+    async def details(self) -> int:
+        self.walks += 1
+        return 5
+
+    def mine(self) -> bool:
+        self.kept -= 1
+        return self.kept >= 0
+
+
+def told() -> tuple[float | None, float | None]:
+    """What the metrics say of records and details."""
+    return REGISTRY.get_sample_value("replog_stale_records"), REGISTRY.get_sample_value("replog_stale_details")
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected", "walks"),
+    [(3, (2, 5), 1), (0, (None, None), 0), (1, (None, None), 0), (2, (None, None), 1)],
+    ids=["all along", "never", "given up before the walk", "given up during the walk"],
+)
+async def test_who_has_the_partition_says_what_is_stale(
+    kept: int, expected: tuple[float | None, float | None], walks: int
+) -> None:
+    metrics.STALE.tell("records", 9)
+    counts = Counts(kept)
+    await count_stale(counts, mine=counts.mine)
+    assert told() == expected
+    assert counts.walks == walks
+    metrics.STALE.forget()

@@ -26,9 +26,14 @@ tasks      lex zset  of a bucket: ``X time key``, ``* time key`` and ``=X key NU
                      latest record, and when that had its last activity (see :mod:`replog.store.tasks`)
 moved      string    of a bucket: a counter that moves with every change of a task's list
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
+running    zset      of a bucket: id of a record that is RUNNING, score = time of its own last event, in ms
+unfinished set       of a bucket: id of a record that has RUNNING details
 removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
                      concerns the bucket
+asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker was asked for the partitions, and an
+                     array of times in ms, one a partition, up to which everything of it that concerns the bucket
+                     is applied; 0 for unknown (see :mod:`replog.store.as_of`)
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
@@ -112,9 +117,24 @@ class BucketKeys:
         return self.head + b"due"
 
     @property
+    def running(self) -> bytes:
+        """RUNNING records by the time of their own last event."""
+        return self.head + b"running"
+
+    @property
+    def unfinished(self) -> bytes:
+        """Records that have RUNNING details."""
+        return self.head + b"unfinished"
+
+    @property
     def applied(self) -> bytes:
         """Offsets of partitions that are applied."""
         return self.head + b"applied"
+
+    @property
+    def as_of(self) -> bytes:
+        """Up to which time partitions are applied."""
+        return self.head + b"asof"
 
     def calls(self, merge_id: str) -> bytes:
         """Which calls of one merge the bucket took."""

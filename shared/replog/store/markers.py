@@ -8,6 +8,10 @@ markers say. Merging again changes nothing, so going back too far is never wrong
 
 So markers that cannot be read are no more than markers that were lost: where somebody wrote over their key with
 something else, that is removed.
+
+With its markers each bucket keeps a time up to which it is complete: what Kafka had by then it has. That is written in
+one step with a look at the markers, so that whatever survives of a bucket says no more than is there
+(:mod:`replog.store.as_of` reads it).
 """
 
 from __future__ import annotations
@@ -39,6 +43,24 @@ class Span(NamedTuple):
     end: int
 
 
+class Moment(NamedTuple):
+    """Where the end of a partition was, at a time in ms since 1970: who has got there has all that came before it."""
+
+    offset: int
+    at_ms: int
+
+
+class Reached(NamedTuple):
+    """Moments by partition, of those whose marker is there; ``partitions`` is how many the topic had at ``asked_ms``.
+
+    None of the moments is later than that.
+    """
+
+    partitions: int
+    asked_ms: int
+    moments: Mapping[int, Moment]
+
+
 class Markers:
     """The markers of one consumer group and topic.
 
@@ -48,7 +70,8 @@ class Markers:
     def __init__(self, connection: Connection, *, group: str, topic: str) -> None:
         self._connection = connection
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
-        self._field = f"{group}:{topic}:%d"
+        self._topic = f"{group}:{topic}"
+        self._field = f"{self._topic}:%d"
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         """By partition: the offset before which the store has everything; None where a bucket knows of none."""
@@ -68,10 +91,13 @@ class Markers:
             stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
             await self._run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
-    async def advance(self, spans: Mapping[int, Span], receipts: Iterable[Receipt]) -> None:
+    async def advance(
+        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+    ) -> None:
         """Take ``spans`` for applied: by the merged batches of ``receipts``, and where those hold nothing, as is.
 
         The markers have to stand at the begin of each span at least; where they stand beyond its end, they stay.
+        Each bucket that has all that, and whose markers then have ``reached`` these moments, says so in the same step.
 
         Raises:
             StoreRewound: the store has lost something that it had acknowledged.
@@ -81,7 +107,8 @@ class Markers:
             for number, count in counts.items():
                 noted[number].append((self._buckets[number].calls(merge_id), count))
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
-        calls = [_advance(bucket, noted[bucket.number], fields) for bucket in self._buckets]
+        told = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
+        calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, told)) for bucket in self._buckets]
         if not all(await self._run(calls)):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
 
@@ -94,16 +121,15 @@ class Markers:
 
     async def _remove_others(self, error: StoreRefused) -> None:
         """Remove what stands at the markers' keys and is no hash; raises ``error`` where that is nothing."""
-        kinds = await self._connection.run([Call("TYPE", [bucket.applied]) for bucket in self._buckets])
-        keys = [
-            bucket.applied for bucket, kind in zip(self._buckets, kinds, strict=True) if kind not in (b"hash", b"none")
-        ]
+        asked = [key for bucket in self._buckets for key in (bucket.applied, bucket.as_of)]
+        kinds = await self._connection.run([Call("TYPE", [key]) for key in asked])
+        keys = [key for key, kind in zip(asked, kinds, strict=True) if kind not in (b"hash", b"none")]
         if not keys:
             raise error
         logger().error("markers_removed", keys=[key.decode() for key in keys], error=str(error))
         await self._connection.run([Call("UNLINK", [key]) for key in keys])
 
 
-def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], fields: bytes) -> Call:
-    keys = [bucket.applied, *(key for key, _ in noted)]
-    return Call(ADVANCE, keys, [_pack([count for _, count in noted]), fields])
+def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], arguments: tuple[bytes, str, bytes]) -> Call:
+    keys = [bucket.applied, bucket.as_of, *(key for key, _ in noted)]
+    return Call(ADVANCE, keys, [_pack([count for _, count in noted]), *arguments])

@@ -95,7 +95,8 @@ class Retention:
 
     def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Call:
         keys = RecordKeys(self._connection.prefix, raw_id.decode())
-        every_key = [*keys.all, keys.bucket.due, keys.bucket.removed, keys.bucket.leaving]
+        bucket = keys.bucket
+        every_key = [*keys.all, bucket.due, bucket.removed, bucket.leaving, bucket.running, bucket.unfinished]
         settled_ms = now_ms - SETTLED_AFTER_S * 1000
         return Call(REMOVE, every_key, (raw_id, _pack(horizons), min(horizons.values()), settled_ms))
 

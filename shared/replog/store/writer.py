@@ -93,6 +93,8 @@ class Writer:
 
     def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
+        bucket = keys.bucket
+        head, tail = [*keys.all, bucket.due, bucket.removed], [bucket.running, bucket.unfinished]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details))
@@ -100,10 +102,10 @@ class Writer:
             packed = _pack([_incoming(detail_id, detail) for detail_id, detail in chunk]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
-            calls_key, number = notes.next(keys.bucket)
+            calls_key, number = notes.next(bucket)
             call = Call(
                 MERGE,
-                [*keys.all, keys.bucket.due, keys.bucket.removed, calls_key],
+                [*head, calls_key, *tail],
                 (packed_record, packed, record_id, newest_ms, now_ms, number),
             )
             yield _Part(record_id, call, record, [detail for _, detail in chunk])

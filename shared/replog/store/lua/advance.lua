@@ -1,42 +1,102 @@
--- Moves the markers of one bucket on, where the bucket has everything that was merged into it for that.
+-- Moves the markers of one bucket on, where the bucket has everything that was merged into it for that, and tells up to
+-- which time it is complete.
 --
--- KEYS[1] applied hash of the bucket   KEYS[2..] notes of the calls that the bucket took, one a merge (calls.lua)
--- ARGV[1] msgpack array: how many calls were acknowledged, one number for each of KEYS[2..]
+-- KEYS[1] applied hash of the bucket   KEYS[2] asof hash of the bucket
+-- KEYS[3..] notes of the calls that the bucket took, one a merge (calls.lua)
+-- ARGV[1] msgpack array: how many calls were acknowledged, one number for each of KEYS[3..]
 -- ARGV[2] msgpack array of {field, offset where it must stand at least, offset to move it to}
+-- ARGV[3] group and topic, as the fields begin   ARGV[4] msgpack {partitions, asked ms, {{partition, offset, ms}, ...}}:
+--         how many partitions the topic had when the broker was asked, and that one whose marker stands at the offset is
+--         complete up to a time; or ''
 --
 -- Returns 1 where the markers stand as asked, 0 where something acknowledged is missing: then nothing is changed.
--- Cost: O(keys + fields). Safe to repeat.
+-- Cost: O(keys + fields + partitions). Safe to repeat.
 
 local acknowledged, fields = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
-local APPLIED, FIELD, AT_LEAST, TARGET, SLICE = KEYS[1], 1, 2, 3, 1000
+local APPLIED, AS_OF, TOPIC, SLICE = KEYS[1], KEYS[2], ARGV[3], 1000
+local FIELD, AT_LEAST, TARGET = 1, 2, 3
+local NOTES = 3 -- the first of KEYS that is one
 
-local behind, lost = {}, false
-for _, field in ipairs(fields) do
-  local stored = tonumber(redis.call('HGET', APPLIED, field[FIELD]) or -1)
-  lost = lost or stored < field[AT_LEAST]
-  if stored < field[TARGET] then
-    behind[#behind + 1] = field
+-- The offsets in the fields that are the FIELD of these, by that; -1 where there is none.
+local function markers(of)
+  local offsets = {}
+  for i = 1, #of, SLICE do
+    local names = {}
+    for j = i, math.min(i + SLICE - 1, #of) do
+      names[#names + 1] = of[j][FIELD]
+    end
+    for j, offset in ipairs(redis.call('HMGET', APPLIED, unpack(names))) do
+      offsets[names[j]] = tonumber(offset or -1)
+    end
+  end
+  return offsets
+end
+
+-- In slices: Lua unpacks no more than some thousands.
+local function move(words)
+  for i = 1, #words, SLICE do
+    redis.call('HSET', APPLIED, unpack(words, i, math.min(i + SLICE - 1, #words)))
   end
 end
-if #behind == 0 and not lost then
-  return 1
+
+-- Takes the number of partitions. What is in one that is new came after all that is told of the others: it is complete
+-- as they are.
+local function resize(times, partitions)
+  local least = times[1] or 0
+  for _, ms in ipairs(times) do
+    least = math.min(least, ms)
+  end
+  for number = #times + 1, partitions do
+    times[number] = least
+  end
+  for number = #times, partitions + 1, -1 do
+    times[number] = nil
+  end
 end
-for i, count in ipairs(acknowledged) do
-  lost = lost or redis.call('BITCOUNT', KEYS[i + 1]) < count
+
+local function tell_time(partitions, asked, reached)
+  local stored = redis.call('HGET', AS_OF, TOPIC)
+  local asked_before, times = unpack(stored and cmsgpack.unpack(stored) or { 0, {} })
+  if asked > asked_before then
+    resize(times, partitions)
+    asked_before = asked
+  end
+  local named = {}
+  for i, of in ipairs(reached) do
+    named[i] = { TOPIC .. ':' .. of[1] }
+  end
+  local offsets = markers(named)
+  for i, of in ipairs(reached) do
+    local number, offset, ms = unpack(of)
+    if offsets[named[i][FIELD]] >= offset and number < #times then
+      times[number + 1] = ms
+    end
+  end
+  redis.call('HSET', AS_OF, TOPIC, cmsgpack.pack({ asked_before, times }))
+end
+
+local behind, lost, offsets = {}, false, markers(fields)
+for _, field in ipairs(fields) do
+  local stored = offsets[field[FIELD]]
+  lost = lost or stored < field[AT_LEAST]
+  if stored < field[TARGET] then
+    behind[#behind + 1] = field[FIELD]
+    behind[#behind + 1] = string.format('%.0f', field[TARGET])
+  end
+end
+if #behind > 0 then
+  for i, count in ipairs(acknowledged) do
+    lost = lost or redis.call('BITCOUNT', KEYS[NOTES + i - 1]) < count
+  end
 end
 if lost then
   return 0
 end
-local moved = {}
-for _, field in ipairs(behind) do
-  moved[#moved + 1] = field[FIELD]
-  moved[#moved + 1] = string.format('%.0f', field[TARGET])
+move(behind)
+if ARGV[4] ~= '' then
+  tell_time(unpack(cmsgpack.unpack(ARGV[4])))
 end
--- In slices: Lua unpacks no more than some thousands.
-for i = 1, #moved, SLICE do
-  redis.call('HSET', APPLIED, unpack(moved, i, math.min(i + SLICE - 1, #moved)))
-end
-for i = 2, #KEYS do
+for i = NOTES, #behind > 0 and #KEYS or 0 do
   redis.call('UNLINK', KEYS[i])
 end
 return 1

@@ -5,6 +5,7 @@
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
+-- KEYS[10] running zset      KEYS[11] unfinished set    (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, each {id, pair, status letter, start in ms, time id, name, {sum, ...}, packed},
 --         the last as the details' hash holds it but for its head (see stored.py)
@@ -20,7 +21,7 @@
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local DUE, REMOVED, CALLS = KEYS[7], KEYS[8], KEYS[9]
+local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Positions in an incoming detail.
@@ -278,6 +279,21 @@ local function join_tasks(known, incoming)
   return grew
 end
 
+-- Keeps the record among those that run by itself; it has this outcome and last event.
+local function list_record(outcome, last)
+  if string.sub(outcome, -1) == 'R' then
+    redis.call('ZADD', RUNNING, decimal(struct.unpack('>I7', last) - MS_BIAS), ID)
+  else
+    redis.call('ZREM', RUNNING, ID)
+  end
+end
+
+-- The same among those whose details run.
+local function list_details()
+  local running = tonumber(redis.call('HGET', RECORD, 'nR'))
+  redis.call(running > 0 and 'SADD' or 'SREM', UNFINISHED, ID)
+end
+
 local function merge_record(packed)
   local incoming = cmsgpack.unpack(packed)
   local state = redis.call('HMGET', RECORD, 'start', 'facts', 'outcome', 'progress', 'last', 'tasks')
@@ -300,6 +316,7 @@ local function merge_record(packed)
   end
   if #written_fields > 0 then
     redis.call('HSET', RECORD, unpack(written_fields))
+    list_record(state[3], state[5])
   end
   return effect, state[1], state[3], cmsgpack.pack(tasks)
 end
@@ -318,6 +335,9 @@ end
 local answer = { ARGV[2] ~= '' and merge_details(ARGV[2]) or '' }
 if #written > 0 then
   write_details()
+  if (counts.nR or 0) ~= 0 then
+    list_details()
+  end
 end
 if ARGV[1] ~= '' then
   answer[2], answer[3], answer[4], answer[5] = merge_record(ARGV[1])

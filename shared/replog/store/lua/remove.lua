@@ -1,6 +1,7 @@
 -- Removes one record with all that belongs to it, where its time has come.
 --
 -- KEYS[1] to KEYS[6] the record's keys   KEYS[7] due zset   KEYS[8] removed zset   KEYS[9] leaving hash
+-- KEYS[10] running zset   KEYS[11] unfinished set
 -- ARGV[1] the record's id
 -- ARGV[2] msgpack map: status letter -> its last event must be older than this, ms
 -- ARGV[3] the same where the record itself was never seen   ARGV[4] nothing may have been written since, ms
@@ -20,6 +21,8 @@ if tonumber(last) >= horizon or tonumber(written or 0) >= tonumber(ARGV[4]) then
 end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
 redis.call('ZREM', DUE, ID)
+redis.call('ZREM', KEYS[10], ID)
+redis.call('SREM', KEYS[11], ID)
 redis.call('ZADD', REMOVED, last, ID)
 if tasks then
   redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, cmsgpack.unpack(tasks) }))

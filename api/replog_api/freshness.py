@@ -1,0 +1,78 @@
+"""How fresh answers are: the time up to which events had been applied, read now and then and told with every answer.
+
+A time that was read before an answer's data is true of it, also a second later: the store only gets fresher. Where it
+may have got less fresh, because it failed, the time is read again before it is told with data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from replog.errors import StoreRefused, StoreUnavailable
+from replog.store.as_of import UNKNOWN_MS, read_as_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replog.store.sharing import Runs
+
+#: Seconds for which a time that was read is told, and after which the next is read beside the answers.
+KEPT_S, RENEWED_S = 1.0, 0.5
+#: How long an answer waits for a time, in seconds; after that it says the last one known.
+PATIENCE_S = 0.25
+#: Answers that wait for a time at once; what comes then says the last one known.
+MOST_WAITING = 1000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Freshness:
+    """As of when the store is; ``clock`` gives monotonic seconds. One instance a process."""
+
+    def __init__(self, connection: Runs, clock: Callable[[], float]) -> None:
+        #: The time that was read last, as the header says it.
+        self.known = header_of(UNKNOWN_MS)
+        self._connection = connection
+        self._clock = clock
+        #: When reading what is known began; None where it has to be read again before it is told with data.
+        self._begun_s: float | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._doubts = 0
+        self._waiting = 0
+
+    def doubt(self) -> None:
+        """Read it again before it is told with data: the store failed, and may have lost something."""
+        self._begun_s = None
+        self._doubts += 1
+
+    async def read(self) -> bytes:
+        """The header's value for an answer whose data is read after this returns. Never fails."""
+        age_s = KEPT_S if self._begun_s is None else self._clock() - self._begun_s
+        if age_s >= RENEWED_S and self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        if age_s >= KEPT_S and self._reading and self._waiting < MOST_WAITING:
+            self._waiting += 1
+            try:
+                await asyncio.wait([self._reading], timeout=PATIENCE_S)
+            finally:
+                self._waiting -= 1
+        return self.known
+
+    async def _read(self) -> None:
+        begun_s, doubts = self._clock(), self._doubts
+        try:
+            self.known = header_of(await read_as_of(self._connection))
+            self._begun_s = begun_s if doubts == self._doubts else None
+        except (StoreUnavailable, StoreRefused):
+            # The answer itself fails where it is of the same cause.
+            self.doubt()
+        finally:
+            self._reading = None
+
+
+def header_of(ms: int) -> bytes:
+    """A time in ms since 1970, as ISO 8601 in UTC."""
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()

@@ -1,0 +1,50 @@
+"""As of when the store is: the time before which it has everything that Kafka had.
+
+Each bucket keeps, by consumer group and topic, of each of the topic's partitions the time up to which everything of it
+that concerns the bucket is applied (``advance.lua`` writes that together with the markers). What holds of the store is
+the least over all buckets and all partitions; where one of them says nothing, nothing is known.
+
+It is kept in each bucket, not once: after a failover in a cluster one node may lack its last writes, and what that node
+says of itself goes back with them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from replog.store.call import Call
+from replog.store.keys import BUCKETS, BucketKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from replog.store.sharing import Runs
+
+#: A time before every event: where nothing is known.
+UNKNOWN_MS = 0
+
+
+async def read_as_of(connection: Runs) -> int:
+    """The time in ms since 1970; :data:`UNKNOWN_MS` where it is not known. Raises StoreUnavailable.
+
+    What is read from the store after this began is not older.
+    """
+    keys = [BucketKeys(connection.prefix, number).as_of for number in range(BUCKETS)]
+    return as_of(await connection.run([Call("HGETALL", [key]) for key in keys]))
+
+
+def as_of(buckets: Iterable[Mapping[bytes, bytes]]) -> int:
+    """The time that the hashes of all buckets tell.
+
+    A store is fed from one topic. What another group or topic has left there, after a change of either, says less and
+    less: the latest counts.
+    """
+    told: defaultdict[bytes, list[int]] = defaultdict(list)
+    for topics in buckets:
+        for topic, packed in topics.items():
+            _, times = msgpack.unpackb(packed)
+            told[topic].append(min(times))
+    return max((min(times) for times in told.values() if len(times) == BUCKETS), default=UNKNOWN_MS)

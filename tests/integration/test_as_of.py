@@ -1,0 +1,159 @@
+"""As of when the store is, on a real Redis: with the markers, in one step, in each bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgpack
+import pytest
+
+from replog.errors import StoreRewound
+from replog.settings import StoreSettings
+from replog.store.as_of import UNKNOWN_MS, read_as_of
+from replog.store.connection import Call, Connection
+from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.markers import Markers, Moment, Reached, Span
+from tests.integration.api.service import path_of, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.every_topology
+
+#: Two collectors have these partitions, one each.
+ONE, TWO = {0: Span(10, 10)}, {1: Span(5, 5)}
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def markers(connection: Connection) -> Markers:
+    markers = Markers(connection, group="g", topic="t")
+    await markers.begin({0: 10, 1: 5})
+    return markers
+
+
+def reached(*, partitions: int = 2, asked_ms: int = 9000, **at: tuple[int, int]) -> Reached:
+    """By partition, as ``p0=(offset, ms)``, what was reached."""
+    return Reached(partitions, asked_ms, {int(name[1:]): Moment(*moment) for name, moment in at.items()})
+
+
+async def both_tell(markers: Markers, first_ms: int, second_ms: int) -> None:
+    await markers.advance(ONE, (), reached(p0=(10, first_ms), asked_ms=first_ms))
+    await markers.advance(TWO, (), reached(p1=(5, second_ms), asked_ms=second_ms))
+
+
+def buckets(connection: Connection) -> list[BucketKeys]:
+    return [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+
+
+async def test_a_store_that_nobody_wrote_to_is_of_no_time(connection: Connection) -> None:
+    assert await read_as_of(connection) == UNKNOWN_MS
+
+
+async def test_it_is_the_least_over_all_partitions(connection: Connection, markers: Markers) -> None:
+    await markers.advance(ONE, (), reached(p0=(10, 7000)))
+    assert await read_as_of(connection) == UNKNOWN_MS
+    await markers.advance(TWO, (), reached(p1=(5, 6000)))
+    assert await read_as_of(connection) == 6000
+    await markers.advance(TWO, (), reached(p1=(5, 8000)))
+    # The owner of the first is away: it stands still.
+    assert await read_as_of(connection) == 7000
+
+
+async def test_it_moves_on_with_the_markers(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    await markers.advance({0: Span(10, 15)}, (), reached(p0=(15, 7500)))
+    assert await read_as_of(connection) == 7500
+
+
+async def test_nothing_is_told_of_what_the_markers_have_not_reached(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    await markers.advance(ONE, (), reached(p0=(11, 7500)))
+    assert await read_as_of(connection) == 7000
+
+
+@pytest.mark.parametrize("number", [0, 31, 63])
+async def test_what_a_bucket_lost_it_does_not_tell(connection: Connection, markers: Markers, number: int) -> None:
+    """As after a failover of one node between a collector's look at the markers and its word on the time."""
+    await both_tell(markers, 7000, 8000)
+    bucket = buckets(connection)[number]
+    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", 7])])
+    await connection.run([Call("HSET", [bucket.as_of], ["g:t", msgpack.packb([6000, [6000, 8000]])])])
+    assert await read_as_of(connection) == 6000
+    with pytest.raises(StoreRewound):
+        await markers.advance(ONE, (), reached(p0=(10, 7900)))
+    assert await read_as_of(connection) == 6000
+    # It was applied again up to 8, and then all.
+    await markers.advance({0: Span(7, 8)}, (), reached(p0=(10, 7900)))
+    assert await read_as_of(connection) == 6000
+    await markers.advance({0: Span(8, 10)}, (), reached(p0=(10, 7900)))
+    assert await read_as_of(connection) == 7900
+
+
+async def test_a_partition_that_is_new_is_not_forgotten(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    await markers.advance(ONE, (), reached(p0=(10, 9500), partitions=4, asked_ms=9500))
+    await markers.advance(TWO, (), reached(p1=(5, 9600), partitions=4, asked_ms=9600))
+    # What is in the new ones came after all that was told before.
+    assert await read_as_of(connection) == 7000
+    await markers.begin({2: 0, 3: 0})
+    await markers.advance({2: Span(0, 3), 3: Span(0, 0)}, (), reached(p2=(3, 9700), p3=(0, 9700), partitions=4))
+    assert await read_as_of(connection) == 9500
+
+
+async def test_who_heard_less_of_the_topic_lately_does_not_count_its_partitions(
+    connection: Connection, markers: Markers
+) -> None:
+    await both_tell(markers, 7000, 8000)
+    await markers.advance(ONE, (), reached(p0=(10, 9500), partitions=3, asked_ms=9500))
+    await markers.advance(TWO, (), reached(p1=(5, 9400), partitions=2, asked_ms=9400))
+    assert await read_as_of(connection) == 7000
+
+
+async def test_partitions_of_a_topic_that_was_made_anew_smaller_do_not_count(
+    connection: Connection, markers: Markers
+) -> None:
+    await both_tell(markers, 7000, 8000)
+    await markers.advance(TWO, (), reached(p1=(5, 8500), partitions=2, asked_ms=8500))
+    await markers.advance({0: Span(10, 12)}, (), reached(p0=(12, 9500), partitions=1, asked_ms=9500))
+    assert await read_as_of(connection) == 9500
+
+
+async def test_another_group_begins_with_nothing_and_takes_over(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    other = Markers(connection, group="h", topic="t")
+    await other.begin({0: 0, 1: 0})
+    await other.advance({0: Span(0, 3)}, (), reached(p0=(3, 9000)))
+    assert await read_as_of(connection) == 7000
+    await other.advance({1: Span(0, 5)}, (), reached(p1=(5, 9100)))
+    assert await read_as_of(connection) == 9000
+
+
+async def test_every_answer_says_it(
+    connection: Connection, markers: Markers, redis_url: str, redis_prefix: str
+) -> None:
+    await both_tell(markers, 1_767_323_045_678, 1_767_323_046_000)
+    async with serving(redis_url, redis_prefix) as service:
+        good = await service.get("list", "t")
+        answers = [
+            good,
+            await service.client.get(path_of("list", "t"), headers={"If-None-Match": good.headers["ETag"]}),
+            await service.get("", "unknown"),
+            await service.get("page", "t"),
+            await service.client.get("/nowhere"),
+            await service.client.post(path_of("list", "t")),
+            await service.client.get("/openapi.json"),
+            await service.client.get("/livez"),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 304, 400, 400, 404, 405, 200, 200]
+    assert {answer.headers["X-Replog-As-Of"] for answer in answers} == {"2026-01-02T03:04:05.678Z"}
+
+
+async def test_of_an_empty_store_every_answer_says_the_epoch(redis_url: str, redis_prefix: str) -> None:
+    async with serving(redis_url, redis_prefix) as service:
+        assert (await service.get("list", "t")).headers["X-Replog-As-Of"] == "1970-01-01T00:00:00.000Z"

@@ -1,0 +1,135 @@
+"""What is stale, counted on a real Redis: as many as answers call so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.settings import StoreSettings
+from replog.store import staleness
+from replog.store.connection import Call, Connection
+from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.staleness import Staleness
+from replog.store.writer import Writer
+from tests.contract.test_store import batch_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.strategies import Event
+
+pytestmark = pytest.mark.every_topology
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+STALE_AFTER_S = 900
+
+
+class Store:
+    """A store, and what is counted there at :data:`NOW`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.staleness = Staleness(connection, stale_after_s=STALE_AFTER_S, clock=lambda: NOW.timestamp() + 0.0005)
+
+    async def write(self, *events: Event) -> None:
+        await Writer(self.connection).merge(batch_of(list(events)))
+
+    async def stale(self) -> tuple[int, int]:
+        """How many records and details."""
+        return await self.staleness.records(), await self.staleness.details()
+
+
+@pytest.fixture
+async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield Store(connection)
+
+
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "RESTS", 0)
+
+
+def event(kind: str, ms: int, record_id: str = "r", **fields: Any) -> Event:
+    """An event so many milliseconds before a record that is silent since then becomes stale, negative: after."""
+    moment = NOW - timedelta(seconds=STALE_AFTER_S, milliseconds=-ms)
+    ids = {"taskKey": "t"} if kind.startswith("record") else {"detailId": "d"}
+    return {
+        "type": kind,
+        "recordId": record_id,
+        "eventTime": moment.isoformat(timespec="milliseconds"),
+        **ids,
+        **fields,
+    }
+
+
+async def test_of_an_empty_store_nothing_is_stale(store: Store) -> None:
+    assert await store.stale() == (0, 0)
+
+
+@pytest.mark.parametrize(("ms", "expected"), [(0, (0, 0)), (-1, (1, 1)), (-(10**9), (1, 1)), (1000, (0, 0))])
+async def test_what_only_ever_started_is_stale_after_the_time_for_that(
+    store: Store, ms: int, expected: tuple[int, int]
+) -> None:
+    await store.write(event("record.started", ms), event("detail.started", ms))
+    assert await store.stale() == expected
+
+
+async def test_a_record_and_its_details_are_heard_of_by_themselves(store: Store) -> None:
+    await store.write(event("record.started", -9000), event("detail.started", -9000))
+    await store.write(event("record.progressed", 10))
+    assert await store.stale() == (0, 1)
+    await store.write(event("detail.progressed", 10, progress={}))
+    assert await store.stale() == (0, 0)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILED"])
+async def test_what_ends_is_not_stale_and_a_retry_may_be_again(store: Store, status: str) -> None:
+    await store.write(event("record.started", -9000), event("detail.started", -9000))
+    await store.write(event("record.finished", -8000, status=status), event("detail.finished", -8000, status=status))
+    assert await store.stale() == (0, 0)
+    await store.write(event("record.started", -7000, attempt=1), event("detail.started", -7000, attempt=1))
+    assert await store.stale() == (1, 1)
+
+
+async def test_details_without_their_record_are_counted(store: Store) -> None:
+    await store.write(event("detail.started", -9000))
+    assert await store.stale() == (0, 1)
+
+
+async def test_all_pairs_of_many_records_are_walked_in_small_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staleness, "STEP", 3)
+    began = [(f"r{number}", f"d{i}", i) for number in range(20) for i in range(20)]
+    for record_id, detail_id, i in began:
+        place = {"remoteCluster": f"c{i % 3}", "repoName": f"repo{i % 2}"}
+        # Half of them began in time; of the others one in five was heard of since.
+        await store.write(
+            event("detail.started", -9000 if i < 10 else 10, record_id, detailId=detail_id, **place),
+            *([event("detail.progressed", 5, record_id, detailId=detail_id, progress={})] if i % 5 == 0 else []),
+        )
+    assert await store.stale() == (0, 20 * 8)
+
+
+async def test_what_ended_between_two_steps_is_not_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index by pair was read before, the detail is read after."""
+    await store.write(event("detail.started", -9000))
+    read = Staleness._stale_among
+
+    async def ended(*arguments: Any) -> int:
+        await store.write(event("detail.finished", 10, status="SUCCESS"))
+        return await read(*arguments)
+
+    monkeypatch.setattr(Staleness, "_stale_among", ended)
+    assert await store.staleness.details() == 0
+
+
+async def test_nothing_is_left_of_what_ended(store: Store) -> None:
+    await store.write(event("record.started", 0), event("detail.started", 0))
+    await store.write(event("record.finished", 1, status="SUCCESS"), event("detail.finished", 1, status="FAILED"))
+    buckets = [BucketKeys(store.connection.prefix, number) for number in range(BUCKETS)]
+    keys = [key for bucket in buckets for key in (bucket.running, bucket.unfinished)]
+    assert sum(await store.connection.run([Call("EXISTS", [key]) for key in keys])) == 0

@@ -1,0 +1,152 @@
+"""When a query service reads as of when the store is, and what it tells meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import pytest
+
+from replog.errors import StoreRefused, StoreUnavailable
+from replog_api import freshness
+from replog_api.freshness import Freshness, header_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replog.store.call import Call
+
+EPOCH = header_of(0)
+
+
+class Store:
+    """A store that is as of ``ms``, and answers while ``awake`` is set."""
+
+    prefix = "p"
+
+    def __init__(self) -> None:
+        self.ms = 0
+        self.reads = 0
+        self.failure: Exception | None = None
+        self.awake = asyncio.Event()
+        self.awake.set()
+
+    async def run(self, calls: Sequence[Call]) -> list[Any]:
+        self.reads += 1
+        fields = {b"g:t": msgpack.packb([0, [self.ms]])}
+        await self.awake.wait()
+        if self.failure:
+            raise self.failure
+        return [fields] * len(calls)
+
+
+class Service:
+    """What is tested, on a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.now_s = 100.0
+        self.freshness = Freshness(self.store, lambda: self.now_s)
+
+    async def told(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.freshness.read()
+
+    async def settled(self) -> None:
+        """Return once nothing is being read."""
+        async with asyncio.timeout(10):
+            while self.freshness._reading:
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def test_the_first_answer_waits_for_it(service: Service) -> None:
+    service.store.ms = 1000
+    assert service.freshness.known == EPOCH
+    assert await service.told() == header_of(1000)
+
+
+async def test_it_is_read_once_for_all_that_ask_within_half_a_second(service: Service) -> None:
+    service.store.ms = 1000
+    assert await asyncio.gather(*(service.told() for _ in range(50))) == [header_of(1000)] * 50
+    service.store.ms = 2000
+    service.now_s += 0.49
+    assert await service.told() == header_of(1000)
+    assert service.store.reads == 1
+
+
+async def test_after_half_a_second_it_is_read_while_nobody_waits(service: Service) -> None:
+    service.store.ms = 1000
+    await service.told()
+    service.store.ms, service.now_s = 2000, service.now_s + 0.6
+    service.store.awake.clear()
+    assert await service.told() == header_of(1000)
+    service.store.awake.set()
+    await service.settled()
+    assert await service.told() == header_of(2000)
+    assert service.store.reads == 2
+
+
+async def test_what_is_a_second_old_is_not_told(service: Service) -> None:
+    service.store.ms = 1000
+    await service.told()
+    service.store.ms, service.now_s = 2000, service.now_s + 1
+    assert await service.told() == header_of(2000)
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("connection", "down"), StoreRefused("WRONGTYPE")])
+async def test_where_it_cannot_be_read_the_last_one_known_is_told(service: Service, failure: Exception) -> None:
+    service.store.ms = 1000
+    await service.told()
+    service.now_s += 2
+    service.store.failure = failure
+    assert await service.told() == header_of(1000)
+    # The first answer after that is true again.
+    service.store.ms, service.store.failure = 500, None
+    assert await service.told() == header_of(500)
+
+
+async def test_nobody_waits_long_for_a_store_that_hangs(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "PATIENCE_S", 0.01)
+    service.store.awake.clear()
+    assert await service.told() == EPOCH
+    assert await service.told() == EPOCH
+    assert service.store.reads == 1
+    service.store.awake.set()
+    await service.settled()
+
+
+async def test_not_too_many_wait(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "MOST_WAITING", 2)
+    service.store.ms = 1000
+    service.store.awake.clear()
+    waiting = [asyncio.create_task(service.told()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert await service.told() == EPOCH
+    service.store.awake.set()
+    assert await asyncio.gather(*waiting) == [header_of(1000)] * 2
+
+
+async def test_after_a_failure_it_is_read_again_however_new_it_is(service: Service) -> None:
+    service.store.ms = 1000
+    await service.told()
+    service.store.ms = 500
+    service.freshness.doubt()
+    assert await service.told() == header_of(500)
+
+
+async def test_what_was_asked_for_before_a_failure_does_not_count_as_new(service: Service) -> None:
+    service.store.awake.clear()
+    asking = asyncio.create_task(service.told())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    service.freshness.doubt()
+    service.store.awake.set()
+    await asking
+    await service.told()
+    assert service.store.reads == 2
