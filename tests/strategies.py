@@ -69,10 +69,12 @@ def _type(name: str) -> dict[str, Any]:
 _of_record = {"taskKey": st.sampled_from(TASK_KEYS)}
 _of_detail = {"detailId": st.sampled_from(DETAIL_IDS)}
 
-events = st.one_of(
+record_events = st.one_of(
     _events({**_type("record.started"), **_of_record}, record_facts),
     _events({**_type("record.progressed"), **_of_record}, record_bytes),
     _events({**_type("record.finished"), **_of_record, **outcomes}, {**reasons, **record_bytes}),
+)
+detail_events = st.one_of(
     _events({**_type("detail.started"), **_of_detail}, detail_facts),
     _events({**_type("detail.progressed"), **_of_detail, "progress": progresses}, detail_facts),
     _events(
@@ -80,6 +82,7 @@ events = st.one_of(
         {**reasons, **detail_facts, "progress": st.none() | progresses},
     ),
 )
+events = record_events | detail_events
 
 #: A stream of events of a few entities.
 streams = st.lists(events, min_size=1, max_size=12)

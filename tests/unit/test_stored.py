@@ -10,7 +10,7 @@ from replog.records import EMPTY, Registers
 from replog.state import State
 from replog.store.index import Sums, placement_of, sums_of
 from replog.store.stored import pack, unpack
-from tests.strategies import Event, events
+from tests.strategies import Event, detail_events
 
 
 def state_of(stream: list[Event]) -> State:
@@ -20,14 +20,14 @@ def state_of(stream: list[Event]) -> State:
     return state
 
 
-@given(st.lists(events.filter(lambda event: "detailId" in event), min_size=1, max_size=5))
+@given(st.lists(detail_events, min_size=1, max_size=5))
 def test_a_packed_detail_gives_its_registers_back(stream: list[Event]) -> None:
     registers = state_of(stream).registers
     assert registers != EMPTY
     assert unpack(b"\x01" + registers.outcome[-1:] + pack(registers, b"", Sums())) == registers
 
 
-@given(events.filter(lambda event: "detailId" in event))
+@given(detail_events)
 def test_what_the_registers_share_and_the_name_in_the_facts_are_kept_once(event: Event) -> None:
     state = state_of([event])
     placement = placement_of(state.facts_event)  # type: ignore[arg-type] # the events are details'
