@@ -44,6 +44,14 @@ HEADERS: dict[str, Header] = {
         {"type": "string", "pattern": r"^[+-]\d{4}$"},
         "+0800",
     ),
+    "X-Replog-As-Of": Header(
+        Text(
+            "up to when events had been applied, in UTC; in an error, the last time that the service knew",
+            "已应用的事件截至何时（UTC）；错误响应中为服务最后得知的时间",
+        ),
+        {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"},
+        "2026-01-02T03:04:05.678Z",
+    ),
     "ETag": Header(
         Text("tag of the answer, for If-None-Match", "响应的标签，用于 If-None-Match"),
         {"type": "string", "pattern": '^W/"[!#-~]+"$'},
@@ -93,7 +101,7 @@ HEADERS: dict[str, Header] = {
     },
 }
 #: What every answer has.
-EVERYWHERE = ("X-BKREPO-Time-Zone", "Cache-Control", *(shown for shown, _, _ in _SECURITY.values()))
+EVERYWHERE = ("X-BKREPO-Time-Zone", "X-Replog-As-Of", "Cache-Control", *(shown for shown, _, _ in _SECURITY.values()))
 
 
 def references(*names: str) -> dict[str, Any]:
