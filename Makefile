@@ -17,10 +17,10 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint check bench lock clean
+.PHONY: help demo test faults lint check bench contracts lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(INSTALLED) ## run the whole system here, with simulated workers
 	@$(BIN)/replog up --demo $(ARGS)
@@ -44,6 +44,9 @@ check: lint test ## lint, then test
 
 bench: $(INSTALLED) ## run the benchmarks
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+contracts: $(INSTALLED) ## write docs/openapi.json and docs/asyncapi.json again, as the service serves them
+	@$(BIN)/python -m replog_api.contracts docs
 
 lock: $(UV) ## resolve requirements.lock again (ARGS=--upgrade takes newer versions)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock \

@@ -1,20 +1,15 @@
-"""The application: routes, errors, health and metrics put together."""
+"""The application: routes, errors, access and metrics put together."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
-from starlette.responses import PlainTextResponse, Response
 
-from replog.errors import ReplogError
 from replog.store.connection import Connection
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
@@ -22,7 +17,8 @@ from replog_api.access import Tokens
 from replog_api.freshness import Freshness
 from replog_api.gate import Gate
 from replog_api.limits import RateLimit
-from replog_api.routes import PlainRoute, query_routes
+from replog_api.routes import query_routes, service_routes
+from replog_api.service_endpoints import ServiceEndpoints
 from replog_api.visit import TIME_ZONE_HEADER, visit_of
 from replog_api.watchers import END_WAITING, Watchers
 
@@ -48,19 +44,12 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         async with connection:
             yield {END_WAITING: watchers.end}
 
-    app = FastAPI(
-        title="replog",
-        summary="Execution records of repository replication",
-        version="1",
-        lifespan=lifespan,
-        redirect_slashes=False,
-        # The pages that show OpenAPI load their programs from elsewhere; this service is to work without elsewhere.
-        docs_url=None,
-        redoc_url=None,
-    )
+    # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
+    # servers; this service is to work without any.
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
     app.include_router(query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings, watchers))
-    _add_health(app, connection)
+    app.include_router(service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S)))
     gate = Gate(
         app,
         freshness=Freshness(connection, time.monotonic),
@@ -82,29 +71,6 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_headers=["Authorization", "If-None-Match", "Last-Event-ID", "traceparent", TIME_ZONE_HEADER],
         expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
     )
-
-
-def _add_health(app: FastAPI, connection: Connection) -> None:
-    async def livez(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def readyz(request: Request) -> Response:
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_S):
-                await connection.check()
-        except TimeoutError:
-            return PlainTextResponse("the store does not answer\n", 503)
-        except ReplogError as error:
-            return PlainTextResponse(f"{error}\n", 503)
-        return PlainTextResponse("ok\n")
-
-    async def exposition(request: Request) -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-    router = APIRouter(route_class=PlainRoute, include_in_schema=False)
-    for path, endpoint in (("/livez", livez), ("/readyz", readyz), ("/metrics", exposition)):
-        router.add_api_route(path, endpoint, response_model=None)
-    app.include_router(router)
 
 
 class Observed:

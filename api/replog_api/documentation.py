@@ -1,165 +1,197 @@
-"""What OpenAPI says about each endpoint: parameters, bodies, errors."""
+"""What is served, and what OpenAPI says of it: an operation for each path, with its parameters, answers and errors."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from starlette.responses import Response
-
 from replog_api import schemas
-from replog_api.parameters import MAX_ID_LENGTH, MAX_KEYS, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
+from replog_api.languages import Text
+from replog_api.openapi import examples, parameters
+from replog_api.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
+from replog_api.openapi.operation import JSON, PLAIN, Query, Service, Stream
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    500: {"model": schemas.Envelope[None], "description": "Something unexpected (code 250102)"},
-    503: {
-        "model": schemas.Envelope[None],
-        "description": "The store does not answer; Retry-After says when (250102)",
-    },
-}
-_INVALID: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": schemas.Envelope[None],
-        "description": "A parameter is missing (code 250103) or out of its domain (250131)",
-    }
-}
-_UNKNOWN: dict[int | str, dict[str, Any]] = {
-    400: {
-        "model": schemas.Envelope[None],
-        "description": "The id is out of its domain (code 250131) or no such record is known (250310)",
-    }
-}
+TASKS = "/replication/api/task"
+RECORDS = f"{TASKS}/record"
+_OF_A_PAGE = ("X-Total-Count", "Link")
 
-
-def _path(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
-    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
-
-
-def _query(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
-
-
-def _prefix(name: str, what: str) -> dict[str, Any]:
-    return _query(name, f"literal, case-sensitive prefix of {what}; empty: any", {"type": "string"})
-
-
-_KEY = _path("key", "the task's key")
-_RECORD_ID = _path("recordId", "the record's id")
-_PAGE = [
-    _query(
-        "pageNumber",
-        "which page, from 1; 0 means 1",
-        {"type": "integer", "minimum": 0, "maximum": MAX_PAGE_NUMBER},
-        required=True,
+LATEST_RECORDS = Query(
+    path=f"{TASKS}/latest",
+    operation_id="list_latest_task_record",
+    summary=Text("list latest task record", "查询多个任务的最新日志"),
+    text=Text(
+        "Tasks by key, each with its latest record, in the order asked; the record is null where none is known.",
+        "按 key 查询多个任务及其最新的执行日志，顺序与请求一致；没有执行日志时为 null。",
     ),
-    _query("pageSize", "rows a page", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}, required=True),
-]
-_WAIT = _query(
-    "wait",
-    "with If-None-Match: seconds to wait for another answer before 304 is said",
-    {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0},
+    data=list[schemas.Task],
+    parameters=(parameters.KEYS,),
+    errors=(MISSING, INVALID_ID),
+    examples={"documented": [examples.TASK]},
 )
-_STATUS = _query("status", "exactly this status; empty: any", {"enum": ["", "RUNNING", "SUCCESS", "FAILED"]})
-_FILTERS = [
-    _STATUS,
-    _prefix("packageName", "the package's name; what precedes :// in it is passed over"),
-    _prefix("repoName", "the repository's name"),
-    _prefix("clusterName", "the remote cluster's name"),
-    _prefix("path", "the path"),
-    _prefix("artifactName", "the artifact's name"),
-    _query("version", "exactly this version; empty: any", {"type": "string"}),
-]
-
-
-_KEYS = _query(
-    "key",
-    "a task's key, given once for each task",
-    {
-        "type": "array",
-        "items": {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
-        "minItems": 1,
-        "maxItems": MAX_KEYS,
+PAGE_TASKS = Query(
+    path=f"{TASKS}/list",
+    operation_id="list_task_page",
+    summary=Text("list task page", "分页查询任务列表"),
+    text=Text(
+        "A page of tasks, each with its latest record, the last active ones first. A token that is limited to a prefix "
+        "knows no other tasks.",
+        "任务列表的一页，含各任务最新的执行日志，最近活动的在前。仅限于某一前缀的令牌只能看到该前缀下的任务。",
+    ),
+    data=schemas.TaskPage,
+    parameters=(*parameters.PAGE, parameters.KEY_PREFIX, parameters.LATEST_STATUS),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.page_of(examples.TASK)},
+    headers=_OF_A_PAGE,
+)
+LIST_RECORDS = Query(
+    path=f"{RECORDS}/list/{{key}}",
+    operation_id="list_task_record",
+    summary=Text("list task record", "查询任务信息列表"),
+    text=Text(
+        "All records of a task, newest first; an empty array where the task is unknown. Use pages where there may "
+        "be many.",
+        "任务的全部执行日志，最新的在前；任务未知时为空数组。数量可能很多时请用分页接口。",
+    ),
+    data=list[schemas.Record],
+    parameters=(parameters.KEY,),
+    errors=(INVALID_ID,),
+    examples={"documented": [examples.RECORD]},
+)
+PAGE_RECORDS = Query(
+    path=f"{RECORDS}/page/{{key}}",
+    operation_id="list_task_record_page",
+    summary=Text("list task record page", "分页查询任务日志列表"),
+    text=Text(
+        "A page of a task's records, newest first; an empty one where the task is unknown, or past the end.",
+        "任务执行日志的一页，最新的在前；任务未知或超出末页时为空页。",
+    ),
+    data=schemas.RecordPage,
+    parameters=(parameters.KEY, *parameters.PAGE, parameters.STATUS, parameters.WAIT),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.page_of(examples.RECORD)},
+    headers=_OF_A_PAGE,
+)
+LIST_DETAILS = Query(
+    path=f"{RECORDS}/detail/list/{{recordId}}",
+    operation_id="list_task_record_detail",
+    summary=Text("list task record detail", "查询任务日志详情列表"),
+    text=Text(
+        "All details of a record, newest first; an empty array where the record is unknown. Use pages where there "
+        "may be "
+        "many.",
+        "执行日志的全部详情，最新的在前；执行日志未知时为空数组。数量可能很多时请用分页接口。",
+    ),
+    data=list[schemas.Detail],
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID,),
+    examples={"documented": [examples.DETAIL]},
+)
+PAGE_DETAILS = Query(
+    path=f"{RECORDS}/detail/page/{{recordId}}",
+    operation_id="list_task_record_detail_page",
+    summary=Text("list task record detail page", "分页查询任务日志详情列表"),
+    text=Text(
+        "A page of a record's details, newest first. All filters have to match. Where no such record is known, but "
+        "a task "
+        "with that key: a page of its records, of the filters with status alone. Else an empty page.",
+        "执行日志详情的一页，最新的在前。所有过滤条件须同时满足。若没有此执行日志而有以此为 key 的任务，"
+        "则为该任务执行日志的一页，"
+        "过滤条件仅 status 有效。两者皆无时为空页。",
+    ),
+    data=schemas.DetailPage | schemas.RecordPage,
+    parameters=(parameters.RECORD_OR_KEY, *parameters.PAGE, *parameters.FILTERS, parameters.WAIT),
+    errors=(MISSING, INVALID_PAGE),
+    examples={
+        "documented": examples.page_of(examples.DETAIL),
+        "documentedOfATask": examples.page_of(examples.RECORD),
     },
-    required=True,
+    headers=_OF_A_PAGE,
+)
+OVERVIEW = Query(
+    path=f"{RECORDS}/overview/{{recordId}}",
+    operation_id="get_task_record_overview",
+    summary=Text("get task record overview", "查询任务日志的详情汇总"),
+    text=Text(
+        "A record's roll-up over its details, up to date while it runs; null where the record is unknown.",
+        "执行日志的详情汇总，执行期间保持最新；执行日志未知时为 null。",
+    ),
+    data=schemas.Overview | None,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID,),
+    examples={"documented": examples.OVERVIEW},
+)
+STREAM = Stream(
+    path=f"{RECORDS}/stream/{{recordId}}",
+    operation_id="stream_task_record",
+    summary=Text("stream task record", "实时查询单条任务日志"),
+    text=Text(
+        "One record, live: a snapshot, a change whenever the record or its roll-up is another, and the end once it is "
+        "finished or removed. Comments in between are heart-beats. An unknown record is an error: 400, code 250310.",
+        "实时查询一条执行日志：先是 snapshot，其后每当执行日志或其汇总有变化则为 change，完成或被删除后为 end。"
+        "其间的注释行为心跳。执行日志未知时返回错误：400，错误码 250310。",
+    ),
+    data=schemas.Watched,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID, UNKNOWN_RECORD),
+    events=("snapshot", "change", "end"),
+    examples={"documented": examples.END},
+)
+RECORD = Query(
+    path=f"{RECORDS}/{{recordId}}",
+    operation_id="get_task_record",
+    summary=Text("get task record", "查询单条任务日志"),
+    text=Text(
+        "One record, with what its task replicates. An unknown one is an error: 400, code 250310.",
+        "一条执行日志及其任务的类型。执行日志未知时返回错误：400，错误码 250310。",
+    ),
+    data=schemas.Run,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID, UNKNOWN_RECORD),
+    examples={"documented": examples.RUN},
 )
 
+LIVE = Service(
+    path="/livez",
+    operation_id="livez",
+    summary=Text("the process answers", "进程存活"),
+    text=Text("Whether the process answers; its store is not asked.", "进程是否存活；不检查存储。"),
+    media={PLAIN: {"type": "string", "const": "ok\n"}},
+)
+READY = Service(
+    path="/readyz",
+    operation_id="readyz",
+    summary=Text("queries can be answered", "可以响应查询"),
+    text=Text("Whether the store answers in time.", "存储是否及时响应。"),
+    media={PLAIN: {"type": "string", "const": "ok\n"}},
+    unavailable=Text("the store does not answer", "存储无响应"),
+)
+METRICS = Service(
+    path="/metrics",
+    operation_id="metrics",
+    summary=Text("metrics for Prometheus", "Prometheus 指标"),
+    text=Text(
+        "Metrics in the text format of Prometheus; docs/operations.md lists them.",
+        "Prometheus 文本格式的指标；列表见 docs/operations.md。",
+    ),
+    media={PLAIN: {"type": "string"}},
+)
+OPENAPI = Service(
+    path="/openapi.json",
+    operation_id="openapi",
+    summary=Text("this document", "本文档"),
+    text=Text("The OpenAPI document of this service.", "本服务的 OpenAPI 文档。"),
+    media={JSON: {"type": "object", "required": ["openapi", "info", "paths"]}},
+)
+ASYNCAPI = Service(
+    path="/asyncapi.json",
+    operation_id="asyncapi",
+    summary=Text("the topics that the answers come from", "数据来源的 topic"),
+    text=Text(
+        "The AsyncAPI document of the topics to which replication workers publish.",
+        "同步任务发布事件的 topic 的 AsyncAPI 文档。",
+    ),
+    media={JSON: {"type": "object", "required": ["asyncapi", "info", "channels"]}},
+)
 
-def _documented(
-    operation_id: str, summary: str, data: Any, parameters: list[Any], errors: dict[int | str, dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "operation_id": operation_id,
-        "summary": summary,
-        "response_model": None,
-        "responses": {
-            200: {"model": schemas.Envelope[data], "description": "The answer"},
-            **errors,
-            **_ERRORS,
-        },
-        "openapi_extra": {"parameters": parameters},
-    }
-
-
-LATEST_RECORDS = _documented(
-    "list_latest_task_record", "Tasks by key, each with its latest record", list[schemas.Task], [_KEYS], _INVALID
+#: All that is served.
+OPERATIONS = (
+    *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )
-PAGE_TASKS = _documented(
-    "list_task_page",
-    "A page of tasks, each with its latest record, the last active ones first",
-    schemas.Page[schemas.Task],
-    [*_PAGE, _prefix("prefix", "the task's key"), _STATUS],
-    _INVALID,
-)
-LIST_RECORDS = _documented(
-    "list_task_record", "All records of a task, newest first", list[schemas.Record], [_KEY], _INVALID
-)
-PAGE_RECORDS = _documented(
-    "list_task_record_page",
-    "A page of a task's records, newest first",
-    schemas.Page[schemas.Record],
-    [_KEY, *_PAGE, _STATUS, _WAIT],
-    _INVALID,
-)
-LIST_DETAILS = _documented(
-    "list_task_record_detail",
-    "All details of a record, newest first",
-    list[schemas.Detail],
-    [_RECORD_ID],
-    _INVALID,
-)
-PAGE_DETAILS = _documented(
-    "list_task_record_detail_page",
-    "A page of a record's details, newest first; where the id is none of a record but a task's key, of its records",
-    schemas.Page[schemas.Detail] | schemas.Page[schemas.Record],
-    [_RECORD_ID, *_PAGE, *_FILTERS, _WAIT],
-    _INVALID,
-)
-OVERVIEW = _documented(
-    "get_task_record_overview",
-    "A record's roll-up over its details; null where it is unknown",
-    schemas.Overview | None,
-    [_RECORD_ID],
-    _INVALID,
-)
-RECORD = _documented("get_task_record", "One record", schemas.Run, [_RECORD_ID], _UNKNOWN)
-
-STREAM: dict[str, Any] = _documented(
-    "stream_task_record", "One record as Server-Sent Events: a snapshot, its changes, its end", Any, [], _UNKNOWN
-)
-# One without a media type of its own: errors are JSON.
-STREAM["response_class"] = Response
-STREAM["responses"][200] = {
-    "description": "Events named snapshot, change and end; their data is the schema Watched as one line of JSON",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
-}
-STREAM["responses"][204] = {"description": "The record has ended, and the client has seen the end"}
-STREAM["openapi_extra"]["parameters"] = [
-    _RECORD_ID,
-    {
-        "name": "Last-Event-ID",
-        "in": "header",
-        "required": False,
-        "description": "the id of the last event that the client has: what it says already is not said again",
-        "schema": {"type": "string"},
-    },
-]

@@ -43,7 +43,7 @@ SECURITY_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 #: What probes, Prometheus and authors of clients ask without a token: nothing there is of a task.
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
 
 _CACHE_CONTROL = b"cache-control"
 _ASK_AGAIN = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))

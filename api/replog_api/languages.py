@@ -20,6 +20,10 @@ class Text(NamedTuple):
         """The message in :data:`ENGLISH` or :data:`CHINESE`."""
         return self.chinese if language == CHINESE else self.english
 
+    def in_both(self) -> str:
+        """The text in English, and behind it in Chinese: for documents that everybody reads."""
+        return f"{self.english}\n\n{self.chinese}"
+
 
 def preferred(accept_language: str) -> str:
     """The language that an ``Accept-Language`` header prefers of the two; English where it says nothing of them.

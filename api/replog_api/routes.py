@@ -16,48 +16,69 @@ from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from replog.settings import ApiSettings
     from replog.store.sharing import Runs
+    from replog_api.openapi.operation import Operation
+    from replog_api.service_endpoints import ServiceEndpoints
     from replog_api.watchers import Watchers
 
-TASKS = "/replication/api/task"
-RECORDS = f"{TASKS}/record"
+    Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class PlainRoute(APIRoute):
-    """A documented route that calls its endpoint with nothing in between.
+    """A route that calls its endpoint with nothing in between.
 
     FastAPI's solving of parameters costs more than the answer itself.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Endpoint:
         """The endpoint itself."""
         return self.endpoint
 
 
 def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> APIRouter:
-    """The routes, documented; they answer from what ``connection`` leads to."""
+    """The routes of the queries; they answer from what ``connection`` leads to."""
     answering, rights = Answering(settings, watchers), Rights(connection)
     tasks = TaskEndpoints(connection, answering)
     records = RecordEndpoints(connection, answering, rights, tasks)
     stream = StreamEndpoint(connection, answering, rights, watchers)
     latest = LatestEndpoints(connection, answering)
-    router = APIRouter(route_class=PlainRoute)
-    for path, endpoint, documented in (
-        (f"{TASKS}/latest", latest.of_keys, doc.LATEST_RECORDS),
-        (f"{TASKS}/list", latest.page_tasks, doc.PAGE_TASKS),
-        (f"{RECORDS}/list/{{key}}", tasks.list_records, doc.LIST_RECORDS),
-        (f"{RECORDS}/page/{{key}}", tasks.page_records, doc.PAGE_RECORDS),
-        (f"{RECORDS}/detail/list/{{recordId}}", records.list_details, doc.LIST_DETAILS),
-        (f"{RECORDS}/detail/page/{{recordId}}", records.page_details, doc.PAGE_DETAILS),
-        (f"{RECORDS}/overview/{{recordId}}", records.overview, doc.OVERVIEW),
-        (f"{RECORDS}/stream/{{recordId}}", stream.stream, doc.STREAM),
-        (f"{RECORDS}/{{recordId}}", records.record, doc.RECORD),
-    ):
-        router.add_api_route(path, endpoint, **documented)
+    return _routes(
+        {
+            doc.LATEST_RECORDS: latest.of_keys,
+            doc.PAGE_TASKS: latest.page_tasks,
+            doc.LIST_RECORDS: tasks.list_records,
+            doc.PAGE_RECORDS: tasks.page_records,
+            doc.LIST_DETAILS: records.list_details,
+            doc.PAGE_DETAILS: records.page_details,
+            doc.OVERVIEW: records.overview,
+            doc.STREAM: stream.stream,
+            doc.RECORD: records.record,
+        }
+    )
+
+
+def service_routes(service: ServiceEndpoints) -> APIRouter:
+    """The routes about the service itself."""
+    return _routes(
+        {
+            doc.LIVE: service.live,
+            doc.READY: service.ready,
+            doc.METRICS: service.metrics,
+            doc.OPENAPI: service.openapi,
+            doc.ASYNCAPI: service.asyncapi,
+        }
+    )
+
+
+def _routes(endpoints: Mapping[Operation, Endpoint]) -> APIRouter:
+    # What OpenAPI says of them is put together from the operations (contracts.py).
+    router = APIRouter(route_class=PlainRoute, include_in_schema=False)
+    for operation, endpoint in endpoints.items():
+        router.add_api_route(operation.path, endpoint, response_model=None)
     return router

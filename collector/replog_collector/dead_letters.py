@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
+from replog.letters import ERROR, KEPT_BYTES, OFFSET, PARTITION, TOPIC, VALUE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
     from replog.kafka import KafkaProducer
     from replog_collector.source import Message
 
-#: Headers that a dead letter has beside its own.
-ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partition", "replog.offset"
-#: And where the dead-letter topic takes no message of this size: the bytes of the whole value, of which only the
-#: first :data:`KEPT_BYTES` were kept.
-VALUE_BYTES = "replog.value_bytes"
-KEPT_BYTES = 512 * 1024
 #: How long connecting, or the dead letters of one batch, may take; and disconnecting at the end.
 SEND_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0

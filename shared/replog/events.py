@@ -159,6 +159,12 @@ def schema_of(event_type: type[RecordEvent | DetailEvent]) -> dict[str, Any]:
     return msgspec.json.schema(event_type, schema_hook=_schema_of_time)
 
 
+def schemas(ref_template: str) -> dict[str, Any]:
+    """The same of all types, and of what they are made of, by name; ``ref_template`` says where ``{name}`` is found."""
+    _, found = msgspec.json.schema_components(TYPES.values(), schema_hook=_schema_of_time, ref_template=ref_template)
+    return found
+
+
 def _schema_of_time(_: type) -> dict[str, Any]:
     return {"type": "string", "format": "date-time"}
 

@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry
 
 import replog_api.metrics
 import replog_collector.metrics
+from replog import letters
 from replog.events import TYPES, parse, schema_of
 from replog.records import EMPTY, join
 from replog.settings import ApiSettings, CollectorSettings, variable
 from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api import schemas
-from replog_collector import dead_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,11 +148,11 @@ def test_events_lists_every_header_of_a_dead_letter() -> None:
     documented = [name for row in rows(section("events.md", "Invalid events")) for name in names(row[0])]
     headers = [name for name in documented if name.startswith("replog.")]
     assert headers == [
-        dead_letters.ERROR,
-        dead_letters.TOPIC,
-        dead_letters.PARTITION,
-        dead_letters.OFFSET,
-        dead_letters.VALUE_BYTES,
+        letters.ERROR,
+        letters.TOPIC,
+        letters.PARTITION,
+        letters.OFFSET,
+        letters.VALUE_BYTES,
     ]
 
 

@@ -116,13 +116,17 @@ async def _alive(app: ASGIApp) -> AsyncIterator[None]:
     asked, answered = asyncio.Queue[Any](), asyncio.Queue[Any]()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
     life = asyncio.ensure_future(app(scope, asked.get, answered.put))
+
+    async def complete(step: str) -> None:
+        await asked.put({"type": f"lifespan.{step}"})
+        assert (await answered.get())["type"] == f"lifespan.{step}.complete"
+
+    await complete("startup")
     try:
-        for step in ("startup", "shutdown"):
-            await asked.put({"type": f"lifespan.{step}"})
-            assert (await answered.get())["type"] == f"lifespan.{step}.complete"
-            if step == "startup":
-                yield
+        yield
     finally:
+        # Also where the test failed: without being asked to end, it never does.
+        await complete("shutdown")
         await life
 
 

@@ -116,7 +116,7 @@ async def test_a_record_called_as_a_task_does_not_show_itself(service: QueryServ
     assert (await ask(service, f"detail/page/mine%2Fo{PAGE}", ALL)).json()["data"]["totalRecords"] == 1
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"])
 async def test_probes_need_no_token(service: QueryService, path: str) -> None:
     """Nothing there is of a task."""
     answer = await service.client.get(path)

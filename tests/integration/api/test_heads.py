@@ -76,7 +76,9 @@ async def test_a_wrong_zone_is_refused(run: QueryService, path: str, zone: str) 
     assert body["message"].startswith("header X-BKREPO-TIME-ZONE is ")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/nowhere", f"{BASE}/list/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json", "/nowhere", f"{BASE}/list/a/b"]
+)
 async def test_every_answer_names_its_zone(run: QueryService, path: str) -> None:
     """Also one without times."""
     assert (await run.client.get(path)).headers[ZONE] == "+0000"

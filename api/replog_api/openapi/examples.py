@@ -1,0 +1,85 @@
+"""The examples of the document: those of the API's source document, with all that this service adds. Pure.
+
+Tests store events that lead to them, ask for them and compare.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+TASK_KEY = "651095dfe0524ce9b3ab53d13532361c"
+RECORD_ID = "609b573d53ccce752bf9b860"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+ETAG = 'W/"1f0cbd3b2f6a4f0c9d2e7a51-"'
+LAST_EVENT = "77d2a9e0c3b14f5a6b8c9d0e-end"
+
+_TIMES = {"startTime": "2021-05-12T12:19:08.813", "endTime": "2021-05-12T12:19:37.967", "errorReason": None}
+_SEEN = {"lastEventTime": "2021-05-12T12:19:37.967", "stale": False}
+
+OVERVIEW: dict[str, Any] = {
+    "success": 1,
+    "failed": 0,
+    "running": 0,
+    "total": 1,
+    "expected": None,
+    "skip": 0,
+    "conflict": 0,
+    "totalSize": 0,
+}
+RECORD: dict[str, Any] = {
+    "id": RECORD_ID,
+    "taskKey": TASK_KEY,
+    "status": "SUCCESS",
+    **_TIMES,
+    "replicatedBytes": None,
+    "totalBytes": None,
+    "replicaOverview": OVERVIEW,
+    **_SEEN,
+}
+DETAIL: dict[str, Any] = {
+    "id": "979b573d53efcd752bf9b762",
+    "recordId": RECORD_ID,
+    "localCluster": TASK_KEY,
+    "remoteCluster": "SUCCESS",
+    "localRepoName": None,
+    "repoType": "GENERIC",
+    "packageConstraint": None,
+    "pathConstraint": None,
+    "artifactName": None,
+    "version": None,
+    "conflictStrategy": None,
+    "size": None,
+    "sha256": None,
+    "status": "SUCCESS",
+    "progress": {
+        "blob": {"total": 10, "success": 10, "skip": 0, "failed": 0},
+        "node": None,
+        "version": None,
+        "totalSize": 0,
+        "success": 10,
+        "skip": 0,
+        "failed": 0,
+    },
+    **_TIMES,
+    **_SEEN,
+}
+TASK: dict[str, Any] = {"taskKey": TASK_KEY, "record": RECORD}
+RUN: dict[str, Any] = {"replicaObjectType": None, "replicaType": None, "record": RECORD}
+#: The end of a stream.
+END: dict[str, Any] = {
+    "id": LAST_EVENT,
+    "event": "end",
+    "data": json.dumps({**RUN, "overview": OVERVIEW, "reason": "finished"}, separators=(",", ":")),
+}
+
+
+def page_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The first page of one row a page, where there is no other row."""
+    return {"pageNumber": 1, "pageSize": 1, "totalRecords": 1, "totalPages": 1, "records": [row]}
+
+
+def enveloped(data: Any, *, code: int = 0, message: str | None = None) -> dict[str, Any]:
+    """An answer, or with ``code`` and ``message`` an error."""
+    return {"code": code, "message": message, "data": data, "traceId": TRACE_ID}
