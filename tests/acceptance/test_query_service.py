@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from replog_api.limits import MAX_URL_BYTES
 from tests.acceptance.system import API, RECORDS, Process
 from tests.integration.api.service import event, write
 from tests.services import redis as redis_service
@@ -106,7 +107,7 @@ def raw_answer(api: Process, request: bytes) -> tuple[int, Any]:
     [
         (b"nonsense\r\n\r\n", 400),
         (b"GET /livez HTTP/1.1\r\nbad header\r\n\r\n", 400),
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nConnection: close\r\n\r\n", 414),
+        (b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\nConnection: close\r\n\r\n", 414),
         (b"GET /x HTTP/1.1\r\nConnection: close\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431),
         # Just too long: with unread bytes left, the answer could be lost with the connection.
         (b"GET /x HTTP/1.1\r\n" + b"X: y\r\n" * 43_700, 431),
