@@ -82,14 +82,19 @@ class Steps(NamedTuple):
 
 
 class Shared:
-    """Answers that many want at once: each is found once a version, by whoever comes first."""
+    """Answers that many want, at once or again: each is found once a version, by whoever comes first."""
 
     def __init__(self) -> None:
         self._kept: dict[Question, Found] = {}
         self._finding: dict[tuple[Question, bytes], asyncio.Task[Found]] = {}
 
-    async def find(self, question: Question, version: bytes, find: Find) -> Found:
-        """An answer that says what is of this version or newer."""
+    def __contains__(self, question: Question) -> bool:
+        return question in self._kept
+
+    async def find(self, question: Question, version: bytes | None, find: Find) -> Found:
+        """An answer that says what is of this version or newer; found anew where the version is not known."""
+        if version is None:
+            return self._keep(question, await find())
         kept = self._kept.get(question)
         if kept and kept.version == version and (kept.until_ms is None or kept.until_ms > _now_ms()):
             return kept
@@ -98,7 +103,9 @@ class Shared:
             self._finding[key] = task = asyncio.ensure_future(find())
             task.add_done_callback(lambda _: self._finding.pop(key))
         # Whoever began it may go away without the others.
-        found = await asyncio.shield(self._finding[key])
+        return self._keep(question, await asyncio.shield(self._finding[key]))
+
+    def _keep(self, question: Question, found: Found) -> Found:
         if found.size <= KEPT_BYTES:
             self._kept.pop(question, None)
             self._kept[question] = found
@@ -116,6 +123,7 @@ class Answering:
         # Another store, or another idea of what is stale, has other answers.
         self._ground = (settings.redis_prefix, settings.stale_after_s)
         self._versions: Gathering[Current] = Gathering(SPACING_S)
+        self._at_once: Gathering[bytes | None] = Gathering()
         self._watched: Gathering[Current] = Gathering(INTERVAL_S)
         self._shared = Shared()
 
@@ -145,9 +153,8 @@ class Answering:
     ) -> Response:
         """304 where the client has the answer, by ``version``; else it.
 
-        With ``share``, what ``find`` finds for one who had an older answer is given to others like them too, as long
-        as the version is the same. With ``wait_s``, 304 is said only when nothing else was to be said for so long;
-        needs ``share``.
+        With ``share``, what ``find`` finds for one is given to others too, as long as the version is the same. With
+        ``wait_s``, 304 is said only when nothing else was to be said for so long; needs ``share``.
         """
         wanted = visit_of(request.scope).if_none_match
         conditional = wanted not in {"", "*"}
@@ -157,7 +164,10 @@ class Answering:
             # Where the version does not tell, all who ask share what is found too.
             return Current(current, None if current or not share else await find())
 
-        current = await self._versions.ask(question, look) if conditional else Current()
+        if conditional:
+            current = await self._versions.ask(question, look)
+        else:
+            current = Current(await self._at_once.ask(question, version) if question in self._shared else None)
         response = await self._respond(request, question, current, find, share=share)
         if wait_s and conditional and _says_nothing(response):
             async with self._watchers.waiting(request, wait_s):
@@ -177,7 +187,7 @@ class Answering:
         if good:
             return _not_modified(good)
         if not found:
-            found = await (self._shared.find(question, version, find) if version and share else find())
+            found = await (self._shared.find(question, version, find) if share else find())
         tag = tag_of(digest_of(question, found.version), found.until_ms)
         if wanted and names(wanted, tag):
             return _not_modified(tag)

@@ -48,8 +48,8 @@ def create_app(settings: ApiSettings) -> ASGIApp:
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
-    app.include_router(query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings, watchers))
-    app.include_router(service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S)))
+    app.router.routes += query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings, watchers)
+    app.router.routes += service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S))
     gate = Gate(
         app,
         freshness=Freshness(connection, time.monotonic),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from replog.store.sharing import Runs
 
 #: Seconds for which a time that was read is told, and after which the next is read beside the answers.
-KEPT_S, RENEWED_S = 1.0, 0.5
+KEPT_S, RENEWED_S = 1.0, 0.8
 #: How long an answer waits for a time, in seconds; after that it says the last one known.
 PATIENCE_S = 0.25
 #: Answers that wait for a time at once; what comes then says the last one known.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.routing import Route
 
 from replog_api import documentation as doc
 from replog_api.access import Rights
@@ -18,8 +18,8 @@ from replog_api.task_endpoints import TaskEndpoints
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from replog.settings import ApiSettings
     from replog.store.sharing import Runs
@@ -30,18 +30,29 @@ if TYPE_CHECKING:
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class PlainRoute(APIRoute):
-    """A route that calls its endpoint with nothing in between.
+class PlainRoute(Route):
+    """A route for GET that calls its endpoint with nothing in between.
 
-    FastAPI's solving of parameters costs more than the answer itself.
+    FastAPI's own, and the solving of parameters, cost more than the answer itself.
     """
 
-    def get_route_handler(self) -> Endpoint:
-        """The endpoint itself."""
-        return self.endpoint
+    def __init__(self, path: str, endpoint: Endpoint) -> None:
+        super().__init__(path, endpoint)
+        # Starlette adds HEAD, whose answers would have to be made whole all the same.
+        self.methods = {"GET"}
+        self.app = self._answer
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and leave behind which route it was."""
+        scope["route"] = self
+        await super().handle(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
-def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> APIRouter:
+def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> list[PlainRoute]:
     """The routes of the queries; they answer from what ``connection`` leads to."""
     answering, rights = Answering(settings, watchers), Rights(connection)
     tasks = TaskEndpoints(connection, answering)
@@ -63,7 +74,7 @@ def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) ->
     )
 
 
-def service_routes(service: ServiceEndpoints) -> APIRouter:
+def service_routes(service: ServiceEndpoints) -> list[PlainRoute]:
     """The routes about the service itself."""
     return _routes(
         {
@@ -76,9 +87,6 @@ def service_routes(service: ServiceEndpoints) -> APIRouter:
     )
 
 
-def _routes(endpoints: Mapping[Operation, Endpoint]) -> APIRouter:
+def _routes(endpoints: Mapping[Operation, Endpoint]) -> list[PlainRoute]:
     # What OpenAPI says of them is put together from the operations (contracts.py).
-    router = APIRouter(route_class=PlainRoute, include_in_schema=False)
-    for operation, endpoint in endpoints.items():
-        router.add_api_route(operation.path, endpoint, response_model=None)
-    return router
+    return [PlainRoute(operation.path, endpoint) for operation, endpoint in endpoints.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
+from starlette.routing import Route
 
 from replog import letters
 from replog.events import TYPES, parse
@@ -93,8 +93,7 @@ def test_every_served_route_is_described() -> None:
     app: Any = create_app(load(ApiSettings))
     while not isinstance(app, FastAPI):
         app = app._app
-    routes: list[Any] = [context.original_route for context in iter_route_contexts(app.routes)]
-    served = [route.path for route in routes]
+    served = [route.path for route in app.routes if isinstance(route, Route)]
     assert sorted(served) == sorted(OPENAPI["paths"])
 
 
