@@ -93,7 +93,7 @@ class MavenBroker:
             **self.more_properties,
         }
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(self._properties)]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}", "-c", str(self._properties)]
         run(self._java(jars, *tool), PROBE_TIMEOUT_S)
 
     def _java(self, jars: Path, *words: str) -> list[str]:
