@@ -31,7 +31,7 @@ test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
 # Real servers are named, so that one that is missing fails instead of leaving its tests out.
 faults: export REPLOG_TEST_KAFKA ?= maven
 faults: export REPLOG_TEST_REDIS ?= server
-faults: $(INSTALLED) ## kill, pause and fill everything, a quarter of an hour (ARGS=--write-table keeps the table)
+faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
 
 lint: $(INSTALLED) ## check style, types and layers

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Gathering(Generic[T]):
-    """Nobody gets an answer that was begun before they asked.
+    """Nobody gets an answer that was begun before they asked; but an error, who asked before it came.
 
     The same is not asked again within ``spacing_s``: who asks meanwhile waits, so that what many ask costs no more
     however many they are. Who asks what nobody asked lately does not wait.
@@ -43,7 +43,7 @@ class Gathering(Generic[T]):
     ) -> None:
         while asking:
             begun_s = time.monotonic()
-            await self._read_for(read, asking)
+            await self._read_for(question, read, asking)
             if self._spacing_s:
                 await asyncio.sleep(begun_s + self._spacing_s - time.monotonic())
             # Who asked may have gone away.
@@ -52,11 +52,14 @@ class Gathering(Generic[T]):
         # In the same step as the look at who asks.
         del self._next[question]
 
-    async def _read_for(self, read: Callable[[], Awaitable[T]], asking: list[asyncio.Future[T]]) -> None:
+    async def _read_for(
+        self, question: Hashable, read: Callable[[], Awaitable[T]], asking: list[asyncio.Future[T]]
+    ) -> None:
         try:
             found = await read()
         except Exception as error:  # noqa: BLE001 - belongs to those who ask, whatever it is
-            for answer in asking:
+            # Who asked meanwhile saw it fail, too; another that hangs as long would be too long for them.
+            for answer in (*asking, *self._next[question]):
                 if not answer.done():
                     answer.set_exception(error)
             return

@@ -134,6 +134,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return found
 
     monkeypatch.setattr(search.Search, "page", noted)
+    # What is asked again is searched again.
+    monkeypatch.setattr("replog_api.answering.KEPT_ANSWERS", 0)
     return strategies
 
 
