@@ -9,6 +9,7 @@ from redis import Redis
 
 from replog.settings import StoreSettings
 from replog.store.connection import Connection
+from replog.store.markers import Markers, Span
 from replog.store.writer import Writer
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH, batch_of, chunks
@@ -25,10 +26,15 @@ async def measure(url: str, details: int) -> Section:
     with Redis.from_url(url, socket_timeout=60) as redis:
         before = _used(redis)
         async with Connection(StoreSettings(redis_url=url, redis_prefix=_PREFIX), timeout_s=60) as connection:
-            writer = Writer(connection)
+            writer, markers, offset = Writer(connection), Markers(connection, group="bench", topic="bench"), 0
+            await markers.begin({0: offset})
             events = simulate(1, records=records, details_per_record=DETAILS_A_RECORD)
             for chunk in chunks(events, BATCH):
-                await writer.merge(batch_of(chunk))
+                batch = batch_of(chunk)
+                await writer.merge(batch)
+                # As a collector does, which takes away what the merge was noted under.
+                await markers.advance({0: Span(offset, offset + len(chunk))}, [batch.receipt])
+                offset += len(chunk)
         used = _used(redis) - before
         kinds, stored = _by_kind(redis)
     each = used / stored

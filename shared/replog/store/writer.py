@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: meanwhile.
 ENTITIES_A_CALL = 25
 #: Calls that are sent together, while the next are packed.
-CALLS_AT_ONCE = 32
+CALLS_AT_ONCE = 16
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack

@@ -32,6 +32,8 @@ local START, FACTS, OUTCOME, PROGRESS, LAST, NAME, SUMS = 1, 2, 3, 4, 5, 6, 7
 local OF_FACTS, MOST_SUMS = { false, true, true, true }, 7
 local KINDS, TIME_BYTES, US_TOP = { 'p', 't', 'a' }, 9, 999
 
+local OF_STATUS = { R = 'nR', S = 'nS', F = 'nF' }
+local OF_SUM = { 's1', 's2', 's3', 's4', 's5', 's6', 's7' }
 local counts = {} -- field of the record's hash -> how much it moves
 local function count(field, by)
   counts[field] = (counts[field] or 0) + by
@@ -73,41 +75,38 @@ end
 local written, timed = {}, {}
 local by_pair, by_name = { on = {}, off = {} }, { on = {}, off = {} }
 
-local function count_all(number, status, sums, sign)
-  count('n' .. status, sign)
-  count('f' .. number .. status, sign)
+local function count_all(head, status, sums, sign)
+  count(OF_STATUS[status], sign)
+  count('f' .. head, sign)
   for i, sum in ipairs(sums) do
     if sum ~= 0 then
-      count('s' .. i, sign * sum)
+      count(OF_SUM[i], sign * sum)
     end
   end
 end
 
-local function write(id, value)
-  written[#written + 1] = id
-  written[#written + 1] = value
+-- Appends what a command takes in pairs: field and value, or score and member.
+local function put(list, first, second)
+  local length = #list
+  list[length + 1] = first
+  list[length + 2] = second
 end
 
-local function set_time(id, ms)
-  timed[#timed + 1] = ms
-  timed[#timed + 1] = id
-end
-
-local function index(on_or_off, number, status, name, tail)
-  local pairs_of, names_of = by_pair[on_or_off], by_name[on_or_off]
-  pairs_of[#pairs_of + 1] = number .. status .. tail
+local function index(on_or_off, head, number, status, name, tail)
+  put(by_pair[on_or_off], '0', head .. tail)
   if name ~= '' then
-    names_of[#names_of + 1] = status .. name .. '\0' .. number .. tail
+    put(by_name[on_or_off], '0', status .. name .. '\0' .. number .. tail)
   end
 end
 
 -- A detail that the record does not have yet is written as it came.
 local function add(detail)
-  local number, status = pair_number(detail[PAIR]), detail[STATUS]
-  index('on', number, status, detail[TEXT], detail[TAIL])
-  count_all(number, status, detail[ADDS], 1)
-  set_time(detail[ID_OF], detail[START_MS])
-  write(detail[ID_OF], number .. status .. detail[PACKED])
+  local id, number, status = detail[ID_OF], pair_number(detail[PAIR]), detail[STATUS]
+  local head = number .. status
+  index('on', head, number, status, detail[TEXT], detail[TAIL])
+  count_all(head, status, detail[ADDS], 1)
+  put(timed, detail[START_MS], id)
+  put(written, id, head .. detail[PACKED])
 end
 
 -- Bytes of the order key of an outcome, or of the progress of the same event.
@@ -189,20 +188,20 @@ local function rewrite(incoming, value)
     return effect
   end
   local was = start_ms(start)
-  index('off', number, status, name, index_time(was) .. id)
-  count_all(number, status, sums, -1)
+  index('off', number .. status, number, status, name, index_time(was) .. id)
+  count_all(number .. status, status, sums, -1)
   if changed[FACTS] then
     number, detail[NAME] = pair_number(incoming[PAIR]), candidate[NAME]
   end
   detail[SUMS] = joined_sums(sums, candidate[SUMS], changed)
   status = string.sub(detail[OUTCOME], -1)
   local ms = start_ms(detail[START])
-  index('on', number, status, name_of(detail), index_time(ms) .. id)
-  count_all(number, status, detail[SUMS], 1)
+  index('on', number .. status, number, status, name_of(detail), index_time(ms) .. id)
+  count_all(number .. status, status, detail[SUMS], 1)
   if ms ~= was then
-    set_time(id, decimal(ms))
+    put(timed, decimal(ms), id)
   end
-  write(id, number .. status .. packed(detail))
+  put(written, id, number .. status .. packed(detail))
   return effect
 end
 
@@ -227,23 +226,20 @@ end
 
 -- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
 local function write_index(key, entries)
-  local scored, stays, gone = {}, {}, {}
-  for i, member in ipairs(entries.on) do
-    scored[2 * i - 1] = '0'
-    scored[2 * i] = member
+  if #entries.on > 0 then
+    redis.call('ZADD', key, unpack(entries.on))
   end
-  if #entries.off > 0 then
-    for _, member in ipairs(entries.on) do
-      stays[member] = true
-    end
-    for _, member in ipairs(entries.off) do
-      if not stays[member] then
-        gone[#gone + 1] = member
-      end
-    end
+  if #entries.off == 0 then
+    return
   end
-  if #scored > 0 then
-    redis.call('ZADD', key, unpack(scored))
+  local stays, gone = {}, {}
+  for i = 2, #entries.on, 2 do
+    stays[entries.on[i]] = true
+  end
+  for i = 2, #entries.off, 2 do
+    if not stays[entries.off[i]] then
+      gone[#gone + 1] = entries.off[i]
+    end
   end
   if #gone > 0 then
     redis.call('ZREM', key, unpack(gone))
