@@ -37,7 +37,7 @@ POLLERS, SECONDS = 500, 60.0
 #: Each poller asks so often; a detail is finished so often; a service is restarted so often.
 EVERY_S, WRITES_EVERY_S, RESTARTS_EVERY_S = 1.0, 0.02, 6.0
 #: What is compared at the end is first measured after so much of the time.
-SETTLED_S = 10.0
+SETTLED_S = 30.0
 RECORDS, DETAILS = 20, 400
 BASE = "/replication/api/task/record"
 _ANSWER_S, _START_S = 30.0, 30.0
