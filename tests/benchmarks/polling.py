@@ -11,7 +11,6 @@ import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import httpx
 from redis import Redis
 
 from replog.events import parse
@@ -19,6 +18,7 @@ from replog.settings import StoreSettings
 from replog.store.batch import Batch
 from replog.store.connection import Connection
 from replog.store.writer import Writer
+from tests.benchmarks.keep_alive import KeepAlive
 from tests.benchmarks.page import BASE, started
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def run(redis_url: str, prefix: str) -> dict[str, tuple[Cost, Cost]]:
     found = {}
     for path in (f"/detail/page/{RECORD_ID}{window}", f"/{RECORD_ID}", f"/page/{TASK_KEY}{window}"):
         with started(redis_url, prefix, f"{BASE}/detail/page/{RECORD_ID}{window}") as port:
-            url = f"http://127.0.0.1:{port}{BASE}{path}"
-            idle = asyncio.run(_poll(redis_url, prefix, url, pollers=0, with_tags=False))
-            without = asyncio.run(_poll(redis_url, prefix, url, pollers=POLLERS, with_tags=False))
-            with_tags = asyncio.run(_poll(redis_url, prefix, url, pollers=POLLERS, with_tags=True))
+            asked = port, f"{BASE}{path}"
+            idle = asyncio.run(_poll(redis_url, prefix, asked, pollers=0, with_tags=False))
+            without = asyncio.run(_poll(redis_url, prefix, asked, pollers=POLLERS, with_tags=False))
+            with_tags = asyncio.run(_poll(redis_url, prefix, asked, pollers=POLLERS, with_tags=True))
             found[path] = (_beside(without, idle), _beside(with_tags, idle))
     return found
 
@@ -84,25 +84,29 @@ async def _write(redis_url: str, prefix: str, events: Sequence[dict[str, object]
         await Writer(connection).merge(batch)
 
 
-async def _poll(redis_url: str, prefix: str, url: str, *, pollers: int, with_tags: bool) -> Cost:
+async def _poll(redis_url: str, prefix: str, asked: tuple[int, str], *, pollers: int, with_tags: bool) -> Cost:
+    port, path = asked
     statuses: list[int] = []
-    limits = httpx.Limits(max_connections=POLLERS)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
-        # What a poller gets first, it gets whole either way.
-        first = await client.get(url)
-        tag = first.headers["etag"] if with_tags else ""
-        with Redis.from_url(redis_url) as redis:
-            redis.config_resetstat()
-            before_s = _process_seconds(redis)
-            changes = asyncio.create_task(_change(redis_url, prefix))
-            until = time.monotonic() + SECONDS
-            polling = [_poller(client, url, statuses, tag, phase=i / POLLERS, until=until) for i in range(pollers)]
-            await asyncio.gather(*polling, asyncio.sleep(SECONDS))
-            changes.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await changes
-            stats = redis.info("commandstats")
-            process_s = _process_seconds(redis) - before_s
+    # What a poller gets first, it gets whole either way.
+    first = await KeepAlive(port).get(path)
+    tag = first.headers["etag"] if with_tags else ""
+    with Redis.from_url(redis_url) as redis:
+        redis.config_resetstat()
+        before_s = _process_seconds(redis)
+        changes = asyncio.create_task(_change(redis_url, prefix))
+        until = time.monotonic() + SECONDS
+        clients = [KeepAlive(port) for _ in range(pollers)]
+        polling = [
+            _poller(client, path, statuses, tag, phase=i / POLLERS, until=until) for i, client in enumerate(clients)
+        ]
+        await asyncio.gather(*polling, asyncio.sleep(SECONDS))
+        for client in clients:
+            client.drop()
+        changes.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await changes
+        stats = redis.info("commandstats")
+        process_s = _process_seconds(redis) - before_s
     # A script's own calls are counted beside it.
     commands = sum(stat["calls"] for name, stat in stats.items() if name in _SENT)
     spent_us = sum(stat["usec"] for name, stat in stats.items() if name in _SENT)
@@ -112,17 +116,14 @@ async def _poll(redis_url: str, prefix: str, url: str, *, pollers: int, with_tag
 _SENT = {"cmdstat_evalsha", "cmdstat_hmget", "cmdstat_hget"}
 
 
-async def _poller(
-    client: httpx.AsyncClient, url: str, statuses: list[int], tag: str, *, phase: float, until: float
-) -> None:
+async def _poller(client: KeepAlive, path: str, statuses: list[int], tag: str, *, phase: float, until: float) -> None:
     await asyncio.sleep(phase * EVERY_S)
-    headers = {"If-None-Match": tag} if tag else {}
     while time.monotonic() < until:
         due = time.monotonic() + EVERY_S
-        answer = await client.get(url, headers=headers)
-        statuses.append(answer.status_code)
-        if headers:
-            headers["If-None-Match"] = answer.headers["etag"]
+        answer = await client.get(path, tag)
+        statuses.append(answer.status)
+        if tag:
+            tag = answer.headers["etag"]
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 

@@ -23,6 +23,7 @@ from replog.settings import StoreSettings
 from replog.store.connection import Connection
 from replog.store.writer import Writer
 from replog.times import TimeUs
+from tests.benchmarks.keep_alive import KeepAlive
 from tests.benchmarks.machine import pin
 from tests.benchmarks.store_data import batch_of
 from tests.services.process import ServerProcess, free_port
@@ -128,10 +129,10 @@ class _Poller:
     def __init__(self, question: _Question, ports: list[int], written: _Written, outcome: _Tally) -> None:
         self._question = question
         self._ports = ports
+        self._client = KeepAlive(ports[0])
         self._written = written
         self._outcome = outcome
         self._tag, self._value = "", 0
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, begin_s: float, until: float) -> None:
         """Ask until then."""
@@ -140,7 +141,7 @@ class _Poller:
             due = time.monotonic() + EVERY_S
             await self._ask()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-        self._drop()
+        self._client.drop()
 
     async def _ask(self) -> None:
         for _ in range(2 * len(self._ports)):
@@ -148,13 +149,15 @@ class _Poller:
             with suppress(OSError, asyncio.IncompleteReadError):
                 await self._try()
                 return
-            self._drop()
+            self._client.drop()
             self._ports.reverse()
+            self._client.port = self._ports[0]
         self._outcome.turned_away += 1
 
     async def _try(self) -> None:
         least, begun = self._written.done[self._question.record], time.perf_counter()
-        status, headers, body = await asyncio.wait_for(self._fetched(), _ANSWER_S)
+        asking = self._client.get(f"{BASE}{self._question.path}", self._tag)
+        status, headers, body = await asyncio.wait_for(asking, _ANSWER_S)
         self._outcome.latencies.append(time.perf_counter() - begun)
         if status == 200:
             answered = self._question.finished(json.loads(body)["data"])
@@ -165,25 +168,6 @@ class _Poller:
         if status not in {200, 304} or not least <= self._value <= most:
             told = f"{self._question.path}: {status}, {self._value}, of {least} to {most}"
             self._outcome.wrong.append(told)
-
-    async def _fetched(self) -> tuple[int, dict[str, str], bytes]:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._ports[0])
-        reader, writer = self._streams
-        writer.write(
-            f"GET {BASE}{self._question.path} HTTP/1.1\r\nHost: soak\r\nIf-None-Match: {self._tag}\r\n\r\n".encode()
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if headers.get("connection") == "close":
-            self._drop()
-        return int(head[0].split()[1]), headers, body
-
-    def _drop(self) -> None:
-        if self._streams:
-            self._streams[1].close()
-            self._streams = None
 
 
 class _Tally:
