@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOL = (b"false}", b"true}")
 #: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
-KEPT_ROWS = 8192
+KEPT_ROWS = 2048
 #: Seconds kept formatted: events of one page are close in time.
 KEPT_SECONDS = 8192
 
