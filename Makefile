@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 # Processes that share the tests, file by file; each has servers of its own. Most of the time they wait.
-JOBS ?= 2
+JOBS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
