@@ -10,25 +10,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import dumps
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from replog.store.rows import StoredRecord, StoredTask
 from replog_api import metrics, render
+from replog_api.answers import Found
 from replog_api.conditional import digest_of, names, still_good, tag_of
-from replog_api.envelope import HEAD, JSON, answer, tail
 from replog_api.gathering import Gathering
-from replog_api.links import links
 from replog_api.visit import visit_of
 from replog_api.watchers import INTERVAL_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
 
     from replog.settings import ApiSettings
-    from replog.store.reader import Page
-    from replog.store.tasks import TaskRows
-    from replog_api.parameters import Window
     from replog_api.watchers import Watchers
 
 #: A list that is sent in several parts tells staleness as of whole multiples of this, in ms: its tag is sent before
@@ -47,20 +43,6 @@ KEPT_BYTES = 65_536
 Question = bytes
 
 
-#: How an answer is given to one request, with these headers.
-Respond = Callable[[Request, dict[str, str]], Response]
-
-
-class Found(NamedTuple):
-    """An answer: the version of what it says, until when it is good as far as time counts, and how it is given."""
-
-    version: bytes
-    until_ms: int | None
-    respond: Respond
-    #: Bytes of the data, where they are known.
-    size: int = 0
-
-
 #: Finds an answer; raises what every reading of the store raises.
 Find = Callable[[], Coroutine[Any, Any, Found]]
 #: Reads the version of an answer; None where that takes as much as finding it.
@@ -72,13 +54,6 @@ class Current(NamedTuple):
 
     version: bytes | None = None
     found: Found | None = None
-
-
-class Steps(NamedTuple):
-    """The rows of a list, as they are read."""
-
-    first: Sequence[Any]
-    others: AsyncIterator[Sequence[Any]]
 
 
 class Shared:
@@ -203,43 +178,6 @@ class Answering:
         return begun_ms, begun_ms + step_ms
 
 
-def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Found:
-    """A page."""
-    data = render.page(window, page.total, _rendered(page.rows, renderer))
-
-    def respond(request: Request, headers: dict[str, str]) -> Response:
-        headers["X-Total-Count"] = str(page.total)
-        headers["Link"] = links(request.scope["path"], request.scope["query_string"], window, page.total)
-        return answer(request, data, headers)
-
-    return Found(version, renderer.until_ms, respond, len(data))
-
-
-def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Found:
-    """All rows, where they are known."""
-    return single(version, b"[%b]" % b",".join(_rendered(rows, renderer)), renderer.until_ms)
-
-
-def single(version: bytes, data: bytes, until_ms: int | None = None) -> Found:
-    """One thing."""
-    return Found(version, until_ms, lambda request, headers: answer(request, data, headers), len(data))
-
-
-def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: render.Renderer) -> Found:
-    """All rows as one array, sent step by step: memory does not grow with the number of rows. Can be given once."""
-
-    async def body(request: Request) -> AsyncIterator[bytes]:
-        yield HEAD + b"[" + b",".join(_rendered(steps.first, renderer))
-        async for rows in steps.others:
-            yield b"".join([b"," + row for row in _rendered(rows, renderer)])
-        yield b"]" + tail(request)
-
-    def respond(request: Request, headers: dict[str, str]) -> Response:
-        return StreamingResponse(body(request), headers=headers, media_type=JSON)
-
-    return Found(version, until_ms, respond)
-
-
 @contextmanager
 def timed(operation: str) -> Iterator[None]:
     """Time what is asked of the store."""
@@ -248,18 +186,6 @@ def timed(operation: str) -> Iterator[None]:
         yield
     finally:
         metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
-
-
-def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
-    row: Callable[[Any], bytes]
-    match rows:
-        case [StoredRecord(), *_]:
-            row = renderer.record
-        case [StoredTask(), *_]:
-            row = renderer.task
-        case _:
-            row = renderer.detail
-    return [row(stored) for stored in rows]
 
 
 def _says_nothing(response: Response) -> bool:

@@ -11,7 +11,8 @@ from replog.store.tasks import Tasks
 from replog.store.versions import TaskPage, Versions, Witness, counter_call, moved_calls, page_version
 from replog_api import parameters
 from replog_api.access import Rights
-from replog_api.answering import Found, listed, paged, timed
+from replog_api.answering import timed
+from replog_api.answers import Found, listed, paged
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:

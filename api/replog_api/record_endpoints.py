@@ -12,7 +12,8 @@ from replog.store.reader import Reader
 from replog.store.versions import NOTHING, Versions, Witness, record_version, version_call
 from replog_api import messages, parameters, render
 from replog_api.access import Rights
-from replog_api.answering import Found, Steps, listed, long_list, paged, single, timed
+from replog_api.answering import timed
+from replog_api.answers import Found, Steps, listed, long_list, paged, single
 from replog_api.problems import UNKNOWN_RECORD, RefusedError
 from replog_api.visit import visit_of
 

@@ -11,7 +11,8 @@ from replog.store.reader import Page, Reader
 from replog.store.versions import TaskPage, Versions, Witness, counter_call, page_version
 from replog_api import parameters
 from replog_api.access import Rights
-from replog_api.answering import Found, Steps, listed, long_list, paged, timed
+from replog_api.answering import timed
+from replog_api.answers import Found, Steps, listed, long_list, paged
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
