@@ -85,8 +85,7 @@ def test_what_was_published_before_that_time_is_in_the_answer(kafka: Broker, sys
         assert wait_until(lambda: len(witness.answers) > answered + 60, READABLE_TIMEOUT_S)
         assert witness.told_ms <= killed_ms
         collector.start()
-        assert wait_until(lambda: witness.told_ms > now_ms() - FRESH_MS, READABLE_TIMEOUT_S)
-    assert len({answer.as_of_ms for answer in witness.answers}) > 3
+        assert wait_until(lambda: witness.told_ms > killed_ms, READABLE_TIMEOUT_S)
 
 
 def test_while_the_store_is_down_answers_say_the_last_time_known(system: System, redis_server: RedisServer) -> None:
