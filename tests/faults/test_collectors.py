@@ -79,16 +79,20 @@ def while_marking(scenario: Scenario) -> Process:
 
 
 def while_going_back(scenario: Scenario) -> Process:
-    """Redis has lost everything, and the broker stands still before it says where the partitions begin."""
+    """Redis has lost everything, and takes no new markers."""
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
     with connected(scenario.redis.url) as client:
-        client.flushall()
-    scenario.broker.pause()
-    scenario.wait(lambda: collector.metrics("replog_store_rewinds_total")[""] > 0, "a collector that goes back")
-    scenario.kill(collector)
-    scenario.broker.resume()
+        # At once: the markers that there were could not be moved on either.
+        together = client.pipeline()
+        together.flushall()
+        together.execute_command("ACL", "SETUSER", "default", "-hset")
+        together.execute()
+        scenario.wait(lambda: collector.metrics("replog_store_rewinds_total")[""] > 0, "a collector that goes back")
+        scenario.wait(lambda: bool(collector.lines("backing_off")), "markers that are not taken")
+        scenario.kill(collector)
+        client.execute_command("ACL", "SETUSER", "default", "allcommands")
     return collector
 
 

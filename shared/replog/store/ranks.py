@@ -1,19 +1,20 @@
 """A page of details that status, cluster and repository decide: counted near by rank, then read from there.
 
 What lies before a rank is counted in the index by pair, head by head. The page itself is then read from the order of
-all details where many of them match, else head by head.
+all details where many of them match, else head by head; then, if it is where matches that are spread evenly have it,
+together with the counting.
 """
 
 from __future__ import annotations
 
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
 from replog.store.connection import Call
-from replog.store.scripts import COUNT, FETCH, PAGE
-from replog.store.selection import approach
+from replog.store.scripts import COUNT, FETCH, GLIMPSE, PAGE
+from replog.store.selection import Mark, approach
 from replog.store.stored import TIME_BYTES, head_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ HEADS_A_CALL = 100
 HEAD_COSTS = 5
 #: Matches that may lie between the place that is counted and the page.
 NEAR = 400
+#: How far around the place where a page is aimed at it is looked for, in standard deviations of matches that are spread
+#: at random.
+DEVIATIONS = 2.5
 #: Details read in one call, and calls sent at once.
 STEP = 250
 CALLS_AT_ONCE = 8
@@ -37,6 +41,27 @@ CALLS_AT_ONCE = 8
 FETCHED_A_CALL = 500
 
 _pack = msgpack.Packer(use_bin_type=False).pack
+
+
+class _Glimpse(NamedTuple):
+    """The matches between two marks, as entries of the index by pair, of a record with so many details."""
+
+    first: Mark
+    last: Mark
+    details: int
+    members: list[bytes]
+
+    def page(self, offset: int, limit: int) -> list[bytes] | None:
+        """The ids of ``limit`` matches from ``offset`` on; None where not all of them are here."""
+        skipped = offset - self.first.matches
+        if skipped < 0 or skipped + limit > len(self.members):
+            return None
+        return _newest_first(self.members)[skipped : skipped + limit]
+
+    def mark(self, offset: int) -> Mark | None:
+        """The mark that narrows most where a page is that is not here."""
+        mark = self.last if offset >= self.last.matches else self.first
+        return mark if 0 < mark.rank < self.details else None
 
 
 class Ranked:
@@ -53,8 +78,9 @@ class Ranked:
         counted = others if others is not None and self._counts_others else facets.matching
         self._counted = _parts(counted)
         self._all_counted = sum(counted.values())
-        #: Entries of the index that lie before each of the counted heads, in all; None where that is not known.
-        self._before = None if others is None else _before(counted, {**facets.matching, **others})
+        #: By head: entries of the index that lie before its own; None where that is not known.
+        self._begins = None if others is None else _begins({**facets.matching, **others})
+        self._before = self._entries_before(counted)
 
     async def page(self, offset: int, limit: int) -> list[bytes]:
         """The ids of the matches from ``offset`` on, newest first."""
@@ -63,21 +89,48 @@ class Ranked:
         if limit <= 0:
             return []
         heads = len(self._facets.matching)
+        glimpse = await self._glimpse(offset, limit)
+        if glimpse and (page := glimpse.page(offset, limit)) is not None:
+            return page
         near = await approach(
             self._newer,
             details=details,
             matches=matches,
             offset=offset,
             is_near=lambda gap, among: gap <= NEAR or among <= max(1, HEAD_COSTS * heads),
+            known=glimpse.mark(offset) if glimpse else None,
         )
         skipped = offset - near.mark.matches
         return (await self._read(near, skipped + limit))[skipped:]
 
+    async def _glimpse(self, offset: int, limit: int) -> _Glimpse | None:
+        """What is where the page probably is, read and counted at one go; None where that is not worth it."""
+        details, matches, heads = self._facets.details, self._facets.matches, len(self._facets.matching)
+        share, part = matches / details, offset / matches
+        spread = DEVIATIONS * sqrt(part * (1 - part) * matches * max(0, 1 - share)) + sqrt(limit)
+        begin = max(0, int((offset - spread) / share))
+        end = min(details, ceil((offset + limit + spread) / share))
+        # Where walking is cheaper, or there may be too many for one call.
+        if end - begin <= HEAD_COSTS * heads or (end - begin) * share > len(self._heads) * FETCHED_A_CALL / 2:
+            return None
+        asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
+        calls = [Call(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
+        replies = await self._connection.run(calls)
+        if None in replies:
+            return None
+        older = sum(counted for counted, _ in replies) - self._entries_before(self._facets.matching)
+        members = [member for _, found in replies for member in found]
+        return _Glimpse(Mark(begin, matches - older), Mark(end, matches - older + len(members)), details, members)
+
+    def _entries_before(self, heads: Iterable[bytes]) -> int:
+        """Entries of the index before those of each head, added up; 0 where that is not known, and not counted."""
+        return sum(self._begins[head] for head in heads) if self._begins else 0
+
     async def _newer(self, rank: int) -> int:
         """Matches before a rank."""
-        asked, whole = [self._keys.by_pair, self._keys.time], self._before is not None
-        calls = [Call(COUNT, asked, [rank, part, int(whole)]) for part in self._counted]
-        older: int = sum(await self._connection.run(calls)) - (self._before or 0)
+        asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
+        calls = [Call(COUNT, asked, [rank, part, whole]) for part in self._counted]
+        older: int = sum(await self._connection.run(calls)) - self._before
         newer = self._all_counted - older
         return rank - newer if self._counts_others else newer
 
@@ -117,17 +170,22 @@ class Ranked:
             if None not in replies:
                 break
             among = among // 2 or 1
-        tails = sorted((member[len(head_of(member)) :] for members in replies for member in members), reverse=True)
-        return [tail[TIME_BYTES:] for tail in tails], end
+        return _newest_first(member for members in replies for member in members), end
 
 
-def _before(heads: Iterable[bytes], every: Mapping[bytes, int]) -> int:
-    """Entries before the first one of each of ``heads``, added up; ``every`` has the numbers of all heads' entries."""
+def _newest_first(members: Iterable[bytes]) -> list[bytes]:
+    """The ids of entries of the index by pair."""
+    tails = sorted((member[len(head_of(member)) :] for member in members), reverse=True)
+    return [tail[TIME_BYTES:] for tail in tails]
+
+
+def _begins(every: Mapping[bytes, int]) -> dict[bytes, int]:
+    """By head: entries before its first one; ``every`` has the numbers of all heads' entries."""
     before, begins = 0, {}
     for head in sorted(every):
         begins[head] = before
         before += every[head]
-    return sum(begins[head] for head in heads)
+    return begins
 
 
 def _parts(heads: Iterable[bytes]) -> list[bytes]:

@@ -41,13 +41,19 @@ async def approach(
     matches: int,
     offset: int,
     is_near: Callable[[int, float], bool],
+    known: Mark | None = None,
 ) -> Near:
     """A mark that is near the match number ``offset``, which is below ``matches``; ``matches`` of ``details`` match.
 
-    ``count`` gives the matches before a rank. ``is_near`` decides by the number of matches between mark and goal, and
-    by the number of details that they are probably among; where the latter is 1 or less, it must be near.
+    ``known`` is a mark that was counted before, neither first nor last. ``count`` gives the matches before a rank.
+    ``is_near`` decides by the number of matches between mark and goal, and by the number of details that they are
+    probably among; where the latter is 1 or less, it must be near.
     """
     low, high = Mark(0, 0), Mark(details, matches)
+    if known and known.matches <= offset:
+        low = known
+    elif known:
+        high = known
     poor = 0
     while True:
         span = high.rank - low.rank
