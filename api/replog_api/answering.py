@@ -34,7 +34,7 @@ LONG_LIST_MS = 10_000
 
 #: The version of one question is not read more often than this: who polls what many poll waits so much longer.
 SPACING_S = 0.1
-#: Answers kept for those who have an older one, and the most bytes that one may have.
+#: Answers kept for whoever asks the same next, and the most bytes that one may have.
 KEPT_ANSWERS = 256
 KEPT_BYTES = 65_536
 

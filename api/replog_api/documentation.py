@@ -74,8 +74,7 @@ LIST_DETAILS = Query(
     summary=Text("list task record detail", "查询任务日志详情列表"),
     text=Text(
         "All details of a record, newest first; an empty array where the record is unknown. Use pages where there "
-        "may be "
-        "many.",
+        "may be many.",
         "执行日志的全部详情，最新的在前；执行日志未知时为空数组。数量可能很多时请用分页接口。",
     ),
     data=list[schemas.Detail],
@@ -89,8 +88,7 @@ PAGE_DETAILS = Query(
     summary=Text("list task record detail page", "分页查询任务日志详情列表"),
     text=Text(
         "A page of a record's details, newest first. All filters have to match. Where no such record is known, but "
-        "a task "
-        "with that key: a page of its records, of the filters with status alone. Else an empty page.",
+        "a task with that key: a page of its records, of the filters with status alone. Else an empty page.",
         "执行日志详情的一页，最新的在前。所有过滤条件须同时满足。若没有此执行日志而有以此为 key 的任务，"
         "则为该任务执行日志的一页，"
         "过滤条件仅 status 有效。两者皆无时为空页。",

@@ -106,8 +106,8 @@ class Ranked:
     async def _glimpse(self, offset: int, limit: int) -> _Glimpse | None:
         """What is where the page probably is, read and counted at one go; None where that is not worth it."""
         details, matches, heads = self._facets.details, self._facets.matches, len(self._facets.matching)
-        share, part = matches / details, offset / matches
-        spread = DEVIATIONS * sqrt(part * (1 - part) * matches * max(0, 1 - share)) + sqrt(limit)
+        share, along = matches / details, offset / matches
+        spread = DEVIATIONS * sqrt(along * (1 - along) * matches * max(0, 1 - share)) + sqrt(limit)
         begin = max(0, int((offset - spread) / share))
         end = min(details, ceil((offset + limit + spread) / share))
         # Where walking is cheaper, or there may be too many for one call.
