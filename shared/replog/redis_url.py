@@ -12,6 +12,7 @@ data; what Sentinels ask for themselves stands in ``sentinel_username`` and ``se
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +35,7 @@ ALLOWED = (
 
 _DEFAULT_PORTS: dict[Topology, int] = {"standalone": 6379, "sentinel": 26379, "cluster": 6379}
 _LAST_PORT = 65535
+_AUTHORITY = re.compile(r"(?<=://)[^/?#]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ def parse(url: str) -> RedisUrl:
 
 
 def _parse(url: str) -> RedisUrl:
-    parts = urlsplit(url)
+    found = _AUTHORITY.search(url)
+    authority = found[0] if found else ""
+    # Some Pythons take no list of hosts of which one but the first stands in brackets.
+    parts = urlsplit(url.replace(authority, "", 1) if "," in authority else url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     _require(parts.scheme in SCHEMES)
     scheme, _, kind = parts.scheme.partition("+")
@@ -75,7 +80,7 @@ def _parse(url: str) -> RedisUrl:
         _check_server(parts.path if scheme != "unix" else "", parts.port)
         return RedisUrl(topology, url)
 
-    user_info, at, servers = parts.netloc.rpartition("@")
+    user_info, at, servers = authority.rpartition("@")
     addresses = tuple(_address(server, _DEFAULT_PORTS[topology]) for server in servers.split(","))
     name, database = _place(topology, parts.path)
     _require(topology == "sentinel" or database == int(options.get("db", 0)) == 0)
