@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from anyio.lowlevel import checkpoint
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -41,6 +42,8 @@ def create_app(settings: ApiSettings) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
+        await checkpoint()
         async with connection:
             yield {END_WAITING: watchers.end}
 

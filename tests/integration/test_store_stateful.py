@@ -91,11 +91,11 @@ KEPT_LONGEST_DAYS = 2
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
 #: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, glimpses that
-#: have the page, the counting, and both ways to read; of broad names the second reading, and that of
-#: all where the sample misled; scans that stop early; sweeps that remove.
+#: have the page, the counting, both ways to read, and reading back from a mark; of broad names the second reading, and
+#: that of all where the sample misled; scans that stop early; sweeps that remove.
 WAYS = {
     *("pairs", "names", "scan"),
-    *("parts", "glimpsed", "counted", "walked", "fetched"),
+    *("parts", "glimpsed", "counted", "walked", "fetched", "back"),
     *("enclosed", "all", "stopped", "removed"),
 }
 
@@ -604,10 +604,11 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return page
 
     monkeypatch.setattr(ranks._Glimpse, "page", noted_glimpse)
-    monkeypatch.setattr(facets, "_members", noted("parts", facets._members))
+    monkeypatch.setattr(facets, "_in_parts", noted("parts", facets._in_parts))
     monkeypatch.setattr(ranks.Ranked, "_newer", noted("counted", newer))
     monkeypatch.setattr(ranks.Ranked, "_walked", noted("walked", walked))
     monkeypatch.setattr(ranks.Ranked, "_fetched", noted("fetched", fetched))
+    monkeypatch.setattr(ranks.Ranked, "_read_back", noted("back", ranks.Ranked._read_back))
     monkeypatch.setattr(names.Named, "_between", noted_between)
     return ways
 

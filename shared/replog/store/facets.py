@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.connection import Call
 from replog.store.index import escape
-from replog.store.scripts import FACETS
+from replog.store.scripts import FACETS, PAIRS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
 
     from replog.store.filters import DetailFilter
     from replog.store.keys import RecordKeys
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 #: Fields of a record's hash that are read at once, with all pairs: those of some 300 pairs.
 FEW_FIELDS = 1000
-#: Pairs, and counts of pairs, that are read in one call where there are more.
-PAIRS_A_CALL, COUNTS_A_CALL = 1000, 500
+#: Pairs that are read in one call where there are more.
+PAIRS_A_CALL = 300
 _LETTERS = (b"R", b"S", b"F")
+
+#: A member of the index of pairs, and how many details of each status its pair has.
+_Counted = tuple[bytes, "Iterable[bytes | None]"]
 
 
 class Facets(NamedTuple):
@@ -47,37 +50,35 @@ async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter, sta
     (first,) = await connection.run([Call(FACETS, [keys.record, keys.pairs, keys.time], asked)])
     version, details, every_pair, before, within, members, fields = first
     if fields:
-        counts: Mapping[bytes, bytes | None] = dict(zip(fields[::2], fields[1::2], strict=True))
-        is_all = True
+        counted, is_all = _counted(members, fields), True
     else:
-        members = await _members(connection, keys, before, before + within)
-        counts = await _counts(connection, keys, members)
-        is_all = within == every_pair
+        counted, is_all = await _in_parts(connection, keys, before, before + within), within == every_pair
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
-    for member in members:
+    for member, counts in counted:
         _, name, pair = member.split(b"\x00", 2)
         is_asked = member.startswith(cluster) and name.startswith(repo)
-        for letter in _LETTERS:
-            count = int(counts.get(_field(pair, letter)) or 0)
-            if count:
+        for letter, count in zip(_LETTERS, counts, strict=True):
+            if count and count != b"0":
                 admitted = is_asked and (not status or letter == status)
-                (matching if admitted else others)[pair + letter] = count
+                (matching if admitted else others)[pair + letter] = int(count)
     return Facets(version, details, matching, others if is_all else None)
 
 
-def _field(pair: bytes, letter: bytes) -> bytes:
-    return b"f" + pair + letter
+def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Counted]:
+    """The pairs with their counts, from all ``fields`` of the record's hash."""
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    for member in members:
+        field = b"f" + member.split(b"\x00", 2)[2]
+        yield member, [values.get(field + letter) for letter in _LETTERS]
 
 
-async def _members(connection: Runs, keys: RecordKeys, begin: int, end: int) -> list[bytes]:
+async def _in_parts(connection: Runs, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
+    """The pairs between two ranks with their counts."""
     steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
-    replies = await connection.run([Call("ZRANGE", [keys.pairs], step) for step in steps])
-    return [member for reply in replies for member in reply]
-
-
-async def _counts(connection: Runs, keys: RecordKeys, members: Iterable[bytes]) -> Mapping[bytes, bytes | None]:
-    fields = [_field(member.split(b"\x00", 2)[2], letter) for member in members for letter in _LETTERS]
-    steps = [fields[at : at + COUNTS_A_CALL] for at in range(0, len(fields), COUNTS_A_CALL)]
-    replies = await connection.run([Call("HMGET", [keys.record], step) for step in steps])
-    return dict(zip(fields, (count for reply in replies for count in reply), strict=True))
+    replies = await connection.run([Call(PAIRS, [keys.record, keys.pairs], step) for step in steps])
+    return (
+        item
+        for members, counts in replies
+        for item in zip(members, zip(counts[::3], counts[1::3], counts[2::3], strict=True), strict=True)
+    )

@@ -25,20 +25,23 @@ if TYPE_CHECKING:
     from replog.store.selection import Near
     from replog.store.sharing import Runs
 
-#: Heads in one script call: each takes Redis 2 to 6 us where the record has a million details.
-HEADS_A_CALL = 100
+#: Heads in one script call: each takes Redis 2 to 20 us where the record has a million details; most is waiting for
+#: memory.
+HEADS_A_CALL = 50
 #: Details that are read, in order of time, in the time that one head takes to count.
-HEAD_COSTS = 5
+HEAD_COSTS = 3
+#: Details among which a page may be after counting where it is, where one has to be read.
+WALKED = 3
 #: Matches that may lie between the place that is counted and the page.
 NEAR = 400
 #: How far around the place where a page is aimed at it is looked for, in standard deviations of matches that are spread
 #: at random.
-DEVIATIONS = 2.5
+DEVIATIONS = 2.8
 #: Details read in one call, and calls sent at once.
 STEP = 250
 CALLS_AT_ONCE = 8
 #: Matches that one call reads head by head at most.
-FETCHED_A_CALL = 500
+FETCHED_A_CALL = 1000
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
@@ -101,7 +104,10 @@ class Ranked:
             known=glimpse.mark(offset) if glimpse else None,
         )
         skipped = offset - near.mark.matches
-        return (await self._read(near, skipped + limit))[skipped:]
+        if skipped >= 0:
+            return (await self._read(near, skipped + limit))[skipped:]
+        page = (await self._read_back(near, -skipped))[:limit]
+        return page + await self._read(near, limit - len(page))
 
     async def _glimpse(self, offset: int, limit: int) -> _Glimpse | None:
         """What is where the page probably is, read and counted at one go; None where that is not worth it."""
@@ -110,8 +116,9 @@ class Ranked:
         spread = DEVIATIONS * sqrt(along * (1 - along) * matches * max(0, 1 - share)) + sqrt(limit)
         begin = max(0, int((offset - spread) / share))
         end = min(details, ceil((offset + limit + spread) / share))
-        # Where walking is cheaper, or there may be too many for one call.
-        if end - begin <= HEAD_COSTS * heads or (end - begin) * share > len(self._heads) * FETCHED_A_CALL / 2:
+        # Where counting first and walking then is cheaper, for a page is mostly found in a sixth of all that it may lie
+        # in; or there may be too many for one call.
+        if end - begin <= WALKED * HEAD_COSTS * heads or (end - begin) * share > len(self._heads) * FETCHED_A_CALL / 2:
             return None
         asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
         calls = [Call(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
@@ -138,39 +145,56 @@ class Ranked:
         """The first ``wanted`` ids behind a mark; fewer where the record has changed and has no more."""
         rank, share, ids = near.mark.rank, near.share, list[bytes]()
         while len(ids) < wanted and rank < self._facets.details:
-            missing = wanted - len(ids)
-            among = ceil((missing + 2 * sqrt(missing)) / share) + 1
-            if among <= HEAD_COSTS * len(self._facets.matching):
-                found, end = await self._walked(rank, among)
-            else:
-                found, end = await self._fetched(rank, among)
+            found, rank = await self._matches(rank, rank + _among(wanted - len(ids), share))
             ids += found
-            rank = end
             # Where fewer came than the share had promised, look further.
             share /= 2
         return ids[:wanted]
 
-    async def _walked(self, rank: int, among: int) -> tuple[list[bytes], int]:
-        """Matches among the details from ``rank`` on, about ``among`` of them, and the rank behind the last."""
+    async def _read_back(self, near: Near, wanted: int) -> list[bytes]:
+        """The last ``wanted`` ids before a mark, newest first; fewer where the record has changed and has no more."""
+        rank, share, ids = near.mark.rank, near.share, list[bytes]()
+        while len(ids) < wanted and rank:
+            begin, end = max(0, rank - _among(wanted - len(ids), share)), rank
+            rank, before = begin, list[bytes]()
+            while begin < end:
+                found, begin = await self._matches(begin, end)
+                before += found
+            ids = before + ids
+            share /= 2
+        return ids[-wanted:]
+
+    async def _matches(self, begin: int, end: int) -> tuple[list[bytes], int]:
+        """Matches among the details from rank ``begin`` on, at most to ``end``, and the rank behind the last."""
+        if end - begin <= HEAD_COSTS * len(self._facets.matching):
+            return await self._walked(begin, end)
+        return await self._fetched(begin, end)
+
+    async def _walked(self, begin: int, end: int) -> tuple[list[bytes], int]:
+        """As :meth:`_matches`, detail by detail."""
         asked = [self._keys.record, self._keys.details, self._keys.time]
-        end = rank + min(among, CALLS_AT_ONCE * STEP)
-        calls = [Call(PAGE, asked, [at, min(STEP, end - at)]) for at in range(rank, end, STEP)]
+        end = min(end, begin + CALLS_AT_ONCE * STEP)
+        calls = [Call(PAGE, asked, [at, min(STEP, end - at)]) for at in range(begin, end, STEP)]
         matching, ids = self._facets.matching, list[bytes]()
         for _, _, read, values in await self._connection.run(calls):
             ids += [i for i, value in zip(read, values, strict=True) if value and head_of(value) in matching]
         return ids, end
 
-    async def _fetched(self, rank: int, among: int) -> tuple[list[bytes], int]:
-        """As :meth:`_walked`, head by head."""
+    async def _fetched(self, begin: int, end: int) -> tuple[list[bytes], int]:
+        """As :meth:`_matches`, head by head."""
         while True:
-            end = rank + among
             asked = [self._keys.by_pair, self._keys.time]
-            calls = [Call(FETCH, asked, [rank, end, part, FETCHED_A_CALL]) for part in self._heads]
+            calls = [Call(FETCH, asked, [begin, end, part, FETCHED_A_CALL]) for part in self._heads]
             replies = await self._connection.run(calls)
             if None not in replies:
                 break
-            among = among // 2 or 1
+            end = begin + ((end - begin) // 2 or 1)
         return _newest_first(member for members in replies for member in members), end
+
+
+def _among(wanted: int, share: float) -> int:
+    """How many details probably have ``wanted`` matches, where such a share of them match."""
+    return ceil((wanted + 2 * sqrt(wanted)) / share) + 1
 
 
 def _newest_first(members: Iterable[bytes]) -> list[bytes]:

@@ -33,6 +33,7 @@ COUNT = _script("tails", "count")
 FETCH = _script("tails", "fetch")
 GLIMPSE = _script("tails", "glimpse")
 FACETS = _script("facets")
+PAIRS = _script("pairs")
 HEADS = _script("heads")
 
-ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, GLIMPSE, FACETS, HEADS)
+ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, COUNT, FETCH, GLIMPSE, FACETS, PAIRS, HEADS)

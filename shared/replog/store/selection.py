@@ -8,14 +8,11 @@ are not, halving takes turns with aiming.
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-#: How far before the goal is aimed, in standard deviations of matches that are spread at random: behind it helps less.
-_MARGIN = 1.5
 #: What a step has to leave of the way, or of the details, at most; and after how many that leave more, the next halves.
 _POOR, _HOPELESS = 0.25, 2
 
@@ -28,7 +25,7 @@ class Mark(NamedTuple):
 
 
 class Near(NamedTuple):
-    """A mark at or before the goal, and the share of details that match behind it (above 0, at most 1)."""
+    """A mark before or behind the goal, and the share of details that match around it (above 0, at most 1)."""
 
     mark: Mark
     share: float
@@ -58,10 +55,10 @@ async def approach(
     while True:
         span = high.rank - low.rank
         share = (high.matches - low.matches) / span
-        gap = offset - low.matches
-        if is_near(gap, gap / share):
-            return Near(low, share)
-        rank = low.rank + max(1, min(span - 1, span // 2 if poor >= _HOPELESS else _aimed(gap, share, span)))
+        gap, beyond = offset - low.matches, high.matches - offset
+        if is_near(min(gap, beyond), min(gap, beyond) / share):
+            return Near(low if gap <= beyond else high, share)
+        rank = low.rank + max(1, min(span - 1, span // 2 if poor >= _HOPELESS else int(gap / share)))
         found = Mark(rank, await count(rank))
         if found.matches <= offset:
             low = found
@@ -70,10 +67,3 @@ async def approach(
         # Coming near from either side is progress. Overshooting once is no sign of anything.
         is_poor = offset - low.matches > gap * _POOR and high.rank - low.rank > span * _POOR
         poor = poor + 1 if is_poor and poor < _HOPELESS else 0
-
-
-def _aimed(gap: int, share: float, span: int) -> int:
-    matches = share * span
-    part = gap / matches
-    margin = _MARGIN * sqrt(part * (1 - part) * matches * max(0, 1 - share))
-    return int(max(gap - margin, gap / 2) / share)

@@ -24,8 +24,6 @@ from replog.records import MS_TOP, Registers
 from replog.store.index import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from replog.store.index import Sums
 
 #: First byte of a pair's number that is longer than one byte, less the number of bytes behind it.
@@ -54,8 +52,16 @@ def head_of(value: bytes) -> bytes:
     return value[: pair_bytes(value[0]) + 1]
 
 
-def pack(registers: Registers, name: bytes, sums: Sums) -> bytes:
-    """The value of a detail but for its head."""
+def shortened(sums: Sums) -> int | tuple[int, ...]:
+    """``sums`` without the zeros at the end, and as a number where that leaves only one."""
+    end = len(sums)
+    while end > 1 and not sums[end - 1]:
+        end -= 1
+    return sums[:end] if end > 1 else sums[0]
+
+
+def pack(registers: Registers, name: bytes, sums: int | tuple[int, ...]) -> bytes:
+    """The value of a detail but for its head; ``sums`` as :func:`shortened` gives them."""
     start, facts, outcome, progress, last = registers
     if facts.startswith(order := _order_of_facts(start)):
         facts = _SAME + facts[len(order) :]
@@ -65,7 +71,7 @@ def pack(registers: Registers, name: bytes, sums: Sums) -> bytes:
     if last == order[-_ORDER_TIME_BYTES:]:
         last = b""
     texts = map(_raw, (start, facts, outcome[:-1], progress, last))
-    return b"".join((_ARRAY_OF_SEVEN, *texts, _pack(_reference(name, registers.facts)), _pack(_shortened(sums))))
+    return b"".join((_ARRAY_OF_SEVEN, *texts, _pack(_reference(name, registers.facts)), _pack(sums)))
 
 
 def unpack(value: bytes) -> Registers:
@@ -95,10 +101,3 @@ def _raw(text: bytes) -> bytes:
 def _reference(name: bytes, facts: bytes) -> Any:
     position = facts.find(name[1:]) if len(name) > 1 else -1
     return name if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
-
-
-def _shortened(sums: Sequence[int]) -> Any:
-    end = len(sums)
-    while end > 1 and not sums[end - 1]:
-        end -= 1
-    return sums[:end] if end > 1 else sums[0]

@@ -99,7 +99,7 @@ class Writer:
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details))
         while (chunk := list(islice(details, ENTITIES_A_CALL))) or record:
-            packed = _pack([_incoming(detail_id, detail) for detail_id, detail in chunk]) if chunk else b""
+            packed = _pack([place for item in chunk for place in _incoming(*item)]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
             calls_key, number = notes.next(bucket)
@@ -159,7 +159,7 @@ _EFFECTS = {ord(str(effect.value)): effect for effect in Effect}
 def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
     registers = detail.registers
     placement = placement_of(cast("DetailEvent | None", detail.facts_event))
-    sums = sums_of(placement.marks, getattr(detail.progress_event, "progress", None))
+    sums = stored.shortened(sums_of(placement.marks, getattr(detail.progress_event, "progress", None)))
     begun_ms = start_ms(registers.start)
     tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id.encode()
     packed = stored.pack(registers, placement.name, sums)

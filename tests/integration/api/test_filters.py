@@ -205,7 +205,7 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
         {"search.NARROW": 0},
         {"search.NARROW": 20, "search.STEP": 20},
         {"search.NARROW": 20, "search.STEP": 7, "ranks.HEADS_A_CALL": 1},
-        {"facets.FEW_FIELDS": 0, "facets.PAIRS_A_CALL": 2, "facets.COUNTS_A_CALL": 2},
+        {"facets.FEW_FIELDS": 0, "facets.PAIRS_A_CALL": 2},
         {"ranks.NEAR": 0, "ranks.HEAD_COSTS": 1},
         {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 0, "ranks.HEADS_A_CALL": 2, "ranks.FETCHED_A_CALL": 2},
         {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 50, "ranks.STEP": 3, "ranks.CALLS_AT_ONCE": 2, "facets.FEW_FIELDS": 0},
@@ -233,12 +233,14 @@ async def test_every_way_to_search(
     assert ways == {"pairs", "names", "scan"}
 
 
-@pytest.mark.parametrize("near", [0, 400])
+@pytest.mark.parametrize(("near", "read_at_once"), [(0, None), (400, None), (400, 2)])
 async def test_pages_of_any_size_are_the_list_cut_up(
-    filtered: Filtered, near: int, monkeypatch: pytest.MonkeyPatch
+    filtered: Filtered, near: int, read_at_once: int | None, taken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without overlap or gap, also among details that start at once."""
+    """Without overlap or gap, also among details that start at once, and where matches are rarer than expected."""
     monkeypatch.setattr("replog.store.ranks.NEAR", near)
+    if read_at_once:
+        monkeypatch.setattr("replog.store.ranks._among", lambda *_: read_at_once)
     rows = filtered.expected["mixed"].matches({"clusterName": "d"})
     for size in (1, 7, 1000):
         pages = [
@@ -247,6 +249,7 @@ async def test_pages_of_any_size_are_the_list_cut_up(
         ]
         assert [row["id"] for page in pages for row in page["records"]] == [row["id"] for row in rows]
         assert {page["totalRecords"] for page in pages} == {len(rows)}
+    assert set(taken) == {"pairs"}
 
 
 async def test_empty_filters_are_absent(filtered: Filtered) -> None:

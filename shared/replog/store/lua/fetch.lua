@@ -1,7 +1,7 @@
 -- The members of the index by pair between two ranks in time, behind each of many heads.
 --
 -- KEYS[1] bypair lex zset   KEYS[2] time zset
--- ARGV[1] first rank, included, and ARGV[2] last rank, excluded   ARGV[3] msgpack array of heads, at most 100
+-- ARGV[1] first rank, included, and ARGV[2] last rank, excluded   ARGV[3] msgpack array of heads, at most 50
 -- ARGV[4] most members to read, at most 1000
 --
 -- Returns {member, ...}, or nil where there are more. Cost: O(heads * log(n) + members). Only reads.

@@ -1,7 +1,7 @@
 -- The members of the index by pair between two ranks in time, behind each of many heads, and how many lie before those.
 --
 -- KEYS[1] bypair lex zset   KEYS[2] time zset
--- ARGV[1] first rank, included, and ARGV[2] last rank, excluded   ARGV[3] msgpack array of heads, at most 100
+-- ARGV[1] first rank, included, and ARGV[2] last rank, excluded   ARGV[3] msgpack array of heads, at most 50
 -- ARGV[4] most members to read, at most 1000
 -- ARGV[5] '1' where what lies before each head is to be counted too: that takes half the time
 --

@@ -7,8 +7,9 @@
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
 -- KEYS[10] running zset      KEYS[11] unfinished set    (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
--- ARGV[2] msgpack array of details, each {id, pair, status letter, start in ms, time id, name, {sum, ...}, packed},
---         the last as the details' hash holds it but for its head (see stored.py)
+-- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time id, name,
+--         sums (a number, or an array) and packed, these two as the details' hash holds them but for the head (see
+--         stored.py); one flat array, because tables cost more here than what is in them
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 -- ARGV[6] number of this call among those that the bucket gets of this merge
 --
@@ -24,8 +25,8 @@ local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
--- Positions in an incoming detail.
-local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXT, ADDS, PACKED = 1, 2, 3, 4, 5, 6, 7, 8
+-- Places of an incoming detail, behind where it stands in its array; and how many they are.
+local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXT, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 8, 8
 -- Positions in a packed one; 1 to 5 are its registers.
 local START, FACTS, OUTCOME, PROGRESS, LAST, NAME, SUMS = 1, 2, 3, 4, 5, 6, 7
 -- Which of the sums come from the facts; the others come from the progress.
@@ -72,12 +73,21 @@ local function pair_number(pair)
   return number
 end
 
-local written, timed = {}, {}
-local by_pair, by_name = { on = {}, off = {} }, { on = {}, off = {} }
+-- What commands take: lists with their lengths, for Lua searches where a list ends each time it is asked.
+local function list()
+  return { n = 0 }
+end
+
+local written, timed = list(), list()
+local by_pair, by_name = { on = list(), off = list() }, { on = list(), off = list() }
 
 local function count_all(head, status, sums, sign)
   count(OF_STATUS[status], sign)
   count('f' .. head, sign)
+  if type(sums) == 'number' then
+    count('s1', sign * sums)
+    return
+  end
   for i, sum in ipairs(sums) do
     if sum ~= 0 then
       count(OF_SUM[i], sign * sum)
@@ -86,10 +96,10 @@ local function count_all(head, status, sums, sign)
 end
 
 -- Appends what a command takes in pairs: field and value, or score and member.
-local function put(list, first, second)
-  local length = #list
-  list[length + 1] = first
-  list[length + 2] = second
+local function put(to, first, second)
+  local length = to.n
+  to[length + 1], to[length + 2] = first, second
+  to.n = length + 2
 end
 
 local function index(on_or_off, head, number, status, name, tail)
@@ -100,13 +110,13 @@ local function index(on_or_off, head, number, status, name, tail)
 end
 
 -- A detail that the record does not have yet is written as it came.
-local function add(detail)
-  local id, number, status = detail[ID_OF], pair_number(detail[PAIR]), detail[STATUS]
+local function add(details, at)
+  local id, number, status = details[at + ID_OF], pair_number(details[at + PAIR]), details[at + STATUS]
   local head = number .. status
-  index('on', head, number, status, detail[TEXT], detail[TAIL])
-  count_all(head, status, detail[ADDS], 1)
-  put(timed, detail[START_MS], id)
-  put(written, id, head .. detail[PACKED])
+  index('on', head, number, status, details[at + TEXT], details[at + TAIL])
+  count_all(head, status, details[at + ADDS], 1)
+  put(timed, details[at + START_MS], id)
+  put(written, id, head .. details[at + PACKED])
 end
 
 -- Bytes of the order key of an outcome, or of the progress of the same event.
@@ -179,9 +189,9 @@ local function joined_sums(old, new, changed)
   return sums
 end
 
-local function rewrite(incoming, value)
-  local id, number, status, stored = incoming[ID_OF], split_head(value)
-  local detail, candidate = unpacked(stored, status), unpacked(incoming[PACKED], incoming[STATUS])
+local function rewrite(details, at, value)
+  local id, number, status, stored = details[at + ID_OF], split_head(value)
+  local detail, candidate = unpacked(stored, status), unpacked(details[at + PACKED], details[at + STATUS])
   local start, name, sums = detail[START], name_of(detail), detail[SUMS]
   local effect, changed = join(detail, candidate, START, LAST)
   if effect ~= APPLIED then
@@ -191,7 +201,7 @@ local function rewrite(incoming, value)
   index('off', number .. status, number, status, name, index_time(was) .. id)
   count_all(number .. status, status, sums, -1)
   if changed[FACTS] then
-    number, detail[NAME] = pair_number(incoming[PAIR]), candidate[NAME]
+    number, detail[NAME] = pair_number(details[at + PAIR]), candidate[NAME]
   end
   detail[SUMS] = joined_sums(sums, candidate[SUMS], changed)
   status = string.sub(detail[OUTCOME], -1)
@@ -207,17 +217,18 @@ end
 
 local function merge_details(packed)
   local details = cmsgpack.unpack(packed)
-  local ids = {}
-  for i, detail in ipairs(details) do
-    ids[i] = detail[1]
+  local ids, places = {}, {}
+  for at = 0, #details - 1, PLACES do
+    places[#places + 1] = at
+    ids[#places] = details[at + ID_OF]
   end
   local stored = redis.call('HMGET', DETAILS, unpack(ids))
   local effects = {}
-  for i, detail in ipairs(details) do
+  for i, at in ipairs(places) do
     if stored[i] then
-      effects[i] = rewrite(detail, stored[i])
+      effects[i] = rewrite(details, at, stored[i])
     else
-      add(detail)
+      add(details, at)
       effects[i] = APPLIED
     end
   end
@@ -226,17 +237,17 @@ end
 
 -- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
 local function write_index(key, entries)
-  if #entries.on > 0 then
-    redis.call('ZADD', key, unpack(entries.on))
+  if entries.on.n > 0 then
+    redis.call('ZADD', key, unpack(entries.on, 1, entries.on.n))
   end
-  if #entries.off == 0 then
+  if entries.off.n == 0 then
     return
   end
   local stays, gone = {}, {}
-  for i = 2, #entries.on, 2 do
+  for i = 2, entries.on.n, 2 do
     stays[entries.on[i]] = true
   end
-  for i = 2, #entries.off, 2 do
+  for i = 2, entries.off.n, 2 do
     if not stays[entries.off[i]] then
       gone[#gone + 1] = entries.off[i]
     end
@@ -247,9 +258,9 @@ local function write_index(key, entries)
 end
 
 local function write_details()
-  redis.call('HSET', DETAILS, unpack(written))
-  if #timed > 0 then
-    redis.call('ZADD', TIME, unpack(timed))
+  redis.call('HSET', DETAILS, unpack(written, 1, written.n))
+  if timed.n > 0 then
+    redis.call('ZADD', TIME, unpack(timed, 1, timed.n))
   end
   write_index(BY_PAIR, by_pair)
   write_index(BY_NAME, by_name)
@@ -322,14 +333,14 @@ note_call(CALLS, ARGV[6])
 local removed_at = redis.call('ZSCORE', REMOVED, ID)
 if removed_at then
   if tonumber(NEWEST) <= tonumber(removed_at) then
-    local details = ARGV[2] ~= '' and #cmsgpack.unpack(ARGV[2]) or 0
+    local details = ARGV[2] ~= '' and #cmsgpack.unpack(ARGV[2]) / PLACES or 0
     return { string.rep(SUPERSEDED, details), SUPERSEDED, '', '', cmsgpack.pack({}) }
   end
   redis.call('ZREM', REMOVED, ID)
 end
 
 local answer = { ARGV[2] ~= '' and merge_details(ARGV[2]) or '' }
-if #written > 0 then
+if written.n > 0 then
   write_details()
   if (counts.nR or 0) ~= 0 then
     list_details()
@@ -338,7 +349,7 @@ end
 if ARGV[1] ~= '' then
   answer[2], answer[3], answer[4], answer[5] = merge_record(ARGV[1])
 end
-if #written > 0 or answer[2] == APPLIED then
+if written.n > 0 or answer[2] == APPLIED then
   redis.call('HINCRBY', RECORD, 'v', 1)
   redis.call('HSET', RECORD, 'w', NOW)
   redis.call('ZADD', DUE, 'GT', NEWEST, ID)
