@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The program that is measured has the other core for itself.
 SERVERS_CORE = 1
+#: Where Redis writes its append-only file anew: a child on the server's own core would hold up every call.
+_CHILDREN = ("--aof_rewrite_cpulist", "0")
 
 
 def pin_server(server: ServerProcess) -> None:
@@ -32,7 +34,7 @@ def start_redis(stack: ExitStack, folder: Path) -> OwnRedis:
     binary = shutil.which("redis-server")
     assert binary, "the benchmarks want redis-server on PATH"
     folder.mkdir()
-    redis = OwnRedis(Path(binary), folder)
+    redis = OwnRedis(Path(binary), folder, options=_CHILDREN)
     stack.callback(redis.close)
     redis.start()
     pin_server(redis._process)

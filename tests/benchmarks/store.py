@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -13,8 +14,9 @@ import uvloop
 
 from replog.settings import StoreSettings
 from replog.store.connection import Connection
+from replog_collector.main import GC_THRESHOLD
 from tests.benchmarks import store_bytes, store_list, store_many_tasks, store_reads, store_tasks, store_writes
-from tests.benchmarks.machine import description
+from tests.benchmarks.machine import description, memory_ns
 from tests.benchmarks.plain_store import PlainStore
 from tests.benchmarks.servers import pid_of, settle, start_redis
 from tests.benchmarks.store_data import Known, Shape, record_rows
@@ -51,6 +53,8 @@ class _Run:
         self._plain = PlainStore(start_redis(stack, self._folder / "plain").url)
         stack.callback(self._plain.close)
         self._witnessed: dict[str, Witness] = {}
+        #: By record: seconds that merging each batch took.
+        self._filled: dict[str, list[float]] = {}
         self.machine = f"{description()}; {version_of(self._url)}, append-only file on; {_load()}"
         if postgres:
             self.machine += f", {postgres.version}, psycopg {version('psycopg')}"
@@ -76,8 +80,12 @@ class _Run:
             self._say("listed")
             tasks = await self._noted("records of one task", store_tasks.read(stores, self._records))
             many = await self._noted("many tasks", store_many_tasks.read(stores, self._records))
+            filled = [
+                store_writes.filled(self._wide.shape, self._filled[self._wide.shape.record_id], store_writes.GOAL),
+                store_writes.filled(self._many.shape, self._filled[self._many.shape.record_id], None),
+            ]
             shapes = [known.shape for known in (self._grown, self._many, self._wide)]
-            writes = await self._noted("new details", store_writes.grow(stores, shapes))
+            writes = await self._noted("new details", store_writes.grow(stores, shapes, filled))
         return [reads, self._calls(), listing, memory, writes, tasks, many]
 
     async def _noted(self, what: str, measuring: Any) -> Section:
@@ -90,8 +98,9 @@ class _Run:
         with Witness(self._url) as self._witnessed["filling the records"]:
             for known in (self._wide, self._many, self._tied, self._grown):
                 seconds = await store_writes.fill(connection, known.shape.record_id, known.noted(known.shape.rows()))
-                rate = known.shape.details / seconds
+                rate = known.shape.details / sum(seconds)
                 self._say(f"filled {known.shape.record_id}: {known.shape.details:,} details, {rate:,.0f}/s merged")
+                self._filled[known.shape.record_id] = seconds
         settle(self._url)
         self._plain.add(self._wide.shape.record_id, self._wide.shape.rows())
         self._say("filled the plain design's wide record")
@@ -123,6 +132,10 @@ def _load() -> str:
 
 def run(console: Console, *, details: int, with_postgres: bool, as_markdown: bool) -> None:
     """Build the data, measure, print."""
+    # As both services do.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    before_ns = memory_ns()
     with ExitStack() as stack:
         # Its driver is wanted here alone.
         from tests.benchmarks.postgres import Postgres  # noqa: PLC0415
@@ -131,6 +144,7 @@ def run(console: Console, *, details: int, with_postgres: bool, as_markdown: boo
         measuring = _Run(console, stack, details, postgres)
         sections = uvloop.run(measuring.sections())
     console.print(measuring.machine)
+    console.print(f"a read at a random place in memory: {before_ns:.0f} ns before the run, {memory_ns():.0f} ns after")
     for section in sections:
         show(console, section)
     if as_markdown:

@@ -59,6 +59,11 @@ class Shape:
     seed: int = 1
 
     @property
+    def pairs(self) -> int:
+        """Pairs of cluster and repository."""
+        return len(self.clusters) * len(self.repos)
+
+    @property
     def narrow_packages(self) -> int:
         """Numbers of packages that are not broad ones."""
         return max(1, self.details // NARROW_MATCHES)

@@ -9,7 +9,7 @@ from replog.store.filters import NO_FILTER, DetailFilter
 from tests.benchmarks.store_data import BROAD, narrow_package
 
 if TYPE_CHECKING:
-    from tests.benchmarks.store_data import Known, Shape
+    from tests.benchmarks.store_data import Known
 
 #: Rows on a page.
 LIMIT = 20
@@ -76,7 +76,7 @@ def questions(wide: Known, many: Known, tied: Known) -> list[Question]:
 
 def _of_wide(known: Known) -> list[Question]:
     ask, record_id = _Asker(known), known.shape.record_id
-    size = f"{known.shape.details:,} details, {_pairs(known.shape)} pairs"
+    size = f"{known.shape.details:,} details, {known.shape.pairs:,} pairs"
     broad = DetailFilter(package_name=BROAD)
     return [
         Question(f"{size}: no filter", 1, record_id, [ask.anywhere(NO_FILTER) for _ in range(2000)]),
@@ -90,7 +90,7 @@ def _of_wide(known: Known) -> list[Question]:
 
 def _of_many(known: Known) -> list[Question]:
     ask, record_id = _Asker(known), known.shape.record_id
-    size = f"{known.shape.details:,} details, {_pairs(known.shape)} pairs"
+    size = f"{known.shape.details:,} details, {known.shape.pairs:,} pairs"
     return [
         Question(f"{size}: no filter", 1, record_id, [ask.anywhere(NO_FILTER) for _ in range(500)]),
         Question(f"{size}: status, cluster, repository", 300, record_id, [ask.anywhere(ask.mix()) for _ in range(60)]),
@@ -109,7 +109,3 @@ def _of_tied(known: Known) -> list[Question]:
 
 def _of_status(number: int) -> DetailFilter:
     return DetailFilter(status=_STATUSES[1 + number % 3])
-
-
-def _pairs(shape: Shape) -> str:
-    return f"{len(shape.clusters) * len(shape.repos):,}"

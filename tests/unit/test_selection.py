@@ -27,13 +27,19 @@ class Order:
         self.counted += 1
         return bisect_left(self.matching, rank)
 
-    async def gap(self, offset: int, is_near: Callable[[int, float], bool]) -> int:
+    async def gap(self, offset: int, is_near: Callable[[int, float], bool], *, before: bool) -> int:
         """Matches between the mark that was found and the goal."""
         near = await approach(
-            self.count, details=self.details, matches=len(self.matching), offset=offset, is_near=is_near
+            self.count,
+            details=self.details,
+            matches=len(self.matching),
+            offset=offset,
+            is_near=is_near,
+            before=before,
         )
         assert near.mark.matches == bisect_left(self.matching, near.mark.rank)
         assert 0 < near.share <= 1
+        assert near.mark.matches <= offset or not before
         gap = abs(offset - near.mark.matches)
         assert is_near(gap, gap / near.share)
         return gap
@@ -52,20 +58,30 @@ MATCHING: dict[str, Callable[[], Iterable[int]]] = {
 }
 
 
+@pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("matching", MATCHING)
-async def test_a_place_near_any_match_is_found_in_few_steps_however_they_are_spread(matching: str) -> None:
+async def test_a_place_near_any_match_is_found_in_few_steps_however_they_are_spread(
+    matching: str, *, before: bool
+) -> None:
     order = Order(SIZE, MATCHING[matching]())
     for part in (0, 0.001, 0.3, 0.5, 0.999):
         order.counted = 0
-        await order.gap(int(part * len(order.matching)), lambda gap, among: gap <= 400 or among <= 500)
+        await order.gap(int(part * len(order.matching)), lambda gap, among: gap <= 400 or among <= 500, before=before)
         assert order.counted <= 20
 
 
-@given(st.sets(st.integers(0, 60), min_size=1), st.integers(0, 10), st.integers(0, 60))
+@given(
+    matching=st.sets(st.integers(0, 60), min_size=1),
+    more=st.integers(0, 10),
+    offset=st.integers(0, 60),
+    before=st.booleans(),
+)
 @settings(deadline=None)
-async def test_the_nearest_place_is_found_where_it_must_be(matching: set[int], more: int, offset: int) -> None:
+async def test_the_nearest_place_is_found_where_it_must_be(
+    matching: set[int], more: int, offset: int, *, before: bool
+) -> None:
     order = Order(max(matching) + 1 + more, matching)
-    await order.gap(offset % len(matching), lambda _, among: among <= 1)
+    await order.gap(offset % len(matching), lambda _, among: among <= 1, before=before)
 
 
 async def test_a_page_in_the_middle_of_many_takes_few_steps() -> None:
@@ -73,6 +89,6 @@ async def test_a_page_in_the_middle_of_many_takes_few_steps() -> None:
     steps = 0
     for _ in range(50):
         order = Order(SIZE, chance.sample(range(SIZE), SIZE // 2))
-        await order.gap(chance.randrange(SIZE // 2), lambda gap, _: gap <= 400)
+        await order.gap(chance.randrange(SIZE // 2), lambda gap, _: gap <= 400, before=False)
         steps += order.counted
     assert steps <= 75

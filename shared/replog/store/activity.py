@@ -119,6 +119,7 @@ class Order:
             matches=seen.total,
             offset=offset,
             is_near=lambda gap, among: gap <= NEAR or among <= 1,
+            before=True,
         )
         return marks[near.mark.rank], near.mark.matches
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgpack
 
 from replog.store.connection import Call
-from replog.store.scripts import COUNT, FETCH, GLIMPSE, PAGE
+from replog.store.scripts import COUNT, GLIMPSE, PAGE
 from replog.store.selection import Mark, approach
 from replog.store.stored import TIME_BYTES, head_of
 
@@ -120,14 +120,21 @@ class Ranked:
         # in; or there may be too many for one call.
         if end - begin <= WALKED * HEAD_COSTS * heads or (end - begin) * share > len(self._heads) * FETCHED_A_CALL / 2:
             return None
+        found = await self._between(begin, end)
+        if found is None:
+            return None
+        newer, members = found
+        return _Glimpse(Mark(begin, newer), Mark(end, newer + len(members)), details, members)
+
+    async def _between(self, begin: int, end: int) -> tuple[int, list[bytes]] | None:
+        """Matches before a rank, and those from there to another, as entries of the index; None for too many."""
         asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
         calls = [Call(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
         replies = await self._connection.run(calls)
         if None in replies:
             return None
         older = sum(counted for counted, _ in replies) - self._entries_before(self._facets.matching)
-        members = [member for _, found in replies for member in found]
-        return _Glimpse(Mark(begin, matches - older), Mark(end, matches - older + len(members)), details, members)
+        return self._facets.matches - older, [member for _, found in replies for member in found]
 
     def _entries_before(self, heads: Iterable[bytes]) -> int:
         """Entries of the index before those of each head, added up; 0 where that is not known, and not counted."""
@@ -182,14 +189,9 @@ class Ranked:
 
     async def _fetched(self, begin: int, end: int) -> tuple[list[bytes], int]:
         """As :meth:`_matches`, head by head."""
-        while True:
-            asked = [self._keys.by_pair, self._keys.time]
-            calls = [Call(FETCH, asked, [begin, end, part, FETCHED_A_CALL]) for part in self._heads]
-            replies = await self._connection.run(calls)
-            if None not in replies:
-                break
+        while (found := await self._between(begin, end)) is None:
             end = begin + ((end - begin) // 2 or 1)
-        return _newest_first(member for members in replies for member in members), end
+        return _newest_first(found[1]), end
 
 
 def _among(wanted: int, share: float) -> int:

@@ -39,9 +39,11 @@ async def approach(
     offset: int,
     is_near: Callable[[int, float], bool],
     known: Mark | None = None,
+    before: bool = False,
 ) -> Near:
     """A mark that is near the match number ``offset``, which is below ``matches``; ``matches`` of ``details`` match.
 
+    It is the nearest one on either side; with ``before``, only one at or before the goal will do.
     ``known`` is a mark that was counted before, neither first nor last. ``count`` gives the matches before a rank.
     ``is_near`` decides by the number of matches between mark and goal, and by the number of details that they are
     probably among; where the latter is 1 or less, it must be near.
@@ -56,8 +58,9 @@ async def approach(
         span = high.rank - low.rank
         share = (high.matches - low.matches) / span
         gap, beyond = offset - low.matches, high.matches - offset
-        if is_near(min(gap, beyond), min(gap, beyond) / share):
-            return Near(low if gap <= beyond else high, share)
+        nearer = gap if before else min(gap, beyond)
+        if is_near(nearer, nearer / share):
+            return Near(low if nearer == gap else high, share)
         rank = low.rank + max(1, min(span - 1, span // 2 if poor >= _HOPELESS else int(gap / share)))
         found = Mark(rank, await count(rank))
         if found.matches <= offset:
