@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgpack
 import pytest
 
 from replog.errors import StoreRewound
-from replog.settings import StoreSettings
 from replog.store.as_of import UNKNOWN_MS, read_as_of
 from replog.store.connection import Call, Connection
 from replog.store.keys import BUCKETS, BucketKeys
 from replog.store.markers import Markers, Moment, Reached, Span
 from tests.integration.api.service import path_of, serving
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.every_topology
 
 #: Two collectors have these partitions, one each.
 ONE, TWO = {0: Span(10, 10)}, {1: Span(5, 5)}
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def markers(connection: Connection) -> Markers:
-    markers = Markers(connection, group="g", topic="t")
-    await markers.begin({0: 10, 1: 5})
-    return markers
 
 
 def reached(*, partitions: int = 2, asked_ms: int = 9000, **at: tuple[int, int]) -> Reached:

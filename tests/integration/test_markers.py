@@ -8,7 +8,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
-from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
 from replog.store.keys import BUCKETS, BucketKeys, task_bucket
 from replog.store.markers import Markers, Span
@@ -17,26 +16,11 @@ from tests.contract.test_store import batch_of
 from tests.services.redis import connected, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from replog.store.batch import Batch
 
 pytestmark = pytest.mark.every_topology
 
 SPAN = {0: Span(10, 20)}
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def markers(connection: Connection) -> Markers:
-    markers = Markers(connection, group="g", topic="t")
-    await markers.begin({0: 10, 1: 5})
-    return markers
 
 
 async def merged(connection: Connection, record_id: str = "r1") -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,18 +25,9 @@ from tests.model import Model
 from tests.services.redis import connected, servers_of
 from tests.strategies import Event, streams
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.every_topology
 
 RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
-        yield connection
 
 
 def without_stale(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from tests.model import Model
 from tests.services.redis import remove_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from tests.strategies import Event
 
@@ -37,12 +37,6 @@ KEYS = ("a", "a/", "a/1", "a/2", "a/1/x", "ab", "é", "😀")
 PREFIXES = ("", "a", "a/", "a/1", "é", "b", "a/1\x00", "x" * 200)
 STATUSES = ("", "RUNNING", "SUCCESS", "FAILED")
 START = datetime(2021, 5, 12, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from replog.store.connection import Connection
     from replog.store.keys import BucketKeys
 
-#: Entities in one script call: 25 new details of a record of a million take Redis about 1 ms, and nobody else is served
+#: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is served
 #: meanwhile.
-ENTITIES_A_CALL = 25
+ENTITIES_A_CALL = 20
 #: Calls that are sent together, while the next are packed.
-CALLS_AT_ONCE = 16
+CALLS_AT_ONCE = 20
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack

@@ -1,4 +1,4 @@
--- Joins folded registers into one record and up to 25 of its details, with their indexes and the record's sums.
+-- Joins folded registers into one record and up to 20 of its details, with their indexes and the record's sums.
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
 -- KEYS[2] details hash       KEYS[5] bypair  lex zset

@@ -1,0 +1,29 @@
+"""What the tests of the store share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from replog.settings import StoreSettings
+from replog.store.connection import Connection
+from replog.store.markers import Markers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    """To the store of this test."""
+    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def markers(connection: Connection) -> Markers:
+    """Of two partitions, begun."""
+    markers = Markers(connection, group="g", topic="t")
+    await markers.begin({0: 10, 1: 5})
+    return markers
