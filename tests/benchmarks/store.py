@@ -16,7 +16,7 @@ from replog.settings import StoreSettings
 from replog.store.connection import Connection
 from replog_collector.main import GC_THRESHOLD
 from tests.benchmarks import store_bytes, store_list, store_many_tasks, store_reads, store_tasks, store_writes
-from tests.benchmarks.machine import description, memory_ns
+from tests.benchmarks.machine import description, memory
 from tests.benchmarks.plain_store import PlainStore
 from tests.benchmarks.servers import pid_of, settle, start_redis
 from tests.benchmarks.store_data import Known, Shape, record_rows
@@ -135,7 +135,7 @@ def run(console: Console, *, details: int, with_postgres: bool, as_markdown: boo
     # As both services do.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    before_ns = memory_ns()
+    before = memory()
     with ExitStack() as stack:
         # Its driver is wanted here alone.
         from tests.benchmarks.postgres import Postgres  # noqa: PLC0415
@@ -144,7 +144,7 @@ def run(console: Console, *, details: int, with_postgres: bool, as_markdown: boo
         measuring = _Run(console, stack, details, postgres)
         sections = uvloop.run(measuring.sections())
     console.print(measuring.machine)
-    console.print(f"a read at a random place in memory: {before_ns:.0f} ns before the run, {memory_ns():.0f} ns after")
+    console.print(f"memory before: {before}; after: {memory()}")
     for section in sections:
         show(console, section)
     if as_markdown:
