@@ -27,7 +27,9 @@ times = st.sampled_from(
 attempts = st.sampled_from([0, 0, 1, 2, 255, 256, 2**63 - 1])
 numbers = st.sampled_from([0, 1, 9, 10, 2**32, 2**63 - 1])
 #: Texts that tell byte order, code point order and JSON order apart.
-texts = st.sampled_from(["", "a", "ab", 'a"', "a\\", "a ", "a\x00b", "a\x01", "é", "\uffff", "😀", "Z"])
+texts = st.sampled_from(
+    ["", "a", "ab", 'a"', "a\\", "a ", "a\x00b", "a\x01", "é", "\uffff", "😀", "Z", "a~", "a\x7f", "\U0010ffff"]
+)
 counts = st.none() | st.fixed_dictionaries({}, optional=dict.fromkeys(("total", "success", "skip", "failed"), numbers))
 progresses = st.fixed_dictionaries(
     {}, optional={"blob": counts, "node": counts, "version": counts, "totalSize": numbers}

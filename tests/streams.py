@@ -52,11 +52,13 @@ AWKWARD_NAMES = (
     "a中文",
     "a\uffff",
     "a😀",
+    "a~",
     "a\x7f\u0080",
+    "a\U0010ffff",
 )
 AWKWARD_KEYS = ("npm://a", "npm://ab", "npm://", "a", "a://b://c", "docker://中文/x")
 CLUSTERS = ("dev", "dev-2", "Dev", "", "测试", "prod\x00x")
-REPOS = ("npm", "npm-local", "npm\x00", "", "generic*")
+REPOS = ("npm", "npm-local", "npm\x00", "npm~", "npm\U0010ffff", "", "generic*")
 OFFSETS = (UTC, timezone(timedelta(hours=8)), timezone(-timedelta(hours=3, minutes=30)))
 VERSIONS = ("1.0", "1.0.0", "")
 

@@ -15,10 +15,18 @@ import uvloop
 from replog.settings import StoreSettings
 from replog.store.connection import Connection
 from replog_collector.main import GC_THRESHOLD
-from tests.benchmarks import store_bytes, store_list, store_many_tasks, store_reads, store_tasks, store_writes
+from tests.benchmarks import (
+    store_bytes,
+    store_list,
+    store_many_tasks,
+    store_reads,
+    store_removal,
+    store_tasks,
+    store_writes,
+)
 from tests.benchmarks.machine import description, memory
 from tests.benchmarks.plain_store import PlainStore
-from tests.benchmarks.servers import pid_of, settle, start_redis
+from tests.benchmarks.servers import alone, pid_of, settle, start_redis
 from tests.benchmarks.store_data import Known, Shape, record_rows
 from tests.benchmarks.store_questions import questions
 from tests.benchmarks.store_table import Line, Section, markdown, show
@@ -49,13 +57,16 @@ class _Run:
         self._stack = stack
         self._folder = Path(stack.enter_context(TemporaryDirectory(prefix="replog-bench-")))
         self._url = start_redis(stack, self._folder / "redis").url
+        plain_url = start_redis(stack, self._folder / "plain").url
+        real_time = alone(self._url) and alone(plain_url)
+        scheduled = "in the real-time class" if real_time else "in the class of everything else (another takes root)"
         self._postgres = postgres
-        self._plain = PlainStore(start_redis(stack, self._folder / "plain").url)
+        self._plain = PlainStore(plain_url)
         stack.callback(self._plain.close)
         self._witnessed: dict[str, Witness] = {}
         #: By record: seconds that merging each batch took.
         self._filled: dict[str, list[float]] = {}
-        self.machine = f"{description()}; {version_of(self._url)}, append-only file on; {_load()}"
+        self.machine = f"{description()}; {version_of(self._url)}, append-only file on, {scheduled}; {_load()}"
         if postgres:
             self.machine += f", {postgres.version}, psycopg {version('psycopg')}"
         repos = tuple(f"repo-{number}" for number in range(_REPOS))
@@ -86,6 +97,8 @@ class _Run:
             ]
             shapes = [known.shape for known in (self._grown, self._many, self._wide)]
             writes = await self._noted("new details", store_writes.grow(stores, shapes, filled))
+            removed, witness = await store_removal.remove(stores)
+            self._witnessed[f"removing all {removed:,} records"] = witness
         return [reads, self._calls(), listing, memory, writes, tasks, many]
 
     async def _noted(self, what: str, measuring: Any) -> Section:

@@ -57,7 +57,7 @@ def read(url: str, prefix: str, shape: Shape) -> tuple[Section, Witness]:
         Line("rows a second", f"{listing.rows / listing.seconds:,.0f}"),
         Line("length, MB", f"{listing.bytes / 1e6:,.0f}"),
         Line("peak memory of the process before / after, MB", f"{before:,.0f} / {after:,.0f}"),
-        Line("longest call of Redis meanwhile, ms", f"{witness.calls.longest_ms:.1f} {witness.calls.longest}"),
+        Line("longest call of Redis meanwhile, ms", witness.calls.longest_of_all),
     ]
     return Section(f"3. GET detail/list of {listing.rows:,} details from replog-api", lines), witness
 

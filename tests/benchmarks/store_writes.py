@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from replog.store.writer import Writer
+from tests.benchmarks.servers import settle
 from tests.benchmarks.store_data import BATCH, detail_batches
 from tests.benchmarks.store_table import Line, Section
 from tests.benchmarks.witness import Witness
@@ -50,6 +51,8 @@ def filled(shape: Shape, seconds: list[float], goal: int | None) -> Line:
 
 async def _grown(stores: Stores, shape: Shape) -> Line:
     batches = list(detail_batches(shape.record_id, fresh(shape)))
+    # The child that does it has this program's core.
+    settle(stores.url)
     # As the collector does, which never has so many batches.
     gc.collect()
     gc.freeze()

@@ -36,10 +36,15 @@ class Calls(NamedTuple):
     pauses: dict[str, int]
     waited_ms: float
 
+    @property
+    def longest_of_all(self) -> str:
+        """The longest call, for people; Redis notes no short ones."""
+        return f"{self.longest_ms:.1f} {self.longest}" if self.longest else f"none over {NOTED_US // 1000}"
+
     def __str__(self) -> str:
         """For people."""
         p99 = "" if self.p99_ms is None else f", p99 {self.p99_ms:.2f} ms"
-        longest = f"longest {self.longest_ms:.1f} {self.longest}" if self.longest else f"none over {NOTED_US // 1000}"
+        longest = f"longest {self.longest_of_all}" if self.longest else self.longest_of_all
         text = f"{self.scripts:,} script calls{p99}; {self.long} calls over 5 ms; {longest}"
         long = ", ".join(f"{name} {count}" for name, count in self.long_by_name.items())
         waited = f"waited {self.waited_ms:,.0f} ms for its core"

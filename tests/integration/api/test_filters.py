@@ -35,8 +35,8 @@ WIDE = {
 }
 SOME = {
     "status": ("RUNNING", "FAILED"),
-    "packageName": ("npm://a", "a.", "a*", "a(b[", "a\x00", "a\x01", "a中", "x://a😀", "A", "a/b c%20\"'"),
-    "repoName": ("npm", "npm-", "npm\x00", "generic*"),
+    "packageName": ("npm://a", "a.", "a*", "a(b[", "a\x00", "a\x01", "a中", "a~", "x://a😀", "A", "a/b c%20\"'"),
+    "repoName": ("npm", "npm-", "npm\x00", "npm~", "npm\U0010ffff", "generic*"),
     "clusterName": ("dev", "dev-", "D", "测", "prod\x00"),
     "path": ("aé", "a\uffff", "a.b", "a\x01\x02", "ab"),
     "artifactName": ("ae\u0301", "a\x7f", "a.", "a中文"),
