@@ -20,13 +20,14 @@ from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url
 from replog.telemetry import configure_logs, logger
 from replog_api.app import create_app
-from replog_api.protocol import BoundedProtocol
+from replog_api.protocol import FINISHED_AT_STOP_S, BoundedProtocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-#: How long answers in flight may take after SIGTERM, in seconds.
-GRACE_S = 10
+#: How long answers in flight may take after SIGTERM, in seconds, before uvicorn cancels them: those whose clients are
+#: slow were cut off before, for it reports what it cancels as errors of ours.
+GRACE_S = int(FINISHED_AT_STOP_S) + 2
 #: Objects made before the garbage collector looks at the young ones. A page makes hundreds, few of them in cycles: at
 #: Python's 700 the looking costs a twentieth of all time, and the modules' own objects are looked at again and again.
 GC_THRESHOLD = 20_000

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from orjson import dumps
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from replog.telemetry import logger
 from replog_api import messages
 from replog_api.joined import Joined
 from replog_api.problems import HEADERS_TOO_LARGE, INVALID_REQUEST
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 MAX_UNFINISHED_BYTES = 262_144
 #: A client that has taken nothing of what waits for it for so many seconds is cut off; where the service stops, sooner.
 STALLED_S, STALLED_AT_STOP_S = 15.0, 2.0
+#: Where the service stops, an answer under way is cut off after so many seconds.
+FINISHED_AT_STOP_S = 10.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -33,6 +36,8 @@ class BoundedProtocol(HttpToolsProtocol):
     #: Bytes that waited for the client at the last look, and the next look, while it takes less than comes.
     _unsent_bytes = 0
     _next_look: asyncio.TimerHandle | None = None
+    #: When the answer under way is cut off, while the service stops.
+    _end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
@@ -68,6 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self._look_no_more()
+        if self._end:
+            self._end.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -76,6 +83,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.app_state[END_WAITING]()
         if self._next_look:
             self._look_later(STALLED_AT_STOP_S)
+        if not self.transport.is_closing():
+            self._end = self.loop.call_later(FINISHED_AT_STOP_S, self._cut_off, FINISHED_AT_STOP_S)
+
+    def _cut_off(self, after_s: float) -> None:
+        logger().warning("answer_cut_off", path=self.scope["path"], after_s=after_s)
+        self.transport.abort()
 
     def _look_later(self, after_s: float) -> None:
         self._look_no_more()

@@ -48,7 +48,7 @@ class Transport(asyncio.Transport):
     """A connection on which ``unsent`` bytes wait."""
 
     unsent = 0
-    aborted = False
+    aborted = closed = False
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -57,10 +57,11 @@ class Transport(asyncio.Transport):
         self.aborted = True
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.aborted or self.closed
 
     def close(self) -> None:
-        """Nothing is waited for here."""
+        """Nothing waits here."""
+        self.closed = True
 
 
 async def no_app(scope: Any, receive: Any, send: Any) -> None:

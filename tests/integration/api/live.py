@@ -111,6 +111,17 @@ class Viewer:
         return [event.kind for event in self.events]
 
 
+async def unread(service: LiveService, path: str) -> socket.socket:
+    """A client that asks for ``path``, and takes nothing of the answer by itself."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)  # noqa: FBT003 - its only parameter has no other way
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, service.address)
+    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return client
+
+
 @asynccontextmanager
 async def live(
     redis_url: str, redis_prefix: str, *, send_bytes: int | None = None, **settings: Any

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from replog_api import protocol, schemas, sights, stream, watchers
-from tests.integration.api.live import DEADLINE_S, Viewer, live, until
+from tests.integration.api.live import DEADLINE_S, Viewer, live, unread, until
 from tests.integration.api.service import BASE, event, write
 from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.integration.api.test_conditional import swept
@@ -221,24 +220,13 @@ def progress(number: int) -> Event:
     return event("record.progressed", taskKey="日" * 128, replicatedBytes=number, at=at)
 
 
-async def stalled(service: LiveService) -> socket.socket:
-    """A client that asks for the stream and takes nothing of it."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.setblocking(False)  # noqa: FBT003 - its only parameter has no other way
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, service.address)
-    await loop.sock_sendall(client, f"GET {BASE}/stream/r HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    return client
-
-
 async def test_a_client_that_takes_nothing_is_cut_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """And until then little is kept for it, however much there was to say; others are told all of it."""
     monkeypatch.setattr(protocol, "STALLED_S", 10 * INTERVAL_S)
     monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
     await store.has(progress(0))
     async with live(store.url, store.prefix, send_bytes=4096) as service:
-        client = await stalled(service)
+        client = await unread(service, f"{BASE}/stream/r")
         try:
             await service.metric_is(CLIENTS, 1)
             (connection,) = service.connections("/stream/")
@@ -268,7 +256,7 @@ async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(
     monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
     await store.has(progress(0))
     async with live(store.url, store.prefix, send_bytes=4096) as service:
-        client = await stalled(service)
+        client = await unread(service, f"{BASE}/stream/r")
         await service.metric_is(CLIENTS, 1)
         (connection,) = service.connections("/stream/")
         number = 0
