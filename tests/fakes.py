@@ -112,17 +112,12 @@ class MemoryMarkers:
 class MemoryTopic:
     """A topic of one partition, and what its group has committed."""
 
-    #: By offset; None is the end of a transaction.
-    messages: list[FakeMessage | None] = field(default_factory=list)
+    messages: list[FakeMessage] = field(default_factory=list)
     committed: int = 0
 
     def publish(self, value: bytes | None, key: bytes | None = None) -> None:
         """Add one message."""
         self.messages.append(FakeMessage(value, offset=len(self.messages), key=key))
-
-    def end_transaction(self) -> None:
-        """Add what takes an offset and is no message."""
-        self.messages.append(None)
 
 
 class MemorySource:
@@ -180,12 +175,11 @@ class MemorySource:
             self.paused_polls += 1
             await asyncio.sleep(0)
             return Polled()
-        messages: list[Message] = [message for message in self.topic.messages[self._position :] if message]
-        # As the client does, it goes past the ends of transactions once there are no messages.
-        self._position = messages[-1].offset + 1 if messages else len(self.topic.messages)
-        spans = self._positions.poll({0: self._position})
+        messages: list[Message] = [*self.topic.messages[self._position :]]
+        self._position += len(messages)
+        begins = {0: self._positions.poll(0, self._position)} if messages else {}
         await asyncio.sleep(0)
-        return Polled(messages, spans)
+        return Polled(messages, begins)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""

@@ -107,7 +107,7 @@ class Collector:
 
     async def _round(self) -> None:
         polled = await self._retrying(lambda: self._source.poll(POLL_S))
-        if polled:
+        if polled.messages:
             decoded = decode(polled)
             self._take(decoded)
             # One batch is on its way while the next is decoded: Redis and this process work at the same time.

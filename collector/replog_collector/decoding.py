@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from replog.records import Effect
-    from replog.store.markers import Span
     from replog_collector.source import Message, Polled
 
 
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 class Decoded:
     """Messages as they came, what they say folded, and those that say nothing usable.
 
-    ``batches`` is one, until the store refuses it and it has to be merged in parts; none where there are no messages.
+    ``batches`` is one, until the store refuses it and it has to be merged in parts.
     """
 
     messages: Sequence[Message]
-    #: By partition, the offsets of which these are all messages.
-    spans: Mapping[int, Span]
+    #: By partition, the offset from which on the messages are all that there is.
+    begins: Mapping[int, int]
     batches: list[Batch] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
@@ -42,6 +41,11 @@ class Decoded:
         return len(self.messages) - self.tombstones
 
     @property
+    def offsets(self) -> dict[int, int]:
+        """By partition, the offset of the next message."""
+        return {message.partition: message.offset + 1 for message in self.messages}
+
+    @property
     def effects(self) -> Counter[tuple[str, Effect]]:
         """What the merged events did."""
         return sum((batch.effects for batch in self.batches), Counter())
@@ -50,7 +54,7 @@ class Decoded:
 def decode(polled: Polled) -> Decoded:
     """Fold the events of what was polled."""
     batch = Batch()
-    decoded = Decoded(polled.messages, polled.spans, [batch] if polled.messages else [])
+    decoded = Decoded(polled.messages, polled.begins, [batch])
     for message in polled.messages:
         if message.value is None:
             decoded.tombstones += 1

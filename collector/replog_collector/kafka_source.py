@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
-from replog.store.markers import Span
 from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
 from replog_collector.kafka_consumer import stop_consumer, subscribed_consumer
@@ -102,11 +101,9 @@ class KafkaSource:
             await self._replace()
         self._pause(paused)
         polled = await self._take(timeout_s, paused=paused)
-        if not paused:
-            polled = await self._with_passed(polled)
         if time.monotonic() >= self._look_at:
             await self._look()
-        if not polled and self._silence:
+        if not polled.messages and self._silence:
             raise self._unavailable(self._silence)
         return polled
 
@@ -194,20 +191,8 @@ class KafkaSource:
             for partition, messages in fetched.items()
             if partition.partition in self._positions.applied
         }
-        spans = self._positions.poll({number: messages[-1].offset + 1 for number, messages in known.items()})
-        return Polled([message for messages in known.values() for message in messages], spans)
-
-    async def _with_passed(self, polled: Polled) -> Polled:
-        """``polled``, and what the client went past without a message: the ends of transactions."""
-        ends: dict[int, int] = {}
-        # Where partitions move meanwhile, nothing of them is passed.
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                for number in self.positions:
-                    ends[number] = await self._consumer.position(TopicPartition(self._topic, number))
-        passed = self._positions.poll({number: end for number, end in ends.items() if number in self.positions})
-        spans = {number: Span(polled.spans.get(number, span).begin, span.end) for number, span in passed.items()}
-        return Polled(polled.messages, {**polled.spans, **spans})
+        begins = {number: self._positions.poll(number, messages[-1].offset + 1) for number, messages in known.items()}
+        return Polled([message for messages in known.values() for message in messages], begins)
 
     def _pause(self, paused: bool) -> None:  # noqa: FBT001 - one caller, which has it by name
         resting = self._consumer.paused()

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.store.markers import Span
-
 
 class Message(Protocol):
     """What a collector reads of a message."""
@@ -61,18 +59,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Messages, in order within each partition.
-
-    Not every offset is one of a message: Kafka itself writes the ends of transactions.
-    """
+    """Messages, in order within each partition."""
 
     messages: Sequence[Message] = ()
-    #: By partition: the offsets of which these are all messages; there may be none.
-    spans: Mapping[int, Span] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to apply."""
-        return bool(self.messages or self.spans)
+    #: By their partitions: the offset from which on they are all that there is.
+    begins: Mapping[int, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -99,9 +90,9 @@ class Source(Protocol):
         """Leave the group; nothing is committed by this."""
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
-        """The next messages; none after ``timeout_s`` without any.
+        """The next messages; empty after ``timeout_s`` without any.
 
-        With ``paused`` always nothing: nothing is taken, nothing more is fetched, and the member keeps its place in the
+        With ``paused`` always empty: nothing is taken, nothing more is fetched, and the member keeps its place in the
         group. Raises BrokerUnavailable, or StoreUnavailable while the markers cannot be read; what was not taken comes
         with a later call.
         """

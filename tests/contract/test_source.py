@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
-from confluent_kafka import Producer
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.kafka import KafkaProducer
@@ -33,8 +32,6 @@ class Topic(Protocol):
 
     async def publish(self, *values: bytes | None) -> None: ...
 
-    async def publish_in_transaction(self, value: bytes) -> None: ...
-
     def member(self) -> Source: ...
 
 
@@ -46,10 +43,6 @@ class InMemory:
     async def publish(self, *values: bytes | None) -> None:
         for value in values:
             self.topic.publish(value, key=b"k")
-
-    async def publish_in_transaction(self, value: bytes) -> None:
-        self.topic.publish(value, key=b"k")
-        self.topic.end_transaction()
 
     def member(self) -> Source:
         return MemorySource(self.topic, self.markers)
@@ -66,14 +59,6 @@ class InKafka:
         for value in values:
             await producer.acknowledged(await producer.send(b"k", value))
         await producer.stop()
-
-    async def publish_in_transaction(self, value: bytes) -> None:
-        address = self.settings.kafka_bootstrap_servers
-        producer = Producer({"bootstrap.servers": address, "transactional.id": self.settings.kafka_topic})
-        await asyncio.to_thread(producer.init_transactions, DEADLINE_S)
-        producer.begin_transaction()
-        producer.produce(self.settings.kafka_topic, value, key=b"k")
-        await asyncio.to_thread(producer.commit_transaction, DEADLINE_S)
 
     def member(self) -> Source:
         async def give_up() -> None:
@@ -170,27 +155,6 @@ async def test_standings_tell_what_is_committed_and_where_the_end_is(topic: Topi
             await member.poll(0.2)
 
 
-@pytest.mark.real_broker
-async def test_the_end_of_a_transaction_is_gone_past(topic: Topic, member: Source) -> None:
-    """It takes an offset and is no message: else the member would stand before it with nothing to take, for ever."""
-    await topic.publish_in_transaction(b"a")
-    messages: list[Message] = []
-    ends: dict[int, int] = {}
-    async with asyncio.timeout(DEADLINE_S):
-        while not messages or ends[messages[0].partition] == messages[0].offset + 1:
-            polled = await member.poll(0.2)
-            messages += polled.messages
-            ends |= {number: span.end for number, span in polled.spans.items()}
-    (message,) = messages
-    end = message.offset + 2
-    assert ends == {message.partition: end}
-    await topic.markers.advance({message.partition: Span(message.offset, end)}, ())
-    await member.commit(ends)
-    async with asyncio.timeout(DEADLINE_S):
-        while member.standings().get(message.partition) != Standing(end, end):
-            await member.poll(0.2)
-
-
 async def test_a_look_tells_the_ends_that_there_were_when_it_was_taken(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b")
     last = (await taken(member, 2))[-1]
@@ -273,7 +237,7 @@ async def test_a_member_goes_back_to_what_the_store_has(topic: Topic, member: So
         polled = await member.poll(0.2)
         while not polled.messages:
             polled = await member.poll(0.2)
-    assert polled.spans[partition].begin == second
+    assert polled.begins == {partition: second}
     # The broker may give them one by one.
     rest = await taken(member, 2 - len(polled.messages)) if len(polled.messages) < 2 else []
     assert [message.value for message in (*polled.messages, *rest)] == [b"b", b"c"]

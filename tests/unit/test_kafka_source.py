@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
-from replog.store.markers import Span
 from replog_collector import kafka_source
 from replog_collector.kafka_source import KafkaSource
-from tests.fakes import FakeMessage, MemoryMarkers
+from tests.fakes import MemoryMarkers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,11 +47,8 @@ class Client:
         self.stopping.set()
         self.answering.set()
         self.asked = asyncio.Event()
-        self.broken = self.silent = False
-        #: Offsets behind the one that was sought, without a message.
-        self.gone_past = 0
+        self.broken = False
         self.sought: list[int] = []
-        self.messages: list[FakeMessage] = []
 
     async def start(self) -> None:
         await self.assigned([PARTITION])
@@ -69,17 +65,12 @@ class Client:
     def paused(self) -> set[TopicPartition]:
         return set()
 
-    def pause(self, *_: TopicPartition) -> None:
-        """It fetches nothing anyway."""
-
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.asked.set()
         await self.answering.wait()
         return dict.fromkeys(partitions, 0)
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        if self.silent:
-            raise KafkaConnectionError
         return dict.fromkeys(partitions, 9)
 
     async def committed(self, _: TopicPartition) -> int:
@@ -91,14 +82,10 @@ class Client:
     def seek(self, _: TopicPartition, offset: int) -> None:
         self.sought.append(offset)
 
-    async def position(self, _: TopicPartition) -> int:
-        return self.sought[-1] + self.gone_past
-
     async def getmany(self, *_: TopicPartition, **__: Any) -> dict[TopicPartition, list[Any]]:
         if self.broken:
             raise TopicAuthorizationFailedError
-        messages, self.messages = self.messages, []
-        return {PARTITION: messages} if messages else {}
+        return {}
 
 
 @pytest.fixture
@@ -139,38 +126,6 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
     await rewind
     new = clients[1]
     assert (old.sought, new.sought, source.positions) == ([5], [3], {0: 3})
-
-
-async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clients: list[Client]) -> None:
-    """It is told once: what is not taken then would be missing between what comes before and after it."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
-    await source.start()
-    (client,) = clients
-    client.silent, client.gone_past = True, 1
-    polled = await source.poll(0)
-    assert (list(polled.messages), polled.spans) == ([], {0: Span(0, 1)})
-    with pytest.raises(BrokerUnavailable):
-        await source.poll(0)
-
-
-async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: list[Client]) -> None:
-    """A topic in which there is always a message has ends of transactions too."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
-    await source.start()
-    (client,) = clients
-    client.messages, client.gone_past = [FakeMessage(b"a", offset=0)], 3
-    polled = await source.poll(0)
-    assert ([message.value for message in polled.messages], polled.spans) == ([b"a"], {0: Span(0, 3)})
-
-
-async def test_nothing_is_gone_past_while_paused(clients: list[Client]) -> None:
-    """Where it were told, nobody would take it."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
-    await source.start()
-    (client,) = clients
-    client.gone_past = 2
-    assert not await source.poll(0, paused=True)
-    assert (await source.poll(0)).spans == {0: Span(0, 2)}
 
 
 async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: list[Client]) -> None:
