@@ -143,10 +143,11 @@ def redis_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     report = pytestconfig.stash[REPORT]
     try:
         binary = redis_service.server_binary(os.environ.get(redis_service.VARIABLE))
-        cluster = start_cluster(binary, tmp_path_factory.mktemp("cluster"))
     except ServiceUnavailableError as why:
         report.miss_redis(f"cluster: {why}")
         pytest.skip(f"no Redis Cluster: {why}")
+    # With a binary, a cluster that does not start is no missing service but a failure.
+    cluster = start_cluster(binary, tmp_path_factory.mktemp("cluster"))
     report.use_cluster(redis_service.version_of(cluster.masters[0].url))
     yield cluster
     cluster.close()

@@ -38,9 +38,9 @@ PASSING = {"connection", "readonly", "timeout", "loading"}
 def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
     try:
         binary = server_binary(os.environ.get(VARIABLE))
-        running = start_sentinel(binary, tmp_path_factory.mktemp("sentinel"))
     except ServiceUnavailableError as why:
         pytest.skip(f"no Redis Sentinel: {why}")
+    running = start_sentinel(binary, tmp_path_factory.mktemp("sentinel"))
     yield running
     running.close()
 

@@ -39,6 +39,15 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody holds ``port`` of the loopback now."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def run(command: Sequence[str], timeout_s: float) -> str:
     """The output of ``command``, once it ended well.
 
