@@ -1,0 +1,28 @@
+"""Ends asyncio tasks for certain: cancels them again until they have ended, or a limit of time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Seconds after which a task that goes on is cancelled again.
+REPEAT_S = 0.1
+
+
+async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]], *, timeout_s: float) -> set[asyncio.Future[Any]]:
+    """Cancel ``tasks`` and wait until they have ended; returns those that still run after ``timeout_s`` seconds.
+
+    One ``cancel()`` is not enough: ``asyncio.wait_for`` of Python 3.11, which drivers use, swallows a cancellation
+    that arrives together with the result it waits for. Errors and results stay with the tasks.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    running = {task for task in tasks if not task.done()}
+    while running and (left_s := deadline - loop.time()) > 0:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=min(REPEAT_S, left_s))
+    return running
