@@ -199,8 +199,8 @@ class Model:
         """The answer of ``GET /{recordId}``."""
         facts = self._records[record_id].facts(RECORD_FACTS)
         return {
-            "replicaObjectType": facts.get("replicaObjectType"),
-            "replicaType": facts.get("replicaType"),
+            "replicaObjectType": facts.get("replicaObjectType", "REPOSITORY"),
+            "replicaType": facts.get("replicaType", "SCHEDULED"),
             "record": self.record(record_id),
         }
 
@@ -227,20 +227,22 @@ class Model:
         entity = self._details[record_id][detail_id]
         facts, outcome = entity.facts(DETAIL_FACTS), entity.outcome()
         progress = entity.latest(_progress) or {"blob": None, "node": None, "version": None, "totalSize": 0}
-        counts = [progress[kind] for kind in ("blob", "node", "version") if progress[kind]]
+        counted = next((progress[kind] for kind in ("version", "node", "blob") if progress[kind]), {})
+        versions = facts.get("versions", [facts["version"]] if "version" in facts else None)
+        strategy = facts.get("conflictStrategy")
         key = facts.get("packageKey", facts.get("packageName"))
         return {
             "id": detail_id,
             "recordId": record_id,
-            "localCluster": facts.get("localCluster"),
-            "remoteCluster": facts.get("remoteCluster"),
-            "localRepoName": facts.get("repoName"),
-            "repoType": facts.get("repoType", "GENERIC"),
-            "packageConstraint": None if key is None else {"packageKey": key, "versions": facts.get("versions")},
+            "localCluster": facts.get("localCluster", ""),
+            "remoteCluster": facts.get("remoteCluster", ""),
+            "localRepoName": facts.get("repoName", ""),
+            "repoType": facts.get("repoType", "GENERIC").upper(),
+            "packageConstraint": None if key is None else {"packageKey": key, "versions": versions},
             "pathConstraint": {"path": facts["path"]} if "path" in facts else None,
             "artifactName": facts.get("artifactName"),
             "version": facts.get("version"),
-            "conflictStrategy": facts.get("conflictStrategy"),
+            "conflictStrategy": None if strategy is None else strategy.upper(),
             "size": facts.get("size"),
             "sha256": facts.get("sha256"),
             "status": outcome["status"],
@@ -249,7 +251,7 @@ class Model:
                 "node": progress["node"],
                 "version": progress["version"],
                 "totalSize": progress["totalSize"],
-                **{name: sum(count[name] for count in counts) for name in ("success", "skip", "failed")},
+                **{name: counted.get(name, 0) for name in ("success", "skip", "failed")},
             },
             "startTime": _local(entity.start_us()),
             "endTime": _local(outcome["endTime"]),

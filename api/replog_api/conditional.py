@@ -12,7 +12,7 @@ import re
 from hashlib import blake2b
 
 #: Changed with everything that makes bodies of the same state differ from what they were.
-FORMAT = b"1"
+FORMAT = b"2"
 
 _DIGEST_BYTES = 12
 _TAG = re.compile(r'(?:W/)?"([!#-~\x80-\xff]*)"')

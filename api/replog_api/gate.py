@@ -12,14 +12,13 @@ from replog_api import messages
 from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.problems import (
     HEADERS_TOO_LARGE,
-    INVALID_PARAMETER,
     TOO_MANY_REQUESTS,
     URL_TOO_LONG,
     RefusedError,
     refused,
 )
 from replog_api.time_zones import offset_now, zone_of
-from replog_api.visit import TIME_ZONE_HEADER, begin_visit
+from replog_api.visit import begin_visit
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -96,11 +95,8 @@ class Gate:
             raise RefusedError(HEADERS_TOO_LARGE, messages.HEADERS_TOO_LARGE)
         self._authenticate(scope, visit)
         if visit.time_zone:
-            try:
-                visit.zone = zone_of(visit.time_zone)
-            except ValueError:
-                text = messages.no_time_zone(TIME_ZONE_HEADER, visit.time_zone)
-                raise RefusedError(INVALID_PARAMETER, text) from None
+            # Clients name a zone before they know their user's: what cannot be read is no error.
+            visit.zone = zone_of(visit.time_zone) or self._zone
 
     def _authenticate(self, scope: Scope, visit: Visit) -> None:
         client = scope.get("client")

@@ -61,16 +61,6 @@ def control_character(parameter: str) -> Text:
     return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")
 
 
-def no_time_zone(header: str, value: str) -> Text:
-    """A header names no time zone."""
-    return Text(
-        f"header {header} is {_shown(value)}; allowed: an IANA time zone such as Asia/Shanghai, or an offset from "
-        "-18:00 to +18:00 such as +08:00, +0800 or +8",
-        f"请求头 {header} 的值 {_shown(value)} 无效；允许：IANA 时区名（如 Asia/Shanghai），或 -18:00 到 +18:00 的"
-        "偏移量（如 +08:00、+0800、+8）",
-    )
-
-
 def unknown_record(record_id: str) -> Text:
     """No event told of a record."""
     return Text(f"no record with the id {record_id} is known", f"未找到 id 为 {record_id} 的执行记录")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOL = (b"false}", b"true}")
+#: What a run says of its task where no event said it: the API's own clients take no null there.
+DEFAULT_REPLICA_TYPE, DEFAULT_REPLICA_OBJECT_TYPE = "SCHEDULED", "REPOSITORY"
 #: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
 KEPT_ROWS = 2048
 #: Seconds kept formatted: events of one page are close in time.
@@ -54,8 +56,8 @@ class Renderer:
         """The answer to ``GET /{recordId}``."""
         record = stored.read()
         return b'{"replicaObjectType":%b,"replicaType":%b,"record":%b}' % (
-            dumps(record.replica_object_type),
-            dumps(record.replica_type),
+            dumps(record.replica_object_type or DEFAULT_REPLICA_OBJECT_TYPE),
+            dumps(record.replica_type or DEFAULT_REPLICA_TYPE),
             self.record(stored),
         )
 
@@ -107,15 +109,15 @@ def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
     fields = {
         "id": detail.id,
         "recordId": detail.record_id,
-        "localCluster": detail.local_cluster,
-        "remoteCluster": detail.remote_cluster,
-        "localRepoName": detail.repo_name,
-        "repoType": detail.repo_type,
+        "localCluster": detail.local_cluster or "",
+        "remoteCluster": detail.remote_cluster or "",
+        "localRepoName": detail.repo_name or "",
+        "repoType": detail.repo_type.upper(),
         "packageConstraint": _package(detail),
         "pathConstraint": None if detail.path is None else {"path": detail.path},
         "artifactName": detail.artifact_name,
         "version": detail.version,
-        "conflictStrategy": detail.conflict_strategy,
+        "conflictStrategy": detail.conflict_strategy and detail.conflict_strategy.upper(),
         "size": detail.size,
         "sha256": detail.sha256,
         "status": detail.status,
@@ -150,7 +152,12 @@ def _second(second: int, zone: tzinfo) -> str:
 
 def _package(detail: Detail) -> dict[str, Any] | None:
     key = detail.package_key if detail.package_key is not None else detail.package_name
-    return None if key is None else {"packageKey": key, "versions": detail.versions}
+    if key is None:
+        return None
+    versions = detail.versions
+    if versions is None and detail.version is not None:
+        versions = [detail.version]
+    return {"packageKey": key, "versions": versions}
 
 
 def overview(overview: Overview) -> bytes:
@@ -170,12 +177,8 @@ def overview(overview: Overview) -> bytes:
 
 
 def progress(progress: Progressed) -> bytes:
-    """A detail's progress with the sums over what is known, which may exceed 64 bits too."""
-    success = skip = failed = 0
-    for tally in progress.tallies:
-        success += tally.success
-        skip += tally.skip
-        failed += tally.failed
+    """A detail's progress, and beside it the numbers of artifacts."""
+    _, success, skip, failed = progress.artifacts
     return b'{"blob":%b,"node":%b,"version":%b,"totalSize":%d,"success":%d,"skip":%d,"failed":%d}' % (
         _tally(progress.blob),
         _tally(progress.node),

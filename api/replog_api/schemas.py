@@ -153,8 +153,12 @@ class Run(_Schema):
 
     chinese = "一条执行日志及其任务的类型。"
 
-    replica_object_type: ReplicaObjectType | None = _said("what the task replicates", "同步对象类型")
-    replica_type: ReplicaType | None = _said("what starts the task", "同步类型")
+    replica_object_type: ReplicaObjectType = _said(
+        "what the task replicates; REPOSITORY where no event said it", "同步对象类型；未上报则为 REPOSITORY"
+    )
+    replica_type: ReplicaType = _said(
+        "what starts the task; SCHEDULED where no event said it", "同步类型；未上报则为 SCHEDULED"
+    )
     record: Record = _said("the record", "执行日志")
 
 
@@ -178,7 +182,10 @@ class PackageConstraint(_Schema):
     chinese = "详情所同步的包。"
 
     package_key: str = _said("the package's key, or its name where only that is known", "包的 key；仅知包名时为包名")
-    versions: list[str] | None = _said("its versions", "包的版本")
+    versions: list[str] | None = _said(
+        "its versions; where they are not known, the detail's version alone, or null",
+        "包的版本；未知时仅含详情的 version，或为 null",
+    )
 
 
 class PathConstraint(_Schema):
@@ -209,11 +216,12 @@ class Progress(_Schema):
     node: Tally | None = _said("nodes, likewise", "同步节点数量；同上")
     version: Tally | None = _said("package versions, likewise", "同步包版本数量；同上")
     total_size: Count = _said("bytes; 0 where not known", "同步文件数据数量, 单位bytes；未知为 0")
-    success: Sum = _said(
-        "sum of success over those of the three that are not null", "以上三项（非 null）的 success 之和"
+    success: Count = _said(
+        "number of artifacts: success of version where it is not null, else of node, else of blob; else 0",
+        "制品数量：version 非 null 时取其 success，否则取 node 的，再否则取 blob 的；均为 null 则为 0",
     )
-    skip: Sum = _said("sum of skip, likewise", "以上三项（非 null）的 skip 之和")
-    failed: Sum = _said("sum of failed, likewise", "以上三项（非 null）的 failed 之和")
+    skip: Count = _said("skip, likewise", "skip，同上")
+    failed: Count = _said("failed, likewise", "failed，同上")
 
 
 class Detail(_Schema):
@@ -223,16 +231,18 @@ class Detail(_Schema):
 
     id: Id = _said("the detail; unique inside its record", "详情 id，在其执行日志内唯一")
     record_id: Id = _said("record id", "记录唯一id")
-    local_cluster: str | None = _said("local cluster node name", "本地集群名称")
-    remote_cluster: str | None = _said("remote cluster node name", "远程集群名称")
-    local_repo_name: str | None = _said("repository name", "仓库名称")
-    repo_type: str = _said("repository type; GENERIC where the worker named none", "仓库类型；未上报则为 GENERIC")
+    local_cluster: str = _said("local cluster node name; empty where unknown", "本地集群名称；未知则为空")
+    remote_cluster: str = _said("remote cluster node name; empty where unknown", "远程集群名称；未知则为空")
+    local_repo_name: str = _said("repository name; empty where unknown", "仓库名称；未知则为空")
+    repo_type: str = _said(
+        "repository type, in capitals; GENERIC where the worker named none", "仓库类型，大写；未上报则为 GENERIC"
+    )
     package_constraint: PackageConstraint | None = _said("the package; null where there is none", "包；没有则为 null")
     path_constraint: PathConstraint | None = _said("the path; null where there is none", "路径；没有则为 null")
     artifact_name: str | None = _said("artifact name", "制品名称")
     version: str | None = _said("its version", "制品版本")
     conflict_strategy: str | None = _said(
-        "how a conflict was settled; null where there was none", "冲突的处理策略；没有冲突则为 null"
+        "how a conflict was settled, in capitals; null where there was none", "冲突的处理策略，大写；没有冲突则为 null"
     )
     size: Count | None = _said("bytes", "大小，单位 bytes")
     sha256: str | None = _said("its checksum", "校验和")

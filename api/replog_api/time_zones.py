@@ -14,33 +14,50 @@ if TYPE_CHECKING:
 
 #: Zones and their offsets kept at hand.
 KEPT_ZONES = 1024
+#: Longest text that is read, in characters; no zone's name is as long.
+_MOST_CHARACTERS = 64
 #: What Java's clients take for an offset, in minutes.
 _MOST_MINUTES = 18 * 60
 
-_OFFSET = re.compile(r"([+-])(?:(\d{1,2})(?::(\d\d))?|(\d\d)(\d\d))", re.ASCII)
+_UTC = "UTC|UT|GMT"
+_OFFSET = re.compile(
+    rf"(?:{_UTC})?(?P<sign>[+-]?)"
+    r"(?:(?P<hours>\d\d?)(?::(?P<minutes>\d\d)|(?P<part>\.\d+))?|(?P<four>\d{4}))",
+    re.ASCII,
+)
+_ZERO = re.compile(rf"Z|{_UTC}")
+
+
+def zone_of(text: str) -> tzinfo | None:
+    """The zone that a client names; None where the text names none.
+
+    It is an IANA name; or an offset, with or without sign, in hours (``8``), decimal hours (``5.5``) or hours and
+    minutes (``+08:00``, ``+0800``), alone or behind ``UTC``, ``UT`` or ``GMT``; or one of these three or ``Z`` alone.
+    """
+    return _read(text) if len(text) <= _MOST_CHARACTERS else None
 
 
 @lru_cache(KEPT_ZONES)
-def zone_of(text: str) -> tzinfo:
-    """The zone that a client names: an IANA name, or an offset as ``+08:00``, ``+0800`` or ``+8``.
-
-    Raises:
-        ValueError: it is none.
-    """
+def _read(text: str) -> tzinfo | None:
+    if _ZERO.fullmatch(text):
+        return ZoneInfo("UTC")
     offset = _OFFSET.fullmatch(text)
     try:
         return _fixed(offset) if offset else ZoneInfo(text)
-    except (KeyError, OSError):
-        raise ValueError(text) from None
+    # Of no name ZoneInfo says so in many ways: a folder's name, a file that holds no zone, no file name at all.
+    except (KeyError, OSError, ValueError):
+        return None
 
 
 def _fixed(offset: re.Match[str]) -> tzinfo:
-    sign, hours, minutes, plain_hours, plain_minutes = offset.groups()
-    past_hour = int(minutes or plain_minutes or 0)
-    total = int(hours or plain_hours) * 60 + past_hour
-    if past_hour >= 60 or total > _MOST_MINUTES:  # noqa: PLR2004 - minutes
+    """The zone of this offset. Raises ValueError: there is no such offset."""
+    digits = offset["four"]
+    hours, minutes = (digits[:2], digits[2:]) if digits else (offset["hours"], offset["minutes"] or "0")
+    past_hour = round(float(offset["part"]) * 60) if offset["part"] else int(minutes)
+    total = int(hours) * 60 + past_hour
+    if int(minutes) >= 60 or total > _MOST_MINUTES:  # noqa: PLR2004 - minutes
         raise ValueError(offset[0])
-    return timezone(timedelta(minutes=-total if sign == "-" else total))
+    return timezone(timedelta(minutes=-total if offset["sign"] == "-" else total))
 
 
 def offset_now(zone: tzinfo) -> bytes:

@@ -111,6 +111,9 @@ class Tallied(NamedTuple):
     failed: int
 
 
+_NONE_COUNTED = Tallied(0, 0, 0, 0)
+
+
 class Progressed(NamedTuple):
     """A detail's progress; ``total_size`` in bytes."""
 
@@ -120,14 +123,12 @@ class Progressed(NamedTuple):
     total_size: int = 0
 
     @property
-    def tallies(self) -> list[Tallied]:
-        """Those of the three that are known."""
-        return [tally for tally in (self.blob, self.node, self.version) if tally]
+    def artifacts(self) -> Tallied:
+        """The tally that counts artifacts: the versions, else the nodes, else the blobs; zeros where none is known.
 
-    @property
-    def skip(self) -> int:
-        """Things skipped, over all kinds."""
-        return sum(tally.skip for tally in self.tallies)
+        The three count the same work in different units, so they are never added up.
+        """
+        return self.version or self.node or self.blob or _NONE_COUNTED
 
 
 def start_ms(start: bytes) -> int:

@@ -14,12 +14,10 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
-from zoneinfo import available_timezones
 
 import jsonschema_rs
 import pytest
 import schemathesis
-from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from replog_api.contracts import openapi_json
@@ -57,13 +55,6 @@ CONFIG = {
     "parameters": {name: {"dictionary": "ids", "probability": 0.5} for name in ("path.key", "path.recordId")},
 }
 
-_OFFSETS = r"[+-](1[0-7]|0?[0-9])(:[0-5][0-9])?|[+-](1[0-7]|0[0-9])[0-5][0-9]"
-# What the document calls a time zone; JSON Schema has no such format, so that only this test can tell what is one.
-schemathesis.openapi.format(
-    "time-zone",
-    st.sampled_from(sorted(available_timezones()))
-    | st.from_regex(_OFFSETS, fullmatch=True, alphabet=st.characters(max_codepoint=127)),
-)
 document = schemathesis.openapi.from_dict(json.loads(openapi_json()), config=schemathesis.Config.from_dict(CONFIG))
 # The stream of a record that runs does not end; tests/integration/api holds it to the document.
 schema = document.exclude(operation_id=STREAM.operation_id)

@@ -85,4 +85,18 @@ def test_sums_keep_more_than_64_bits() -> None:
     tally = Tally(skip=most)
     parts = sums_of((0, 0, 0), Progress(blob=tally, version=tally, total_size=most))
     sums = Sums(*(1_000_000 * part for part in parts))
-    assert (sums.skip, sums.total_size) == (2_000_000 * most, 1_000_000 * most)
+    assert (sums.skip, sums.total_size) == (1_000_000 * most, 1_000_000 * most)
+
+
+@pytest.mark.parametrize(
+    ("progress", "skip"),
+    [
+        (Progress(), 0),
+        (Progress(blob=Tally(skip=1)), 1),
+        (Progress(blob=Tally(skip=1), node=Tally(skip=2)), 2),
+        (Progress(blob=Tally(skip=1), node=Tally(skip=2), version=Tally(skip=4)), 4),
+        (Progress(blob=Tally(skip=1), version=Tally()), 0),
+    ],
+)
+def test_what_is_skipped_is_not_added_up_across_units(progress: Progress, skip: int) -> None:
+    assert sums_of((0, 0, 0), progress).skip == skip

@@ -14,7 +14,6 @@ EVERY_MESSAGE = [
     messages.not_utf8("p"),
     messages.too_long("p", 129, 128),
     messages.control_character("p"),
-    messages.no_time_zone("p", "v"),
     messages.unknown_record("r"),
     messages.unknown_url("/u"),
     messages.wrong_method("POST"),

@@ -10,7 +10,6 @@ from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.openapi.examples import RECORD_ID, TASK_KEY, enveloped
 from replog_api.openapi.headers import references
 from replog_api.parameters import MAX_PAGE_NUMBER
-from replog_api.visit import TIME_ZONE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,19 +37,18 @@ INVALID_ID = Error(
     "InvalidParameter",
     problems.INVALID_PARAMETER,
     Text(
-        "an id is longer than 128 characters, has a control character or is no UTF-8; a header names no time zone",
-        "id 超过 128 个字符、含有控制字符或不是 UTF-8；或请求头中的时区无效",
+        "an id is longer than 128 characters, has a control character or is no UTF-8",
+        "id 超过 128 个字符、含有控制字符或不是 UTF-8",
     ),
-    (messages.too_long("key", 129, 128), messages.no_time_zone(TIME_ZONE_HEADER, "Beijing")),
+    (messages.too_long("key", 129, 128),),
 )
 INVALID_PAGE = Error(
     "InvalidParameter",
     problems.INVALID_PARAMETER,
     Text(
         "a parameter is no integer, out of range or an unknown status; an id is longer than 128 characters, has a "
-        "control "
-        "character or is no UTF-8; a header names no time zone",
-        "参数不是整数、超出范围或状态未知；id 超过 128 个字符、含有控制字符或不是 UTF-8；或请求头中的时区无效",
+        "control character or is no UTF-8",
+        "参数不是整数、超出范围或状态未知；id 超过 128 个字符、含有控制字符或不是 UTF-8",
     ),
     (
         messages.out_of_range("pageNumber", "-1", 0, MAX_PAGE_NUMBER),

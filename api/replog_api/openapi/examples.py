@@ -43,7 +43,7 @@ DETAIL: dict[str, Any] = {
     "recordId": RECORD_ID,
     "localCluster": TASK_KEY,
     "remoteCluster": "SUCCESS",
-    "localRepoName": None,
+    "localRepoName": "",
     "repoType": "GENERIC",
     "packageConstraint": None,
     "pathConstraint": None,
@@ -66,7 +66,7 @@ DETAIL: dict[str, Any] = {
     **_SEEN,
 }
 TASK: dict[str, Any] = {"taskKey": TASK_KEY, "record": RECORD}
-RUN: dict[str, Any] = {"replicaObjectType": None, "replicaType": None, "record": RECORD}
+RUN: dict[str, Any] = {"replicaObjectType": "REPOSITORY", "replicaType": "SCHEDULED", "record": RECORD}
 #: The end of a stream.
 END: dict[str, Any] = {
     "id": LAST_EVENT,

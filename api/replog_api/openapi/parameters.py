@@ -141,12 +141,13 @@ FILTERS = (
 TIME_ZONE = _header(
     TIME_ZONE_HEADER,
     Text(
-        "zone of the times in the answer: an IANA name or an offset up to 18 hours; empty or absent: the service's own",
-        "响应中时间的时区：IANA 时区名，或不超过 18 小时的偏移量；为空或缺省时使用服务的时区",
+        "zone of the times in the answer: an IANA name; an offset up to 18 hours, with or without sign, in hours, "
+        "decimal hours or hours and minutes; Z; UTC, UT or GMT, alone or with an offset. Absent, empty or anything "
+        "else: the service's own",
+        "响应中时间的时区：IANA 时区名；不超过 18 小时的偏移量（符号可省略），以小时、小数小时或时分表示；Z；"
+        "UTC、UT 或 GMT，可带偏移量。缺省、为空或无法识别时使用服务的时区",
     ),
-    {"name": "Asia/Shanghai", "offset": "+08:00"},
-    # JSON Schema has no format of its own for it; who does not know this one takes it for any string.
-    {"type": "string", "format": "time-zone"},
+    {"name": "Asia/Shanghai", "offset": "+08:00", "hours": "8", "decimal": "5.5"},
 )
 LANGUAGE = _header(
     "Accept-Language",

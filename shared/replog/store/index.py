@@ -103,6 +103,8 @@ def sums_of(marks: tuple[int, int, int], progress: Progress | None) -> Sums:
     """What a detail with these marks and this progress adds."""
     if progress is None:
         return Sums(0, *marks)
-    skip = sum(tally.skip for tally in (progress.blob, progress.node, progress.version) if tally)
+    # As answers count artifacts (records.Progressed).
+    counted = progress.version or progress.node or progress.blob
+    skip = counted.skip if counted else 0
     size = progress.total_size
     return Sums(size & _LOW, *marks, skip & _LOW, size >> _LIMB, skip >> _LIMB)

@@ -48,7 +48,7 @@ DETAIL_JSON = """{
     "recordId": "609b573d53ccce752bf9b860",
     "localCluster": "651095dfe0524ce9b3ab53d13532361c",
     "remoteCluster": "SUCCESS",
-    "localRepoName": null,
+    "localRepoName": "",
     "repoType": "GENERIC",
     "packageConstraint": null,
     "pathConstraint": null,
@@ -94,7 +94,12 @@ DOCUMENTED_DETAIL = [
         ("detail/page", TASK, 1, PAGE_JSON % RECORD_JSON),
         ("detail/list", RECORD, None, f"[{DETAIL_JSON}]"),
         ("detail/page", RECORD, 1, PAGE_JSON % DETAIL_JSON),
-        ("", RECORD, None, f'{{"replicaObjectType": null, "replicaType": null, "record": {RECORD_JSON}}}'),
+        (
+            "",
+            RECORD,
+            None,
+            f'{{"replicaObjectType": "REPOSITORY", "replicaType": "SCHEDULED", "record": {RECORD_JSON}}}',
+        ),
     ],
 )
 async def test_an_example_is_answered_key_for_key(
