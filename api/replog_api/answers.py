@@ -47,7 +47,9 @@ def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: 
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
         headers["X-Total-Count"] = str(page.total)
-        headers["Link"] = links(request.scope["path"], request.scope["query_string"], window, page.total)
+        link = links(request.scope["path"], request.scope["query_string"], window, page.total)
+        if link:
+            headers["Link"] = link
         return answer(request, data, headers)
 
     return Found(version, renderer.until_ms, respond, len(data))

@@ -17,6 +17,7 @@ from replog_api import metrics, problems
 from replog_api.access import Tokens
 from replog_api.freshness import Freshness
 from replog_api.gate import Gate
+from replog_api.hosts import known_hosts
 from replog_api.limits import RateLimit
 from replog_api.routes import query_routes, service_routes
 from replog_api.service_endpoints import ServiceEndpoints
@@ -59,6 +60,7 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         zone=ZoneInfo(settings.time_zone),
         tokens=Tokens(settings.tokens),
         limit=RateLimit(settings.api_requests_per_s, time.monotonic),
+        hosts=known_hosts(settings),
     )
     return Observed(_for_other_origins(gate, settings.cors_origins))
 
@@ -70,8 +72,11 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=["GET"],
-        allow_headers=["Authorization", "If-None-Match", "Last-Event-ID", "traceparent", TIME_ZONE_HEADER],
+        allow_methods=["GET", "HEAD"],
+        # Clients of this API send headers of their own, which are not read: X-BKREPO-UID, X-CSRFToken.
+        allow_headers=["*"],
+        # They send their cookies too; a page that nobody named may not.
+        allow_credentials="*" not in origins,
         expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
     )
 

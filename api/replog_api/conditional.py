@@ -4,6 +4,9 @@ A tag is weak: bodies of the same tag say the same, but each has a trace id of i
 The digest is of the question and the version of what it asks for. ``UNTIL`` is when time alone will change the body, in
 hexadecimal milliseconds since 1970: the moment when the first of its RUNNING rows will be stale. It is empty where none
 will.
+
+A proxy that compresses may make another tag of it, and asks with that: ``W/"DIGEST-UNTIL-gzip"``, as Apache does, or
+``--gzip``, ``;gzip`` and the like. What a client sends is read without such an ending.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ FORMAT = b"2"
 
 _DIGEST_BYTES = 12
 _TAG = re.compile(r'(?:W/)?"([!#-~\x80-\xff]*)"')
+#: A tag of ours, and what proxies put behind it.
+_OURS = re.compile(r"([0-9a-f]+-[0-9a-f]{0,16})(?:[-;:.+_]{1,2}[A-Za-z][A-Za-z0-9]*)*")
 _ANY = "*"
 
 
@@ -36,9 +41,9 @@ def opaque_of(digest: str, until_ms: int | None) -> str:
 
 def still_good(if_none_match: str, digest: str, now_ms: int) -> str | None:
     """The first of the client's tags that is of this digest and whose time has not come."""
-    for opaque in _TAG.findall(if_none_match):
-        head, _, until = opaque.rpartition("-")
-        if head == digest and (not until or _milliseconds(until) > now_ms):
+    for opaque in _ours(if_none_match):
+        head, _, until = opaque.partition("-")
+        if head == digest and (not until or int(until, 16) > now_ms):
             return f'W/"{opaque}"'
     return None
 
@@ -47,8 +52,11 @@ def names(if_none_match: str, tag: str) -> bool:
     """Whether the client has the answer of this tag; ``*`` is any."""
     if if_none_match.strip() == _ANY:
         return True
-    return tag.removeprefix("W/")[1:-1] in _TAG.findall(if_none_match)
+    opaque = tag.removeprefix("W/")[1:-1]
+    return opaque in _TAG.findall(if_none_match) or opaque in _ours(if_none_match)
 
 
-def _milliseconds(text: str) -> int:
-    return int(text, 16) if re.fullmatch(r"[0-9a-f]{1,16}", text) else 0
+def _ours(if_none_match: str) -> list[str]:
+    """What stands between the quotes of those of the client's tags that are ours, without what proxies added."""
+    found = map(_OURS.fullmatch, _TAG.findall(if_none_match))
+    return [match[1] for match in found if match]

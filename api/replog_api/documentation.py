@@ -11,6 +11,8 @@ from replog_api.openapi.operation import JSON, PLAIN, Query, Service, Stream
 TASKS = "/replication/api/task"
 RECORDS = f"{TASKS}/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
+#: Load balancers probe with either.
+PROBED_BY = ("GET", "HEAD")
 
 LATEST_RECORDS = Query(
     path=f"{TASKS}/latest",
@@ -150,6 +152,7 @@ LIVE = Service(
     operation_id="livez",
     summary=Text("the process answers", "进程存活"),
     text=Text("Whether the process answers; its store is not asked.", "进程是否存活；不检查存储。"),
+    methods=PROBED_BY,
     media={PLAIN: {"type": "string", "const": "ok\n"}},
 )
 READY = Service(
@@ -158,7 +161,8 @@ READY = Service(
     summary=Text("queries can be answered", "可以响应查询"),
     text=Text("Whether the store answers in time.", "存储是否及时响应。"),
     media={PLAIN: {"type": "string", "const": "ok\n"}},
-    unavailable=Text("the store does not answer", "存储无响应"),
+    unavailable=Text("the store does not answer; the body says the kind of trouble", "存储无响应；响应体说明故障类型"),
+    methods=PROBED_BY,
 )
 METRICS = Service(
     path="/metrics",

@@ -12,6 +12,7 @@ from replog_api import messages
 from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.problems import (
     HEADERS_TOO_LARGE,
+    MISDIRECTED,
     TOO_MANY_REQUESTS,
     URL_TOO_LONG,
     RefusedError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from replog_api.access import Tokens
     from replog_api.freshness import Freshness
+    from replog_api.hosts import KnownHosts
     from replog_api.limits import RateLimit
     from replog_api.visit import Visit
 
@@ -41,7 +43,7 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-#: What probes, Prometheus and authors of clients ask without a token: nothing there is of a task.
+#: What probes, Prometheus and authors of clients ask without a token and by any name: nothing there is of a task.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
 
 _CACHE_CONTROL = b"cache-control"
@@ -55,8 +57,18 @@ class Gate:
     Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
     """
 
-    def __init__(self, app: ASGIApp, *, freshness: Freshness, zone: tzinfo, tokens: Tokens, limit: RateLimit) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        freshness: Freshness,
+        zone: tzinfo,
+        tokens: Tokens,
+        limit: RateLimit,
+        hosts: KnownHosts | None = None,
+    ) -> None:
         self._app = app
+        self._hosts = hosts
         self._freshness = freshness
         self._zone = zone
         self._tokens = tokens
@@ -93,6 +105,8 @@ class Gate:
             raise RefusedError(URL_TOO_LONG, messages.URL_TOO_LONG)
         if header_bytes(scope["headers"]) > MAX_HEADER_BYTES:
             raise RefusedError(HEADERS_TOO_LARGE, messages.HEADERS_TOO_LARGE)
+        if self._hosts is not None and visit.host not in self._hosts:
+            raise RefusedError(MISDIRECTED, messages.misdirected(visit.host))
         self._authenticate(scope, visit)
         if visit.time_zone:
             # Clients name a zone before they know their user's: what cannot be read is no error.

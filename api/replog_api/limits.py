@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 MAX_URL_BYTES = 32_768
 #: Most that the names and values of all headers may have together, in bytes.
 MAX_HEADER_BYTES = 32_768
+#: Longest ``Link`` header, in bytes: proxies take heads of 4 KiB in all.
+MAX_LINK_BYTES = 3072
 #: A client that was quiet may ask as much at once as it may in so many seconds.
 BURST_S = 5.0
 #: Clients remembered; what is forgotten begins anew.

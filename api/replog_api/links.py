@@ -1,4 +1,8 @@
-"""``Link`` headers of pages (RFC 8288): first, previous, next and last, with everything else that was asked. Pure."""
+"""``Link`` headers of pages (RFC 8288): first, previous, next and last, with every other parameter. Pure.
+
+Parameters that no query has are left out: the header would repeat each up to four times. Where it is too long all the
+same it is left out as a whole, for a proxy in between might refuse the answer.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,29 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
+from replog_api.documentation import OPERATIONS
+from replog_api.limits import MAX_LINK_BYTES
+from replog_api.openapi.operation import Query
+
 if TYPE_CHECKING:
     from replog_api.parameters import Window
 
 NUMBER = "pageNumber"
-#: What belongs to one asking and not to the page.
-_TRANSIENT = frozenset({NUMBER, "wait"})
+_QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
+#: What belongs to the page: every parameter of a query but its number, and how long one asking waits.
+_OF_THE_PAGE = {
+    parameter.name for query in _QUERIES for parameter in query.parameters if parameter.place == "query"
+} - {NUMBER, "wait"}
 #: What may stand in a path or query as it is; all else is percent-encoded.
 _PLAIN = "%/:@!$&'()*+,;=~?-._"
 _TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
 
 
-def links(path: str, query: bytes, window: Window, total: int) -> str:
-    """The links of one page of ``total`` rows; ``path`` and ``query`` are as they were sent."""
+def links(path: str, query: bytes, window: Window, total: int) -> str | None:
+    """The links of one page of ``total`` rows; None where they are too long.
+
+    ``path`` and ``query`` are as they were sent.
+    """
     last = max(1, -(-total // window.size))
     targets = {"first": 1}
     if window.number > 1:
@@ -29,12 +43,13 @@ def links(path: str, query: bytes, window: Window, total: int) -> str:
     base = f"<{path}?{_kept(query)}"
     if _TO_ENCODE.search(base, 1):
         base = f"<{quote(base[1:], _PLAIN)}"
-    return ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
+    found = ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
+    return found if len(found) <= MAX_LINK_BYTES else None
 
 
 def _kept(query: bytes) -> str:
     parts = query.decode("latin-1").split("&")
-    return "".join([f"{part}&" for part in parts if part and _name(part) not in _TRANSIENT])
+    return "".join([f"{part}&" for part in parts if _name(part) in _OF_THE_PAGE])
 
 
 def _name(part: str) -> str:

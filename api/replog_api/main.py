@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import ipaddress
 import os
 import resource
 import signal
@@ -20,6 +19,7 @@ from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url
 from replog.telemetry import configure_logs, logger
 from replog_api.app import create_app
+from replog_api.hosts import is_loopback
 from replog_api.protocol import FINISHED_AT_STOP_S, BoundedProtocol
 
 if TYPE_CHECKING:
@@ -60,20 +60,11 @@ def check_exposure(settings: ApiSettings) -> None:
     Raises:
         SettingsError: the service would listen beyond loopback, and nobody said that this is meant.
     """
-    if not (settings.api_tokens or settings.api_insecure or _is_loopback(settings.api_host)):
+    if not (settings.api_tokens or settings.api_insecure or is_loopback(settings.api_host)):
         raise SettingsError(
             f"REPLOG_API_HOST={settings.api_host} is beyond loopback and nobody is authenticated; "
             "allowed: a loopback address, or REPLOG_API_INSECURE=1 or REPLOG_API_TOKENS beside it"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def allow_many_clients() -> None:

@@ -71,9 +71,18 @@ def unknown_url(path: str) -> Text:
     return Text(f"nothing is served at {path}", f"{path} 不存在")
 
 
-def wrong_method(method: str) -> Text:
-    """Only GET is answered."""
-    return Text(f"{method} is not allowed here; allowed: GET", f"此处不允许 {method}；允许：GET")
+def wrong_method(method: str, allowed: str) -> Text:
+    """Other methods are answered; ``allowed`` as in the header ``Allow``."""
+    return Text(f"{method} is not allowed here; allowed: {allowed}", f"此处不允许 {method}；允许：{allowed}")
+
+
+def misdirected(host: str) -> Text:
+    """A request without authentication was meant for another host."""
+    return Text(
+        f"header Host is {_shown(host)}; allowed, as this service has no tokens: localhost, a loopback address or "
+        "REPLOG_API_HOST",
+        f"请求头 Host 的值为 {_shown(host)}；此服务未启用令牌，仅允许：localhost、回环地址或 REPLOG_API_HOST",
+    )
 
 
 def forbidden(parameter: str, value: str) -> Text:

@@ -35,6 +35,7 @@ UNAUTHENTICATED = Problem(401, 250114)
 FORBIDDEN = Problem(403, 250113)
 UNKNOWN_URL = Problem(404, 250130)
 WRONG_METHOD = Problem(405, 250112)
+MISDIRECTED = Problem(421, 250131)
 TOO_MANY_REQUESTS = Problem(429, 250124)
 INVALID_REQUEST = Problem(400, 250131)
 URL_TOO_LONG = Problem(414, 250131)
@@ -88,8 +89,6 @@ async def _store_unavailable(request: Request, error: StoreUnavailable) -> Respo
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    if error.status_code == WRONG_METHOD.status:
-        return refusal(request, *WRONG_METHOD, messages.wrong_method(request.method), error.headers)
     if error.status_code == UNKNOWN_URL.status:
         return refusal(request, *UNKNOWN_URL, messages.unknown_url(request.scope["path"]))
     text = Text(error.detail, error.detail)

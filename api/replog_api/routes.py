@@ -8,15 +8,17 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from replog_api import documentation as doc
+from replog_api import messages
 from replog_api.access import Rights
 from replog_api.answering import Answering
 from replog_api.latest_endpoints import LatestEndpoints
+from replog_api.problems import WRONG_METHOD, RefusedError
 from replog_api.record_endpoints import RecordEndpoints
 from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
@@ -31,21 +33,25 @@ if TYPE_CHECKING:
 
 
 class PlainRoute(Route):
-    """A route for GET that calls its endpoint with nothing in between.
+    """A route for ``methods`` that calls its endpoint with nothing in between.
 
     FastAPI's own, and the solving of parameters, cost more than the answer itself.
     """
 
-    def __init__(self, path: str, endpoint: Endpoint) -> None:
+    def __init__(self, path: str, endpoint: Endpoint, methods: Sequence[str]) -> None:
         super().__init__(path, endpoint)
-        # Starlette adds HEAD, whose answers would have to be made whole all the same.
-        self.methods = {"GET"}
+        # Starlette adds HEAD everywhere; answers to queries would have to be made whole all the same.
+        self.methods = set(methods)
         self.app = self._answer
+        self._allow = ", ".join(methods)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and leave behind which route it was."""
         scope["route"] = self
-        await super().handle(scope, receive, send)
+        method = scope["method"]
+        if method not in self.methods:
+            raise RefusedError(WRONG_METHOD, messages.wrong_method(method, self._allow), {"Allow": self._allow})
+        await self.app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.endpoint(Request(scope, receive, send))
@@ -89,4 +95,4 @@ def service_routes(service: ServiceEndpoints) -> list[PlainRoute]:
 
 def _routes(endpoints: Mapping[Operation, Endpoint]) -> list[PlainRoute]:
     # What OpenAPI says of them is put together from the operations (contracts.py).
-    return [PlainRoute(operation.path, endpoint) for operation, endpoint in endpoints.items()]
+    return [PlainRoute(operation.path, endpoint, operation.methods) for operation, endpoint in endpoints.items()]

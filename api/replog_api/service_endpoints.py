@@ -9,12 +9,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import PlainTextResponse, Response
 
-from replog.errors import ReplogError
+from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
+from replog.telemetry import logger
 from replog_api import contracts, metrics
 from replog_api.envelope import JSON
 
 if TYPE_CHECKING:
     from replog.store.connection import Connection
+
+
+#: What ``/readyz`` asks.
+DEPENDENCY = "redis"
 
 
 class ServiceEndpoints:
@@ -23,21 +28,41 @@ class ServiceEndpoints:
     def __init__(self, connection: Connection, *, timeout_s: float) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
+        #: What kind of trouble the store was in at the last look; empty for none.
+        self._told = ""
 
     async def live(self, request: Request) -> Response:
         """Whether the process answers."""
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """Whether the store does."""
+        """Whether the store does; else the kind of trouble, for who asks may be anybody. The log has the rest."""
+        kind, error = await self._trouble()
+        self._tell(kind, error)
+        return PlainTextResponse(f"{DEPENDENCY}: {kind}\n", 503) if kind else PlainTextResponse("ok\n")
+
+    async def _trouble(self) -> tuple[str, str]:
+        """The kind of trouble that the store is in and what it says; empty for none."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._connection.check()
         except TimeoutError:
-            return PlainTextResponse("the store does not answer\n", 503)
-        except ReplogError as error:
-            return PlainTextResponse(f"{error}\n", 503)
-        return PlainTextResponse("ok\n")
+            return "timeout", f"no answer in {self._timeout_s} s"
+        except StoreUnavailable as error:
+            return error.kind, str(error)
+        except StoreIncompatible as error:
+            return "incompatible", str(error)
+        except StoreRefused as error:
+            return "refused", str(error)
+        return "", ""
+
+    def _tell(self, kind: str, error: str) -> None:
+        """Log what has changed since the last look."""
+        if kind and kind != self._told:
+            logger().warning("not_ready", dependency=DEPENDENCY, kind=kind, error=error)
+        elif self._told and not kind:
+            logger().info("recovered")
+        self._told = kind
 
     async def metrics(self, request: Request) -> Response:
         """The metrics, for Prometheus."""

@@ -25,6 +25,7 @@ class Visit:
         "_trace_id",
         "accept_language",
         "authorization",
+        "host",
         "if_none_match",
         "last_event_id",
         "prefix",
@@ -37,7 +38,7 @@ class Visit:
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
         self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
-        self.if_none_match = self.last_event_id = ""
+        self.host = self.if_none_match = self.last_event_id = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
         #: Whether the store did not answer.
@@ -65,6 +66,7 @@ class Visit:
 _ATTRIBUTES = {
     b"accept-language": "accept_language",
     b"authorization": "authorization",
+    b"host": "host",
     b"last-event-id": "last_event_id",
     b"traceparent": "traceparent",
     TIME_ZONE_HEADER.lower().encode(): "time_zone",

@@ -42,6 +42,8 @@ LogAction = Literal[
     "backing_off",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
+    # The query service is not ready: ``dependency`` has trouble of another kind than before, or for the first time.
+    "not_ready",
     # The query service stopped, and the client had not taken all of an answer in the time there is: it is cut off.
     "answer_cut_off",
     # The store lost writes that it had acknowledged: partitions went back from ``positions`` to ``begins``.

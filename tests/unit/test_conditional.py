@@ -8,6 +8,8 @@ from replog_api.conditional import digest_of, names, still_good, tag_of
 
 DIGEST = digest_of(b"question", b"version")
 NOW_MS = 1_620_821_948_813
+#: What proxies put behind the tag of an answer that they compress.
+PROXIES = ("-gzip", "--gzip", ";gzip", "-br", "--br", "-zstd", "-deflate", ":x-gzip", "-gzip-gzip")
 
 
 def test_a_digest_is_of_question_and_version() -> None:
@@ -41,6 +43,9 @@ def test_a_tag_is_weak(until_ms: int | None, end: str) -> None:
         (f'W/"{DIGEST}--1"', None),
         (f'W/"{DIGEST}-{"f" * 17}"', None),
         (f"W/{DIGEST}-", None),
+        *((f'W/"{DIGEST}-{end}"', tag_of(DIGEST, None)) for end in PROXIES),
+        *((f'"{DIGEST}-{NOW_MS + 1:x}{end}"', tag_of(DIGEST, NOW_MS + 1)) for end in PROXIES),
+        *((f'"{DIGEST}-{NOW_MS:x}{end}"', None) for end in PROXIES),
         ("*", None),
         ("", None),
         ('"', None),
@@ -55,6 +60,16 @@ def test_a_tag_is_good_while_its_version_and_time_are(header: str, found: str | 
 def test_a_tag_is_named(header: str) -> None:
     """Alone, among others, or with all that there are."""
     assert names(header, 'W/"a"')
+
+
+@pytest.mark.parametrize("end", PROXIES)
+def test_a_tag_is_named_as_a_proxy_writes_it(end: str) -> None:
+    """Weak or strong."""
+    tag = tag_of(DIGEST, NOW_MS)
+    sent = f'{tag[:-1]}{end}"'
+    assert names(sent, tag)
+    assert names(sent.removeprefix("W/"), tag)
+    assert not names(sent, tag_of(DIGEST, None))
 
 
 @pytest.mark.parametrize("header", ["", "a", '"A"', '"b"', '"*"', '*, "b"'])

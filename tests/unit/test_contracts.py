@@ -128,6 +128,7 @@ def test_a_query_says_what_it_may_be_answered_with(path: str) -> None:
         "403",
         *of_ids,
         "414",
+        "421",
         "429",
         "431",
         "500",
@@ -147,7 +148,20 @@ def test_a_query_says_what_it_may_be_answered_with(path: str) -> None:
 def test_a_stream_says_what_it_may_be_answered_with() -> None:
     """As queries do, but that nobody asks whether it is another; its events have a schema."""
     (operation,) = [item["get"] for item in OPENAPI["paths"].values() if "streams" in item["get"]["tags"]]
-    assert list(operation["responses"]) == ["200", "204", "400", "401", "403", "404", "414", "429", "431", "500", "503"]
+    assert list(operation["responses"]) == [
+        "200",
+        "204",
+        "400",
+        "401",
+        "403",
+        "404",
+        "414",
+        "421",
+        "429",
+        "431",
+        "500",
+        "503",
+    ]
     names = [resolved(OPENAPI, parameter)["name"] for parameter in operation["parameters"]]
     assert names[-4:] == ["X-BKREPO-TIME-ZONE", "Accept-Language", "Last-Event-ID", "traceparent"]
     content = operation["responses"]["200"]["content"]["text/event-stream"]

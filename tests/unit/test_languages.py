@@ -16,7 +16,8 @@ EVERY_MESSAGE = [
     messages.control_character("p"),
     messages.unknown_record("r"),
     messages.unknown_url("/u"),
-    messages.wrong_method("POST"),
+    messages.wrong_method("POST", "GET"),
+    messages.misdirected("h"),
     messages.STORE_UNAVAILABLE,
     messages.UNEXPECTED,
 ]

@@ -10,7 +10,7 @@ from replog_api import schemas
 from replog_api.languages import Text
 from replog_api.openapi import errors
 from replog_api.openapi.headers import HEADERS
-from replog_api.openapi.operation import QUERIES, SERVICE, STREAMS, Query, Stream
+from replog_api.openapi.operation import QUERIES, SERVICE, STREAMS, Query, Service, Stream
 from replog_api.openapi.parameters import HEADERS as REQUEST_HEADERS
 from replog_api.openapi.parameters import LAST_EVENT_ID
 
@@ -30,13 +30,14 @@ _TEXT = Text(
     "error is never 200. Times read yyyy-MM-ddTHH:mm:ss.SSS, without an offset, in the zone that X-BKREPO-Time-Zone "
     "names. "
     "Query parameters that are not named here are ignored; where one is given twice, the last counts. Only GET is "
-    "answered; any other method, HEAD included, gets 405. Where nothing is served, the answer is 404.",
+    "answered (of /livez and /readyz HEAD, too); any other method gets 405. Where nothing is served, the answer "
+    "is 404.",
     "查询任务、任务的执行日志（任务的一次执行）及其详情（一次执行同步到一个远程集群的一项内容）。只读。\n\n"
     "所有响应的外层结构相同，含四个键：code、message、data、traceId。请先看 HTTP 状态码：出错时绝不返回 200。"
     "时间格式为 "
     "yyyy-MM-ddTHH:mm:ss.SSS，不带偏移量，时区见响应头 X-BKREPO-Time-Zone。未在此列出的查询参数会被忽略；"
     "重复给出的参数以最后一个为准。"
-    "仅响应 GET；其他方法（包括 HEAD）返回 405。不存在的 URL 返回 404。",
+    "仅响应 GET（/livez 和 /readyz 也响应 HEAD）；其他方法返回 405。不存在的 URL 返回 404。",
 )
 _TAGS = {
     QUERIES: Text("tasks, records and details", "任务、执行日志及其详情"),
@@ -66,7 +67,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         },
         "servers": [{"url": "/", "description": Text("the service that serves this", "提供本文档的服务").in_both()}],
         "tags": [{"name": tag, "description": text.in_both()} for tag, text in _TAGS.items()],
-        "paths": {operation.path: {"get": operation.described()} for operation in operations},
+        "paths": {operation.path: _path_item(operation) for operation in operations},
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": _BEARER.in_both()}},
             "parameters": _parameters(asked),
@@ -75,6 +76,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "schemas": _schemas(asked),
         },
     }
+
+
+def _path_item(operation: Operation) -> dict[str, Any]:
+    item = {"get": operation.described()}
+    if isinstance(operation, Service) and "HEAD" in operation.methods:
+        item["head"] = operation.described_without_body()
+    return item
 
 
 def _parameters(asked: Sequence[Query | Stream]) -> dict[str, Any]:

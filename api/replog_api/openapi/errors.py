@@ -86,8 +86,11 @@ UNKNOWN_URL = Error(
 WRONG_METHOD = Error(
     "WrongMethod",
     problems.WRONG_METHOD,
-    Text("any method but GET, HEAD included, on any URL", "除 GET 外的任何方法（包括 HEAD），适用于所有 URL"),
-    (messages.wrong_method("POST"),),
+    Text(
+        "any method but GET, on any URL; HEAD is answered at /livez and /readyz alone",
+        "除 GET 外的任何方法，适用于所有 URL；仅 /livez 和 /readyz 响应 HEAD",
+    ),
+    (messages.wrong_method("POST", "GET"),),
     ("Allow",),
 )
 URL_TOO_LONG = Error(
@@ -95,6 +98,15 @@ URL_TOO_LONG = Error(
     problems.URL_TOO_LONG,
     Text(f"the URL is longer than {MAX_URL_BYTES} bytes", f"URL 超过 {MAX_URL_BYTES} 字节"),
     (messages.URL_TOO_LONG,),
+)
+MISDIRECTED = Error(
+    "Misdirected",
+    problems.MISDIRECTED,
+    Text(
+        "the service has no tokens and listens on loopback, and Host names another host",
+        "服务未启用令牌且仅监听回环地址，而请求头 Host 指向其他主机",
+    ),
+    (messages.misdirected("evil.example"),),
 )
 TOO_MANY_REQUESTS = Error(
     "TooManyRequests",
@@ -130,6 +142,7 @@ OF_EVERY_QUERY = (
     UNAUTHENTICATED,
     FORBIDDEN,
     URL_TOO_LONG,
+    MISDIRECTED,
     TOO_MANY_REQUESTS,
     HEADERS_TOO_LARGE,
     UNEXPECTED,

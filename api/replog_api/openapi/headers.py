@@ -6,23 +6,25 @@ from typing import Any, NamedTuple
 
 from replog_api.gate import SECURITY_HEADERS
 from replog_api.languages import Text
+from replog_api.limits import MAX_LINK_BYTES
 from replog_api.openapi.examples import ETAG, TASK_KEY
 
 _PAGE = f"</replication/api/task/record/page/{TASK_KEY}?pageSize=20&pageNumber="
 
 
 class Header(NamedTuple):
-    """A header that the answers that name it always have."""
+    """A header of the answers that name it; they always have it, unless it is not ``required``."""
 
     text: Text
     schema: dict[str, Any]
     example: Any
+    required: bool = True
 
     def described(self) -> dict[str, Any]:
         """As a Header Object."""
         return {
             "description": self.text.in_both(),
-            "required": True,
+            "required": self.required,
             "schema": self.schema,
             "example": self.example,
         }
@@ -64,11 +66,14 @@ HEADERS: dict[str, Header] = {
     ),
     "Link": Header(
         Text(
-            "where the first, prev, next and last page are (RFC 8288), with everything else that was asked",
-            "首页、上一页、下一页、末页的链接（RFC 8288），保留其余请求参数",
+            "where the first, prev, next and last page are (RFC 8288), with every other parameter that is named here; "
+            f"absent where it would be longer than {MAX_LINK_BYTES} bytes",
+            "首页、上一页、下一页、末页的链接（RFC 8288），保留本文档列出的其余请求参数；"
+            f"超过 {MAX_LINK_BYTES} 字节时省略",
         ),
         {"type": "string", "pattern": r'^<[^<>]+>; rel="first"(, <[^<>]+>; rel="(prev|next|last)")+$'},
         f'{_PAGE}1>; rel="first", {_PAGE}2>; rel="next", {_PAGE}3>; rel="last"',
+        required=False,
     ),
     "Retry-After": Header(
         Text("seconds after which to try again", "多少秒后重试"), {"type": "integer", "minimum": 1}, 2
@@ -81,7 +86,9 @@ HEADERS: dict[str, Header] = {
         {"type": "string", "pattern": '^Bearer realm="replog"(, error="invalid_token")?$'},
         'Bearer realm="replog"',
     ),
-    "Allow": _always("the method that is allowed", "允许的方法", "GET"),
+    "Allow": Header(
+        Text("the methods that are allowed", "允许的方法"), {"type": "string", "enum": ["GET", "GET, HEAD"]}, "GET"
+    ),
     "Cache-Control": Header(
         Text(
             "answers are kept by who got them, and not without asking again; errors are not kept",

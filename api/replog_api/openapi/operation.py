@@ -46,6 +46,7 @@ class Query:
     examples: Mapping[str, Any]
     #: Headers of a good answer beside those that each has.
     headers: tuple[str, ...] = ()
+    methods = ("GET",)
     tag = QUERIES
 
     @property
@@ -97,6 +98,7 @@ class Stream:
     events: tuple[str, ...]
     #: Events, by name.
     examples: Mapping[str, Any]
+    methods = ("GET",)
     tag = STREAMS
 
     def described(self) -> dict[str, Any]:
@@ -146,6 +148,7 @@ class Service:
     media: Mapping[str, Any]
     #: When it is answered 503 instead, with why as text.
     unavailable: Text | None = None
+    methods: tuple[str, ...] = ("GET",)
     tag = SERVICE
 
     def described(self) -> dict[str, Any]:
@@ -160,6 +163,17 @@ class Service:
                 "content": {PLAIN: {"schema": {"type": "string"}}},
             }
         return {**_head(self), "security": [], "responses": responses}
+
+    def described_without_body(self) -> dict[str, Any]:
+        """The operation for HEAD, as an Operation Object."""
+        described = self.described()
+        bare = {
+            # An error is said by its status alone.
+            status: {"description": response["description"], "headers": response["headers"]}
+            for status, response in described["responses"].items()
+            if "headers" in response
+        }
+        return described | {"operationId": f"{self.operation_id}_head", "responses": bare}
 
 
 Operation = Query | Stream | Service

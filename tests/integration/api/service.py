@@ -107,7 +107,7 @@ async def serving(redis_url: str, redis_prefix: str, **settings: Any) -> AsyncIt
     app = create_app(load(ApiSettings, redis_url=redis_url, redis_prefix=redis_prefix, **settings))
     # The answer to an unexpected error is looked at, not the error.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://replog.test") as client:
+    async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield QueryService(client)
 
 

@@ -179,6 +179,39 @@ async def test_browsers_are_told_to_be_careful(service: QueryService, path: str,
     assert "access-control-allow-origin" not in headers
 
 
+@pytest.mark.parametrize("path", ["list/t", "r", "no/such/url"])
+async def test_a_page_of_another_name_reads_nothing(redis_url: str, redis_prefix: str, path: str) -> None:
+    """Though its name leads to this machine; with tokens, or where that is meant, any name is good."""
+    rebound = {"Host": "evil.example:8080"}
+    async with serving(redis_url, redis_prefix) as open_to_all:
+        message = refused(await open_to_all.client.get(f"{BASE}/{path}", headers=rebound), 421, 250131)
+        assert "header Host is 'evil.example:8080'" in message
+        for probe in ("/livez", "/readyz", "/metrics", "/openapi.json"):
+            assert (await open_to_all.client.get(probe, headers=rebound)).status_code == 200
+    for settings in ({"api_tokens": TOKENS}, {"api_insecure": True}):
+        async with serving(redis_url, redis_prefix, **settings) as careful:
+            answer = await careful.client.get(f"{BASE}/{path}", headers=rebound | bearer(ALL))
+            assert answer.status_code != 421
+
+
+@pytest.mark.parametrize(
+    "asked", ["x-bkrepo-project-id,x-bkrepo-time-zone", "x-csrftoken, x-requested-with", "x-bkrepo-uid,content-type"]
+)
+async def test_a_page_may_send_whatever_headers_it_likes(redis_url: str, redis_prefix: str, asked: str) -> None:
+    """And its cookies, where it is named; not where every page may ask."""
+    question = {
+        "Origin": "https://dashboard.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": asked,
+    }
+    for origins, with_cookies in (("https://dashboard.example", "true"), ("*", None)):
+        async with serving(redis_url, redis_prefix, api_cors_origins=origins) as shared:
+            preflight = await shared.client.options(f"{BASE}/list/t", headers=question)
+        assert preflight.status_code == 200, preflight.text
+        assert preflight.headers["access-control-allow-headers"] == asked
+        assert preflight.headers.get("access-control-allow-credentials") == with_cookies
+
+
 async def test_pages_of_other_origins_may_ask_where_that_is_set(redis_url: str, redis_prefix: str) -> None:
     """Those that are named; also what is refused can be read there."""
     origin, other = "https://dashboard.example", "https://elsewhere.example"

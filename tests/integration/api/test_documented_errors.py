@@ -93,6 +93,14 @@ async def test_too_many_questions(redis_url: str, redis_prefix: str, query: Quer
 
 
 @each_query
+async def test_a_name_of_somebody_else(redis_url: str, redis_prefix: str, query: Query | Stream) -> None:
+    """Where nobody is authenticated."""
+    async with serving(redis_url, redis_prefix) as open_to_all:
+        open_to_all.client.headers["host"] = "evil.example:8080"
+        is_documented(await ask(open_to_all, query), 421, query)
+
+
+@each_query
 async def test_trouble_inside(service: QueryService, query: Query | Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """The unexpected, and a store that is not there."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.integration.api.service import QueryService
 
 PAGE = "pageNumber=1&pageSize=10"
+SECRET = "hunter2"  # noqa: S105 - looked for in what is shown
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -225,6 +226,39 @@ async def test_health_tells_the_store_apart_from_the_process(service: QueryServi
         assert (await running.client.get("/livez")).status_code == 200
         assert (await running.client.get("/readyz")).status_code == ready
         assert (await running.client.get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_probes_may_ask_for_the_head_alone(service: QueryService, orphan: QueryService, path: str) -> None:
+    """It is that of the whole answer."""
+    for running in (service, orphan):
+        whole, head = await running.client.get(path), await running.client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        without = {"x-replog-as-of"}
+        assert {*head.headers.items()} - without == {*whole.headers.items()} - without
+        answer = await running.client.post(path)
+        assert "allowed: GET, HEAD" in refused(answer, 405, 250112)
+        assert answer.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/asyncapi.json"])
+async def test_only_probes_may(service: QueryService, path: str) -> None:
+    """Other answers would have to be made whole all the same."""
+    answer = await service.client.head(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+async def test_readiness_tells_a_stranger_the_kind_of_trouble_alone(redis_prefix: str) -> None:
+    """The log has the rest, once for each change."""
+    port = free_port()
+    async with serving(f"redis://an-operator:{SECRET}@127.0.0.1:{port}/0", redis_prefix) as running:
+        with capture_logs() as lines:
+            bodies = {(await running.client.get("/readyz")).text for _ in range(3)}
+    assert bodies == {"redis: connection\n"}
+    [line] = lines
+    assert (line["event"], line["dependency"], line["kind"]) == ("not_ready", "redis", "connection")
+    assert str(port) in line["error"]
+    assert SECRET not in line["error"]
 
 
 async def test_the_unexpected_is_answered_without_its_cause(
