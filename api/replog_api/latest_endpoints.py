@@ -8,7 +8,15 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response  # noqa: TC002
 
 from replog.store.tasks import Tasks
-from replog.store.versions import TaskPage, Versions, Witness, counter_call, moved_calls, page_version
+from replog.store.versions import (
+    KnownTasks,
+    Versions,
+    Witness,
+    counter_call,
+    moved_calls,
+    shown_of,
+    tasks_version,
+)
 from replog_api import parameters
 from replog_api.access import Rights
 from replog_api.answering import timed
@@ -34,7 +42,7 @@ class LatestEndpoints:
         self._connection = connection
         self._answering = answering
         self._versions = Versions(connection)
-        self._known: dict[Question, TaskPage] = {}
+        self._known: dict[Question, KnownTasks] = {}
 
     async def of_keys(self, request: Request) -> Response:
         """The latest records of some tasks."""
@@ -78,9 +86,12 @@ class LatestEndpoints:
     def _remember(self, question: Question, witness: Witness, tasks: TaskRows) -> bytes:
         """The version of what was just read."""
         self._known.pop(question, None)
+        shown = shown_of((task.key, task.record.record_id if task.record else "") for task in tasks.rows)
         # As of a task's records: what shows no record cannot be told from what was emptied and filled again.
         if witness.rows:
-            self._known[question] = TaskPage(tasks.counter, tasks.total, tuple(row.key for row in witness.rows))
+            self._known[question] = KnownTasks(
+                tasks.counter, tasks.total, shown, tuple(row.key for row in witness.rows)
+            )
             if len(self._known) > KEPT_ANSWERS:
                 del self._known[next(iter(self._known))]
-        return page_version(tasks.counter, tasks.total, witness.rows)
+        return tasks_version(tasks.total, shown, witness.rows)

@@ -21,9 +21,24 @@ def parse(text: str) -> tuple[ApiToken, ...]:
     """The tokens of ``name:sha256hex[:taskKeyPrefix]``, comma-separated.
 
     Raises:
-        ValueError: an entry is wrong; the message says which one, and nothing of what it says.
+        ValueError: an entry is wrong, or two give one token different prefixes; the message says which ones,
+            and nothing of what they say but names.
     """
-    return tuple(_token(number, entry.strip()) for number, entry in enumerate(text.split(","), 1))
+    tokens = tuple(_token(number, entry.strip()) for number, entry in enumerate(text.split(","), 1))
+    _check_prefixes(tokens)
+    return tokens
+
+
+def _check_prefixes(tokens: tuple[ApiToken, ...]) -> None:
+    first: dict[bytes, tuple[int, ApiToken]] = {}
+    for number, token in enumerate(tokens, 1):
+        before, same = first.setdefault(token.sha256, (number, token))
+        # Whichever counted, the other would silently be without effect.
+        if token.prefix != same.prefix:
+            raise ValueError(
+                f"one task key prefix for each hash; entries {before} ({same.name}) and {number} ({token.name}) "
+                "have the same hash and different prefixes"
+            )
 
 
 def _token(number: int, entry: str) -> ApiToken:

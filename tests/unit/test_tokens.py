@@ -87,6 +87,21 @@ def test_everybody_else_is_a_stranger(tokens: Tokens, header: str, challenge: st
     assert (refused.value.problem, refused.value.headers) == (UNAUTHENTICATED, {"WWW-Authenticate": challenge})
 
 
+@pytest.mark.parametrize(("one", "other"), [("", ":a/"), (":a/", ""), (":a/", ":a"), (":a/", ":b/")])
+def test_a_token_has_one_prefix(one: str, other: str) -> None:
+    """Of two, one would silently count for nothing; the message names the entries and shows no hash."""
+    digest = DIGEST.hexdigest()
+    with pytest.raises(ValueError, match=r"entries 1 \(wide\) and 3 \(narrow\)") as wrong:
+        parse(f"wide:{digest}{one},else:{OTHERS.hexdigest()},narrow:{digest.upper()}{other}")
+    assert digest not in str(wrong.value).lower()
+
+
+def test_a_token_may_have_two_names() -> None:
+    """Where both say the same of it."""
+    digest = DIGEST.hexdigest()
+    assert [token.name for token in parse(f"a:{digest}:x/,b:{digest}:x/")] == ["a", "b"]
+
+
 def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch, tokens: Tokens) -> None:
     """Whether one matched before or not: how long it takes tells nothing."""
     compared: list[bytes] = []

@@ -6,7 +6,11 @@ time.
 
 A task's list has a counter of its own. Its rows show their records' roll-ups, so the version of a page of them is that
 counter and the versions of the records on it. A list that was emptied counts from the start too, but with other records
-or at other times. Likewise for tasks with their latest records, by the counters of their lists, or of all buckets.
+or at other times.
+
+Tasks with their latest records are told apart by what they show alone: which tasks, which records, and these records'
+versions. The counters of their lists, or of all buckets, only say when that has to be looked up again. They move with
+the tasks of others too, of which a client that may not read them is to learn nothing.
 """
 
 from __future__ import annotations
@@ -48,6 +52,18 @@ class TaskPage(NamedTuple):
     keys: tuple[bytes, ...]
 
 
+class KnownTasks(NamedTuple):
+    """Tasks with their latest records as they were read; ``counter`` moves where they may be others since.
+
+    ``shown`` is what :func:`shown_of` says; ``keys`` are those of all records that were read.
+    """
+
+    counter: bytes
+    total: int
+    shown: bytes
+    keys: tuple[bytes, ...]
+
+
 def record_version(counter: bytes | None, written: bytes | None) -> bytes:
     """The version of one record."""
     return NOTHING if counter is None else b"%b.%b" % (counter, written or b"")
@@ -62,6 +78,17 @@ def page_version(counter: bytes | None, total: int, rows: Iterable[RowVersion]) 
         if row.counter is not None:
             found.update(b"\n%b %b" % (row.key, record_version(row.counter, row.written)))
     return found.digest()
+
+
+def shown_of(tasks: Iterable[tuple[str, str]]) -> bytes:
+    """Which tasks are shown with which records, by key and id; an empty id for none."""
+    # Neither has control characters.
+    return b"".join([f"\n{key}\t{record_id}".encode() for key, record_id in tasks])
+
+
+def tasks_version(total: int, shown: bytes, rows: Iterable[RowVersion]) -> bytes:
+    """The version of tasks with their latest records."""
+    return page_version(b"tasks%b" % shown, total, rows)
 
 
 def joined(counters: Iterable[bytes | None]) -> bytes:
@@ -142,8 +169,8 @@ class Versions:
             return None
         return page_version(counter, known.total, _rows(keys, found))
 
-    async def tasks(self, counters: Sequence[Call], known: TaskPage | None) -> bytes | None:
-        """The version of tasks with their latest records that were ``known``; None as in :meth:`task_page`.
+    async def tasks(self, counters: Sequence[Call], known: KnownTasks | None) -> bytes | None:
+        """The version of tasks with their latest records that were ``known``; None where they have to be read for it.
 
         ``counters`` ask for what :func:`joined` makes their counter of.
         """
@@ -152,7 +179,7 @@ class Versions:
         found = await self._connection.run([*counters, *map(_row_call, known.keys)])
         if joined(found[: len(counters)]) != known.counter:
             return None
-        return page_version(known.counter, known.total, _rows(known.keys, found[len(counters) :]))
+        return tasks_version(known.total, known.shown, _rows(known.keys, found[len(counters) :]))
 
     async def whole_task(self, task_key: str) -> tuple[bytes, bool]:
         """The version of all of a task's records, step by step, and whether any is RUNNING."""

@@ -257,3 +257,31 @@ async def test_tags_are_of_one_question(serve: Serve) -> None:
     paths += [f"{TASKS}/list?pageNumber=2&pageSize=5", f"{TASKS}/list?pageNumber=1&pageSize=6"]
     tags = [(await service.client.get(path)).headers["etag"] for path in paths]
     assert len({*tags}) == len(tags)
+
+
+async def test_a_tag_tells_nothing_of_others(limited: QueryService, redis_url: str, redis_prefix: str) -> None:
+    """What others publish does not move the tag of a token that may not read it; what it may read does."""
+    paths = [f"list?{query}{PAGE}" for query in ("", "prefix=mine/s&", "status=RUNNING&", "prefix=mine/none&")]
+    paths.append("latest?key=mine/1")
+
+    async def tags() -> list[str]:
+        return [(await ask(limited, path)).headers["etag"] for path in paths]
+
+    before = await tags()
+    for number in range(3):
+        others = event("record.started", recordId=f"o{number}", taskKey=f"others/{number}")
+        await write(redis_url, redis_prefix, [others, event("record.progressed", recordId="others", taskKey="others")])
+        assert await tags() == before
+        for path, tag in zip(paths, before, strict=True):
+            answer = await limited.client.get(f"{TASKS}/{path}", headers=bearer(MINE) | {"If-None-Match": tag})
+            assert answer.status_code == 304
+    await write(redis_url, redis_prefix, [event("record.started", recordId="m", taskKey="mine/sub/4")])
+    assert [old == new for old, new in zip(before, await tags(), strict=True)] == [False, False, False, True, True]
+
+
+async def test_a_tag_tells_which_task_shows_a_record(serve: Serve) -> None:
+    """One record may be the latest of either of two tasks, or of both."""
+    service = await serve(event("record.started", taskKey="a"))
+    before = (await service.client.get(latest_of("a", "b"))).headers["etag"]
+    await serve(event("record.started", taskKey="b"))
+    assert (await service.client.get(latest_of("a", "b"))).headers["etag"] != before
