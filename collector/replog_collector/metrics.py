@@ -33,8 +33,13 @@ class EventAge(Collector):
         self._sum_s = 0.0
 
     def observe(self, published_ms: list[int], now_ms: int) -> None:
-        """Take the events of a batch, by when they were published; what a fast clock dates later is of age 0."""
+        """Take the events of a batch, by when they were published; what a fast clock dates later is of age 0.
+
+        A negative time is Kafka's sentinel for none, and is left out.
+        """
         moments = sorted(published_ms)
+        if moments and moments[0] < 0:
+            moments = moments[bisect_left(moments, 0) :]
         self._count += len(moments)
         self._sum_s += sum(max(0, now_ms - moment) for moment in moments) / 1000
         for i, bound_s in enumerate(self.BOUNDS_S):

@@ -22,7 +22,7 @@ class Message(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """When it was published, in milliseconds since the epoch."""
+        """When it was published, in milliseconds since the epoch; negative where that is not known."""
 
     @property
     def key(self) -> bytes | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replog import redis_url
@@ -116,6 +116,23 @@ class KafkaSettings(_Group):
     def dead_letter_topic(self) -> str:
         """The topic invalid events go to."""
         return self.kafka_dlq_topic or f"{self.kafka_topic}.dlq"
+
+    @model_validator(mode="after")
+    def _check_dead_letter_topic(self) -> Self:
+        # A dead letter on the topic of events would be read, found invalid and dead-lettered again, without end.
+        if self.dead_letter_topic == self.kafka_topic:
+            raise ValueError(
+                f"{variable('kafka_topic')}={self.kafka_topic} {variable('kafka_dlq_topic')}={self.kafka_dlq_topic} "
+                "are wrong: the topic of events and that of dead letters; allowed: two different topics"
+            )
+        try:
+            _check_topic(self.dead_letter_topic)
+        except ValueError as error:
+            raise ValueError(
+                f"{variable('kafka_topic')}={self.kafka_topic} is wrong: its dead letters would go to "
+                f"{self.dead_letter_topic}; allowed: {error}, or another name in {variable('kafka_dlq_topic')}"
+            ) from None
+        return self
 
 
 class StoreSettings(_Group):
@@ -242,9 +259,12 @@ def mask_url(url: str) -> str:
 
 
 def _explain(group: type[_Group], problem: Any) -> str:
+    allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not problem["loc"]:
+        # About several settings together; the check names them.
+        return str(allowed)
     name = str(problem["loc"][0])
     field = group.model_fields[name]
     secret = "password" in name or "token" in name
     value = "***" if secret else _CONTROL.sub("?", mask_url(str(problem["input"])))
-    allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{variable(name)}={value} is wrong: {field.description}; allowed: {allowed}"

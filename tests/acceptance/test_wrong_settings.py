@@ -39,6 +39,7 @@ def refused(module: str, folder: Path, **variables: str) -> str:
         (API, {"REPLOG_API_HOST": "0.0.0.0"}),
         (COLLECTOR, {"REPLOG_COLLECTOR_HOST": "192.0.2.1"}),
         (COLLECTOR, {"REPLOG_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:port/0"}),
+        (COLLECTOR, {"REPLOG_KAFKA_TOPIC": "events", "REPLOG_KAFKA_DLQ_TOPIC": "events"}),
         (COLLECTOR, {"REPLOG_KAFKA_SSL_CAFILE": "/no/such/file.pem", "REPLOG_KAFKA_SECURITY_PROTOCOL": "SSL"}),
     ],
     ids=str,

@@ -76,6 +76,28 @@ def test_the_dead_letter_topic_is_named_after_the_topic(monkeypatch: pytest.Monk
     assert load(KafkaSettings).dead_letter_topic == "letters"
 
 
+@pytest.mark.parametrize("group", [KafkaSettings, CollectorSettings])
+@pytest.mark.parametrize("topic", [None, "events"], ids=["the default", "named"])
+def test_dead_letters_do_not_go_to_the_topic_of_events(
+    monkeypatch: pytest.MonkeyPatch, group: Any, topic: str | None
+) -> None:
+    """They would be dead-lettered again, without end."""
+    variables = {"REPLOG_KAFKA_TOPIC": topic} if topic else {}
+    name = topic or "replication.task.events"
+    line = line_of(group, monkeypatch, **variables, REPLOG_KAFKA_DLQ_TOPIC=name)
+    assert f"REPLOG_KAFKA_TOPIC={name} REPLOG_KAFKA_DLQ_TOPIC={name}" in line
+    assert "allowed" in line
+
+
+def test_a_topic_whose_dead_letter_topic_could_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless that has a name of its own."""
+    line = line_of(KafkaSettings, monkeypatch, REPLOG_KAFKA_TOPIC="t" * 246)
+    assert line.startswith(f"REPLOG_KAFKA_TOPIC={'t' * 246} is wrong")
+    assert "REPLOG_KAFKA_DLQ_TOPIC" in line
+    monkeypatch.setenv("REPLOG_KAFKA_DLQ_TOPIC", "letters")
+    assert load(KafkaSettings).dead_letter_topic == "letters"
+
+
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a person set last is nearest."""
     (tmp_path / ".env").write_text(
