@@ -134,11 +134,19 @@ _LETTER_HEADERS: dict[str, tuple[Text, dict[str, Any]]] = {
     letters.OFFSET: (Text("its offset, as decimal digits", "其 offset，十进制数字"), {"pattern": "^[0-9]+$"}),
     letters.VALUE_BYTES: (
         Text(
-            "only where the topic does not take a message of this size: how many bytes the whole value had; of it, the "
-            f"first {letters.KEPT_BYTES} are kept",
-            f"仅当 topic 不接受如此大的消息时出现：原 value 的字节数；只保留前 {letters.KEPT_BYTES} 字节",
+            "only where the topic does not take a message of this size, and the value was cut: how many bytes it had; "
+            f"at most the first {letters.KEPT_BYTES} are kept",
+            f"仅当 topic 不接受如此大的消息而截断 value 时出现：原字节数；最多保留前 {letters.KEPT_BYTES} 字节",
         ),
         {"pattern": "^[0-9]+$"},
+    ),
+    letters.CUT: (
+        Text(
+            "only where the topic does not take a message of this size: what of it was cut (value, key, headers), as "
+            "JSON, each with its bytes and how many of them are kept",
+            "仅当 topic 不接受如此大的消息时出现：被截断的部分（value、key、headers），JSON，含原字节数与保留数",
+        ),
+        {"contentMediaType": "application/json"},
     ),
 }
 
@@ -218,7 +226,7 @@ def _dead_letter() -> dict[str, Any]:
             "description": Text(
                 "those that the event had, and behind them these", "事件原有的 header，其后附加以下 header"
             ).in_both(),
-            "required": [name for name in headers if name != letters.VALUE_BYTES],
+            "required": [name for name in headers if name not in {letters.VALUE_BYTES, letters.CUT}],
             "properties": headers,
         },
         "payload": {"type": "string", "description": Text("the value, as it came", "原样的 value").in_both()},

@@ -10,8 +10,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.errors import MessageSizeTooLargeError as KafkaMessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError, SettingsError
 from replog.events import MAX_VALUE_BYTES
@@ -116,7 +115,7 @@ class KafkaProducer:
         self._producer = producer
 
     async def send(
-        self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+        self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()
     ) -> asyncio.Future[Any]:
         """Buffer one message; waits while the buffer is full.
 
@@ -129,7 +128,7 @@ class KafkaProducer:
         """
         producer = self._started()
         acknowledgement: asyncio.Future[Any] = await self._translated(
-            lambda: producer.send(self.topic, key=key, value=value, headers=headers)
+            lambda: producer.send(self.topic, key=key, value=value, headers=list(headers))
         )
         return acknowledgement
 
@@ -164,7 +163,8 @@ class KafkaProducer:
     async def _translated(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
-        except KafkaMessageSizeTooLargeError as error:
+        # Larger than the topic's messages may be; or than its segments.
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             raise MessageTooLargeError(f"Kafka at {self._servers}: {error}") from error
         except KafkaError as error:
             raise BrokerUnavailable(f"Kafka at {self._servers}: {error}") from error

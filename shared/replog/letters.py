@@ -1,10 +1,146 @@
-"""What a dead letter says of itself (docs/events.md): the names of the headers behind its own."""
+"""What a dead letter is (docs/events.md): the original message, and headers of its own behind that one's. Pure.
+
+A letter that the dead-letter topic refuses for its size is cut: value, key and headers are limited to fewer and fewer
+bytes (:data:`LIMITS`), until none is left and the letter has nothing but headers of its own.
+"""
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 #: What is wrong with the event, and where it came from.
 ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partition", "replog.offset"
-#: And where the dead-letter topic takes no message of this size: the bytes of the whole value, of which only the
-#: first :data:`KEPT_BYTES` were kept.
+#: And where the dead-letter topic takes no message of this size: what was cut, as a JSON object that has for each of
+#: ``value``, ``key`` and ``headers`` that was cut how many bytes there were and how many are kept.
+CUT = "replog.cut"
+#: The bytes of the whole value, where that was cut.
 VALUE_BYTES = "replog.value_bytes"
+
+#: Bytes that are kept of a value, a key, and all headers together, where one of them is larger than that.
 KEPT_BYTES = 512 * 1024
+#: The limits that are tried one after the other, down to nothing at all.
+LIMITS = (*(KEPT_BYTES >> halvings for halvings in range(13)), 0)
+#: Bytes of the text about what is wrong, at most; and where the rest of the letter is cut to nothing.
+ERROR_BYTES, LEAST_ERROR_BYTES = 2048, 64
+#: What a header takes beside its name and its value: the lengths of both.
+_HEADER_BYTES = 2
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class Origin(NamedTuple):
+    """Where a message was read."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Letter(NamedTuple):
+    """A message for the dead-letter topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def size(self) -> int:
+        """Its bytes: key, value, and headers with the lengths of their names and values."""
+        return len(self.key or b"") + len(self.value or b"") + sum(map(_header_size, self.headers))
+
+
+class Original:
+    """A message that is to become a dead letter because of ``error``."""
+
+    def __init__(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        *,
+        error: str,
+        origin: Origin,
+    ) -> None:
+        self._key = key
+        # Kafka's clients take no message that has neither key nor value.
+        self._value = b"" if key is None and value is None else value
+        self._headers: Headers = tuple((_encodable(name), content) for name, content in headers)
+        self._error = error
+        self._origin = origin
+
+    @cached_property
+    def whole(self) -> Letter:
+        """The letter with all there is."""
+        return Letter(self._key, self._value, (*self._headers, *self._own_headers(ERROR_BYTES)))
+
+    def cut(self, limit: int) -> Letter:
+        """The letter with at most ``limit`` bytes each of the value, the key, and the headers together.
+
+        Of value and key the first bytes are kept; headers are left out as a whole, the largest first.
+        """
+        kept = frozenset(self._smallest_headers(limit))
+        headers = tuple(header for number, header in enumerate(self._headers) if number in kept)
+        key, value = (part and part[:limit] for part in (self._key, self._value))
+        parts = {
+            "value": (len(self._value or b""), len(value or b"")),
+            "key": (len(self._key or b""), len(key or b"")),
+            "headers": (sum(self._sizes), sum(self._sizes[number] for number in kept)),
+        }
+        own = self._own_headers(min(ERROR_BYTES, max(limit, LEAST_ERROR_BYTES)))
+        return Letter(key, value, (*headers, *own, *_cut_headers(parts)))
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [_header_size(header) for header in self._headers]
+
+    @cached_property
+    def _by_size(self) -> list[int]:
+        return sorted(range(len(self._sizes)), key=self._sizes.__getitem__)
+
+    def _smallest_headers(self, limit: int) -> list[int]:
+        """The numbers of as many headers as fit."""
+        total = 0
+        for count, number in enumerate(self._by_size):
+            total += self._sizes[number]
+            if total > limit:
+                return self._by_size[:count]
+        return self._by_size
+
+    def _own_headers(self, error_bytes: int) -> Headers:
+        return (
+            (ERROR, _first_bytes(self._error, error_bytes)),
+            (TOPIC, self._origin.topic.encode()),
+            (PARTITION, b"%d" % self._origin.partition),
+            (OFFSET, b"%d" % self._origin.offset),
+        )
+
+
+def _cut_headers(parts: Mapping[str, tuple[int, int]]) -> Headers:
+    told = {name: {"bytes": whole, "kept": kept} for name, (whole, kept) in parts.items() if kept < whole}
+    found: list[tuple[str, bytes | None]] = []
+    if "value" in told:
+        found.append((VALUE_BYTES, b"%d" % told["value"]["bytes"]))
+    if told:
+        found.append((CUT, json.dumps(told, separators=(",", ":")).encode()))
+    return tuple(found)
+
+
+def _header_size(header: tuple[str, bytes | None]) -> int:
+    name, content = header
+    return len(name.encode()) + len(content or b"") + _HEADER_BYTES
+
+
+def _encodable(name: str) -> str:
+    # A name that was no UTF-8 may have come as lone surrogates, which no client can send.
+    return name.encode("utf-8", "replace").decode()
+
+
+def _first_bytes(text: str, limit: int) -> bytes:
+    """``text`` in UTF-8, cut to ``limit`` bytes between two characters."""
+    encoded = text.encode("utf-8", "replace")
+    return encoded if len(encoded) <= limit else encoded[:limit].decode("utf-8", "ignore").encode()

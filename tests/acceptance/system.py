@@ -224,9 +224,14 @@ def _make_topics(broker: Reachable, name: str) -> None:
         kafka_admin.touch_topics(broker.address, [name, f"{name}.dlq"])
         return
     kafka_admin.create_topics(broker.address, [name, f"{name}.dlq"])
-    narrow = ConfigEntry("max.message.bytes", str(LETTER_BYTES), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{name}.dlq", incremental_configs=[narrow])
-    admin = AdminClient({"bootstrap.servers": broker.address})
+    narrow(broker.address, f"{name}.dlq", LETTER_BYTES)
+
+
+def narrow(address: str, topic: str, max_bytes: int) -> None:
+    """Let ``topic`` take Kafka batches of ``max_bytes`` at most."""
+    entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": address})
     for altered in admin.incremental_alter_configs([resource]).values():
         altered.result(START_TIMEOUT_S)
 

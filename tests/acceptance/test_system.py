@@ -120,8 +120,8 @@ def headers(random: Random) -> tuple[tuple[str, bytes], ...]:
 def added(letter: Message) -> list[tuple[str, bytes]]:
     """The headers that the collector added, behind the message's own."""
     names = ["replog.error", "replog.topic", "replog.partition", "replog.offset"]
-    if letter.headers[-1][0] == "replog.value_bytes":
-        names.append("replog.value_bytes")
+    if letter.headers[-1][0] == "replog.cut":
+        names += ["replog.value_bytes", "replog.cut"]
     headers = list(letter.headers[-len(names) :])
     assert [name for name, _ in headers] == names
     return headers
@@ -213,8 +213,11 @@ class TestWhatWasPublished:
             assert int(headers["replog.offset"]) in range(len(fed.valid) + len(fed.invalid))
 
     def test_a_dead_letter_that_was_cut_says_so(self, fed: Fed) -> None:
-        sizes = [dict(letter.headers).get("replog.value_bytes") for letter in distinct_letters(fed)]
-        assert sizes.count(b"%d" % len(HUGE)) == sum(kept(fed, letter) != letter for letter in fed.invalid)
+        letters = [dict(letter.headers) for letter in distinct_letters(fed)]
+        cut = {"value": {"bytes": len(HUGE), "kept": 512 * 1024}}
+        expected = sum(kept(fed, letter) != letter for letter in fed.invalid)
+        assert [letter.get("replog.value_bytes") for letter in letters].count(b"%d" % len(HUGE)) == expected
+        assert [json.loads(letter["replog.cut"]) for letter in letters if "replog.cut" in letter] == [cut] * expected
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz"])
     def test_both_services_are_well(self, fed: Fed, path: str) -> None:

@@ -12,17 +12,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    OffsetSpec,
-)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewPartitions
 
 from tests import streams
-from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message
+from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message, narrow
 from tests.faults.table import GONE
 from tests.model import Model
 from tests.services import kafka_admin
@@ -192,11 +186,7 @@ class Scenario:
 
     def narrow_dead_letters(self, max_bytes: int) -> None:
         """Let the dead-letter topic take messages of ``max_bytes`` at most."""
-        entry = ConfigEntry("max.message.bytes", str(max_bytes), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, f"{self.system.topic}.dlq", incremental_configs=[entry])
-        admin = self._admin()
-        for altered in admin.incremental_alter_configs([resource]).values():
-            altered.result(ANSWER_S)
+        narrow(self._kafka.address, f"{self.system.topic}.dlq", max_bytes)
 
     def delete_everything_in_the_topic(self) -> int:
         """As retention would; returns the number of messages deleted."""

@@ -247,6 +247,7 @@ def test_a_dead_letter_says_why() -> None:
         letters.PARTITION,
         letters.OFFSET,
         letters.VALUE_BYTES,
+        letters.CUT,
     ]
     for example in message["examples"]:
         check(ASYNCAPI, headers, example["headers"])

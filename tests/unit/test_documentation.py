@@ -153,6 +153,7 @@ def test_events_lists_every_header_of_a_dead_letter() -> None:
         letters.PARTITION,
         letters.OFFSET,
         letters.VALUE_BYTES,
+        letters.CUT,
     ]
 
 
