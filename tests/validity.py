@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     Rule = Callable[[Any], bool]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def time_us(text: str) -> int | None:
@@ -26,7 +27,7 @@ def time_us(text: str) -> int | None:
         moment = datetime.fromisoformat((minute + second.replace("60", "59") + offset).upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return (moment - EPOCH) // timedelta(microseconds=1) + int((fraction or ".").ljust(7, "0")[1:])
+    return (moment - EPOCH) // timedelta(microseconds=1) + int((fraction or ".").ljust(7, "0")[1:7])
 
 
 def text(least: int, most: int) -> Rule:
@@ -39,7 +40,7 @@ def an_id(value: Any) -> bool:
 
 
 def number(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
+    return type(value) in (int, float) and 0 <= value < 2**63 and value == int(value)
 
 
 def any_of(*words: str) -> Rule:
@@ -80,7 +81,9 @@ SHORT = (
 FACTS: dict[str, Rule] = {
     **dict.fromkeys(SHORT.split(), nullable(text(0, 1024))),
     "taskKey": nullable(an_id),
-    "versions": nullable(lambda value: isinstance(value, list) and all(map(text(0, 1024), value))),
+    "versions": nullable(
+        lambda value: isinstance(value, list) and len(value) <= 1000 and all(map(text(0, 1024), value))
+    ),
     "path": nullable(text(0, 4096)),
     "size": nullable(number),
 }
@@ -111,7 +114,17 @@ def problems(event: Event) -> set[tuple[str, str]]:
     optional = optional | EVERY_OPTIONAL
     missing = {("missing_field", name) for name in required.keys() - event.keys()}
     rules = [(name, rule) for name, rule in (required | optional).items() if name in event]
-    return missing | {("invalid_field", name) for name, rule in rules if not rule(event[name])}
+    wrong = missing | {("invalid_field", name) for name, rule in rules if not rule(event[name])}
+    return wrong or ({("too_large", "facts")} if facts_bytes(event) > 64 * 1024 else set())
+
+
+def facts_bytes(event: Event) -> int:
+    """How long the facts of a valid event are as JSON."""
+    of_record = event["type"].startswith("record.")
+    names = STARTED.keys() | {"taskKey"} if of_record else FACTS.keys() - {"taskKey"}
+    required, optional = RULES[event["type"]]
+    facts = {name: event[name] for name in names & {*required, *optional} if event.get(name) is not None}
+    return len(json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def content(event: Event) -> Event:
@@ -119,6 +132,9 @@ def content(event: Event) -> Event:
     required, optional = RULES[event["type"]]
     known = {name: event[name] for name in required | optional | EVERY_OPTIONAL if event.get(name) is not None}
     known |= {"type": event["type"], "eventTime": time_us(event["eventTime"])}
+    known = {name: int(value) if isinstance(value, float) else value for name, value in known.items()}
+    if len(known.get("errorReason", "")) > 8192:
+        known["errorReason"] = known["errorReason"][:8191] + "…"
     if not known.get("attempt"):
         known.pop("attempt", None)
     if "progress" in known:

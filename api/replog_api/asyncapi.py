@@ -8,6 +8,7 @@ from typing import Any
 from replog import letters
 from replog.errors import InvalidEventError
 from replog.events import (
+    MAX_FACTS_BYTES,
     MAX_VALUE_BYTES,
     TYPES,
     DetailEvent,
@@ -24,12 +25,12 @@ from replog.events import (
     parse,
     schemas,
 )
-from replog.settings import KafkaSettings
+from replog.settings import CollectorSettings, KafkaSettings
 from replog.times import parse_time_us
 from replog_api.languages import Text
 
 #: What an operator who sets nothing has.
-_USUAL = KafkaSettings.model_construct()
+_USUAL, _COLLECTOR = KafkaSettings.model_construct(), CollectorSettings.model_construct()
 _KAFKA = {"bindingVersion": "0.5.0"}
 _EVENTS, _LETTERS = "events", "deadLetters"
 
@@ -48,10 +49,13 @@ _CHANNELS = {
     _EVENTS: Text(
         "The events, unless the operator chose another topic. The key is the recordId, the value one JSON object "
         "in UTF-8 of "
-        f"at most {MAX_VALUE_BYTES} bytes. Publish with acks=all.",
+        f"at most {MAX_VALUE_BYTES} bytes, its facts (what describes the record or detail) together at most "
+        f"{MAX_FACTS_BYTES} bytes as JSON. Events are invalid that are dated further ahead than the operator allows: "
+        f"{_COLLECTOR.max_ahead_s:g} s. Publish with acks=all.",
         "事件 topic（运维人员可另行指定）。消息的 key 为 recordId，value 为一个 JSON 对象，UTF-8 编码，最多 "
         f"{MAX_VALUE_BYTES} "
-        "字节。请以 acks=all 发布。",
+        f"字节，其中描述性字段的 JSON 合计最多 {MAX_FACTS_BYTES} 字节。eventTime 超前 collector 时钟 "
+        f"{_COLLECTOR.max_ahead_s:g} 秒以上（可由运维人员设置）的事件无效。请以 acks=all 发布。",
     ),
     _LETTERS: Text(
         "Events that break this contract, as they came and with the reason; one may come twice.",

@@ -28,6 +28,7 @@ from replog_collector.retrying import Retrying, StopRequested
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from replog_collector.ahead import AheadLimit
     from replog_collector.dead_letters import DeadLetters
     from replog_collector.decoding import Decoded
     from replog_collector.limits import DeadLetterLimit
@@ -54,9 +55,11 @@ class Collector:
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
         *,
+        ahead: AheadLimit,
         progress: Progress,
     ) -> None:
         self._source = source
+        self._ahead = ahead
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
@@ -108,7 +111,7 @@ class Collector:
     async def _round(self) -> None:
         polled = await self._retrying(lambda: self._source.poll(POLL_S))
         if polled.messages:
-            decoded = decode(polled)
+            decoded = decode(polled, self._ahead)
             self._take(decoded)
             # One batch is on its way while the next is decoded: Redis and this process work at the same time.
             await self._room()

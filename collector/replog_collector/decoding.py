@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from replog.records import Effect
+    from replog_collector.ahead import AheadLimit
     from replog_collector.source import Message, Polled
 
 
@@ -51,16 +52,20 @@ class Decoded:
         return sum((batch.effects for batch in self.batches), Counter())
 
 
-def decode(polled: Polled) -> Decoded:
-    """Fold the events of what was polled."""
+def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
+    """Fold the events of what was polled; what is dated too far ahead is none."""
     batch = Batch()
     decoded = Decoded(polled.messages, polled.begins, [batch])
+    latest_us = ahead.latest_us()
     for message in polled.messages:
         if message.value is None:
             decoded.tombstones += 1
             continue
         try:
-            batch.add(parse(message.value))
+            event = parse(message.value)
+            if event.event_us > latest_us:
+                raise ahead.refusal(event, latest_us)
+            batch.add(event)
         except InvalidEventError as error:
             decoded.letters.append(DeadLetter(message, error.reason, str(error)))
     metrics.TOMBSTONES.inc(decoded.tombstones)

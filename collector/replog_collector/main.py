@@ -21,6 +21,7 @@ from replog.store.retention import Policy, Retention
 from replog.store.staleness import Staleness
 from replog.store.writer import Writer
 from replog.telemetry import configure_logs, logger
+from replog_collector.ahead import AheadLimit
 from replog_collector.collector import Collector
 from replog_collector.dead_letters import DeadLetterTopic
 from replog_collector.health import HealthServer
@@ -78,7 +79,8 @@ async def serve(settings: CollectorSettings) -> None:
             assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
         )
         limit = DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic)
-        collector = Collector(source, Writer(connection), markers, dead_letters, limit, progress=progress)
+        ahead = AheadLimit(settings.max_ahead_s)
+        collector = Collector(source, Writer(connection), markers, dead_letters, limit, ahead=ahead, progress=progress)
         health = stack.enter_context(
             HealthServer(
                 settings.collector_host,

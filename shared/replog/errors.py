@@ -69,7 +69,7 @@ class InvalidEventError(ReplogError):
     """An event breaks the event contract.
 
     ``reason`` is a short stable word (``not_json``, ``not_an_object``, ``unknown_type``, ``missing_field``,
-    ``invalid_field``, ``too_large``); the message names the field and the value.
+    ``invalid_field``, ``too_large``, ``clock_ahead``); the message names the field and the value.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -8,12 +8,15 @@ Structs are checked where they are parsed, not where they are made. Nothing here
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from replog.errors import InvalidEventError
+from replog.records import DETAIL_FACTS, RECORD_FACTS
 from replog.times import TimeUs, format_time_us, parse_time_us
 
 if TYPE_CHECKING:
@@ -23,6 +26,13 @@ if TYPE_CHECKING:
 MAX_VALUE_BYTES = 1024 * 1024
 #: Largest accepted integer: signed 64 bit, as in the clients' languages.
 MAX_INTEGER = 2**63 - 1
+#: Characters of an error's reason; of a longer one, all but the last of these are kept, and :data:`CUT` behind them.
+MAX_REASON_CHARACTERS = 8192
+CUT = "…"
+#: Entries of ``versions``.
+MAX_VERSIONS = 1000
+#: Bytes of an event's facts together, as JSON with the contract's names and without spaces, in UTF-8.
+MAX_FACTS_BYTES = 64 * 1024
 #: The repository type of a detail that names none.
 DEFAULT_REPO_TYPE = "GENERIC"
 
@@ -33,9 +43,23 @@ DetailId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1024)]
 Path = Annotated[str, Meta(max_length=4096)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Versions = Annotated[list[Text], Meta(max_length=MAX_VERSIONS)]
+Reason = Annotated[
+    str,
+    Meta(
+        description=f"of more than {MAX_REASON_CHARACTERS} characters, "
+        f"the first {MAX_REASON_CHARACTERS - 1} are kept, and {CUT} behind them"
+    ),
+]
 Outcome = Literal["SUCCESS", "FAILED"]
 ReplicaType = Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"]
 ReplicaObjectType = Literal["REPOSITORY", "PACKAGE", "PATH"]
+
+
+_TIME_MEANING = (
+    "when it happened, by the worker's clock: an RFC 3339 time, within the years 1 to 9999 in UTC; "
+    "what is below a microsecond is cut off"
+)
 
 
 # Nothing in an event refers back to it: the garbage collector need not look at any.
@@ -63,7 +87,7 @@ class Progress(_Struct, frozen=True, kw_only=True):
 
 class _Event(_Struct, frozen=True, kw_only=True, tag_field="type"):
     record_id: Annotated[Id, Meta(description="one execution (run) of a task; unique for ever")]
-    event_us: Annotated[TimeUs, Meta(description="when it happened, by the worker's clock")] = field(name="eventTime")
+    event_us: Annotated[TimeUs, Meta(description=_TIME_MEANING)] = field(name="eventTime")
     event_id: Annotated[str | None, Meta(description="for tracing and logs only")] = None
     attempt: Annotated[Count, Meta(description="a retry inside one run; a higher one supersedes all lower ones")] = 0
 
@@ -99,7 +123,7 @@ class RecordFinished(_RecordBytes, frozen=True, kw_only=True, tag="record.finish
     """A run ended; its time is the record's ``endTime``."""
 
     status: Outcome
-    error_reason: str | None = None
+    error_reason: Reason | None = None
 
 
 class _DetailEvent(_Event, frozen=True, kw_only=True):
@@ -113,7 +137,7 @@ class _DetailEvent(_Event, frozen=True, kw_only=True):
     repo_type: Annotated[Text | None, Meta(description=f"{DEFAULT_REPO_TYPE} where absent")] = None
     package_name: Text | None = None
     package_key: Annotated[Text | None, Meta(description="as npm://helloworld")] = None
-    versions: list[Text] | None = None
+    versions: Versions | None = None
     version: Text | None = None
     path: Path | None = None
     artifact_name: Text | None = None
@@ -136,7 +160,7 @@ class DetailFinished(_DetailEvent, frozen=True, kw_only=True, tag="detail.finish
     """A detail ended; its time is the detail's ``endTime``."""
 
     status: Outcome
-    error_reason: str | None = None
+    error_reason: Reason | None = None
     progress: Progress | None = None
 
 
@@ -165,8 +189,19 @@ def schemas(ref_template: str) -> dict[str, Any]:
     return found
 
 
+#: A date of the Gregorian calendar, in the years 1 to 9999.
+_DATE = (
+    r"(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|02-(0[1-9]|1[0-9]|2[0-8]))"
+    r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+)
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]{1,9})?"
+_OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+
+
 def _schema_of_time(_: type) -> dict[str, Any]:
-    return {"type": "string", "format": "date-time"}
+    # By a pattern, for most validators take a format as a remark; and that of JSON Schema has other leap seconds.
+    return {"type": "string", "pattern": f"^{_DATE}[Tt]{_TIME}{_OFFSET}$"}
 
 
 def _time_of(_: type, text: object) -> TimeUs:
@@ -177,8 +212,20 @@ _decode: Callable[[bytes], RecordEvent | DetailEvent] = msgspec.json.Decoder(
     RecordEvent | DetailEvent, dec_hook=_time_of
 ).decode
 _encode = msgspec.json.Encoder(enc_hook=format_time_us).encode
+
+
+def _number_of(text: str) -> int | float:
+    """A number with a fraction or an exponent; as an integer where it is whole: 4.0 and 4e0 are 4."""
+    number = float(text)
+    if not number.is_integer() or abs(number) > MAX_INTEGER:
+        return number
+    # No number that a double holds is refused or changed for being written so; one beyond 2^53 is as it is written.
+    exact = Decimal(text) if number else Decimal(0)
+    return int(exact) if int(exact) == exact else number
+
+
 # Without a hook, a number that no double holds is an error here, where JSON has nothing against it.
-_decode_any = msgspec.json.Decoder(float_hook=float).decode
+_decode_any = msgspec.json.Decoder(float_hook=_number_of).decode
 
 
 def parse(value: bytes) -> RecordEvent | DetailEvent:
@@ -198,7 +245,8 @@ def parse(value: bytes) -> RecordEvent | DetailEvent:
     task_key = event.task_key
     # What is printable has no control character; most of what is not has none either.
     if event.record_id.isprintable() and (task_key is None or task_key.isprintable()):
-        return event
+        # A value of so few bytes has nothing in it that is too long.
+        return event if len(value) <= MAX_REASON_CHARACTERS else bounded(event)
     return event_of(_object_in(value))
 
 
@@ -223,9 +271,33 @@ def event_of(fields: object) -> RecordEvent | DetailEvent:
     for name, text in (("recordId", event.record_id), ("taskKey", event.task_key)):
         if text and _CONTROL.search(text):
             raise _wrong(name, "Expected str without control characters", text)
+    return bounded(event)
+
+
+def bounded(event: RecordEvent | DetailEvent) -> RecordEvent | DetailEvent:
+    """``event`` as it counts: with its error's reason cut to :data:`MAX_REASON_CHARACTERS`.
+
+    Raises:
+        InvalidEventError: its facts have more than :data:`MAX_FACTS_BYTES`.
+    """
+    facts = {wire_name: fact for name, wire_name in _FACTS[type(event)] if (fact := getattr(event, name)) is not None}
+    size = len(_encode(facts))
+    if size > MAX_FACTS_BYTES:
+        raise InvalidEventError("too_large", f"facts of {size} bytes as JSON; at most {MAX_FACTS_BYTES} are allowed")
+    reason = getattr(event, "error_reason", None)
+    if isinstance(reason, str) and len(reason) > MAX_REASON_CHARACTERS:
+        return replace(event, error_reason=reason[: MAX_REASON_CHARACTERS - 1] + CUT)
     return event
 
 
+def _facts_of(event_type: type[RecordEvent | DetailEvent]) -> list[tuple[str, str]]:
+    """The names of a type's facts, here and on the wire."""
+    facts = RECORD_FACTS if issubclass(event_type, _RecordEvent) else DETAIL_FACTS
+    names = zip(event_type.__struct_fields__, event_type.__struct_encode_fields__, strict=True)
+    return [(name, wire_name) for name, wire_name in names if name in facts]
+
+
+_FACTS = {event_type: _facts_of(event_type) for event_type in TYPES.values()}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -240,9 +312,23 @@ def _type_of(fields: dict[str, Any]) -> type[RecordEvent | DetailEvent]:
 
 def _object_in(value: bytes) -> object:
     try:
-        return _decode_any(value.decode())
+        text = value.decode()
+        try:
+            return _decode_any(text)
+        except msgspec.DecodeError:
+            if (whole := _ESCAPE.sub(_replaced, text)) == text:
+                raise
+            return _decode_any(whole)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEventError("not_json", f"value is not JSON: {error}") from None
+
+
+#: An escape of JSON: two halves of a character, a half alone, or any other (of which this is the beginning).
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+
+
+def _replaced(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape["half"] else escape[0]
 
 
 #: What msgspec says: the rule or the absent field, and where, unless that is the event itself.

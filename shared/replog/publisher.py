@@ -16,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from replog.errors import BrokerUnavailable, InvalidEventError
-from replog.events import MAX_VALUE_BYTES, DetailEvent, encode, parse
+from replog.events import MAX_VALUE_BYTES, DetailEvent, bounded, encode, parse
 from replog.kafka import KafkaProducer
 from replog.scopes import RecordScope
 from replog.settings import KafkaSettings, load
@@ -113,13 +113,13 @@ class Publisher:
         return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
 
     async def publish(self, event: RecordEvent | DetailEvent) -> None:
-        """Publish ``event`` as it is; returns once it is buffered and waits while the buffer is full.
+        """Publish ``event``, a long error's reason cut; returns once it is buffered and waits while the buffer is full.
 
         Raises:
             InvalidEventError: the event breaks the contract, or is too large.
             BrokerUnavailable: it could not be buffered in time.
         """
-        value = encode(event)
+        value = encode(bounded(event))
         if len(value) > MAX_VALUE_BYTES:
             raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
         parse(value)  # structs are not checked when they are made

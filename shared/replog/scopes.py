@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from replog.events import DetailEvent, RecordEvent
 
-#: An exception's text is cut here, so that it fits into an event.
-REASON_CHARACTERS = 8192
-
 
 class DetailFacts(TypedDict, total=False):
     """What describes a detail; the names are the event contract's."""
@@ -259,7 +256,7 @@ def _reject_unknown(of: str, given: Iterable[str], known: Iterable[str]) -> None
 
 def _reason(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    return text[:REASON_CHARACTERS].encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
 def _made_if_none(given: str | None) -> str:

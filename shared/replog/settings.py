@@ -164,6 +164,10 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
     retention_failed_days: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="the same for what FAILED; unset: as the others"
     )
+    max_ahead_s: Annotated[float, Field(ge=0)] = Field(
+        default=86400,
+        description="seconds that an event may be dated ahead of the collector's clock; later ones are invalid; 0: off",
+    )
     kafka_group_instance_id: str | None = Field(
         default=None, min_length=1, description="static membership: a name of its own for each collector; unset: none"
     )

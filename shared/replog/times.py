@@ -10,11 +10,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US = 1_000_000
 _FIRST_S = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 _LAST_S = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(?:\.(\d{1,6}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 #: Seconds kept parsed: events of one batch are close in time.
 _KEPT_SECONDS = 8192
-#: Where the fraction begins in ``2021-05-12T12:19:08.813000Z``, and how long that is.
-_FRACTION, _WHOLE = 20, 27
+#: Where the fraction of ``2021-05-12T12:19:08.813000Z`` begins and ends, and how long that is, with nine digits, too.
+_FRACTION, _END, _LENGTHS = 20, 26, (27, 30)
 
 
 class TimeUs(int):
@@ -26,20 +26,20 @@ class TimeUs(int):
 def parse_time_us(text: object) -> TimeUs:
     """Microseconds since the epoch of an RFC 3339 time with offset.
 
-    A leap second counts as the second before it.
+    A leap second counts as the second before it; what is below a microsecond is cut off.
 
     Raises:
         ValueError: not such a time, or outside the years 1 to 9999 in UTC.
     """
     if not isinstance(text, str):
         raise ValueError(_EXPECTED)  # noqa: TRY004 - one kind of error for what is no time
-    if len(text) == _WHOLE and text[-1] == "Z" and text.isascii() and (fraction := text[_FRACTION:-1]).isdigit():
+    if len(text) in _LENGTHS and text[-1] == "Z" and text.isascii() and text[_FRACTION:-1].isdigit():
         # How most publishers write it: the second is looked up, and only a new one is looked at.
-        return TimeUs(_utc_second_us(text[:_FRACTION]) + int(fraction))
+        return TimeUs(_utc_second_us(text[:_FRACTION]) + int(text[_FRACTION:_END]))
     return _parsed(text)
 
 
-_EXPECTED = "an RFC 3339 time with offset and at most 6 fraction digits, as 2021-05-12T12:19:08.813Z"
+_EXPECTED = "an RFC 3339 time with offset and at most 9 fraction digits, as 2021-05-12T12:19:08.813Z"
 
 
 @lru_cache(_KEPT_SECONDS)
@@ -52,7 +52,7 @@ def _parsed(text: str) -> TimeUs:
         raise ValueError(_EXPECTED)
     minute, second, fraction, offset = match.groups()
     second_us = _second_us(minute, second, offset)
-    return TimeUs(second_us + int(fraction.ljust(6, "0")) if fraction else second_us)
+    return TimeUs(second_us + int(fraction[:6].ljust(6, "0")) if fraction else second_us)
 
 
 @lru_cache(_KEPT_SECONDS)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +11,15 @@ from structlog.testing import capture_logs
 
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
 from replog.store.markers import Moment
+from replog.times import format_time_us, parse_time_us
 from replog_collector import backoff, collector, marking
+from replog_collector.ahead import AheadLimit
 from replog_collector.collector import Collector
+from replog_collector.decoding import decode
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
-from tests.fakes import MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
+from replog_collector.source import Polled
+from tests.fakes import FakeMessage, MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from replog.store.batch import Batch
 
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
+
+
+#: What the collector's clock shows, and how far ahead an event may be.
+NOW, MAX_AHEAD_S = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=10_000), 60.0
 
 
 def event(**fields: object) -> bytes:
@@ -40,7 +49,13 @@ class System:
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
         self.progress = Progress(lambda: 0.0, 60)
         self.collector = Collector(
-            self.source, self.store, self.markers, self.letters, self.limit, progress=self.progress
+            self.source,
+            self.store,
+            self.markers,
+            self.letters,
+            self.limit,
+            ahead=AheadLimit(MAX_AHEAD_S, clock=NOW.timestamp),
+            progress=self.progress,
         )
 
     async def run_until(self, condition: Callable[[], bool]) -> None:
@@ -105,6 +120,30 @@ async def test_an_invalid_event_is_dead_lettered_and_the_others_go_on(system: Sy
     (letter,) = system.letters.letters
     assert (letter.message.value, letter.message.key, letter.reason) == (b"{", b"k", "not_json")
     assert ("r", "d") in system.store.states
+
+
+@pytest.mark.parametrize("kind", ["record.started", "record.finished", "detail.started", "detail.finished"])
+async def test_what_is_dated_too_far_ahead_is_dead_lettered(system: System, kind: str) -> None:
+    """To the microsecond; the message says what, and how far."""
+    said = {"type": kind, "taskKey": "t", "status": "SUCCESS"}
+    latest = NOW + timedelta(seconds=MAX_AHEAD_S)
+    for number, moment in enumerate([latest, latest + timedelta(microseconds=1), datetime.max.replace(tzinfo=UTC)]):
+        system.topic.publish(event(**said, recordId=f"r{number}", eventTime=moment.isoformat()))
+    system.topic.publish(event(recordId="past", eventTime="0001-01-01T00:00:00Z"))
+    await system.run_until(lambda: system.topic.committed == 4)
+    assert {record_id for record_id, _ in system.store.states} == {"r0", "past"}
+    assert [letter.reason for letter in system.letters.letters] == ["clock_ahead", "clock_ahead"]
+    assert system.letters.letters[1].error == (
+        "eventTime is wrong: 9999-12-31T23:59:59.999999Z is 251591616000 s ahead of the collector's clock; "
+        "at most 60 s are allowed"
+    )
+
+
+def test_without_a_limit_any_time_is_valid() -> None:
+    last = format_time_us(parse_time_us("9999-12-31T23:59:59.999999Z"))
+    polled = Polled([FakeMessage(event(eventTime=last))], {0: 0})
+    assert decode(polled, AheadLimit(0, clock=lambda: 0)).letters == []
+    assert len(decode(polled, AheadLimit(1, clock=lambda: 0)).letters) == 1
 
 
 async def test_nothing_is_committed_before_dead_letters_are_acknowledged(system: System) -> None:

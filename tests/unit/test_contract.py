@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,43 +12,8 @@ from hypothesis import strategies as st
 
 from replog.errors import InvalidEventError
 from replog.events import encode, event_of, parse
-from tests.strategies import Event, events, texts
-from tests.validity import RULES, content, problems, time_us
-
-FIELDS = sorted({"type", "unknown", *(name for rules in RULES.values() for part in rules for name in part)})
-COUNTS = ("total", "success", "skip", "failed")
-
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.sampled_from([-1, 0, 1, 2**63 - 1, 2**63, 2**64, 10**400, 0.0, 1.0, -0.5, 1e300])
-    | st.sampled_from(["", "a", "a\n", "\x7f", "\x80", "a\u2028", "é" * 128, "😀" * 129, "x" * 1024, "x" * 1025])
-    | st.sampled_from(["SUCCESS", "FAILED", "PACKAGE", "SCHEDULED", "x" * 4096, "x" * 4097, *RULES])
-    | st.sampled_from(["2021-05-12T12:19:08.813000Z", "2021-05-12T12:19:60.000001Z", "2021-05-12T12:19:08.81300٣Z"])
-    | st.sampled_from(["2021-05-12T12:19:08,813000Z", "2021-02-30T12:19:08.813000Z", "0001-01-01T00:00:00.000000Z"])
-    | st.sampled_from(["2021-05-12 12:19:08Z", "2021-05-12T12:19:08", "0001-01-01T00:00:00+00:01"])
-    | texts
-)
-objects = st.dictionaries(
-    st.sampled_from([*COUNTS, "blob", "node", "version", "totalSize", "total_size", "type"]), scalars
-)
-values = st.recursive(scalars | objects, lambda inner: st.lists(inner, max_size=3) | objects, max_leaves=4)
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> Event:
-    """An event in which some fields are replaced, added or taken away, and some inside its progress."""
-    event: Event = draw(events)
-    for name in draw(st.lists(st.sampled_from(FIELDS), max_size=2)):
-        event[name] = draw(values)
-    for name in draw(st.lists(st.sampled_from(sorted(event)), max_size=1)):
-        del event[name]
-    progress = event.get("progress")
-    if isinstance(progress, dict) and draw(st.booleans()):
-        kind = draw(st.sampled_from(["blob", "node", "version", "totalSize"]))
-        inside = st.dictionaries(st.sampled_from(COUNTS), scalars, min_size=1)
-        event["progress"] = {**progress, kind: draw(inside | scalars)}
-    return event
+from tests.strategies import Event, damaged, events
+from tests.validity import content, facts_bytes, problems, time_us
 
 
 def outcome(event: Event, *, ascii_only: bool) -> Event | tuple[str, str]:
@@ -78,6 +44,38 @@ def test_both_ways_of_decoding_make_the_same_event(event: Event) -> None:
     assert parse(json.dumps(event).encode()) == event_of(event)
 
 
+#: Pieces of a JSON string: halves of characters, whole ones, and what looks like them.
+PIECES = ["\\ud83d", "\\uDE00", "\\ud800", "\\\\ud800", "\\\\", "\\u00e9", "ud800", "\\n", "a", "😀", '\\"']
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join), st.sampled_from(["taskKey", "errorReason", "unknown"]))
+def test_an_escape_that_is_no_text_becomes_the_replacement_character(text: str, field: str) -> None:
+    head = '{"type":"record.finished","recordId":"r","taskKey":"t","eventTime":"2021-05-12T12:19:08Z","status":"FAILED"'
+    said = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(f'"{text}"'))
+    event = json.loads(f"{head}}}") | {field: said}
+    value = f'{head},"{field}":"{text}"}}'.encode()
+    if problems(event):
+        with pytest.raises(InvalidEventError, match="taskKey is wrong"):
+            parse(value)
+    else:
+        assert parse(value) == event_of(event)
+
+
+def test_facts_are_measured_to_the_byte() -> None:
+    """As JSON in UTF-8, whatever way the event is written."""
+    head = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:19:08Z"}
+    event = {**head, "versions": ["é" * 1024] * 31, "path": ""}
+    event["version"] = ""
+    event["path"] = "é\n" * ((64 * 1024 - facts_bytes(event)) // 4)
+    event["version"] = "x" * (64 * 1024 - facts_bytes(event))
+    for ascii_only in (True, False):
+        assert facts_bytes(event) == 64 * 1024
+        parse(json.dumps(event, ensure_ascii=ascii_only).encode())
+        with pytest.raises(InvalidEventError, match="facts of 65537 bytes as JSON; at most 65536") as caught:
+            parse(json.dumps({**event, "version": event["version"] + "x"}, ensure_ascii=ascii_only).encode())
+        assert caught.value.reason == "too_large"
+
+
 @given(events, st.data())
 def test_damaged_bytes_are_taken_only_where_they_are_valid_still(event: Event, data: st.DataObject) -> None:
     value = bytearray(json.dumps(event, ensure_ascii=False).encode())
@@ -101,7 +99,6 @@ RECORD = b'"type":"record.started","recordId":"r","taskKey":"t","eventTime":"202
         b'"\xc0\x80"',
         b'{"\xff":1}',
         b'["\xf4\x90\x80\x80"]',
-        b'"\\ud800"',
         b'"a\x01"',
         b"NaN",
         b"-Infinity",

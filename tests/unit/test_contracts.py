@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import pytest
 from fastapi import FastAPI
+from hypothesis import given, settings
 from starlette.routing import Route
 
 from replog import letters
+from replog.errors import InvalidEventError
 from replog.events import TYPES, parse
 from replog.settings import ApiSettings, CollectorSettings, load
 from replog_api import asyncapi, problems
@@ -20,6 +22,7 @@ from replog_api.contracts import CONTRACTS, asyncapi_json, openapi_json
 from replog_api.documentation import OPERATIONS
 from replog_api.openapi import errors
 from replog_api.problems import Problem
+from tests.strategies import Event, damaged
 from tests.unit.test_documentation import DOCS, fenced
 
 if TYPE_CHECKING:
@@ -230,6 +233,33 @@ def test_every_type_of_event_is_a_message() -> None:
         for example in message["examples"]:
             check(ASYNCAPI, message["payload"], example["payload"])
             assert example["payload"]["type"] == message["name"]
+
+
+VALIDATORS = {
+    name: jsonschema_rs.validator_for(
+        {**ASYNCAPI["components"]["schemas"][of.__name__], "components": ASYNCAPI["components"]}
+    )
+    for name, of in TYPES.items()
+}
+
+
+@given(damaged())
+@settings(max_examples=1000)
+def test_the_document_and_the_collector_call_the_same_events_valid(event: Event) -> None:
+    """But for what the document says in words: facts that are too long together, times at the ends of time."""
+    validator = VALIDATORS.get(str(event.get("type")))
+    wrong = refusal(event)
+    if not (wrong and (wrong.reason == "too_large" or "within the years 1 to 9999 in UTC" in str(wrong))):
+        assert (wrong is None) == (validator is not None and validator.is_valid(event)), wrong
+
+
+def refusal(event: Event) -> InvalidEventError | None:
+    """Why a collector does not take an event."""
+    try:
+        parse(json.dumps(event).encode())
+    except InvalidEventError as error:
+        return error
+    return None
 
 
 def test_examples_of_events_are_those_of_the_page() -> None:

@@ -51,7 +51,8 @@ def test_an_event_survives_encoding_and_parsing(example: dict[str, Any]) -> None
         (b"", "not_json"),
         (b"{", "not_json"),
         (b"\xff\xfe", "not_json"),
-        (b'{"type":"detail.started","recordId":"\\ud800"}', "not_json"),
+        (b'{"type":"detail.started","recordId":"\\ud800"', "not_json"),
+        (b'{"type":"detail.started","recordId":\\ud800}', "not_json"),
         (b'{"type":"record.started","x":NaN}', "not_json"),
         (b"[]", "not_an_object"),
         (b"null", "not_an_object"),
@@ -85,6 +86,8 @@ def test_a_missing_field_is_named(field: str) -> None:
         ({**RECORD, "attempt": "1"}, "attempt"),
         ({**RECORD, "attempt": True}, "attempt"),
         ({**RECORD, "attempt": 1.5}, "attempt"),
+        ({**RECORD, "attempt": 1e19}, "attempt"),
+        ({**RECORD, "attempt": -1.0}, "attempt"),
         ({**RECORD, "replicaType": "WEEKLY"}, "replicaType"),
         ({**RECORD, "expectedDetails": 2**63}, "expectedDetails"),
         ({**RECORD, "type": "record.finished", "status": "RUNNING"}, "status"),
@@ -94,6 +97,7 @@ def test_a_missing_field_is_named(field: str) -> None:
         ({**STARTED, "path": "x" * 4097}, "path"),
         ({**STARTED, "versions": "1.0"}, "versions"),
         ({**STARTED, "versions": [1]}, "versions.0"),
+        ({**STARTED, "versions": ["1"] * 1001}, "versions"),
         ({**STARTED, "size": -1}, "size"),
         ({**PROGRESSED, "progress": None}, "progress"),
         ({**PROGRESSED, "progress": []}, "progress"),
@@ -124,6 +128,47 @@ def test_a_value_of_exactly_one_mebibyte_is_taken() -> None:
     assert parse(value).record_id == "r"
 
 
+@pytest.mark.parametrize("event_type", ["record.finished", "detail.finished"])
+@pytest.mark.parametrize("letter", ["x", "é", "😀", "\x01"])
+def test_of_a_long_reason_the_beginning_is_kept(event_type: str, letter: str) -> None:
+    event = {**RECORD, **STARTED, "type": event_type, "status": "FAILED"}
+    kept: Any = parse(json.dumps({**event, "errorReason": letter * 8192}).encode())
+    assert kept.error_reason == letter * 8192
+    for ascii_only in (True, False):
+        cut: Any = parse(json.dumps({**event, "errorReason": letter * 8193}, ensure_ascii=ascii_only).encode())
+        assert cut.error_reason == letter * 8191 + "…"
+        # What was cut is the content: it is never cut again, and meets another of the same beginning as the same.
+        assert parse(encode(cut)) == cut
+        longer = json.dumps({**event, "errorReason": letter * 9000}, ensure_ascii=ascii_only).encode()
+        assert registers_of(parse(longer)) == registers_of(cut)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("4.0", 4),
+        ("4e0", 4),
+        ("40E-1", 4),
+        ("-0.0", 0),
+        ("1e3", 1000),
+        ("0e9999999999", 0),
+        ("9007199254740992.0", 2**53),
+        ("9007199254740993.0", 2**53 + 1),
+        ("1e18", 10**18),
+    ],
+)
+def test_a_whole_number_is_an_integer_however_it_is_written(text: str, number: int) -> None:
+    value = json.dumps(RECORD)[:-1] + f', "expectedDetails": {text}}}'
+    event: Any = parse(value.encode())
+    assert event.expected_details == number
+    assert type(event.expected_details) is int
+
+
+@pytest.mark.parametrize("text", ["4.5", "1e-1", "1e19", "1e400", "-1.0", "-1e400", "9007199254740993.5"])
+def test_another_number_is_none(text: str) -> None:
+    assert invalid(f'{json.dumps(RECORD)[:-1]}, "expectedDetails": {text}}}'.encode()).reason == "invalid_field"
+
+
 def test_an_optional_field_that_is_null_counts_as_absent() -> None:
     event = parse(json.dumps({**STARTED, "packageName": None, "taskKey": None, "size": None}).encode())
     assert encode(event) == encode(parse(json.dumps(STARTED).encode()))
@@ -143,6 +188,10 @@ def test_an_omitted_count_is_zero() -> None:
         ("1969-12-31T23:59:59.999999Z", -1),
         ("1970-01-01T00:00:00-00:00", 0),
         ("2016-12-31T23:59:60Z", 1_483_228_799_000_000),
+        ("1970-01-01T00:00:00.123456789Z", 123_456),
+        ("1970-01-01T00:00:00.999999999Z", 999_999),
+        ("1969-12-31T23:59:59.000000999Z", -1_000_000),
+        ("1970-01-01T00:00:00.0000019+00:00", 1),
     ],
 )
 def test_times_are_read_to_the_microsecond(text: str, time_us: int) -> None:
@@ -154,7 +203,9 @@ def test_times_are_read_to_the_microsecond(text: str, time_us: int) -> None:
     [
         "2021-05-12T12:19:08.813",
         "2021-05-12 12:19:08Z",
-        "2021-05-12T12:19:08.1234567Z",
+        "2021-05-12T12:19:08.1234567890Z",
+        "2021-05-12T12:19:08.12345678٣Z",
+        "2021-05-12T12:19:08,123456789Z",
         "2021-05-12T12:19:08,5Z",
         "2021-05-12T12:19:08,813000Z",
         "2021-05-12T12:19:08.81300٣Z",

@@ -209,10 +209,36 @@ async def test_a_wrong_record_raises_at_the_call(producer: FakeProducer) -> None
             publisher.record(task_key="t").fail(5)  # type: ignore[arg-type]
 
 
+async def test_a_long_reason_is_published_cut(producer: FakeProducer) -> None:
+    """As a collector would cut it; also where the whole would be too large for a message."""
+    async with publisher_over(producer) as publisher:
+        await publisher.publish(
+            RecordFinished(
+                record_id="r", task_key="t", event_us=TimeUs(0), status="FAILED", error_reason="x" * MAX_VALUE_BYTES
+            )
+        )
+    (published,) = producer.events
+    assert isinstance(published, RecordFinished)
+    assert published.error_reason == "x" * 8191 + "…"
+
+
+async def test_facts_that_are_too_long_together_are_refused_at_the_call(producer: FakeProducer) -> None:
+    """By a block, and of an event made by hand."""
+    facts: Any = {"versions": ["x" * 1024] * 64}
+    async with publisher_over(producer) as publisher:
+        with pytest.raises(InvalidEventError, match=r"facts of \d+ bytes as JSON; at most 65536"):
+            await publisher.publish(DetailStarted(record_id="r", detail_id="d", event_us=TimeUs(0), **facts))
+        async with publisher.record(task_key="t") as record:
+            with pytest.raises(InvalidEventError, match=r"facts of \d+ bytes as JSON; at most 65536"):
+                record.detail(**facts)
+            with pytest.raises(InvalidEventError, match="versions is wrong"):
+                record.detail(versions=["1"] * 1001)
+
+
 async def test_an_event_that_no_collector_would_take_is_not_published(producer: FakeProducer) -> None:
     """The limit of the event contract holds here too."""
     event = RecordFinished(
-        record_id="r", task_key="t", event_us=TimeUs(0), status="FAILED", error_reason="x" * MAX_VALUE_BYTES
+        record_id="r", task_key="t", event_us=TimeUs(0), status="FAILED", event_id="x" * MAX_VALUE_BYTES
     )
     async with publisher_over(producer) as publisher:
         with pytest.raises(InvalidEventError, match="of record r has") as raised:

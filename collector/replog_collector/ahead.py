@@ -1,0 +1,38 @@
+"""How far ahead of the collector's clock an event may be dated: one of a broken clock would win for ever."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from replog.errors import InvalidEventError
+from replog.times import format_time_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from replog.events import DetailEvent, RecordEvent
+
+_SECOND_US = 1_000_000
+
+
+class AheadLimit:
+    """At most ``max_ahead_s`` seconds ahead; 0: no limit. ``clock`` gives seconds since 1970."""
+
+    def __init__(self, max_ahead_s: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._max_ahead_s = max_ahead_s
+        self._clock = clock
+
+    def latest_us(self) -> float:
+        """The latest ``eventTime`` that is valid now."""
+        return (self._clock() + self._max_ahead_s) * _SECOND_US if self._max_ahead_s else math.inf
+
+    def refusal(self, event: RecordEvent | DetailEvent, latest_us: float) -> InvalidEventError:
+        """What is wrong with an event that is later than ``latest_us``, which :meth:`latest_us` gave."""
+        ahead_s = self._max_ahead_s + (event.event_us - latest_us) / _SECOND_US
+        return InvalidEventError(
+            "clock_ahead",
+            f"eventTime is wrong: {format_time_us(event.event_us)} is {ahead_s:.0f} s ahead of the collector's clock; "
+            f"at most {self._max_ahead_s:g} s are allowed",
+        )
