@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from replog.store.bounded import BYTES_A_CALL
 from replog.store.keys import RecordKeys, task_keys
 from replog.store.rows import RECORD_FIELDS
 from replog.store.scripts import PAGE, TASK_PAGE
@@ -32,7 +33,7 @@ async def page_details(request: Request) -> Response:
     keys = RecordKeys(PREFIX, request.path_params["id"])
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(keys.record, ["v", "w", "nR"])
-    pipeline.evalsha(PAGE.sha, 3, *keys.all[:3], *_window(request))
+    pipeline.evalsha(PAGE.sha, 3, *keys.all[:3], *_window(request), BYTES_A_CALL)
     _, (_, _, _, values) = await pipeline.execute()
     return _answer(values)
 

@@ -64,7 +64,7 @@ def test_an_escape_that_is_no_text_becomes_the_replacement_character(text: str, 
 def test_facts_are_measured_to_the_byte() -> None:
     """As JSON in UTF-8, whatever way the event is written."""
     head = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:19:08Z"}
-    event = {**head, "versions": ["é" * 1024] * 31, "path": ""}
+    event: Event = {**head, "versions": ["é" * 1024] * 31, "path": ""}
     event["version"] = ""
     event["path"] = "é\n" * ((64 * 1024 - facts_bytes(event)) // 4)
     event["version"] = "x" * (64 * 1024 - facts_bytes(event))

@@ -11,6 +11,7 @@ from math import sqrt
 from random import Random
 from typing import TYPE_CHECKING
 
+from replog.store.bounded import entries_of
 from replog.store.connection import Call
 from replog.store.stored import TIME_BYTES, pair_bytes
 
@@ -100,14 +101,10 @@ class Named:
 
     async def _tails(self) -> AsyncIterator[list[bytes]]:
         """The tails (time and id) of all matches, in order of status and name, in steps."""
-        calls = [
-            Call("ZRANGE", self._keys, [first + at, first + min(at + ENTRIES_A_CALL, size) - 1])
-            for first, size in self._ranges
-            for at in range(0, size, ENTRIES_A_CALL)
-        ]
-        for i in range(0, len(calls), CALLS_AT_ONCE):
-            for members in await self._connection.run(calls[i : i + CALLS_AT_ONCE]):
-                yield await self._admitted(members)
+        ranges = [of_start for of_start in self._ranges if of_start[1]]
+        steps = entries_of(self._connection, self._keys[0], ranges, a_call=ENTRIES_A_CALL, at_once=CALLS_AT_ONCE)
+        async for members in steps:
+            yield await self._admitted(members)
 
     async def _admitted(self, members: list[bytes]) -> list[bytes]:
         # Behind the name's NUL stands the pair.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
+from replog.store.bounded import BYTES_A_CALL, completed
 from replog.store.connection import Call
 from replog.store.scripts import COUNT, GLIMPSE, PAGE
 from replog.store.selection import Mark, approach
@@ -181,9 +182,10 @@ class Ranked:
         """As :meth:`_matches`, detail by detail."""
         asked = [self._keys.record, self._keys.details, self._keys.time]
         end = min(end, begin + CALLS_AT_ONCE * STEP)
-        calls = [Call(PAGE, asked, [at, min(STEP, end - at)]) for at in range(begin, end, STEP)]
+        calls = [Call(PAGE, asked, [at, min(STEP, end - at), BYTES_A_CALL]) for at in range(begin, end, STEP)]
         matching, ids = self._facets.matching, list[bytes]()
-        for _, _, read, values in await self._connection.run(calls):
+        for _, _, read, first in await self._connection.run(calls):
+            values = await completed(self._connection, self._keys.details, read, first)
             ids += [i for i, value in zip(read, values, strict=True) if value and head_of(value) in matching]
         return ids, end
 

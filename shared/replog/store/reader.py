@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from replog.records import STATUS_LETTERS
+from replog.store.bounded import BYTES_A_CALL, completed, records_of, values_call
 from replog.store.connection import Call
 from replog.store.filters import NO_FILTER, DetailFilter
 from replog.store.keys import RecordKeys, task_keys
-from replog.store.rows import RECORD_FIELDS, StoredDetail, StoredRecord
+from replog.store.rows import StoredDetail, StoredRecord
 from replog.store.scripts import PAGE, TASK_PAGE
 from replog.store.search import STEP, Found, Search, scan
 
@@ -43,12 +44,12 @@ class Reader:
 
     async def record(self, record_id: str) -> StoredRecord | None:
         """The record; None where no event of it was seen (its details alone do not make it known)."""
-        (record,) = await self._records([record_id])
+        (record,) = await records_of(self._connection, [record_id])
         return record if record.known else None
 
     async def overview(self, record_id: str) -> Overview | None:
         """The record's roll-up; None where neither the record nor a detail of it was seen."""
-        (record,) = await self._records([record_id])
+        (record,) = await records_of(self._connection, [record_id])
         return record.read_overview() if record.exists else None
 
     async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Page[StoredRecord] | None:
@@ -89,24 +90,26 @@ class Reader:
 
     async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
-        ((known, total, ids, values),) = await self._connection.run([Call(PAGE, keys, [offset, limit])])
+        call = Call(PAGE, keys, [offset, limit, BYTES_A_CALL])
+        ((known, total, ids, first),) = await self._connection.run([call])
         if not known:
             return None
-        return Page(total, _details(record_id, ids, values))
+        return Page(total, _details(record_id, ids, await completed(self._connection, keys[1], ids, first)))
 
     async def _found_page(self, record_id: str, found: Found) -> tuple[Page[StoredDetail], bytes | None]:
-        keys = self._keys(record_id)
-        calls = [Call("HMGET", [keys.details], found.ids)] if found.ids else []
-        *values, version = await self._connection.run([*calls, Call("HGET", [keys.record], ["v"])])
-        return Page(found.total, _details(record_id, found.ids, values[0] if values else [])), version
+        keys, ids = self._keys(record_id), found.ids
+        asks_version = Call("HGET", [keys.record], ["v"])
+        calls = [values_call(keys.details, ids)] if ids else []
+        *first, version = await self._connection.run([*calls, asks_version])
+        values: Sequence[bytes | None] = first[0] if first else []
+        if len(values) < len(ids):
+            values = await completed(self._connection, keys.details, ids, values)
+            (version,) = await self._connection.run([asks_version])
+        return Page(found.total, _details(record_id, ids, values)), version
 
     async def _known_records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
-        return [record for record in await self._records([raw.decode() for raw in ids]) if record.known]
-
-    async def _records(self, record_ids: Sequence[str]) -> list[StoredRecord]:
-        calls = [Call("HMGET", [self._keys(record_id).record], RECORD_FIELDS) for record_id in record_ids]
-        rows = await self._connection.run(calls)
-        return [StoredRecord(record_id, tuple(row)) for record_id, row in zip(record_ids, rows, strict=True)]
+        records = await records_of(self._connection, [raw.decode() for raw in ids])
+        return [record for record in records if record.known]
 
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)

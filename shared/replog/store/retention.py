@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Records looked at in one step.
 RECORDS_A_STEP = 100
+#: Removed records that are taken off their tasks' lists in one step; one with a long reason has some 60 KB.
+LEAVING_A_STEP = 10
 #: Ids of removed records forgotten in one step.
 FORGOTTEN_A_STEP = 500
 #: What was written to within this time is left alone, however old its events are: somebody is at it.
@@ -102,11 +104,12 @@ class Retention:
 
     async def _delist(self, bucket: BucketKeys) -> None:
         """Take removed records off their tasks' lists; also those of a sweep that died here."""
-        ((_, found),) = await self._connection.run([Call("HSCAN", [bucket.leaving], [0, "COUNT", RECORDS_A_STEP])])
+        leaving = Call("HSCAN", [bucket.leaving], [0, "COUNT", LEAVING_A_STEP])
+        ((_, found),) = await self._connection.run([leaving])
         while found:
             for raw_id, noted in found.items():
                 await self._delist_one(bucket, raw_id, noted)
-            ((_, found),) = await self._connection.run([Call("HSCAN", [bucket.leaving], [0, "COUNT", RECORDS_A_STEP])])
+            ((_, found),) = await self._connection.run([leaving])
 
     async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, noted: bytes) -> None:
         start, outcome, tasks = msgpack.unpackb(noted, raw=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
+from replog.store.bounded import BYTES_A_CALL, values_of
 from replog.store.connection import Call
 from replog.store.facets import read_facets
 from replog.store.index import ARTIFACT, PACKAGE, PATH, escape
@@ -147,9 +148,8 @@ class Search:
         return not (self._has_more_than_one_name or self._filter.cluster_name or self._filter.repo_name)
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
-        calls = [Call("HMGET", [self._keys.details], ids[i : i + STEP]) for i in range(0, len(ids), STEP)]
-        values = [value for reply in await self._connection.run(calls) for value in reply]
-        return {i for i, value in zip(ids, values, strict=True) if value is not None and self._matches(i, value)}
+        values = values_of(self._connection, self._keys.details, ids)
+        return {detail_id async for detail_id, value in values if self._matches(detail_id, value)}
 
     async def _scan(self, total: int | None, offset: int, limit: int) -> tuple[int, list[bytes], str]:
         """Read in order of time; to the end where ``total`` is not known, else until the page is full."""
@@ -174,13 +174,16 @@ async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> A
     What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
     """
     keys = [time_key] if values_key is None else [time_key, values_key]
-    score, last = b"", b""
+    score, last, wary = b"", b"", 0
     while True:
-        ((scored, values),) = await connection.run([Call(SEEK, keys, [STEP, score, last])])
+        ((scored, values),) = await connection.run([Call(SEEK, keys, [STEP, score, last, BYTES_A_CALL, wary])])
         ids = scored[::2]
-        for member, value in zip(ids, values or [b""] * len(ids), strict=True):
+        # Of wide values only the first were read.
+        read = len(values) if values_key else len(ids)
+        for member, value in zip(ids[:read], values or [b""] * read, strict=True):
             if value is not None:
                 yield member, value
-        if len(ids) < STEP:
+        if read == len(ids) < STEP:
             return
-        last, score = scored[-2:]
+        last, score = scored[2 * read - 2 : 2 * read]
+        wary = int(read < len(ids))

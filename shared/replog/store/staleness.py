@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from replog.entities import stale_until
 from replog.records import MS_BIAS, RUNNING, STATUS_LETTERS, last_ms
 from replog.store import stored
+from replog.store.bounded import values_of
 from replog.store.call import Call
 from replog.store.facets import read_facets
 from replog.store.filters import NO_FILTER
@@ -104,10 +105,7 @@ class Staleness:
             low = b"(" + entries[-1]
 
     async def _stale_among(self, keys: RecordKeys, ids: Sequence[bytes], until_ms: int) -> int:
-        if not ids:
-            return 0
-        (values,) = await self._connection.run([Call("HMGET", [keys.details], ids)])
-        return sum(value is not None and _is_stale(value, until_ms) for value in values)
+        return sum([_is_stale(value, until_ms) async for _, value in values_of(self._connection, keys.details, ids)])
 
 
 def _is_stale(value: bytes, until_ms: int) -> bool:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
 from replog.store.activity import NEAR, Order
+from replog.store.bounded import records_of
 from replog.store.call import Call
-from replog.store.keys import RecordKeys, task_keys
-from replog.store.rows import RECORD_FIELDS, StoredRecord, StoredTask
+from replog.store.keys import task_keys
+from replog.store.rows import StoredRecord, StoredTask
 from replog.store.task_names import Named
 from replog.store.versions import counter_call, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from replog.store.sharing import Runs
 
@@ -83,16 +84,10 @@ class Tasks:
             calls = [Call("ZREVRANGE", [lists[i][1]], (begin, begin + size - 1)) for i in waiting]
             answers = await self._connection.run([*first, *calls])
             replies, ids, first = replies or answers[: len(first)], answers[len(first) :], ()
-            records = iter(await self._records(raw.decode() for of_list in ids for raw in of_list))
+            records = iter(await records_of(self._connection, [raw.decode() for of_list in ids for raw in of_list]))
             for i, of_list in zip(waiting, ids, strict=True):
                 known = [record for record in (next(records) for _ in of_list) if record.known]
                 found[i] = known[0] if known else None
             waiting = [i for i, of_list in zip(waiting, ids, strict=True) if of_list and not found[i]]
             begin, size = begin + size, min(size * FURTHER, MOST_A_STEP)
         return replies, found
-
-    async def _records(self, record_ids: Iterable[str]) -> list[StoredRecord]:
-        ids = list(record_ids)
-        keys = [RecordKeys(self._connection.prefix, record_id).record for record_id in ids]
-        rows = await self._connection.run([Call("HMGET", [key], RECORD_FIELDS) for key in keys])
-        return [StoredRecord(record_id, tuple(row)) for record_id, row in zip(ids, rows, strict=True)]
