@@ -9,8 +9,10 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
 
+import aiokafka.conn
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError, SettingsError
 from replog.events import MAX_VALUE_BYTES
@@ -28,6 +30,31 @@ LINGER_MS = 5
 BATCH_BYTES = 128 * 1024
 #: Largest request, in bytes: far above what topics are set to, so that the broker has the last word.
 REQUEST_BYTES = 32 * MAX_VALUE_BYTES
+
+
+class _Connection(AIOKafkaConnection):
+    """A connection that was lost says so, also before its reader has heard of it.
+
+    A transport of uvloop that is closed raises RuntimeError where asyncio's drops what is written. The clients expect
+    their own errors and OSError: the tasks in which they learn of new leaders, fetch and send would end there for ever.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the base class has it so
+        self._require_transport()
+        return super().send(request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
+        self._require_transport()
+        return super()._send_sasl_token(payload, expect_response)
+
+    def _require_transport(self) -> None:
+        if self._writer is not None and self._writer.transport.is_closing():
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} closed")
+
+
+# The clients make their connections by themselves, of this class alone.
+aiokafka.conn.AIOKafkaConnection = _Connection
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

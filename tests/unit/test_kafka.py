@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
-from typing import Any
+import struct
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
 
 from replog.errors import SettingsError
 from replog.kafka import client_options
 from replog.settings import KafkaSettings, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def options(**settings: Any) -> dict[str, Any]:
@@ -57,3 +67,44 @@ def test_a_certificate_file_that_cannot_be_read_is_a_wrong_setting() -> None:
     for file in ("/no/such.pem", __file__):
         with pytest.raises(SettingsError, match=f"REPLOG_KAFKA_SSL_CAFILE={file}"):
             options(kafka_security_protocol="SSL", kafka_ssl_cafile=file)
+
+
+async def reset_connections(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A broker that answers which requests it knows, and is killed with the next."""
+    size = int.from_bytes(await reader.readexactly(4))
+    correlation_id = (await reader.readexactly(size))[4:8]
+    # No error, and no kind of request.
+    answer = correlation_id + bytes(2) + bytes(4)
+    writer.write(len(answer).to_bytes(4) + answer)
+    await reader.readexactly(1)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+async def errors_of_a_lost_connection() -> list[BaseException]:
+    """What a connection says that is written to until, and after, it has heard of its end."""
+    server = await asyncio.start_server(reset_connections, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connection: Any = await create_conn("127.0.0.1", port)
+    asked = []
+    async with server, asyncio.timeout(10):
+        while connection.connected():
+            asked.append(asyncio.ensure_future(send(connection)))
+            await asyncio.sleep(0)
+        asked.append(asyncio.ensure_future(send(connection)))
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+    return [error for error in errors if isinstance(error, BaseException)]
+
+
+async def send(connection: Any) -> Any:
+    """What is answered to a request."""
+    return await connection.send(ApiVersionRequest())
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_lost_connection_says_so_with_the_clients_own_error(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Any other ends the tasks that the client lives by, without a word: it would stand still for ever."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        errors = runner.run(errors_of_a_lost_connection())
+    assert errors
+    assert {type(error) for error in errors} == {KafkaConnectionError}
