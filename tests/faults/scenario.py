@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +41,13 @@ DEADLINE_S = 90.0
 #: Events a second that are published meanwhile.
 RATE = 500
 ANSWER_S = 10.0
+#: Streams of one load, at most.
+LOAD_SEEDS = 1000
+#: Events of one transaction.
+TRANSACTION = 100
+#: What is run to be killed in mid-transaction, and from where.
+TORN = "tests.faults.torn_transaction"
+ROOT = Path(__file__).parents[2]
 #: What breaks the contract, and what is none of it.
 POISON = [Message(b"bad", value) for value in (b"{", b"", b"null", b'{"type":"record.paused"}', b"\xff", None)]
 
@@ -118,21 +130,61 @@ class Scenario:
         """Publish ``events`` while the block runs; all are acknowledged at its end, whatever it does to the broker."""
         self.events += events
         messages = list(map(message, events))
-        failures: list[BaseException] = []
+        with _meanwhile(lambda: _publish(self._kafka.address, self.system.topic, messages, rate)):
+            yield
+
+    @contextmanager
+    def load(self, seed: int) -> Iterator[None]:
+        """Publish streams that begin with ``seed``, one after the other, for as long as the block runs.
+
+        What waits in the block for a collector to get on waits under load, however long it takes.
+        """
+        over = threading.Event()
 
         def run() -> None:
-            try:
-                _publish(self._kafka.address, self.system.topic, messages, rate)
-            except BaseException as error:  # noqa: BLE001 - told below
-                failures.append(error)
+            for number in count(seed * LOAD_SEEDS):
+                events = stream(number)
+                self.events += events
+                _publish(self._kafka.address, self.system.topic, list(map(message, events)), RATE)
+                if over.is_set():
+                    return
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            thread.join()
-        assert not failures, failures
+        with _meanwhile(run):
+            try:
+                yield
+            finally:
+                over.set()
+
+    def publish_in_transactions(self, events: Sequence[Event], *, commit: bool) -> None:
+        """Publish ``events`` in several transactions. What is aborted never was, for the oracle."""
+        if commit:
+            self.events += events
+        transactional_id = f"{self.system.topic}-worker"
+        producer = Producer(
+            {"bootstrap.servers": self._kafka.address, "transactional.id": transactional_id, "log_level": 0}
+        )
+        producer.init_transactions(DEADLINE_S)
+        for first in range(0, len(events), TRANSACTION):
+            producer.begin_transaction()
+            for given in map(message, events[first : first + TRANSACTION]):
+                producer.produce(self.system.topic, given.value, given.key)
+            # An abort would drop what has not left.
+            assert producer.flush(DEADLINE_S) == 0
+            (producer.commit_transaction if commit else producer.abort_transaction)(DEADLINE_S)
+
+    def tear_transaction(self, events: Sequence[Event], *, timeout_s: int) -> None:
+        """Kill a worker whose transaction has ``events``; the broker aborts it some seconds after ``timeout_s``."""
+        command = [sys.executable, "-m", TORN, self._kafka.address, self.system.topic, str(timeout_s)]
+        lines = "".join(json.dumps([event["recordId"], json.dumps(event)]) + "\n" for event in events)
+        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        with worker:
+            assert worker.stdin
+            assert worker.stdout
+            worker.stdin.write(lines)
+            worker.stdin.close()
+            opened = worker.stdout.readline()
+            worker.kill()
+        assert opened == "open\n"
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for what has to come true; the accounts of all collectors have to balance meanwhile."""
@@ -209,10 +261,10 @@ class Scenario:
         """A new client, to be held by a name: one that saw a coordinator die may wait for it without end."""
         return AdminClient({"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200})
 
-    def progress(self, collector: Process) -> None:
-        """Wait until ``collector`` has got on."""
-        settled = sum(collector.metrics("replog_events_total").values())
-        self.wait(lambda: sum(collector.metrics("replog_events_total").values()) > settled, "progress")
+    def progress(self, *collectors: Process) -> None:
+        """Wait until each of ``collectors`` has got on from where it is now; under load, or it need not."""
+        settled = {collector: _settled(collector) for collector in collectors}
+        self.wait(lambda: all(_settled(collector) > before for collector, before in settled.items()), "progress")
 
     def add_partitions(self, count: int) -> None:
         """Give the topic ``count`` partitions in all."""
@@ -228,6 +280,31 @@ def accounts(collector: Process) -> tuple[float, float, float]:
     for name, number in re.findall(r"^(replog_events\w*?)(?:\{.*\})? (\S+)$", text, re.MULTILINE):
         sums[name] += float(number)  # type: ignore[assignment]
     return sums["replog_events_received_total"], sums["replog_events_total"], sums["replog_events_pending"]
+
+
+def _settled(collector: Process) -> float:
+    """Events of which something became."""
+    return sum(collector.metrics("replog_events_total").values())
+
+
+@contextmanager
+def _meanwhile(run: Callable[[], None]) -> Iterator[None]:
+    """Run ``run`` beside the block, and to its end; what it raises is raised then."""
+    failures: list[BaseException] = []
+
+    def watched() -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001 - told below
+            failures.append(error)
+
+    thread = threading.Thread(target=watched)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    assert not failures, failures
 
 
 def _publish(address: str, topic: str, messages: Sequence[Message], rate: int) -> None:

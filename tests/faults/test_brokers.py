@@ -37,12 +37,11 @@ def test_each_broker_of_three_is_killed_under_load(on_brokers: Scenario) -> None
     brokers, topic = on_brokers.brokers, on_brokers.system.topic
     one, two = two_collectors(on_brokers)
     for number, node in brokers.nodes.items():
-        with on_brokers.publishing(stream(number, **LONG)):
+        with on_brokers.load(number):
             on_brokers.note("kill -9 of one of three brokers")
             node.kill()
             on_brokers.wait(lambda: number not in brokers.leaders(topic).values(), "other leaders")  # noqa: B023
-            on_brokers.progress(one)
-            on_brokers.progress(two)
+            on_brokers.progress(one, two)
             node.start()
             brokers.wait_until_in_step(topic)
     on_brokers.finish()
@@ -61,10 +60,10 @@ def test_leaders_move_in_order_under_load(on_brokers: Scenario) -> None:
             node.start()
             brokers.wait_until_in_step(topic)
     assert brokers.leaders(topic) != preferred
-    with on_brokers.publishing(stream(9, **LONG)):
+    with on_brokers.load(9):
         on_brokers.note("preferred leaders are elected")
         brokers.elect_preferred_leaders(topic)
-        on_brokers.progress(one)
+        on_brokers.progress(one, two)
     assert brokers.leaders(topic) == preferred
     on_brokers.finish()
     require_first_lives(one, two)
