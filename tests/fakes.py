@@ -110,14 +110,34 @@ class MemoryMarkers:
 
 @dataclass
 class MemoryTopic:
-    """A topic of one partition, and what its group has committed."""
+    """A topic of one partition, and what its group has committed. One transaction at most is open."""
 
-    messages: list[FakeMessage] = field(default_factory=list)
+    #: By offset; None is what takes an offset and is no message.
+    messages: list[FakeMessage | None] = field(default_factory=list)
     committed: int = 0
+    #: Where the transaction that is open began.
+    opened_at: int | None = None
 
     def publish(self, value: bytes | None, key: bytes | None = None) -> None:
         """Add one message."""
         self.messages.append(FakeMessage(value, offset=len(self.messages), key=key))
+
+    def open_transaction(self, value: bytes, key: bytes | None = None) -> None:
+        """Add one message of a transaction that is open."""
+        self.opened_at = len(self.messages)
+        self.publish(value, key)
+
+    def end_transaction(self, *, commit: bool = True) -> None:
+        """Commit or abort what :meth:`open_transaction` added; without one, an empty one ends."""
+        if self.opened_at is not None and not commit:
+            self.messages[self.opened_at] = None
+        self.messages.append(None)
+        self.opened_at = None
+
+    @property
+    def stable(self) -> int:
+        """The offset up to which the topic can be read."""
+        return len(self.messages) if self.opened_at is None else self.opened_at
 
 
 class MemorySource:
@@ -132,6 +152,8 @@ class MemorySource:
         #: What the source's clock shows when the broker is asked.
         self.clock_ms = 0
         self.look: Look | None = None
+        #: Whether the group moves partitions.
+        self.moving = False
         self._position: int | None = None
         self._positions = Positions()
 
@@ -151,8 +173,7 @@ class MemorySource:
 
     async def stop(self) -> None:
         """As the protocol says."""
-        self._position = None
-        self._positions.forget()
+        self._position, self._positions = None, Positions()
 
     async def rewind(self) -> None:
         """As the protocol says."""
@@ -160,8 +181,7 @@ class MemorySource:
 
     def give_up(self) -> None:
         """The group takes the partition, and gives it back: where to begin is decided with the next poll."""
-        self._position = None
-        self._positions.forget()
+        self._position, self._positions = None, Positions()
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says; ``failures`` are raised first, one a call."""
@@ -175,11 +195,12 @@ class MemorySource:
             self.paused_polls += 1
             await asyncio.sleep(0)
             return Polled()
-        messages: list[Message] = [*self.topic.messages[self._position :]]
-        self._position += len(messages)
-        begins = {0: self._positions.poll(0, self._position)} if messages else {}
+        readable = self.topic.messages[self._position : self.topic.stable]
+        messages: list[Message] = [message for message in readable if message]
+        self._position += len(readable)
+        spans = self._positions.poll({0: self._position})
         await asyncio.sleep(0)
-        return Polled(messages, begins)
+        return Polled(messages, spans)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""
@@ -195,7 +216,7 @@ class MemorySource:
 
     def standings(self) -> dict[int, Standing]:
         """As the protocol says."""
-        return {number: Standing(at, len(self.topic.messages)) for number, at in self.positions.items()}
+        return {number: Standing(at, max(at, self.topic.stable)) for number, at in self.positions.items()}
 
 
 class MemoryDeadLetters:

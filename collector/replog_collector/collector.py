@@ -110,7 +110,7 @@ class Collector:
 
     async def _round(self) -> None:
         polled = await self._retrying(lambda: self._source.poll(POLL_S))
-        if polled.messages:
+        if polled:
             decoded = decode(polled, self._ahead)
             self._take(decoded)
             # One batch is on its way while the next is decoded: Redis and this process work at the same time.
@@ -120,7 +120,7 @@ class Collector:
             await asyncio.sleep(0)
         else:
             self._compare()
-        self._progress.update(self._source.standings())
+        self._progress.update(self._source.standings(), moving=self._source.moving)
 
     def _compare(self) -> None:
         if self._in_flight:
@@ -152,7 +152,7 @@ class Collector:
         except RecoverableError as error:
             return self._retrying.failed(backoff, error)
         backoff.reset()
-        self._progress.update(self._source.standings())
+        self._progress.update(self._source.standings(), moving=self._source.moving)
         return POLL_S
 
     def _launch(self, decoded: Decoded) -> None:

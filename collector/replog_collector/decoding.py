@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from replog.records import Effect
+    from replog.store.markers import Span
     from replog_collector.ahead import AheadLimit
     from replog_collector.source import Message, Polled
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 class Decoded:
     """Messages as they came, what they say folded, and those that say nothing usable.
 
-    ``batches`` is one, until the store refuses it and it has to be merged in parts.
+    ``batches`` is one, until the store refuses it and it has to be merged in parts; none where there are no messages.
     """
 
     messages: Sequence[Message]
-    #: By partition, the offset from which on the messages are all that there is.
-    begins: Mapping[int, int]
+    #: By partition, the offsets of which these are all messages.
+    spans: Mapping[int, Span]
     batches: list[Batch] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
@@ -42,11 +43,6 @@ class Decoded:
         return len(self.messages) - self.tombstones
 
     @property
-    def offsets(self) -> dict[int, int]:
-        """By partition, the offset of the next message."""
-        return {message.partition: message.offset + 1 for message in self.messages}
-
-    @property
     def effects(self) -> Counter[tuple[str, Effect]]:
         """What the merged events did."""
         return sum((batch.effects for batch in self.batches), Counter())
@@ -55,7 +51,7 @@ class Decoded:
 def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
     """Fold the events of what was polled; what is dated too far ahead is none."""
     batch = Batch()
-    decoded = Decoded(polled.messages, polled.begins, [batch])
+    decoded = Decoded(polled.messages, polled.spans, [batch] if polled.messages else [])
     latest_us = ahead.latest_us()
     for message in polled.messages:
         if message.value is None:

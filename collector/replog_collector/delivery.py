@@ -44,6 +44,10 @@ class Delivery:
             StopRequested: a stop came before that; nothing is committed.
             TooManyDeadLetters: the same, for the limit's sake.
         """
+        if not decoded.messages:
+            # Only the place in the topic moves on, past the end of a transaction.
+            await self._marking.take(decoded)
+            return
         await self._merging.merge(decoded)
         await self._dead_letter(decoded)
         _count(decoded)

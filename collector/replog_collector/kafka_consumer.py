@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
+from aiokafka.protocol.offset import OffsetRequest
 
+from replog.cancellation import cancel_and_wait
 from replog.kafka import client_options
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from replog.settings import CollectorSettings
 
@@ -23,6 +27,10 @@ _METADATA_AGE_MS = 10_000
 _SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
 #: How long the group waits for its members when partitions move.
 REBALANCE_MS = 30_000
+#: How long the tasks of a client that is given up may take to end.
+_CANCEL_S = 1.0
+#: What Kafka's ListOffsets request calls any consumer, messages of open transactions too, and the end of a partition.
+_ANY_CONSUMER, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
 
 
 def subscribed_consumer(
@@ -46,6 +54,8 @@ def subscribed_consumer(
         session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
         rebalance_timeout_ms=REBALANCE_MS,
         enable_auto_commit=False,
+        # What is aborted does not count, nor does what is not committed yet.
+        isolation_level="read_committed",
         # Where to begin is decided and counted by who assigns.
         auto_offset_reset="none",
         max_partition_fetch_bytes=_FETCH_BYTES,
@@ -56,16 +66,77 @@ def subscribed_consumer(
     return consumer
 
 
-async def stop_consumer(consumer: Any, timeout_s: float) -> None:
-    """Leave the group and disconnect; where the broker does not answer within ``timeout_s``, disconnect."""
+def has_ended(consumer: Any) -> bool:
+    """Whether one of the tasks that a started client lives by has ended.
+
+    It does not begin again, and what it did stands still for ever: fetching, learning of new leaders, keeping the place
+    in the group. Not each of that is told by an error.
+    """
+    return any(task.done() for task in _tasks(consumer))
+
+
+async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offsets behind the last messages of ``partitions``, asked of their leaders now.
+
+    Those of open transactions count. ``end_offsets`` of a client that reads only what is committed stops before them.
+
+    Raises:
+        KafkaError: a leader is not known or does not answer, or is none any more.
+    """
+    client = consumer._client  # noqa: SLF001 - nothing public asks for them
+    led = defaultdict(list)
+    for partition in partitions:
+        led[client.cluster.leader_for_partition(partition)].append(partition)
+    found: dict[TopicPartition, int] = {}
+    for leader, theirs in led.items():
+        if leader in (None, -1):
+            raise LeaderNotAvailableError(theirs)
+        topics = [(partition.topic, [(partition.partition, _LATEST)]) for partition in theirs]
+        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, _READ_UNCOMMITTED, topics))
+        for topic, offsets in answer.topics:
+            for number, error_code, *_, offset in offsets:
+                found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))
+    return found
+
+
+def _checked(offset: int, error: type[Exception]) -> int:
+    if error is not NoError:
+        raise error
+    return offset
+
+
+async def stop_consumer(consumer: Any, timeout_s: float, *, waits_to_join: bool = False) -> None:
+    """Leave the group and disconnect; where the broker does not answer within ``timeout_s``, disconnect.
+
+    One that ``waits_to_join`` in its listener does not join any more.
+    """
+    if waits_to_join:
+        await cancel_and_wait([consumer._coordinator._coordination_task], timeout_s=_CANCEL_S)  # noqa: SLF001
+    stopping = asyncio.create_task(consumer.stop(), name="consumer-stop")
     try:
-        async with asyncio.timeout(timeout_s):
-            await consumer.stop()
-    except TimeoutError:
-        # It misses the member by itself. aiokafka has no public way to give up: what stop() did not come to would go on
-        # fetching for as long as the process lives, beside the client that takes its place.
-        closing = [part.close() for part in (consumer._fetcher, consumer._client) if part]  # noqa: SLF001
-        await asyncio.gather(*closing, return_exceptions=True)
+        await asyncio.wait([stopping], timeout=timeout_s)
+    finally:
+        # A client of which something has failed raises that again. Whatever it is: nobody asks this one any more.
+        if not stopping.done() or stopping.cancelled() or stopping.exception():
+            await _give_up(consumer, stopping)
+
+
+async def _give_up(consumer: Any, stopping: asyncio.Task[None]) -> None:
+    # The broker misses the member by itself. aiokafka has no public way to give up: what stop() did not come to would
+    # go on fetching for as long as the process lives, beside the client that takes its place.
+    await cancel_and_wait([stopping, *_tasks(consumer)], timeout_s=_CANCEL_S)
+    closing = [part.close() for part in (consumer._fetcher, consumer._client) if part]  # noqa: SLF001
+    await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _tasks(consumer: Any) -> list[asyncio.Task[None]]:
+    """The tasks that a client lives by, of those parts that it has."""
+    parts = (
+        (consumer._client, "_sync_task"),  # noqa: SLF001
+        (consumer._fetcher, "_fetch_task"),  # noqa: SLF001
+        (consumer._coordinator, "_coordination_task"),  # noqa: SLF001
+    )
+    return [task for part, name in parts if part and (task := getattr(part, name))]
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -13,12 +13,13 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.telemetry import logger
 from replog_collector.beginnings import Beginnings
-from replog_collector.kafka_consumer import stop_consumer, subscribed_consumer
+from replog_collector.instance_id import InstanceId
+from replog_collector.kafka_consumer import has_ended, high_watermarks, stop_consumer, subscribed_consumer
 from replog_collector.positions import Positions
 from replog_collector.source import Look, Message, Polled, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from replog.settings import CollectorSettings
     from replog_collector.store_markers import StoreMarkers
@@ -55,8 +56,12 @@ class KafkaSource:
         self._consumer: Any = None
         #: Whether the consumer is not started, or raised what it may raise for ever.
         self._failed = False
+        self._instance_id = InstanceId(settings.kafka_group_id, settings.kafka_group_instance_id)
+        #: The partitions that the group gave to this member; None before, and while it moves them.
+        self._share: frozenset[int] | None = None
+        #: Replaced with every move: what was asked before it tells nothing about what comes after it.
         self._positions = Positions()
-        #: By partition: where its end is.
+        #: By partition: its last stable offset, which is as far as it can be read.
         self._ends: dict[int, int] = {}
         self._seen: Look | None = None
         self._beginnings = Beginnings(markers)
@@ -83,12 +88,17 @@ class KafkaSource:
         consumer, self._consumer = self._consumer, None
         self._forget()
         if consumer:
-            await stop_consumer(consumer, _GROUP_TIMEOUT_S)
+            await stop_consumer(consumer, _GROUP_TIMEOUT_S, waits_to_join=self._instance_id.taken)
 
     @property
     def positions(self) -> Mapping[int, int]:
         """As the protocol says."""
         return {number: self._positions.applied[number] for number in self._numbers() & self._positions.applied.keys()}
+
+    @property
+    def moving(self) -> bool:
+        """As the protocol says."""
+        return self._share is None and not self._instance_id.taken
 
     @property
     def look(self) -> Look | None:
@@ -97,13 +107,13 @@ class KafkaSource:
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """As the protocol says."""
-        if self._failed or self._consumer is None:
+        if self._failed or self._consumer is None or has_ended(self._consumer):
             await self._replace()
         self._pause(paused)
         polled = await self._take(timeout_s, paused=paused)
         if time.monotonic() >= self._look_at:
             await self._look()
-        if not polled.messages and self._silence:
+        if not polled and self._silence:
             raise self._unavailable(self._silence)
         return polled
 
@@ -119,7 +129,7 @@ class KafkaSource:
     async def rewind(self) -> None:
         """As the protocol says."""
         try:
-            await self._begin(list(self._consumer.assignment()) if self._consumer else [])
+            await self._begin(self._numbers())
         except (KafkaError, TimeoutError) as error:
             raise self._unavailable(error) from error
 
@@ -127,6 +137,7 @@ class KafkaSource:
         """As the protocol says."""
         if not self._consumer or self._failed:
             raise BrokerUnavailable(f"not connected to {self._settings.kafka_bootstrap_servers}")
+        self._instance_id.check()
         try:
             await self._consumer.topics()
         except (KafkaError, TimeoutError) as error:
@@ -146,12 +157,16 @@ class KafkaSource:
             await self._revoking()
         finally:
             self._forget()
+        # Joining again would evict the other member that has the name of this one.
+        await self._instance_id.wait_until_free(self._consumer)
 
     async def _begin_assigned(self, partitions: list[TopicPartition]) -> None:
+        self._instance_id.joined(self._consumer)
+        self._share, self._look_at = frozenset(partition.partition for partition in partitions), 0.0
         # Where this fails, the next look or the client's own error comes back to it.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            await self._begin(partitions)
-        self._assigned([partition.partition for partition in partitions])
+            await self._begin(self._share)
+        self._assigned(sorted(self._share))
 
     async def _replace(self) -> None:
         # After some errors the client raises the same one for ever.
@@ -160,6 +175,9 @@ class KafkaSource:
         await self.start()
 
     async def _take(self, timeout_s: float, *, paused: bool) -> Polled:
+        if self._instance_id.taken:
+            await asyncio.sleep(timeout_s)
+            return Polled()
         # What the client has fetched already it would also give of paused partitions, and it reads partitions by itself
         # from what is committed: it is asked only for those of which is decided here where they begin.
         numbers = [] if paused else list(self.positions)
@@ -167,10 +185,8 @@ class KafkaSource:
         try:
             # While partitions move, the client waits for the end of it.
             async with asyncio.timeout(timeout_s + _ANSWER_TIMEOUT_S):
-                return self._polled(
-                    await self._consumer.getmany(
-                        *partitions, timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES
-                    )
+                fetched = await self._consumer.getmany(
+                    *partitions, timeout_ms=int(timeout_s * 1000), max_records=BATCH_MESSAGES
                 )
         except TimeoutError:
             return Polled()
@@ -183,16 +199,33 @@ class KafkaSource:
         except KafkaError as error:
             self._failed = True
             raise self._unavailable(error) from error
+        return await self._polled(fetched, numbers)
 
-    def _polled(self, fetched: dict[TopicPartition, list[Message]]) -> Polled:
+    async def _polled(self, fetched: dict[TopicPartition, list[Message]], numbers: list[int]) -> Polled:
         # Partitions may have been given up and come back meanwhile: what came of them before that comes again.
         known = {
             partition.partition: messages
             for partition, messages in fetched.items()
             if partition.partition in self._positions.applied
         }
-        begins = {number: self._positions.poll(number, messages[-1].offset + 1) for number, messages in known.items()}
-        return Polled([message for messages in known.values() for message in messages], begins)
+        ends = {number: messages[-1].offset + 1 for number, messages in known.items()}
+        spans = self._positions.poll(ends | await self._gone_to(numbers))
+        return Polled([message for messages in known.values() for message in messages], spans)
+
+    async def _gone_to(self, numbers: list[int]) -> dict[int, int]:
+        """By partition: before which offset the client has given all messages there are.
+
+        That is behind the last message, and beyond what takes offsets and is none: the ends of transactions, what was
+        aborted, what compaction removed.
+        """
+        reached: dict[int, int] = {}
+        # The client was told where these begin, and so answers at once. Where it should not, nothing is told.
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                for number in numbers:
+                    if number in self.positions:
+                        reached[number] = await self._consumer.position(TopicPartition(self._topic, number))
+        return reached
 
     def _pause(self, paused: bool) -> None:  # noqa: FBT001 - one caller, which has it by name
         resting = self._consumer.paused()
@@ -204,52 +237,65 @@ class KafkaSource:
     async def _begin_again(self, reached: Mapping[TopicPartition, int]) -> None:
         # Where this fails, the client comes to the same error again.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            at = {TopicPartition(*partition): offset for partition, offset in reached.items()}
-            await self._begin(list(at), {partition.partition: offset for partition, offset in at.items()})
+            at = {TopicPartition(*partition).partition: offset for partition, offset in reached.items()}
+            await self._begin(at.keys() & self._numbers(), at)
 
-    async def _begin(self, partitions: list[TopicPartition], reached: Mapping[int, int] | None = None) -> None:
+    async def _begin(self, numbers: Collection[int], reached: Mapping[int, int] | None = None) -> None:
         """Go to where each partition has to be read from: ``reached``, or where it was left, or its first offset."""
-        if not partitions:
+        if not numbers:
             return
-        consumer = self._consumer
+        consumer, positions = self._consumer, self._positions
+        partitions = {number: TopicPartition(self._topic, number) for number in numbers}
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            firsts = await consumer.beginning_offsets(partitions)
-            ends = await consumer.end_offsets(partitions)
-            committed = {partition.partition: await consumer.committed(partition) for partition in partitions}
+            firsts = await consumer.beginning_offsets(list(partitions.values()))
+            ends = await high_watermarks(consumer, partitions.values())
+            committed = {number: await consumer.committed(partition) for number, partition in partitions.items()}
         left = reached or await self._beginnings.left(committed)
         begins = {
             number: self._beginnings.of(number, left[number], first=firsts[partition], end=ends[partition])
-            for partition in set(partitions) & consumer.assignment()
-            for number in [partition.partition]
+            for number, partition in partitions.items()
         }
         await self._beginnings.mark(begins, left)
-        if consumer is not self._consumer:
-            # Another client took its place meanwhile, which goes by itself to where its partitions begin.
+        if positions is not self._positions:
+            # The group has moved partitions meanwhile, or another client took the place of this one: it is asked again
+            # where they begin.
             return
-        for number in begins.keys() & self._numbers():
-            consumer.seek(TopicPartition(self._topic, number), begins[number])
-            self._ends[number] = ends[TopicPartition(self._topic, number)]
+        for number, begin in begins.items():
+            consumer.seek(partitions[number], begin)
             # A fetch that was refused for once goes on where it was, with batches in hand before it.
-            if not reached or begins[number] != reached[number]:
-                self._positions.begin(number, begins[number], committed=committed[number])
+            if not reached or begin != reached[number]:
+                positions.begin(number, begin, committed=committed[number])
 
     async def _look(self) -> None:
         # The broker is asked itself: what the client learnt while fetching stands still where its fetching does.
         self._look_at = time.monotonic() + LOOK_S
-        partitions, asked_ms = list(self._consumer.assignment()), time.time_ns() // 1_000_000
+        share, asked_ms = self._share, time.time_ns() // 1_000_000
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                number = await self._count_partitions() if partitions else 0
-                ends = await self._consumer.end_offsets(partitions)
-            self._ends = {partition.partition: end for partition, end in ends.items()}
-            self._seen = Look(asked_ms, number, dict(self._ends))
-            unknown = [partition for partition in partitions if partition.partition not in self._positions.applied]
-            await self._begin(unknown)
+                # Also where there are no partitions to ask for: a broker that does not answer is why.
+                count = await self._count_partitions()
+                stable, ends = await self._ask_for_ends(share or ())
+            if share is self._share:
+                self._ends, self._seen = stable, Look(asked_ms, count, ends)
+            await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
         except (KafkaError, TimeoutError, RecoverableError) as error:
             self._silence = error
         else:
             self._silence = None
+
+    async def _ask_for_ends(self, numbers: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+        """The last stable offsets, and the offsets behind the last messages.
+
+        Between them lie messages of transactions that are open, and what came after these, and cannot be read yet.
+        """
+        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        stable = await self._consumer.end_offsets(partitions)
+        ends = await high_watermarks(self._consumer, partitions)
+        return (
+            {partition.partition: offset for partition, offset in stable.items()},
+            {partition.partition: offset for partition, offset in ends.items()},
+        )
 
     async def _count_partitions(self) -> int:
         # The client would ask now and then by itself. Then an event in a partition that is new could be older than what
@@ -268,11 +314,11 @@ class KafkaSource:
         self._positions.commit(sent)
 
     def _numbers(self) -> set[int]:
-        return {partition.partition for partition in self._consumer.assignment()} if self._consumer else set()
+        return set(self._share or ())
 
     def _forget(self) -> None:
-        self._positions.forget()
-        self._ends.clear()
+        self._share, self._positions = None, Positions()
+        self._ends = {}
         self._seen = None
         self._look_at = 0.0
 

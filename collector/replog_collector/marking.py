@@ -71,12 +71,12 @@ class Marking:
     def _add(self, decoded: Decoded) -> None:
         # What does not continue what is applied was polled before its partition went back, or was given to another: it
         # comes once more.
-        positions, ends = self._source.positions, decoded.offsets
-        for number, begin in decoded.begins.items():
+        positions = self._source.positions
+        for number, (begin, end) in decoded.spans.items():
             waiting = self._spans.get(number)
             first = waiting.begin if waiting and waiting.end == begin else begin
             if positions.get(number) == first:
-                self._spans[number] = Span(first, ends[number])
+                self._spans[number] = Span(first, end)
         self._receipts += [batch.receipt for batch in decoded.batches]
 
     async def _mark(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replog.store.markers import Span
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,10 +28,15 @@ class Positions:
         if committed is not None and committed != offset:
             self.uncommitted[partition] = offset
 
-    def poll(self, partition: int, end: int) -> int:
-        """Take what was polled up to before ``end``; returns where it begins."""
-        begin, self._polled[partition] = self._polled[partition], end
-        return begin
+    def poll(self, ends: Mapping[int, int]) -> dict[int, Span]:
+        """Take what was polled up to before ``ends``; returns, by partition, what of it is new."""
+        spans = {
+            number: Span(self._polled[number], end)
+            for number, end in ends.items()
+            if end > self._polled.get(number, end)
+        }
+        self._polled |= {number: span.end for number, span in spans.items()}
+        return spans
 
     def apply(self, offsets: Mapping[int, int]) -> None:
         """Everything before ``offsets`` is applied, and to be committed. Never goes back."""
@@ -40,9 +47,3 @@ class Positions:
     def commit(self, sent: Mapping[int, int]) -> None:
         """The broker has taken ``sent``; more may have come meanwhile."""
         self.uncommitted = {number: at for number, at in self.uncommitted.items() if sent.get(number) != at}
-
-    def forget(self) -> None:
-        """Begin anew in all partitions."""
-        self.applied.clear()
-        self._polled.clear()
-        self.uncommitted.clear()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from replog.store.markers import Span
+
 
 class Message(Protocol):
     """What a collector reads of a message."""
@@ -39,7 +41,10 @@ class Message(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an assigned partition stands: the offset of its next message, and that behind its last one."""
+    """Where an assigned partition stands: the offset of its next message, and that behind its last one.
+
+    What follows a transaction that is open does not count, nor does that: it cannot be read yet.
+    """
 
     position: int
     end: int
@@ -49,7 +54,8 @@ class Standing:
 class Look:
     """What the broker answered when it was asked, at ``asked_ms`` since 1970 by this machine's clock.
 
-    ``partitions`` is how many the topic has; ``ends`` are the offsets behind the last messages of assigned ones.
+    ``partitions`` is how many the topic has; ``ends`` are the offsets behind the last messages of assigned ones, those
+    that cannot be read yet because a transaction is open included.
     """
 
     asked_ms: int
@@ -59,11 +65,19 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Messages, in order within each partition."""
+    """Messages, in order within each partition.
+
+    Not every offset is one of a message: Kafka itself writes the ends of transactions, what was aborted is no message,
+    and compaction removes some.
+    """
 
     messages: Sequence[Message] = ()
-    #: By their partitions: the offset from which on they are all that there is.
-    begins: Mapping[int, int] = field(default_factory=dict)
+    #: By partition: the offsets of which these are all messages; there may be none.
+    spans: Mapping[int, Span] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to apply."""
+        return bool(self.messages or self.spans)
 
 
 class Source(Protocol):
@@ -80,6 +94,13 @@ class Source(Protocol):
         """
 
     @property
+    def moving(self) -> bool:
+        """Whether the group moves partitions, and this member waits for its share, which may be none.
+
+        One whose name another member has taken waits too, and for something else.
+        """
+
+    @property
     def look(self) -> Look | None:
         """The last look at the topic, which polls take again and again; None before the first."""
 
@@ -90,9 +111,9 @@ class Source(Protocol):
         """Leave the group; nothing is committed by this."""
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
-        """The next messages; empty after ``timeout_s`` without any.
+        """The next messages; none after ``timeout_s`` without any.
 
-        With ``paused`` always empty: nothing is taken, nothing more is fetched, and the member keeps its place in the
+        With ``paused`` always nothing: nothing is taken, nothing more is fetched, and the member keeps its place in the
         group. Raises BrokerUnavailable, or StoreUnavailable while the markers cannot be read; what was not taken comes
         with a later call.
         """

@@ -36,6 +36,8 @@ LogAction = Literal[
     "offsets_reset",
     # The Kafka client failed in a way it does not come back from, and is replaced.
     "client_replaced",
+    # Another collector has joined the group under the name of this static member, which waits until it is free.
+    "instance_id_taken",
     # The collector does not get on, and ends itself.
     "stalled",
     # A collector's call of the store or the broker failed in a way that passes; it is tried again after ``delay_s``.

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
+from confluent_kafka import Producer
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.kafka import KafkaProducer
@@ -25,12 +26,20 @@ DEADLINE_S = 30.0
 T = TypeVar("T")
 
 
+class Transaction(Protocol):
+    """Commits a transaction, or aborts it."""
+
+    async def __call__(self, *, commit: bool) -> None: ...
+
+
 class Topic(Protocol):
     """A topic of which one key's messages are one partition's, and its group's members."""
 
     markers: MemoryMarkers
 
     async def publish(self, *values: bytes | None) -> None: ...
+
+    async def open_transaction(self, value: bytes) -> Transaction: ...
 
     def member(self) -> Source: ...
 
@@ -43,6 +52,14 @@ class InMemory:
     async def publish(self, *values: bytes | None) -> None:
         for value in values:
             self.topic.publish(value, key=b"k")
+
+    async def open_transaction(self, value: bytes) -> Transaction:
+        self.topic.open_transaction(value, key=b"k")
+
+        async def end(*, commit: bool) -> None:
+            self.topic.end_transaction(commit=commit)
+
+        return end
 
     def member(self) -> Source:
         return MemorySource(self.topic, self.markers)
@@ -59,6 +76,25 @@ class InKafka:
         for value in values:
             await producer.acknowledged(await producer.send(b"k", value))
         await producer.stop()
+
+    async def open_transaction(self, value: bytes) -> Transaction:
+        producer = Producer(
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap_servers,
+                "transactional.id": self.settings.kafka_topic,
+                # As the other producer's, so that both write to one partition.
+                "partitioner": "murmur2_random",
+            }
+        )
+        await asyncio.to_thread(producer.init_transactions, DEADLINE_S)
+        producer.begin_transaction()
+        producer.produce(self.settings.kafka_topic, value, key=b"k")
+        await asyncio.to_thread(producer.flush, DEADLINE_S)
+
+        async def end(*, commit: bool) -> None:
+            await asyncio.to_thread(producer.commit_transaction if commit else producer.abort_transaction, DEADLINE_S)
+
+        return end
 
     def member(self) -> Source:
         async def give_up() -> None:
@@ -155,6 +191,56 @@ async def test_standings_tell_what_is_committed_and_where_the_end_is(topic: Topi
             await member.poll(0.2)
 
 
+async def gone_to(source: Source, offset: int) -> list[Message]:
+    """The messages until everything before ``offset`` of their one partition is polled."""
+    messages: list[Message] = []
+    reached = -1
+    async with asyncio.timeout(DEADLINE_S):
+        while reached < offset:
+            polled = await source.poll(0.2)
+            messages += polled.messages
+            assert polled.spans.keys() >= {message.partition for message in polled.messages}
+            reached = max([reached, *(span.end for span in polled.spans.values())])
+    assert reached == offset
+    return messages
+
+
+@pytest.mark.real_broker
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+async def test_a_transaction_is_gone_past(topic: Topic, member: Source, commit: bool) -> None:  # noqa: FBT001
+    """What ends it takes an offset and is no message: else the member would stand before that for ever."""
+    await topic.publish(b"a")
+    (first,) = await taken(member, 1)
+    transaction = await topic.open_transaction(b"b")
+    await transaction(commit=commit)
+    # The message of the transaction, and its end.
+    end = first.offset + 3
+    messages = await gone_to(member, end)
+    assert [message.value for message in messages] == ([b"b"] if commit else [])
+    await topic.markers.advance({first.partition: Span(first.offset, end)}, ())
+    await member.commit({first.partition: end})
+    async with asyncio.timeout(DEADLINE_S):
+        while member.standings().get(first.partition) != Standing(end, end):
+            await member.poll(0.2)
+
+
+@pytest.mark.real_broker
+async def test_what_follows_an_open_transaction_waits_and_is_no_lag(topic: Topic, member: Source) -> None:
+    """The member has all there is to be read; but it is not as fresh as the end of the topic."""
+    await topic.publish(b"a")
+    (first,) = await taken(member, 1)
+    await applied(topic, member, first)
+    transaction = await topic.open_transaction(b"b")
+    await topic.publish(b"c")
+    behind = first.offset + 3
+    async with asyncio.timeout(DEADLINE_S):
+        while member.look is None or member.look.ends[first.partition] != behind:
+            assert not await member.poll(0.2)
+    assert member.standings()[first.partition] == Standing(first.offset + 1, first.offset + 1)
+    await transaction(commit=True)
+    assert [message.value for message in await gone_to(member, behind + 1)] == [b"b", b"c"]
+
+
 async def test_a_look_tells_the_ends_that_there_were_when_it_was_taken(topic: Topic, member: Source) -> None:
     await topic.publish(b"a", b"b")
     last = (await taken(member, 2))[-1]
@@ -237,7 +323,7 @@ async def test_a_member_goes_back_to_what_the_store_has(topic: Topic, member: So
         polled = await member.poll(0.2)
         while not polled.messages:
             polled = await member.poll(0.2)
-    assert polled.begins == {partition: second}
+    assert polled.spans[partition].begin == second
     # The broker may give them one by one.
     rest = await taken(member, 2 - len(polled.messages)) if len(polled.messages) < 2 else []
     assert [message.value for message in (*polled.messages, *rest)] == [b"b", b"c"]

@@ -191,6 +191,30 @@ def test_a_static_member_comes_back_unnoticed(scenario: Scenario) -> None:
 
 
 @pytest.mark.long
+def test_two_collectors_have_one_static_name(scenario: Scenario) -> None:
+    """The one that had it first says so and waits; it takes over once the other is gone."""
+    first = scenario.collector(REPLOG_KAFKA_GROUP_INSTANCE_ID="same")
+    share(first)
+    scenario.note("a second collector is started with the static name of the first")
+    second = scenario.collector(REPLOG_KAFKA_GROUP_INSTANCE_ID="same")
+    scenario.wait(lambda: bool(first.lines("instance_id_taken")), "a line that names the cause")
+    # For several times as long as it takes to be told to be evicted, which is 3 s.
+    with scenario.publishing(stream(1), rate=100):
+        scenario.progress(second)
+    answer = first.get("/readyz")
+    assert (answer.status_code, "REPLOG_KAFKA_GROUP_INSTANCE_ID=same" in answer.text) == (503, True)
+    assert (first.get("/livez").status_code, second.get("/readyz").status_code) == (200, 200)
+    scenario.caught_up()
+    assert [len(collector.lines("partitions_assigned")) for collector in (first, second)] == [1, 1]
+    scenario.note("the second collector is stopped")
+    assert second.stop() == 0
+    scenario.publish(stream(2))
+    scenario.wait(lambda: first.get("/readyz").status_code == 200, "the first to take over")
+    scenario.finish()
+    assert (len(first.lines("instance_id_taken")), second.lines("instance_id_taken")) == (1, [])
+
+
+@pytest.mark.long
 def test_an_outage_takes_no_more_memory_the_longer_it_is(scenario: Scenario) -> None:
     """400 MB are published while Redis stands still."""
     collector = scenario.collector()

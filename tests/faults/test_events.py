@@ -10,10 +10,12 @@ import pytest
 
 from tests import streams
 from tests.acceptance.system import Message, message
+from tests.acceptance.test_system import share
 from tests.faults.scenario import POISON, stream
 from tests.services.redis import connected
 
 if TYPE_CHECKING:
+    from tests.acceptance.system import Process
     from tests.faults.scenario import Scenario
     from tests.streams import Event
 
@@ -165,3 +167,29 @@ def test_the_topic_gets_more_partitions(scenario: Scenario) -> None:
     scenario.wait(lambda: len(collector.lines("partitions_assigned")[-1]["partitions"]) == 7, "all 7 partitions")
     scenario.publish(stream(3))
     scenario.finish()
+
+
+@pytest.mark.long
+def test_transactions_are_committed_aborted_and_torn(scenario: Scenario) -> None:
+    """A transaction that stays open for longer than the watchdog waits holds up what follows it, and nothing else."""
+    collectors = [scenario.collector(REPLOG_WATCHDOG_S="30") for _ in range(2)]
+    share(*collectors)
+    with scenario.publishing(stream(1)):
+        scenario.note("events are published in transactions that are committed, and in some that are aborted")
+        scenario.publish_in_transactions(stream(2), commit=True)
+        scenario.publish_in_transactions(stream(3), commit=False)
+    scenario.caught_up()
+    scenario.note("a worker is killed in mid-transaction")
+    scenario.tear_transaction(stream(4), timeout_s=50)
+    scenario.publish(stream(5))
+    scenario.wait(lambda: all(lag_of(collector) == 0 for collector in collectors), "collectors that have all there is")
+    assert scenario.lag() > 0
+    scenario.finish()
+    assert all(lag_of(collector) == 0 for collector in collectors)
+    for collector in collectors:
+        assert (collector.running, collector.lines("stalled"), len(collector.lines("started"))) == (True, [], 1)
+
+
+def lag_of(collector: Process) -> float:
+    """What ``collector`` could read and has not applied."""
+    return sum(collector.metrics("replog_consumer_lag").values())

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.freshness import Witness, let_the_broker_date
 from tests.acceptance.system import API
+from tests.faults.scenario import stream
 from tests.faults.test_redis_forgets import wait_until_synced
 from tests.services.kafka_admin import PARTITIONS
 
@@ -69,5 +70,17 @@ def test_no_answer_says_that_it_is_fresher_than_a_partition_that_is_new(scenario
         scenario.note("the topic gets more partitions")
         scenario.add_partitions(PARTITIONS + 3)
         scenario.wait(lambda: max(witness.partitions) >= PARTITIONS, "events in those")
+        moves_on(scenario, witness)
+        moves_on(scenario, witness)
+
+
+def test_no_answer_says_that_it_is_fresher_than_what_follows_an_open_transaction(scenario: Scenario) -> None:
+    """What other workers published after it began is acknowledged, and cannot be read before it ends."""
+    scenario.collector()
+    witness = witness_of(scenario)
+    with witness.running():
+        moves_on(scenario, witness)
+        scenario.note("a worker is killed in mid-transaction, under load")
+        scenario.tear_transaction(stream(1), timeout_s=10)
         moves_on(scenario, witness)
         moves_on(scenario, witness)

@@ -161,6 +161,17 @@ async def test_a_tombstone_is_passed_over_and_counted(system: System) -> None:
     assert system.letters.letters == []
 
 
+async def test_the_end_of_a_transaction_is_passed_over(system: System) -> None:
+    """Else the collector would be behind for ever, and take itself for one that hangs."""
+    before = counted("replog_batch_events_count")
+    system.topic.publish(event())
+    system.topic.end_transaction()
+    await system.run_until(lambda: system.topic.committed == 2)
+    assert system.markers.stored == {0: 2}
+    assert [standing.position for standing in system.source.standings().values()] == [2]
+    assert counted("replog_batch_events_count") == before + 1
+
+
 async def test_a_failed_commit_does_not_stop_the_collector(system: System) -> None:
     system.source.commit_fails = True
     system.topic.publish(event())

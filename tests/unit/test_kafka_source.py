@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.protocol.offset import OffsetRequest
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
+from replog.store.markers import Span
 from replog_collector import kafka_source
 from replog_collector.kafka_source import KafkaSource
-from tests.fakes import MemoryMarkers
+from tests.fakes import FakeMessage, MemoryMarkers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,15 +25,48 @@ PARTITION = TopicPartition("replication.task.events", 0)
 
 
 class Part:
-    """Something that a client is made of."""
+    """Something that a client is made of, with the task that it lives by."""
 
     closed = False
+
+    def __init__(self) -> None:
+        self.task = asyncio.get_running_loop().create_future()
+        self._sync_task = self._fetch_task = self._coordination_task = self.task
 
     async def close(self) -> None:
         self.closed = True
 
+
+class Network(Part):
+    """The part that speaks to the brokers, which all are one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = self
+        self.silent = False
+
     async def force_metadata_update(self) -> bool:
-        return True
+        return not self.silent
+
+    def leader_for_partition(self, _: TopicPartition) -> int:
+        return 1
+
+    async def send(self, _: int, request: Any) -> Any:
+        asked = request.build(OffsetRequest._CLASSES[1])
+        topics = [(topic, [(number, 0, 0, 9) for number, _ in numbers]) for topic, numbers in asked.topics]
+        return SimpleNamespace(topics=topics)
+
+
+class Coordinator(Part):
+    """The part that keeps the member's place in the group. The broker says that another member has its name."""
+
+    generation, member_id = 1, "member"
+
+    async def ensure_coordinator_known(self) -> None:
+        """It is."""
+
+    async def _send_req(self, _: Any) -> Any:
+        return SimpleNamespace(error_code=82)
 
 
 class Client:
@@ -42,21 +78,28 @@ class Client:
         self.revoked = revoked
         self.assigned = assigned
         #: What it does itself with others of aiokafka's.
-        self._fetcher, self._client = Part(), Part()
+        self._fetcher, self._client, self._coordinator = Part(), Network(), Coordinator()
+        self.stop_error: BaseException | None = None
         self.stopping, self.answering = asyncio.Event(), asyncio.Event()
         self.stopping.set()
         self.answering.set()
         self.asked = asyncio.Event()
         self.broken = False
+        #: Offsets behind the one that was sought, without a message.
+        self.gone_past = 0
         self.sought: list[int] = []
+        self.messages: list[FakeMessage] = []
 
     async def start(self) -> None:
         await self.assigned([PARTITION])
 
     async def stop(self) -> None:
         await self.stopping.wait()
+        if self.stop_error:
+            raise self.stop_error
 
     def assignment(self) -> set[TopicPartition]:
+        """It has it until it gets another, also while the group moves partitions."""
         return {PARTITION}
 
     def partitions_for_topic(self, _: str) -> set[int]:
@@ -65,12 +108,19 @@ class Client:
     def paused(self) -> set[TopicPartition]:
         return set()
 
+    def pause(self, *_: TopicPartition) -> None:
+        """It fetches nothing anyway."""
+
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.asked.set()
         await self.answering.wait()
+        if self._client.silent:
+            raise KafkaConnectionError
         return dict.fromkeys(partitions, 0)
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if self._client.silent:
+            raise KafkaConnectionError
         return dict.fromkeys(partitions, 9)
 
     async def committed(self, _: TopicPartition) -> int:
@@ -82,10 +132,14 @@ class Client:
     def seek(self, _: TopicPartition, offset: int) -> None:
         self.sought.append(offset)
 
+    async def position(self, _: TopicPartition) -> int:
+        return self.sought[-1] + self.gone_past
+
     async def getmany(self, *_: TopicPartition, **__: Any) -> dict[TopicPartition, list[Any]]:
         if self.broken:
             raise TopicAuthorizationFailedError
-        return {}
+        messages, self.messages = self.messages, []
+        return {PARTITION: messages} if messages else {}
 
 
 @pytest.fixture
@@ -128,6 +182,38 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
     assert (old.sought, new.sought, source.positions) == ([5], [3], {0: 3})
 
 
+async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clients: list[Client]) -> None:
+    """It is told once: what is not taken then would be missing between what comes before and after it."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    client._client.silent, client.gone_past = True, 1
+    polled = await source.poll(0)
+    assert (list(polled.messages), polled.spans) == ([], {0: Span(0, 1)})
+    with pytest.raises(BrokerUnavailable):
+        await source.poll(0)
+
+
+async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: list[Client]) -> None:
+    """A topic in which there is always a message has ends of transactions too."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    client.messages, client.gone_past = [FakeMessage(b"a", offset=0)], 3
+    polled = await source.poll(0)
+    assert ([message.value for message in polled.messages], polled.spans) == ([b"a"], {0: Span(0, 3)})
+
+
+async def test_nothing_is_gone_past_while_paused(clients: list[Client]) -> None:
+    """Where it were told, nobody would take it."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    client.gone_past = 2
+    assert not await source.poll(0, paused=True)
+    assert (await source.poll(0)).spans == {0: Span(0, 2)}
+
+
 async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: list[Client]) -> None:
     source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
     await source.start()
@@ -160,3 +246,70 @@ async def test_a_client_that_does_not_stop_is_closed_all_the_same(
     client.stopping.clear()
     await source.stop()
     assert (client._fetcher.closed, client._client.closed) == (True, True)
+
+
+@pytest.mark.parametrize("part", ["_client", "_fetcher", "_coordinator"])
+async def test_a_client_of_which_a_task_has_ended_is_replaced(clients: list[Client], part: str) -> None:
+    """Nothing tells that: no messages come, or leaders that have moved are not found, for ever."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    getattr(clients[0], part).task.set_exception(RuntimeError("the handler is closed"))
+    await source.poll(0)
+    assert (len(clients), clients[0]._client.closed, source.positions) == (2, False, {0: 0})
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), asyncio.CancelledError()])
+async def test_a_client_that_fails_while_it_stops_is_closed_and_replaced(
+    clients: list[Client], error: BaseException
+) -> None:
+    """It raises what its task has ended with, or that one of its own was cancelled."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    clients[0].broken, clients[0].stop_error = True, error
+    with pytest.raises(BrokerUnavailable):
+        await source.poll(0)
+    await source.poll(0)
+    assert (len(clients), clients[0]._client.closed) == (2, True)
+
+
+async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients: list[Client]) -> None:
+    """The client still names those of before. What were decided of them would not hold in what it gets next."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    await client.revoked()
+    await source.poll(0)
+    assert (source.moving, source.positions, source.standings(), client.sought) == (True, {}, {}, [0])
+    # It asks in vain, as a broker that coordinates the group may be gone; the next look comes back to it.
+    client._client.silent = True
+    await client.assigned([PARTITION])
+    client._client.silent = False
+    await source.poll(0)
+    assert (source.moving, source.positions, client.sought) == (False, {0: 0}, [0, 0])
+
+
+async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clients: list[Client]) -> None:
+    """Else it would look as if the group did not get on."""
+    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    await clients[0].revoked()
+    clients[0]._client.silent = True
+    with pytest.raises(BrokerUnavailable):
+        await source.poll(0)
+
+
+async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joining(clients: list[Client]) -> None:
+    """It would evict the other."""
+    settings = CollectorSettings(kafka_group_instance_id="one")
+    source = KafkaSource(settings, MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    await source.start()
+    (client,) = clients
+    joining = client._coordinator._coordination_task = asyncio.create_task(client.revoked())  # type: ignore[assignment]
+    async with asyncio.timeout(10):
+        while source.moving or source.positions:
+            await asyncio.sleep(0)
+    with pytest.raises(BrokerUnavailable, match="REPLOG_KAFKA_GROUP_INSTANCE_ID=one"):
+        await source.check()
+    assert not await source.poll(0)
+    await source.stop()
+    assert joining.cancelled()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from replog.store.markers import Span
 from replog_collector.positions import Positions
 
 
@@ -12,14 +13,22 @@ def begun(offset: int, *, committed: int | None = None) -> Positions:
 def test_each_poll_begins_where_the_one_before_ended() -> None:
     """Whatever offsets the messages have: transactions and compaction leave holes."""
     positions = begun(5)
-    assert [positions.poll(0, end) for end in (9, 20, 21)] == [5, 9, 20]
+    assert [positions.poll({0: end}) for end in (9, 20, 21)] == [{0: Span(5, 9)}, {0: Span(9, 20)}, {0: Span(20, 21)}]
+
+
+def test_what_was_polled_already_is_not_new() -> None:
+    positions = begun(5)
+    positions.begin(1, 7, committed=None)
+    assert positions.poll({0: 9, 1: 7}) == {0: Span(5, 9)}
+    assert positions.poll({0: 8, 1: 8}) == {1: Span(7, 8)}
+    assert positions.poll({0: 10}) == {0: Span(9, 10)}
 
 
 def test_after_going_back_polls_begin_there() -> None:
     positions = begun(5)
-    positions.poll(0, 9)
+    positions.poll({0: 9})
     positions.begin(0, 2, committed=5)
-    assert positions.poll(0, 9) == 2
+    assert positions.poll({0: 9}) == {0: Span(2, 9)}
     assert positions.applied == {0: 2}
 
 
@@ -59,8 +68,7 @@ def test_what_came_while_the_broker_was_told_stays_to_be_told() -> None:
     assert positions.uncommitted == {0: 12}
 
 
-def test_forgotten_partitions_have_to_begin_again() -> None:
-    positions = begun(5, committed=6)
-    positions.forget()
-    positions.apply({0: 9})
-    assert (positions.applied, positions.uncommitted) == ({}, {})
+def test_nothing_is_taken_of_a_partition_before_it_is_decided_where_it_begins() -> None:
+    positions = begun(5)
+    positions.apply({1: 9})
+    assert (positions.poll({1: 9}), positions.applied, positions.uncommitted) == ({}, {0: 5}, {})

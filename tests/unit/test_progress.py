@@ -70,3 +70,34 @@ def test_a_partition_given_up_is_forgotten(progress: Progress, clock: Clock) -> 
     stand(progress, clock, 5, 9, for_s=90)
     progress.update({})
     assert progress.stalled() is None
+
+
+def move(progress: Progress, clock: Clock, *, for_s: float) -> str | None:
+    """What the probe says when the group is seen to move partitions, every second, for a while."""
+    until = clock.now + for_s
+    while clock.now < until:
+        clock.now += 1
+        progress.update({}, moving=True)
+    return progress.stalled()
+
+
+def test_a_group_that_gives_no_partitions_is_a_stall(progress: Progress, clock: Clock) -> None:
+    """Its members have no lag of their own: nothing else would tell that they stand still."""
+    assert move(progress, clock, for_s=120) is None
+    assert "the group has given it no partitions" in (move(progress, clock, for_s=2) or "")
+    progress.update({})
+    assert progress.stalled() is None
+
+
+def test_a_group_that_waits_for_its_broker_is_no_stall(progress: Progress, clock: Clock) -> None:
+    move(progress, clock, for_s=100)
+    progress.excuse()
+    assert move(progress, clock, for_s=100) is None
+
+
+def test_a_member_without_a_partition_is_not_stalled(progress: Progress, clock: Clock) -> None:
+    """There are more collectors than partitions."""
+    for _ in range(600):
+        clock.now += 1
+        progress.update({})
+    assert progress.stalled() is None
