@@ -41,20 +41,20 @@ class _Connection(AIOKafkaConnection):
 
     def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the base class has it so
         self._require_transport()
-        return super().send(request, expect_response)
+        return super().send(request, expect_response)  # type: ignore[no-untyped-call]
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
         self._require_transport()
-        return super()._send_sasl_token(payload, expect_response)
+        return super()._send_sasl_token(payload, expect_response)  # type: ignore[no-untyped-call]
 
     def _require_transport(self) -> None:
         if self._writer is not None and self._writer.transport.is_closing():
-            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            self.close(reason=CloseReason.CONNECTION_BROKEN)  # type: ignore[no-untyped-call]
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} closed")
 
 
 # The clients make their connections by themselves, of this class alone.
-aiokafka.conn.AIOKafkaConnection = _Connection
+aiokafka.conn.AIOKafkaConnection = _Connection  # type: ignore[misc]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

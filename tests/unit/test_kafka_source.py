@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
-from aiokafka.protocol.offset import OffsetRequest
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
@@ -52,8 +51,8 @@ class Network(Part):
         return 1
 
     async def send(self, _: int, request: Any) -> Any:
-        asked = request.build(OffsetRequest._CLASSES[1])
-        topics = [(topic, [(number, 0, 0, 9) for number, _ in numbers]) for topic, numbers in asked.topics]
+        # As of the versions that tell a timestamp too.
+        topics = [(topic, [(number, 0, 0, 9) for number, _ in numbers]) for topic, numbers in request._topics]
         return SimpleNamespace(topics=topics)
 
 
@@ -304,7 +303,7 @@ async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joini
     source = KafkaSource(settings, MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
     await source.start()
     (client,) = clients
-    joining = client._coordinator._coordination_task = asyncio.create_task(client.revoked())  # type: ignore[assignment]
+    joining = client._coordinator._coordination_task = asyncio.ensure_future(client.revoked())
     async with asyncio.timeout(10):
         while source.moving or source.positions:
             await asyncio.sleep(0)
