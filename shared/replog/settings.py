@@ -23,11 +23,13 @@ ENV_PREFIX = "REPLOG_"
 
 _LAST_PORT = 65535
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PASSWORD_IN_QUERY = re.compile(r"([?&](?:sentinel_)?password=)[^&]*")
+#: What a value has that may hold a password, and what the name of a setting has whose value is one.
+_MAY_HOLD_SECRET = re.compile(r"@|://|pass|secret|token", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"password|token|secret")
 
 
 def _check_redis_url(url: str) -> str:
-    redis_url.parse(url)
+    redis_url.check_files(redis_url.parse(url))
     return url
 
 
@@ -254,12 +256,8 @@ def describe(group: type[_Group]) -> str:
 
 
 def mask_url(url: str) -> str:
-    """``url`` with its password replaced, for logs and messages; also where it is no URL."""
-    url = _PASSWORD_IN_QUERY.sub(r"\1***", url)
-    before, at, after = url.rpartition("@")
-    scheme, separator, user_info = before.rpartition("://")
-    user, colon, _ = user_info.partition(":")
-    return f"{scheme}{separator}{user}{colon and ':***'}{at}{after}"
+    """``url`` with its passwords replaced, for logs and messages; also where it is no URL."""
+    return redis_url.masked(url)
 
 
 def _explain(group: type[_Group], problem: Any) -> str:
@@ -269,6 +267,11 @@ def _explain(group: type[_Group], problem: Any) -> str:
         return str(allowed)
     name = str(problem["loc"][0])
     field = group.model_fields[name]
-    secret = "password" in name or "token" in name
-    value = "***" if secret else _CONTROL.sub("?", mask_url(str(problem["input"])))
+    value = _CONTROL.sub("?", _shown(name, str(problem["input"])))
     return f"{variable(name)}={value} is wrong: {field.description}; allowed: {allowed}"
+
+
+def _shown(name: str, value: str) -> str:
+    if _SECRET_NAME.search(name):
+        return redis_url.MASK
+    return mask_url(value) if name.endswith("_url") or _MAY_HOLD_SECRET.search(value) else value

@@ -17,10 +17,10 @@ TIMEOUT_S = 30.0
 SECRET = "hunter2"  # noqa: S105 - looked for in messages
 
 
-def refused(module: str, folder: Path, **variables: str) -> str:
+def refused(module: str, folder: Path, *arguments: str, **variables: str) -> str:
     """The one line that the process leaves."""
     ended = subprocess.run(
-        command(module),
+        [*command(module), *arguments],
         env=environment(variables),
         cwd=folder,
         capture_output=True,
@@ -40,6 +40,8 @@ def refused(module: str, folder: Path, **variables: str) -> str:
         (COLLECTOR, {"REPLOG_COLLECTOR_HOST": "192.0.2.1"}),
         (COLLECTOR, {"REPLOG_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:port/0"}),
         (COLLECTOR, {"REPLOG_KAFKA_TOPIC": "events", "REPLOG_KAFKA_DLQ_TOPIC": "events"}),
+        (API, {"REPLOG_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1?ssl_cert_reqs=none"}),
+        (COLLECTOR, {"REPLOG_REDIS_URL": f"rediss://user:{SECRET}@127.0.0.1?ssl_ca_certs=/no/such/file.pem"}),
         (COLLECTOR, {"REPLOG_KAFKA_SSL_CAFILE": "/no/such/file.pem", "REPLOG_KAFKA_SECURITY_PROTOCOL": "SSL"}),
     ],
     ids=str,
@@ -63,3 +65,10 @@ def test_a_taken_port_is_named(module: str, variable: str, tmp_path: Path) -> No
 def test_a_wrong_line_of_the_env_file_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("REPLOG_LOG_LEVEL=LOUD\n")
     assert refused(COLLECTOR, tmp_path).startswith("REPLOG_LOG_LEVEL=LOUD")
+
+
+def test_the_local_stack_refuses_what_its_processes_would(tmp_path: Path) -> None:
+    variables = {"REPLOG_REDIS_URL": f"rediss://:{SECRET}@127.0.0.1?ssl_cert_reqs=maybe"}
+    line = refused("replog_local.cli", tmp_path, "up", **variables)
+    assert line.startswith("REPLOG_REDIS_URL=rediss://:***@127.0.0.1?ssl_cert_reqs=maybe is wrong")
+    assert "none, optional, required" in line

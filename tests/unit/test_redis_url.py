@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis.asyncio.connection import SSLConnection
 
 from replog.redis_url import Address, parse
 from replog.store.node import server_options
@@ -18,12 +19,16 @@ def test_one_server_is_left_to_the_driver(url: str) -> None:
 def test_sentinels_have_a_name_and_a_database() -> None:
     """And credentials apart from those of the servers."""
     parsed = parse(
-        "redis+sentinel://user:p%40ss@a:1,b/main/3?sentinel_username=u&sentinel_password=s%40&ssl_ca_certs=x"
+        "rediss+sentinel://user:p%40ss@a:1,b/main/3?sentinel_username=u&sentinel_password=s%40&ssl_ca_certs=x"
     )
     assert (parsed.topology, parsed.name) == ("sentinel", "main")
     assert parsed.addresses == (("a", 1), ("b", 26379))
     assert (parsed.sentinel_username, parsed.sentinel_password) == ("u", "s@")
-    assert server_options(parsed) == {"username": "user", "password": "p@ss", "db": 3, "ssl_ca_certs": "x"}
+    options = server_options(parsed)
+    assert options.pop("connection_class") is SSLConnection
+    assert options == {"username": "user", "password": "p@ss", "db": 3, "ssl_ca_certs": "x"}
+    assert set(parsed.secrets) == {"p@ss", "s@"}
+    assert "p@ss" not in repr(parsed)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import certifi
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from replog import redis_url
 from replog.errors import SettingsError
 from replog.settings import ApiSettings, CollectorSettings, KafkaSettings, describe, load, load_or_exit, mask_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SECRET = "hunter2"  # noqa: S105 - looked for in messages
@@ -208,6 +216,52 @@ def test_a_wrong_url_keeps_its_password(monkeypatch: pytest.MonkeyPatch, url: st
 
 
 @pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("redis://h?ssl_cert_reqs=none", "ssl_cert_reqs with TLS"),
+        ("unix:///run/redis.sock?ssl_ca_certs=/x", "ssl_ca_certs with TLS"),
+        ("redis+sentinel://h/main?ssl_certfile=/x", "ssl_certfile with TLS"),
+        ("redis+cluster://h?ssl_keyfile=/x", "ssl_keyfile with TLS"),
+        ("rediss://h?ssl_cert_reqs=maybe", "ssl_cert_reqs of none, optional, required"),
+        ("rediss://h?ssl_cert_reqs=None", "ssl_cert_reqs of none, optional, required"),
+        ("rediss://h?ssl_ca_certs=/no/such/ca.pem", "ssl_ca_certs=/no/such/ca.pem cannot be used"),
+        ("rediss://h?ssl_ca_certs=/", "ssl_ca_certs=/ cannot be used"),
+        (f"rediss://h?ssl_certfile={__file__}", "readable PEM files"),
+        ("rediss://h?ssl_keyfile=/x", "ssl_keyfile beside ssl_certfile"),
+        ("redis://h?sentinel_username=x", "sentinel_username with redis+sentinel://"),
+        ("redis+cluster://h?sentinel_password=x", "sentinel_password with redis+sentinel://"),
+        ("redis+cluster://h?db=0", "no db with a cluster"),
+        ("redis+cluster://h/1", "database 0 of a cluster"),
+        ("redis://h?db=1&db=2", "each option once"),
+        ("redis://h?password=a&password=a", "each option once"),
+        ("redis://h?db=", "options with a value"),
+        ("redis://h?db=one", "a number as db"),
+        ("redis://h?db=+1", "a number as db"),
+        ("redis://u:p@h?password=x", "user and password once"),
+        ("redis://u@h?username=x", "user and password once"),
+        ("unix://run/redis.sock", "unix:///path"),
+        ("unix:///", "unix:///path"),
+        ("redis://a,b", "redis://"),
+        ("redis://a:1,b:2", "redis://"),
+        ("redis://h:0", "redis://"),
+        ("redis://h/0#x", "redis://"),
+        ("redis://h/1_0", "redis://"),
+        ("redis://h?timeout=1", "redis://"),
+        ("redis://:p,w@h:port", "redis://"),
+    ],
+)
+@pytest.mark.parametrize("group", [ApiSettings, CollectorSettings])
+def test_what_means_nothing_in_a_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, group: Any, url: str, allowed: str
+) -> None:
+    """And not passed to the driver, which would fail with each connection; the line says what is allowed."""
+    line = line_of(group, monkeypatch, REPLOG_REDIS_URL=url)
+    assert line.startswith("REPLOG_REDIS_URL=")
+    assert allowed in line.partition("; allowed: ")[2]
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://127.0.0.1:port/0",
@@ -246,7 +300,12 @@ def test_a_url_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, u
         "redis://:secret@h:1/0?db=2",
         "redis+sentinel://a:1,b:2/main/0",
         "redis+sentinel://user:secret@a,[::1]:2/main?sentinel_password=other",
-        "rediss+sentinel://a/main/3?ssl_ca_certs=/ca.pem",
+        f"rediss+sentinel://a/main/3?ssl_ca_certs={certifi.where()}",
+        f"rediss://h/0?ssl_ca_certs={certifi.where()}&ssl_cert_reqs=optional",
+        "redis://h/0?username=user&password=p%40ss",
+        "redis://:p,w@h:1",
+        "redis://",
+        "redis://:6379",
         "redis+cluster://a:1,b:2,c",
         "redis+cluster://user:secret@a:1,[::1]:2/0",
         "rediss+cluster://a:1?ssl_cert_reqs=none",
@@ -281,6 +340,57 @@ def test_a_url_is_shown_without_its_password(url: str, masked: str) -> None:
 @pytest.mark.parametrize("url", [f"redis://h?password={SECRET}", f"unix://user:{SECRET}@/run/redis.sock"])
 def test_no_password_is_shown_wherever_the_driver_takes_one(url: str) -> None:
     """It reads them from the query too."""
+    assert SECRET not in mask_url(url)
+
+
+#: What passwords have that means something in a URL.
+marks = st.sampled_from(["", "://", "@", "/", "?", "#", "&", "=", ":", ",", ";", "%40", "%", "[", "]", " ", "\n"])
+passwords = st.lists(marks, min_size=1, max_size=4).map(lambda found: SECRET + SECRET.join([*found, ""]) + found[-1])
+encoded = passwords.map(lambda password: quote(password, safe=""))
+#: A URL with a password at each place where one may stand.
+places = st.sampled_from(
+    [
+        "{scheme}://user:{password}@h:6379/0",
+        "{scheme}://:{password}@h",
+        "{scheme}://user:{password}@a:1,[::1]:2/main/0?db=1",
+        "{scheme}://h:6379/0?password={password}",
+        "{scheme}://h:6379/0?db=1&password={password}&db=2",
+        "{scheme}://h/0?username=u&passwd={password}",
+        "{scheme}://a:1,b/main/0?sentinel_username=u&sentinel_password={password}",
+        "{scheme}://user:{password}@a:1,b/main?sentinel_password={password}",
+        "user:{password}@h:6379",
+        "{scheme}:/user:{password}@h",
+    ]
+)
+schemes = st.sampled_from([*redis_url.SCHEMES, "http", "mysql", ""])
+
+
+def told(call: Callable[[], Any]) -> str:
+    """What a call answers with, or refuses with."""
+    try:
+        return repr(call())
+    except (ValueError, SettingsError) as error:
+        return str(error)
+
+
+@given(places, schemes, passwords | encoded)
+@hypothesis.settings(deadline=None)
+def test_no_secret_is_shown_whatever_is_in_it(place: str, scheme: str, password: str) -> None:
+    """By what masks a URL, by its parts, and by the message about a wrong one."""
+    url = place.format(scheme=scheme, password=password)
+    assert SECRET not in mask_url(url)
+    assert SECRET not in told(lambda: redis_url.parse(url))
+    for field in ("redis_prefix", "time_zone", "log_level", "api_cors_origins"):
+        assert SECRET not in told(lambda field=field: load(ApiSettings, **{field: url}))
+    with contextlib.suppress(SettingsError):
+        load(ApiSettings, redis_url=url)
+        return
+    assert SECRET not in told(lambda: load(ApiSettings, redis_url=url))
+
+
+@pytest.mark.parametrize("url", [f"redis://user:{SECRET}", f"redis://:{SECRET}/0", f"redis://u:{SECRET}?db=1"])
+def test_a_password_whose_host_was_forgotten_is_not_shown(url: str) -> None:
+    """It stands where the port does."""
     assert SECRET not in mask_url(url)
 
 

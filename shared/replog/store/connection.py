@@ -49,7 +49,9 @@ class Connection:
     def __init__(self, settings: StoreSettings, *, timeout_s: float, pool_size: int = 64) -> None:
         self.prefix = settings.redis_prefix
         self._shown = mask_url(settings.redis_url)
-        self._topology = _topology_of(redis_url.parse(settings.redis_url), timeout_s, pool_size)
+        url = redis_url.parse(settings.redis_url)
+        self._secrets = url.secrets
+        self._topology = _topology_of(url, timeout_s, pool_size)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,7 +67,7 @@ class Connection:
         Raises:
             StoreIncompatible: it is older than :data:`LEAST_VERSION`.
         """
-        with _translated(self._shown):
+        with _translated(self._shown, self._secrets):
             infos = await self._topology.infos()
         for info in infos:
             self._check_version(str(info["redis_version"]))
@@ -84,7 +86,7 @@ class Connection:
         """
         if not calls:
             return []
-        with _translated(self._shown):
+        with _translated(self._shown, self._secrets):
             replies = await self._topology.send(calls)
             for reply in replies:
                 if isinstance(reply, exceptions.RedisError):
@@ -133,8 +135,9 @@ _OF_STATE = (
 
 
 class _translated:  # noqa: N801 - a context manager, read as a word
-    def __init__(self, shown: str) -> None:
+    def __init__(self, shown: str, secrets: Sequence[str]) -> None:
         self._shown = shown
+        self._secrets = secrets
 
     def __enter__(self) -> None:
         return
@@ -151,8 +154,15 @@ class _translated:  # noqa: N801 - a context manager, read as a word
             elif "non local key" in str(error):
                 word = "cluster"
             elif word == "response" and _is_of_content(str(error)):
-                raise StoreRefused(f"{self._shown}: {error}") from error
-            raise StoreUnavailable(word, f"{self._shown}: {error}") from error
+                raise StoreRefused(self._message(error)) from error
+            raise StoreUnavailable(word, self._message(error)) from error
+
+    def _message(self, error: Exception) -> str:
+        # A server that knows no AUTH answers with what it was sent.
+        text = str(error)
+        for secret in self._secrets:
+            text = text.replace(secret, redis_url.MASK)
+        return f"{self._shown}: {text}"
 
 
 def _is_of_content(text: str) -> bool:

@@ -36,3 +36,24 @@ async def test_a_store_that_loads_its_data_is_no_store_yet() -> None:
                 assert int(answer.headers["retry-after"]) > 0
         assert {(line["event"], line["kind"]) for line in logs} == {("store_unavailable", "loading")}
         assert (await service.client.get("/readyz")).status_code == 503
+
+
+async def forgetful(reader: StreamReader, writer: StreamWriter) -> None:
+    """Answer as a Redis whose AUTH was renamed: with what it was sent."""
+    with contextlib.suppress(ConnectionError):
+        while await reader.readline():
+            writer.write(b"-ERR unknown command 'AUTH', with args beginning with: 'user' 'hunter2'\r\n")
+    writer.close()
+
+
+async def test_a_password_that_the_store_repeats_is_not_logged() -> None:
+    """Only what it says beside it."""
+    server = await asyncio.start_server(forgetful, "127.0.0.1", 0)
+    _, port = server.sockets[0].getsockname()
+    async with server, serving(f"redis://user:hunter2@127.0.0.1:{port}/0", "replog") as service:
+        with capture_logs() as logs:
+            refused(await service.get("list", "x"), 503, 250102)
+            assert (await service.client.get("/readyz")).status_code == 503
+    assert {line["event"] for line in logs} == {"store_unavailable", "not_ready"}
+    assert all("unknown command 'AUTH'" in line["error"] for line in logs)
+    assert "hunter2" not in str(logs)
