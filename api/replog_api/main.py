@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from replog.errors import SettingsError
-from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url
+from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url, report_environment
 from replog.telemetry import configure_logs, logger
 from replog_api.app import create_app
 from replog_api.hosts import is_loopback
@@ -100,6 +100,7 @@ def _serve(settings: ApiSettings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     configure_logs(settings, service="api")
+    report_environment()
     host, port = listener.getsockname()[:2]
     logger().info("started", api=f"http://{host}:{port}", redis=mask_url(settings.redis_url))
     # uvicorn raises the signal it stopped on once more; an orderly end is exit 0.

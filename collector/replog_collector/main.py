@@ -14,7 +14,7 @@ import uvloop
 
 from replog.errors import FatalError
 from replog.kafka import KafkaProducer
-from replog.settings import CollectorSettings, describe, load_or_exit, mask_url
+from replog.settings import CollectorSettings, describe, load_or_exit, mask_url, report_environment
 from replog.store.connection import Connection
 from replog.store.markers import Markers
 from replog.store.retention import Policy, Retention
@@ -48,6 +48,7 @@ def main() -> None:
     ).parse_args()
     settings = load_or_exit(CollectorSettings)
     configure_logs(settings, service="collector")
+    report_environment()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     try:

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from replog import redis_url
+from replog.environment import is_of_a_service, report
 from replog.errors import SettingsError
 from replog.tokens import ApiToken
 from replog.tokens import parse as parse_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ENV_PREFIX = "REPLOG_"
 
@@ -82,6 +92,23 @@ class _Group(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes all by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, each without what Kubernetes put there."""
+        sources: list[Any] = [env_settings, dotenv_settings]
+        for source in sources:
+            source.env_vars = {
+                name: value for name, value in source.env_vars.items() if not is_of_a_service(name, value or "")
+            }
+        return (init_settings, *sources)
 
 
 class LogSettings(_Group):
@@ -239,6 +266,19 @@ def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
         raise SystemExit(2) from None
+
+
+def report_environment() -> None:
+    """Log what looks like a setting of this project, in the environment or the ``.env`` file, and is none."""
+    found = {**DotEnvSettingsSource(_Group).env_vars, **EnvSettingsSource(_Group).env_vars}
+    ours = {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
+    report(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields})
+
+
+def _groups(group: type[_Group]) -> Iterator[type[_Group]]:
+    yield group
+    for narrower in group.__subclasses__():
+        yield from _groups(narrower)
 
 
 def variable(name: str) -> str:

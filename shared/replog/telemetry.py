@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 LogAction = Literal[
     # A process started, with its settings (secrets masked).
     "started",
+    # A variable of a setting holds the address of a Kubernetes Service, and is as not set.
+    "setting_ignored",
+    # A variable begins as this project's settings do and is none; ``nearest`` is the one that may be meant.
+    "setting_unknown",
     # A process was asked to stop and finishes what it has in hand.
     "stopping",
     # A process ended in order.
