@@ -22,6 +22,7 @@ from replog_collector import metrics
 from replog_collector.backoff import Backoff
 from replog_collector.decoding import decode
 from replog_collector.delivery import Delivery
+from replog_collector.in_flight import InFlight
 from replog_collector.marking import Marking
 from replog_collector.retrying import Retrying, StopRequested
 
@@ -65,8 +66,9 @@ class Collector:
         self._retrying = Retrying(self._stopping, progress)
         self._marking = Marking(source, markers, self._retrying)
         self._delivery = Delivery(store, self._marking, dead_letters, limit, retrying=self._retrying)
-        self._in_flight: asyncio.Future[None] | None = None
+        self._in_flight = InFlight()
         self._in_hand = 0
+        self._ended = False
         self._empty_handed = asyncio.Event()
         self._empty_handed.set()
 
@@ -80,6 +82,9 @@ class Collector:
         A batch that is not finished is merged all the same when that can be; its events may come to another member too.
         """
         metrics.REBALANCES.inc()
+        if self._ended:
+            # What could be marked is.
+            return
         try:
             async with asyncio.timeout(REVOKE_S):
                 await self._empty_handed.wait()
@@ -102,10 +107,12 @@ class Collector:
                 while not self._stopping.is_set():
                     await self._round()
             with contextlib.suppress(StopRequested):
-                if self._in_flight:
-                    await self._in_flight
+                await self._in_flight.over()
                 await self._marking.finish()
         finally:
+            self._ended = True
+            self._stopping.set()
+            await self._in_flight.end()
             self._empty_handed.set()
 
     async def _round(self) -> None:
@@ -115,20 +122,17 @@ class Collector:
             self._take(decoded)
             # One batch is on its way while the next is decoded: Redis and this process work at the same time.
             await self._room()
-            self._launch(decoded)
+            self._in_flight.start(self._deliver(decoded), name="delivery")
             # The event loop must come round for the batch to leave before decoding keeps it busy.
             await asyncio.sleep(0)
         else:
-            self._compare()
+            await self._compare()
         self._progress.update(self._source.standings(), moving=self._source.moving)
 
-    def _compare(self) -> None:
-        if self._in_flight:
-            if not self._in_flight.done():
-                return
-            self._in_flight.result()
+    async def _compare(self) -> None:
         # Where there is nothing to merge, nothing else would tell that the store has lost something.
-        self._in_flight = asyncio.ensure_future(self._marking.compare())
+        if await self._in_flight.over(0):
+            self._in_flight.start(self._marking.compare(), name="comparison")
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)
@@ -138,11 +142,7 @@ class Collector:
     async def _room(self) -> None:
         """Return once nothing is on its way; meanwhile the paused partitions are polled."""
         backoff, wait_s = Backoff(), POLL_S
-        while self._in_flight:
-            done, _ = await asyncio.wait([self._in_flight], timeout=wait_s)
-            if done:
-                self._in_flight.result()
-                return
+        while not await self._in_flight.over(wait_s):
             wait_s = await self._poll_paused(backoff)
 
     async def _poll_paused(self, backoff: Backoff) -> float:
@@ -155,14 +155,12 @@ class Collector:
         self._progress.update(self._source.standings(), moving=self._source.moving)
         return POLL_S
 
-    def _launch(self, decoded: Decoded) -> None:
-        self._in_flight = asyncio.ensure_future(self._delivery.deliver(decoded))
+    async def _deliver(self, decoded: Decoded) -> None:
         self._progress.delivering = True
-        self._in_flight.add_done_callback(self._landed)
-
-    def _landed(self, landed: asyncio.Future[None]) -> None:
-        self._in_hand -= 1
-        # The next may be on its way already.
-        self._progress.delivering = landed is not self._in_flight
-        if not self._in_hand:
-            self._empty_handed.set()
+        try:
+            await self._delivery.deliver(decoded)
+        finally:
+            self._progress.delivering = False
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._empty_handed.set()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: How long connecting or sending may take; and disconnecting at the end.
 SEND_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 #: Letters up to this size are sent together: those of many partitions may come to lie in one request.
 TOGETHER_BYTES = 1024 * 1024
 

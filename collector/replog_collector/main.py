@@ -28,6 +28,7 @@ from replog_collector.health import HealthServer
 from replog_collector.kafka_source import KafkaSource
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
+from replog_collector.shutdown import Shutdown
 from replog_collector.sweeper import COUNT_S, Sweeper, count_stale, remove_due
 from replog_collector.watchdog import Watchdog
 
@@ -66,6 +67,7 @@ async def serve(settings: CollectorSettings) -> None:
         FatalError: a setting cannot be used, or the store cannot serve this version.
     """
     log = logger()
+    shutdown = Shutdown()
     async with AsyncExitStack() as stack:
         progress = Progress(time.monotonic, settings.watchdog_s)
         connection = await stack.enter_async_context(Connection(settings, timeout_s=STORE_TIMEOUT_S))
@@ -87,12 +89,17 @@ async def serve(settings: CollectorSettings) -> None:
                 settings.collector_host,
                 settings.collector_port,
                 progress,
-                [connection.check, source.check],
+                {"redis": connection.check, "kafka": source.check},
                 look=Watchdog(progress, clock=time.monotonic).look,
             )
         )
+
+        def stop() -> None:
+            shutdown.request()
+            collector.stop()
+
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(stop_signal, collector.stop)
+            asyncio.get_running_loop().add_signal_handler(stop_signal, stop)
         log.info(
             "started",
             kafka=settings.kafka_bootstrap_servers,
@@ -102,21 +109,23 @@ async def serve(settings: CollectorSettings) -> None:
             health=f"http://{settings.collector_host}:{health.port}",
         )
 
-        stack.push_async_callback(dead_letters.stop)
-        stack.push_async_callback(source.stop)
+        stack.push_async_callback(shutdown.leave, group=source.stop, dead_letters=dead_letters.stop)
         policy = Policy(settings.retention_days, settings.retention_failed_days or settings.retention_days)
         retention = Retention(connection, policy)
         staleness = Staleness(connection, stale_after_s=settings.stale_after_s)
         async with (
-            Sweeper(lambda: remove_due(retention), on_death=collector.stop),
+            Sweeper(lambda: remove_due(retention), name="retention", on_death=stop),
             # Partition 0 is there in every topic, and one collector's.
             Sweeper(
                 lambda: count_stale(staleness, mine=lambda: 0 in source.positions),
-                on_death=collector.stop,
+                name="staleness",
+                on_death=stop,
                 interval_s=COUNT_S,
             ),
         ):
-            await collector.run(starting=[connection.check, source.start, dead_letters.start])
+            await shutdown.work(
+                collector.run(starting=[connection.check, source.start, dead_letters.start]), name="collector"
+            )
 
         log.info("stopping")
     log.info("stopped")

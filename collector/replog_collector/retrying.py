@@ -63,6 +63,8 @@ class Retrying:
     async def _wait(self, backoff: Backoff, error: RecoverableError) -> None:
         delay_s = self.failed(backoff, error)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), delay_s)
+            # Not asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes together with the stop.
+            async with asyncio.timeout(delay_s):
+                await self._stopping.wait()
         if self._stopping.is_set():
             raise StopRequested from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import StoreRefused, StoreUnavailable
 from replog.telemetry import logger
 from replog_collector import metrics
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 SWEEP_S = 30.0
 #: Seconds from the end of one count of what is stale to the next.
 COUNT_S = 10.0
+#: How long a sweep may go on after it was cancelled, again and again, in seconds.
+CANCEL_S = 1.0
 
 
 class Sweeps(Protocol):
@@ -39,24 +42,29 @@ class Sweeper:
     """Sweeps while its ``async with`` block runs; where it fails, calls ``on_death``, and leaving raises the error."""
 
     def __init__(
-        self, sweep: Callable[[], Awaitable[object]], *, on_death: Callable[[], None], interval_s: float = SWEEP_S
+        self,
+        sweep: Callable[[], Awaitable[object]],
+        *,
+        name: str,
+        on_death: Callable[[], None],
+        interval_s: float = SWEEP_S,
     ) -> None:
         self._sweep = sweep
+        self._name = name
         self._on_death = on_death
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(), name=self._name)
         self._task.add_done_callback(lambda _: self._on_death())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
+        await cancel_and_wait([self._task], timeout_s=CANCEL_S)
+        if self._task.done() and not self._task.cancelled():
             self._task.result()
 
     async def _run(self) -> None:

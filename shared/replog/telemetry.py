@@ -26,6 +26,8 @@ LogAction = Literal[
     "stopping",
     # A process ended in order.
     "stopped",
+    # A collector that is to stop did not come to the end of ``what`` in time: that is cut off.
+    "stop_cut_short",
     # The consumer group gave partitions to this collector.
     "partitions_assigned",
     # An event broke the event contract and went to the dead-letter topic.
@@ -48,7 +50,7 @@ LogAction = Literal[
     "backing_off",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
-    # The query service is not ready: ``dependency`` has trouble of another kind than before, or for the first time.
+    # The process is not ready: ``dependency`` has trouble of another kind than before, or for the first time.
     "not_ready",
     # The query service stopped, and the client had not taken all of an answer in the time there is: it is cut off.
     "answer_cut_off",

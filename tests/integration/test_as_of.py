@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgpack
 import pytest
+from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
 from replog.store.as_of import UNKNOWN_MS, read_as_of
@@ -74,6 +75,62 @@ async def test_what_a_bucket_lost_it_does_not_tell(connection: Connection, marke
     assert await read_as_of(connection) == 6000
     await markers.advance({0: Span(8, 10)}, (), reached(p0=(10, 7900)))
     assert await read_as_of(connection) == 7900
+
+
+GARBAGE = [
+    b"",
+    b"x",
+    b"\xc1",
+    b"\xff" * 9,
+    msgpack.packb(None),
+    msgpack.packb(7),
+    msgpack.packb("text"),
+    msgpack.packb([]),
+    msgpack.packb([6000]),
+    msgpack.packb([6000, 7000]),
+    msgpack.packb([6000, ["x", "y"]]),
+    msgpack.packb([6000, [None, 8000]]),
+    msgpack.packb([6000, [float("nan"), 8000]]),
+    msgpack.packb([6000, [-1, 8000]]),
+    msgpack.packb([6000, [0.5, 8000]]),
+    msgpack.packb([6000, [2**63, 8000]]),
+    msgpack.packb(["x", [7000, 8000]]),
+    msgpack.packb([6000, {"a": 1}]),
+    msgpack.packb([6000, [7000, 8000]]) + b"more",
+    msgpack.packb([6000, [7000, 8000]])[:-1],
+    b"\x91" * 1000,
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
+async def test_what_is_no_time_is_unknown_and_made_anew(
+    connection: Connection, markers: Markers, garbage: bytes
+) -> None:
+    """Every partition is to be told again before anything is known; it is logged."""
+    await both_tell(markers, 7000, 8000)
+    key = buckets(connection)[31].as_of
+    await connection.run([Call("HSET", [key], ["g:t", garbage])])
+    assert await read_as_of(connection) == UNKNOWN_MS
+    with capture_logs() as lines:
+        await markers.advance(ONE, (), reached(p0=(10, 7500), asked_ms=9100))
+    assert [(line["event"], line["keys"]) for line in lines] == [("markers_removed", [f"{key.decode()} g:t"])]
+    assert await read_as_of(connection) == UNKNOWN_MS
+    await markers.advance(TWO, (), reached(p1=(5, 8500), asked_ms=9100))
+    assert await read_as_of(connection) == 7500
+
+
+async def test_a_key_of_another_type_is_unknown(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    key = buckets(connection)[31].as_of
+    await connection.run([Call("DEL", [key])])
+    await connection.run([Call("SET", [key], ["x"])])
+    assert await read_as_of(connection) == UNKNOWN_MS
+
+
+async def test_what_another_group_left_as_garbage_does_not_count(connection: Connection, markers: Markers) -> None:
+    await both_tell(markers, 7000, 8000)
+    await connection.run([Call("HSET", [bucket.as_of], ["h:t", b"x"]) for bucket in buckets(connection)])
+    assert await read_as_of(connection) == 7000
 
 
 async def test_a_partition_that_is_new_is_not_forgotten(connection: Connection, markers: Markers) -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from replog.errors import StoreRewound
 from replog.store.connection import Call, Connection
 from replog.store.keys import BUCKETS, BucketKeys, task_bucket
-from replog.store.markers import Markers, Span
+from replog.store.markers import Markers, Moment, Reached, Span
 from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.services.redis import connected, servers_of
@@ -141,6 +141,54 @@ async def test_markers_that_somebody_wrote_over_are_as_good_as_lost(
     await connection.run([Call("SET", [key], ["no hash"])])
     await markers.begin({0: 3})
     assert await markers.read([0]) == {0: 3}
+
+
+GARBAGE = [b"", b"x", b"-1", b"1.5", b"1e3", b"0x10", b"nan", b"inf", b" 7", b"9" * 20, b"\xff\x00", b"1_0"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+async def test_a_marker_that_is_no_offset_is_as_good_as_lost(
+    connection: Connection, markers: Markers, garbage: bytes
+) -> None:
+    """It is removed and logged; others of its key are left."""
+    bucket = buckets(connection)[31]
+    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", garbage])])
+    with pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [])
+    with pytest.raises(StoreRewound):
+        await markers.advance({0: Span(0, 0)}, [])
+    with capture_logs() as lines:
+        assert await markers.read([0, 1]) == {0: None, 1: 5}
+    assert [(line["event"], line["keys"]) for line in lines] == [
+        ("markers_removed", [f"{bucket.applied.decode()} g:t:0"])
+    ]
+    assert await connection.run([Call("HKEYS", [bucket.applied])]) == [[b"g:t:1"]]
+    await markers.begin({0: 3})
+    await markers.advance({0: Span(3, 7)}, [])
+    assert await markers.read([0, 1]) == {0: 7, 1: 5}
+
+
+@pytest.mark.parametrize("kind", ["applied", "as_of"])
+async def test_keys_of_any_other_type_are_removed(connection: Connection, markers: Markers, kind: str) -> None:
+    key = getattr(buckets(connection)[7], kind)
+    for other in (Call("SADD", [key], ["x"]), Call("RPUSH", [key], ["x"]), Call("ZADD", [key], [1, "x"])):
+        await connection.run([Call("DEL", [key])])
+        await connection.run([other])
+        await markers.begin({0: 10, 1: 5})
+        moments = Reached(2, 9000, {0: Moment(10, 7000), 1: Moment(5, 7000)})
+        await markers.advance({0: Span(10, 10), 1: Span(5, 5)}, [], moments)
+        assert await markers.read([0, 1]) == {0: 10, 1: 5}
+
+
+async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Markers) -> None:
+    batch = await merged(connection)
+    number = next(iter(batch.receipt.calls))
+    key = buckets(connection)[number].calls(batch.receipt.merge_id)
+    await connection.run([Call("DEL", [key])])
+    await connection.run([Call("SADD", [key], ["x"])])
+    with capture_logs() as lines, pytest.raises(StoreRewound):
+        await markers.advance(SPAN, [batch.receipt])
+    assert lines[0]["keys"] == [key.decode()]
 
 
 async def test_groups_and_topics_do_not_disturb_each_other(connection: Connection, markers: Markers) -> None:

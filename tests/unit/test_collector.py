@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
 from replog.store.markers import Moment
 from replog.times import format_time_us, parse_time_us
@@ -18,13 +19,15 @@ from replog_collector.collector import Collector
 from replog_collector.decoding import decode
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
+from replog_collector.retrying import Retrying
 from replog_collector.source import Polled
 from tests.fakes import FakeMessage, MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from replog.store.batch import Batch
+    from replog.store.markers import Span
 
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
 
@@ -47,7 +50,8 @@ class System:
         self.store = MemoryStore()
         self.letters = MemoryDeadLetters()
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
-        self.progress = Progress(lambda: 0.0, 60)
+        self.now = 0.0
+        self.progress = Progress(lambda: self.now, 60)
         self.collector = Collector(
             self.source,
             self.store,
@@ -77,6 +81,10 @@ def system(monkeypatch: pytest.MonkeyPatch) -> System:
 def counted_failure(self: backoff.Backoff) -> float:
     self.failures += 1
     return 0.0
+
+
+async def nothing() -> None:
+    """In place of what is not to be done."""
 
 
 def counted(metric: str, **labels: str) -> float:
@@ -491,7 +499,7 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
 async def test_batches_of_a_moment_are_marked_together(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the latest when partitions are given up, or at a stop."""
     monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
-    monkeypatch.setattr(system.collector, "_compare", lambda: None)
+    monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(5):
         system.topic.publish(event(detailId=f"d{number}"))
@@ -511,7 +519,7 @@ async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
 ) -> None:
     """Its events come again, and are marked then."""
     monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
-    monkeypatch.setattr(system.collector, "_compare", lambda: None)
+    monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(3):
         system.topic.publish(event(detailId=f"d{number}"))
@@ -655,3 +663,188 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     assert system.markers.stored == {0: 3}
     system.collector.stop()
     await run
+
+
+class Gate:
+    """A call that is held up before ``call`` until it is opened; swallows the first ``swallows`` cancellations."""
+
+    def __init__(self, call: Callable[..., Awaitable[None]], *, swallows: int = 0) -> None:
+        self._call = call
+        self._swallows = swallows
+        self._open = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.cancellations = 0
+        #: Calls that neither ended nor were cancelled.
+        self.inside = 0
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def __call__(self, *arguments: object) -> None:
+        self.inside += 1
+        self.reached.set()
+        try:
+            await self._held()
+            await self._call(*arguments)
+        finally:
+            self.inside -= 1
+
+    async def _held(self) -> None:
+        while not self._open.is_set():
+            try:
+                await self._open.wait()
+            except asyncio.CancelledError:
+                self.cancellations += 1
+                if self.cancellations > self._swallows:
+                    raise
+
+
+async def test_a_batch_on_its_way_is_told_as_such_and_no_longer(system: System) -> None:
+    """It may be slow five times as long as anything else."""
+    system.store.merge = gate = Gate(system.store.merge)  # type: ignore[method-assign, assignment]
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    assert not system.progress.delivering
+    system.topic.publish(event())
+    async with asyncio.timeout(10):
+        await gate.reached.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+            assert system.progress.delivering
+        gate.open()
+        while system.topic.committed < 1:
+            await asyncio.sleep(0)
+    await running(system, lambda: not system.progress.delivering)
+    system.collector.stop()
+    await run
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_comparison_is_no_batch_on_its_way(system: System, turns: int) -> None:
+    """Whichever of the loop and the batch comes first when that has ended."""
+    poll, advance, compared = system.source.poll, system.markers.advance, asyncio.Event()
+
+    async def slow_poll(timeout_s: float, *, paused: bool = False) -> Polled:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await poll(timeout_s, paused=paused)
+
+    async def hanging(spans: dict[int, Span], *arguments: Any) -> None:
+        if all(span.begin == span.end for span in spans.values()) and system.topic.committed:
+            compared.set()
+            await asyncio.Event().wait()
+        await advance(spans, *arguments)
+
+    system.source.poll = slow_poll  # type: ignore[method-assign]
+    system.markers.advance = hanging  # type: ignore[method-assign, assignment]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        await compared.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+            assert not system.progress.delivering
+    await cancel_and_wait([run], timeout_s=5)
+    assert run.cancelled()
+
+
+async def test_batches_one_behind_the_other_are_both_on_their_way(system: System) -> None:
+    """The end of the first says nothing of the second."""
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    merge = system.store.merge
+    for number in range(3):
+        system.store.merge = gate = Gate(merge)  # type: ignore[method-assign, assignment]
+        system.topic.publish(event(detailId=f"a{number}"))
+        async with asyncio.timeout(10):
+            await gate.reached.wait()
+        system.store.merge = behind = Gate(merge)  # type: ignore[method-assign, assignment]
+        system.topic.publish(event(detailId=f"b{number}"))
+        gate.open()
+        async with asyncio.timeout(10):
+            await behind.reached.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+            assert system.progress.delivering
+        behind.open()
+        await running(system, lambda: not system.progress.delivering)
+    system.collector.stop()
+    await run
+
+
+async def test_an_outage_that_is_waited_for_is_no_hanging(system: System) -> None:
+    """However long it is; each failure says so."""
+    system.store.failures = [StoreUnavailable("connection", "down")] * 50
+    merge = system.store.merge
+
+    async def as_time_passes(batch: Batch) -> None:
+        system.now += 59
+        assert system.progress.stalled() is None
+        await merge(batch)
+
+    system.store.merge = as_time_passes  # type: ignore[method-assign]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: run.done() or not system.store.failures)
+    system.collector.stop()
+    await run
+    assert system.now > 2_000
+
+
+@pytest.mark.parametrize("swallows", [0, 2])
+@pytest.mark.parametrize("ends_by", ["an error", "a cancellation", "several cancellations"])
+async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows: int) -> None:
+    """Whatever ends that, and where the driver swallows cancellations: nothing is written afterwards."""
+    system.store.merge = gate = Gate(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        await gate.reached.wait()
+        if ends_by == "an error":
+            system.source.failures = [TooManyDeadLetters("a limit")]  # type: ignore[list-item]
+            await asyncio.wait([run])
+        elif ends_by == "a cancellation":
+            run.cancel()
+            await asyncio.wait([run])
+        else:
+            await cancel_and_wait([run], timeout_s=10)
+    assert gate.inside == 0
+    assert gate.cancellations == swallows + 1
+    if ends_by == "an error":
+        assert isinstance(run.exception(), TooManyDeadLetters)
+    else:
+        assert run.cancelled()
+    gate.open()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (system.store.states, system.topic.committed) == ({}, 0)
+    assert not system.progress.delivering
+
+
+async def test_partitions_are_given_up_at_once_when_the_loop_has_ended(system: System) -> None:
+    """A store that stands still would hold up leaving the group."""
+    system.topic.publish(event())
+    await system.run_until(lambda: system.topic.committed == 1)
+    system.markers.advance = Gate(system.markers.advance)  # type: ignore[method-assign, assignment]
+    async with asyncio.timeout(1):
+        await system.collector.finish_batch()
+
+
+async def test_a_failing_call_that_is_waited_for_ends_with_its_task() -> None:
+    """Also where the stop comes at the same moment, in either order."""
+    for stop_first in (True, False):
+        stopping = asyncio.Event()
+        retrying = Retrying(stopping, Progress(lambda: 0.0, 60))
+        failed = asyncio.Event()
+
+        async def failing() -> None:
+            failed.set()  # noqa: B023 - it is awaited here
+            raise StoreUnavailable("connection", "down")
+
+        task = asyncio.create_task(retrying(failing))
+        await failed.wait()
+        await asyncio.sleep(0)
+        if stop_first:
+            stopping.set()
+        task.cancel()
+        stopping.set()
+        await asyncio.wait([task])
+        assert task.cancelled()

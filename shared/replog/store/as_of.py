@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
+from replog.errors import StoreRefused
 from replog.store.call import Call
 from replog.store.keys import BUCKETS, BucketKeys
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: A time before every event: where nothing is known.
 UNKNOWN_MS = 0
+#: The last millisecond of the year 9999: a later time is none.
+LAST_MS = 253_402_300_799_999
 
 
 async def read_as_of(connection: Runs) -> int:
@@ -33,18 +36,34 @@ async def read_as_of(connection: Runs) -> int:
     What is read from the store after this began is not older.
     """
     keys = [BucketKeys(connection.prefix, number).as_of for number in range(BUCKETS)]
-    return as_of(await connection.run([Call("HGETALL", [key]) for key in keys]))
+    try:
+        return as_of(await connection.run([Call("HGETALL", [key]) for key in keys]))
+    except StoreRefused:
+        # Somebody wrote over one with something else: collectors make it anew.
+        return UNKNOWN_MS
 
 
 def as_of(buckets: Iterable[Mapping[bytes, bytes]]) -> int:
     """The time that the hashes of all buckets tell.
 
     A store is fed from one topic. What another group or topic has left there, after a change of either, says less and
-    less: the latest counts.
+    less: the latest counts. What cannot be read says nothing.
     """
     told: defaultdict[bytes, list[int]] = defaultdict(list)
     for topics in buckets:
         for topic, packed in topics.items():
-            _, times = msgpack.unpackb(packed)
-            told[topic].append(min(times))
+            if times := _times(packed):
+                told[topic].append(min(times))
     return max((min(times) for times in told.values() if len(times) == BUCKETS), default=UNKNOWN_MS)
+
+
+def _times(packed: bytes) -> list[int] | None:
+    """The times of all partitions; None where somebody wrote something else."""
+    try:
+        told = msgpack.unpackb(packed)
+    except (ValueError, TypeError):
+        return None
+    match told:
+        case [int(), [*times]] if all(type(ms) is int and 0 <= ms <= LAST_MS for ms in times):
+            return times
+    return None

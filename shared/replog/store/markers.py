@@ -6,8 +6,8 @@ itself in its bucket, and a bucket's markers move on only where all acknowledged
 markers stand where they were left. Where they do not, something was lost, and the collector goes back to what the
 markers say. Merging again changes nothing, so going back too far is never wrong.
 
-So markers that cannot be read are no more than markers that were lost: where somebody wrote over their key with
-something else, that is removed.
+So markers that cannot be read are no more than markers that were lost: where somebody wrote over their key, or one of
+them, with something else, that is removed.
 
 With its markers each bucket keeps a time up to which it is complete: what Kafka had by then it has. That is written in
 one step with a look at the markers, so that whatever survives of a bucket says no more than is there
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
     from replog.store.batch import Receipt
     from replog.store.connection import Connection
+
+#: What ``advance.lua`` returns where it could not read up to when a bucket was complete.
+MADE_ANEW = 2
+#: An offset has no more than these digits.
+OFFSET_DIGITS = 19
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
@@ -79,9 +84,10 @@ class Markers:
             return {}
         fields = [self._field % number for number in partitions]
         rows = await self._run([Call("HMGET", [bucket.applied], fields) for bucket in self._buckets])
-        columns = zip(*rows, strict=True)
+        await self._remove_garbled(fields, rows)
+        columns = zip(*([_offset(marker) for marker in row] for row in rows), strict=True)
         return {
-            number: None if None in column else min(map(int, column))
+            number: None if None in column else min(offset for offset in column if offset is not None)
             for number, column in zip(partitions, columns, strict=True)
         }
 
@@ -109,25 +115,54 @@ class Markers:
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
         told = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
         calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, told)) for bucket in self._buckets]
-        if not all(await self._run(calls)):
+        replies = await self._run(calls, notes=[key for keys in noted.values() for key, _ in keys])
+        garbled = [bucket.as_of for bucket, reply in zip(self._buckets, replies, strict=True) if reply == MADE_ANEW]
+        if garbled:
+            _tell_removed([b"%b %b" % (key, self._topic.encode()) for key in garbled], "no times")
+        if not all(replies):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
 
-    async def _run(self, calls: Sequence[Call]) -> list[Any]:
+    async def _run(self, calls: Sequence[Call], *, notes: Sequence[bytes] = ()) -> list[Any]:
         try:
             return await self._connection.run(calls)
         except StoreRefused as error:
-            await self._remove_others(error)
+            await self._remove_others(error, notes)
             return await self._connection.run(calls)
 
-    async def _remove_others(self, error: StoreRefused) -> None:
-        """Remove what stands at the markers' keys and is no hash; raises ``error`` where that is nothing."""
-        asked = [key for bucket in self._buckets for key in (bucket.applied, bucket.as_of)]
+    async def _remove_others(self, error: StoreRefused, notes: Sequence[bytes]) -> None:
+        """Remove what stands at the markers' keys and is no hash, or at ``notes`` and is no string.
+
+        Raises ``error`` where that is nothing.
+        """
+        hashes = {key: b"hash" for bucket in self._buckets for key in (bucket.applied, bucket.as_of)}
+        asked = hashes | dict.fromkeys(notes, b"string")
         kinds = await self._connection.run([Call("TYPE", [key]) for key in asked])
-        keys = [key for key, kind in zip(asked, kinds, strict=True) if kind not in (b"hash", b"none")]
+        keys = [key for key, kind in zip(asked, kinds, strict=True) if kind not in (asked[key], b"none")]
         if not keys:
             raise error
-        logger().error("markers_removed", keys=[key.decode() for key in keys], error=str(error))
+        _tell_removed(keys, str(error))
         await self._connection.run([Call("UNLINK", [key]) for key in keys])
+
+    async def _remove_garbled(self, fields: Sequence[str], rows: Sequence[Sequence[bytes | None]]) -> None:
+        """Remove markers that are no offsets."""
+        garbled = [
+            (bucket.applied, field)
+            for bucket, row in zip(self._buckets, rows, strict=True)
+            for field, marker in zip(fields, row, strict=True)
+            if marker is not None and _offset(marker) is None
+        ]
+        if garbled:
+            _tell_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
+            await self._connection.run([Call("HDEL", [key], [field]) for key, field in garbled])
+
+
+def _offset(marker: bytes | None) -> int | None:
+    """What a marker says; None where there is none, or something else."""
+    return int(marker) if marker and marker.isdigit() and len(marker) <= OFFSET_DIGITS else None
+
+
+def _tell_removed(keys: Sequence[bytes], error: str) -> None:
+    logger().error("markers_removed", keys=[key.decode(errors="replace") for key in keys], error=error)
 
 
 def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], arguments: tuple[bytes, str, bytes]) -> Call:

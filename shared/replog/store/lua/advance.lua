@@ -9,13 +9,19 @@
 --         how many partitions the topic had when the broker was asked, and that one whose marker stands at the offset is
 --         complete up to a time; or ''
 --
--- Returns 1 where the markers stand as asked, 0 where something acknowledged is missing: then nothing is changed.
+-- Returns 1 where the markers stand as asked, 2 where they do and what asof held could not be read and was made anew,
+-- 0 where something acknowledged is missing: then nothing is changed. A marker that is no number is missing.
 -- Cost: O(keys + fields + partitions). Safe to repeat.
 
 local acknowledged, fields = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
 local APPLIED, AS_OF, TOPIC, SLICE = KEYS[1], KEYS[2], ARGV[3], 1000
 local FIELD, AT_LEAST, TARGET = 1, 2, 3
 local NOTES = 3 -- the first of KEYS that is one
+
+-- The offset that a marker says; -1 where there is none, or something else.
+local function offset_of(marker)
+  return marker and #marker <= 19 and string.find(marker, '^%d+$') and tonumber(marker) or -1
+end
 
 -- The offsets in the fields that are the FIELD of these, by that; -1 where there is none.
 local function markers(of)
@@ -26,7 +32,7 @@ local function markers(of)
       names[#names + 1] = of[j][FIELD]
     end
     for j, offset in ipairs(redis.call('HMGET', APPLIED, unpack(names))) do
-      offsets[names[j]] = tonumber(offset or -1)
+      offsets[names[j]] = offset_of(offset)
     end
   end
   return offsets
@@ -37,6 +43,37 @@ local function move(words)
   for i = 1, #words, SLICE do
     redis.call('HSET', APPLIED, unpack(words, i, math.min(i + SLICE - 1, #words)))
   end
+end
+
+local function is_whole(number)
+  return type(number) == 'number' and number >= 0 and number <= 9007199254740991 and number % 1 == 0
+end
+
+-- What was unpacked, if that worked and was one value alone; else false.
+local function alone(unpacked, ...)
+  return unpacked and select('#', ...) == 1 and (...)
+end
+
+-- When the broker was asked, the times, and whether there was something else, which counts as nothing.
+local function read_times(stored)
+  if not stored then
+    return 0, {}, false
+  end
+  local of = alone(pcall(cmsgpack.unpack, stored))
+  if type(of) ~= 'table' or not is_whole(of[1]) or type(of[2]) ~= 'table' then
+    return 0, {}, true
+  end
+  local count = 0
+  for number, ms in pairs(of[2]) do
+    if not is_whole(number) or not is_whole(ms) then
+      return 0, {}, true
+    end
+    count = count + 1
+  end
+  if count ~= #of[2] then
+    return 0, {}, true
+  end
+  return of[1], of[2], false
 end
 
 -- Takes the number of partitions. What is in one that is new came after all that is told of the others: it is complete
@@ -54,9 +91,9 @@ local function resize(times, partitions)
   end
 end
 
+-- Returns whether what was there could not be read.
 local function tell_time(partitions, asked, reached)
-  local stored = redis.call('HGET', AS_OF, TOPIC)
-  local asked_before, times = unpack(stored and cmsgpack.unpack(stored) or { 0, {} })
+  local asked_before, times, garbled = read_times(redis.call('HGET', AS_OF, TOPIC))
   if asked > asked_before then
     resize(times, partitions)
     asked_before = asked
@@ -73,6 +110,7 @@ local function tell_time(partitions, asked, reached)
     end
   end
   redis.call('HSET', AS_OF, TOPIC, cmsgpack.pack({ asked_before, times }))
+  return garbled
 end
 
 local behind, lost, offsets = {}, false, markers(fields)
@@ -93,10 +131,8 @@ if lost then
   return 0
 end
 move(behind)
-if ARGV[4] ~= '' then
-  tell_time(unpack(cmsgpack.unpack(ARGV[4])))
-end
+local garbled = ARGV[4] ~= '' and tell_time(unpack(cmsgpack.unpack(ARGV[4])))
 for i = NOTES, #behind > 0 and #KEYS or 0 do
   redis.call('UNLINK', KEYS[i])
 end
-return 1
+return garbled and 2 or 1

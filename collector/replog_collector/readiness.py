@@ -1,0 +1,90 @@
+"""Whether what the collector depends on answers: asked in the collector's event loop, told in the health thread's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from replog.cancellation import cancel_and_wait
+from replog.errors import BrokerUnavailable, FatalError, ReplogError, StoreRefused, StoreUnavailable
+from replog.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Future
+
+_KINDS: dict[type[ReplogError], str] = {
+    BrokerUnavailable: "unavailable",
+    StoreRefused: "refused",
+    FatalError: "incompatible",
+}
+#: How long a check may go on after it was cancelled, again and again, in seconds.
+CANCEL_S = 0.5
+
+
+class Readiness:
+    """Runs ``checks``, by the names of what they check, all of them within ``check_s``; made in their event loop.
+
+    However many ask at a time, each check runs once.
+    """
+
+    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[None]]], check_s: float) -> None:
+        self._checks = checks
+        self._check_s = check_s
+        self._loop = asyncio.get_running_loop()
+        self._asked: Future[dict[str, str]] | None = None
+        self._logged: dict[str, str] = {}
+
+    async def troubles(self) -> dict[str, str]:
+        """By the name of what does not answer, what kind of trouble it has; may be awaited in any event loop.
+
+        Kinds are words; whatever tells more, such as addresses and users, is in the log alone.
+        """
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.run_coroutine_threadsafe(self._check(), self._loop)
+        answer = asyncio.wrap_future(self._asked)
+        # Neither who asks nor a loop that hangs is to cancel what others wait for.
+        await asyncio.wait([answer], timeout=self._check_s + CANCEL_S)
+        if not answer.done() or answer.cancelled():
+            return {"collector": "timeout"}
+        return answer.result()
+
+    def close(self) -> None:
+        """End a check that still runs."""
+        if self._asked:
+            self._asked.cancel()
+
+    async def _check(self) -> dict[str, str]:
+        tasks = {
+            name: asyncio.create_task(_awaited(check), name=f"readiness of {name}")
+            for name, check in self._checks.items()
+        }
+        if not tasks:
+            return {}
+        try:
+            await asyncio.wait(tasks.values(), timeout=self._check_s)
+        finally:
+            await cancel_and_wait(tasks.values(), timeout_s=CANCEL_S)
+        found = {name: trouble for name, task in tasks.items() if (trouble := _trouble(task))}
+        kinds = {name: kind for name, (kind, _) in found.items()}
+        for name, (kind, text) in found.items():
+            if self._logged.get(name) != kind:
+                logger().warning("not_ready", dependency=name, kind=kind, error=text)
+        self._logged = kinds
+        return kinds
+
+
+async def _awaited(check: Callable[[], Awaitable[None]]) -> None:
+    await check()
+
+
+def _trouble(task: asyncio.Task[None]) -> tuple[str, str] | None:
+    """What kind of trouble a check met, and its text."""
+    if not task.done() or task.cancelled():
+        return "timeout", "no answer in time"
+    error = task.exception()
+    if error is None:
+        return None
+    if isinstance(error, StoreUnavailable):
+        return error.kind, str(error)
+    return next((kind for known, kind in _KINDS.items() if isinstance(error, known)), "error"), repr(error)
