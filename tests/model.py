@@ -227,7 +227,7 @@ class Model:
         entity = self._details[record_id][detail_id]
         facts, outcome = entity.facts(DETAIL_FACTS), entity.outcome()
         progress = entity.latest(_progress) or {"blob": None, "node": None, "version": None, "totalSize": 0}
-        counted = next((progress[kind] for kind in ("version", "node", "blob") if progress[kind]), {})
+        counted: dict[str, int] = next((progress[kind] for kind in ("version", "node", "blob") if progress[kind]), {})
         versions = facts.get("versions", [facts["version"]] if "version" in facts else None)
         strategy = facts.get("conflictStrategy")
         key = facts.get("packageKey", facts.get("packageName"))

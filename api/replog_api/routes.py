@@ -42,6 +42,7 @@ class PlainRoute(Route):
         super().__init__(path, endpoint)
         # Starlette adds HEAD everywhere; answers to queries would have to be made whole all the same.
         self.methods = set(methods)
+        self._methods = frozenset(methods)
         self.app = self._answer
         self._allow = ", ".join(methods)
 
@@ -49,7 +50,7 @@ class PlainRoute(Route):
         """Answer, and leave behind which route it was."""
         scope["route"] = self
         method = scope["method"]
-        if method not in self.methods:
+        if method not in self._methods:
             raise RefusedError(WRONG_METHOD, messages.wrong_method(method, self._allow), {"Allow": self._allow})
         await self.app(scope, receive, send)
 

@@ -229,7 +229,7 @@ def test_numbers_of_64_bits_are_exact() -> None:
 def test_artifacts_are_counted_in_one_unit(blob: Any, node: Any, version: Any, shown: tuple[int, ...]) -> None:
     """Versions before nodes before blobs; never added up."""
     tallies = [tally and Tallied(*tally) for tally in (blob, node, version)]
-    found = json.loads(render.progress(Progressed(*tallies)))
+    found = json.loads(render.progress(Progressed(tallies[0], tallies[1], tallies[2])))
     assert (found["success"], found["skip"], found["failed"]) == shown
 
 
