@@ -158,9 +158,13 @@ class KafkaSource:
         finally:
             self._forget()
         # Joining again would evict the other member that has the name of this one.
-        await self._instance_id.wait_until_free(self._consumer)
+        if self._consumer is not None:
+            await self._instance_id.wait_until_free(self._consumer)
 
     async def _begin_assigned(self, partitions: list[TopicPartition]) -> None:
+        if self._consumer is None:
+            # The client was in the middle of joining when it was to stop.
+            return
         self._instance_id.joined(self._consumer)
         self._share, self._look_at = frozenset(partition.partition for partition in partitions), 0.0
         # Where this fails, the next look or the client's own error comes back to it.

@@ -312,3 +312,19 @@ async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joini
     assert not await source.poll(0)
     await source.stop()
     assert joining.cancelled()
+
+
+async def test_a_client_that_joins_while_it_stops_gets_nothing(clients: list[Client]) -> None:
+    source = KafkaSource(
+        CollectorSettings(kafka_group_instance_id="one"), MemoryMarkers(), revoking=give_up, assigned=lambda _: None
+    )
+    await source.start()
+    (client,) = clients
+    client.stopping.clear()
+    stopping = asyncio.create_task(source.stop())
+    await asyncio.sleep(0)
+    await client.revoked()
+    await client.assigned([PARTITION])
+    client.stopping.set()
+    await stopping
+    assert (source.moving, source.positions, client.sought) == (True, {}, [0])
