@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
 from replog_collector.positions import Positions
-from replog_collector.source import Look, Polled, Standing
+from replog_collector.source import Look, Polled, Standing, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ class FakeMessage:
     offset: int = 0
     timestamp: int = 0
     key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class MemoryStore:
@@ -112,8 +112,8 @@ class MemoryMarkers:
 class MemoryTopic:
     """A topic of one partition, and what its group has committed. One transaction at most is open."""
 
-    #: By offset; None is what takes an offset and is no message.
-    messages: list[FakeMessage | None] = field(default_factory=list)
+    #: By offset; None is what takes an offset and is no message of its own.
+    messages: list[FakeMessage | Unreadable | None] = field(default_factory=list)
     committed: int = 0
     #: Where the transaction that is open began.
     opened_at: int | None = None
@@ -121,6 +121,12 @@ class MemoryTopic:
     def publish(self, value: bytes | None, key: bytes | None = None) -> None:
         """Add one message."""
         self.messages.append(FakeMessage(value, offset=len(self.messages), key=key))
+
+    def publish_unreadable(self, error: str, *, messages: int = 1, **parts: Any) -> None:
+        """Add one message, or a batch of some, of which no more than ``parts`` can be read."""
+        first = len(self.messages)
+        self.messages.append(Unreadable(0, first, error, last=first + messages - 1, **parts))
+        self.messages += [None] * (messages - 1)
 
     def open_transaction(self, value: bytes, key: bytes | None = None) -> None:
         """Add one message of a transaction that is open."""
@@ -196,11 +202,12 @@ class MemorySource:
             await asyncio.sleep(0)
             return Polled()
         readable = self.topic.messages[self._position : self.topic.stable]
-        messages: list[Message] = [message for message in readable if message]
+        messages: list[Message] = [message for message in readable if isinstance(message, FakeMessage)]
+        unreadable = [message for message in readable if isinstance(message, Unreadable)]
         self._position += len(readable)
         spans = self._positions.poll({0: self._position})
         await asyncio.sleep(0)
-        return Polled(messages, spans)
+        return Polled(messages, spans, unreadable)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """As the protocol says."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from replog.records import Effect
     from replog.store.markers import Span
     from replog_collector.ahead import AheadLimit
-    from replog_collector.source import Message, Polled
+    from replog_collector.source import Message, Polled, Unreadable
+
+#: The reason of a dead letter of what is no Kafka record that can be read.
+UNREADABLE = "unreadable"
 
 
 @dataclass(slots=True)
@@ -30,17 +33,19 @@ class Decoded:
     """
 
     messages: Sequence[Message]
-    #: By partition, the offsets of which these are all messages.
+    #: By partition, the offsets of which these are all messages, with those that cannot be read.
     spans: Mapping[int, Span]
     batches: list[Batch] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
+    #: How many letters are of what could not be read, and are none of ``messages``.
+    unreadable: int = 0
     began_s: float = field(default_factory=time.perf_counter)
 
     @property
     def events(self) -> int:
         """How many events there are, invalid ones included."""
-        return len(self.messages) - self.tombstones
+        return len(self.messages) - self.tombstones + self.unreadable
 
     @property
     def effects(self) -> Counter[tuple[str, Effect]]:
@@ -64,5 +69,13 @@ def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
             batch.add(event)
         except InvalidEventError as error:
             decoded.letters.append(DeadLetter(message, error.reason, str(error)))
+    decoded.letters += [_letter(unreadable) for unreadable in polled.unreadable]
+    decoded.unreadable = len(polled.unreadable)
     metrics.TOMBSTONES.inc(decoded.tombstones)
     return decoded
+
+
+def _letter(unreadable: Unreadable) -> DeadLetter:
+    first, last = unreadable.offset, unreadable.last
+    of_several = f"offsets {first} to {last}: " if last > first else ""
+    return DeadLetter(unreadable, UNREADABLE, f"{of_several}{unreadable.error}")

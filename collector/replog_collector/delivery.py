@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.merging import Merging
+from replog_collector.source import Unreadable
 
 if TYPE_CHECKING:
     from replog_collector.dead_letters import DeadLetters
@@ -44,11 +45,12 @@ class Delivery:
             StopRequested: a stop came before that; nothing is committed.
             TooManyDeadLetters: the same, for the limit's sake.
         """
-        if not decoded.messages:
+        if not (decoded.messages or decoded.letters):
             # Only the place in the topic moves on, past the end of a transaction.
             await self._marking.take(decoded)
             return
-        await self._merging.merge(decoded)
+        if decoded.batches:
+            await self._merging.merge(decoded)
         await self._dead_letter(decoded)
         _count(decoded)
         await self._marking.take(decoded)
@@ -59,8 +61,10 @@ class Delivery:
         if not decoded.letters:
             return
         for message, reason, error in decoded.letters:
+            offset = message.offset
+            last = message.last if isinstance(message, Unreadable) else offset
             logger().warning(
-                "dead_letter", reason=reason, error=error, partition=message.partition, offset=message.offset
+                "dead_letter", reason=reason, error=error, partition=message.partition, offset=offset, last=last
             )
         await self._retrying(lambda: self._dead_letters.send(decoded.letters))
 

@@ -6,12 +6,13 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
 from aiokafka.protocol.offset import OffsetRequest
 
 from replog.cancellation import cancel_and_wait
 from replog.kafka import client_options
+from replog_collector.kafka_fetching import SafeConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -48,7 +49,8 @@ def subscribed_consumer(
         SettingsError: credentials are missing, or a certificate file cannot be read.
     """
     static = settings.kafka_group_instance_id
-    consumer: Any = AIOKafkaConsumer(
+    consumer: Any = SafeConsumer(
+        max_batch_bytes=settings.max_batch_bytes,
         group_id=settings.kafka_group_id,
         group_instance_id=static,
         session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,

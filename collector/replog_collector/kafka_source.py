@@ -16,7 +16,7 @@ from replog_collector.beginnings import Beginnings
 from replog_collector.instance_id import InstanceId
 from replog_collector.kafka_consumer import has_ended, high_watermarks, stop_consumer, subscribed_consumer
 from replog_collector.positions import Positions
-from replog_collector.source import Look, Message, Polled, Standing
+from replog_collector.source import Look, Message, Polled, Standing, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -205,16 +205,20 @@ class KafkaSource:
             raise self._unavailable(error) from error
         return await self._polled(fetched, numbers)
 
-    async def _polled(self, fetched: dict[TopicPartition, list[Message]], numbers: list[int]) -> Polled:
+    async def _polled(self, fetched: dict[TopicPartition, list[Message | Unreadable]], numbers: list[int]) -> Polled:
         # Partitions may have been given up and come back meanwhile: what came of them before that comes again.
         known = {
             partition.partition: messages
             for partition, messages in fetched.items()
             if partition.partition in self._positions.applied
         }
-        ends = {number: messages[-1].offset + 1 for number, messages in known.items()}
+        ends = {number: _end(messages[-1]) for number, messages in known.items()}
         spans = self._positions.poll(ends | await self._gone_to(numbers))
-        return Polled([message for messages in known.values() for message in messages], spans)
+        everything = [message for messages in known.values() for message in messages]
+        unreadable = [message for message in everything if type(message) is Unreadable]
+        if unreadable:
+            everything = [message for message in everything if type(message) is not Unreadable]
+        return Polled(everything, spans, unreadable)
 
     async def _gone_to(self, numbers: list[int]) -> dict[int, int]:
         """By partition: before which offset the client has given all messages there are.
@@ -331,3 +335,7 @@ class KafkaSource:
             return error
         text = str(error) or type(error).__name__
         return BrokerUnavailable(f"{self._settings.kafka_bootstrap_servers}: {what and f'{what}: '}{text}")
+
+
+def _end(message: Message | Unreadable) -> int:
+    return (message.last if isinstance(message, Unreadable) else message.offset) + 1

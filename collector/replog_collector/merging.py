@@ -47,6 +47,8 @@ class Merging:
         Raises:
             StopRequested: a stop came while the store was unavailable.
         """
+        if not decoded.batches:
+            return
         (batch,) = decoded.batches
         if (refusal := await self._refusal(batch)) is None:
             return

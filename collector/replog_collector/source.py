@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,8 +35,32 @@ class Message(Protocol):
         """Its value; None in a tombstone."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """Its headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that cannot be read, for the reason ``error``, or several of which none can be.
+
+    It is a :class:`Message` itself, of what could be read: of several ``offset`` is the first, ``last`` the last.
+    """
+
+    partition: int
+    offset: int
+    error: str
+    _: KW_ONLY
+    #: By default the first: it is one message.
+    last: int = -1
+    timestamp: int = -1
+    key: bytes | None = None
+    value: bytes | None = None
+    #: A name that is no UTF-8 stands here with its other bytes as ``\\xe9``.
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in ``last``."""
+        object.__setattr__(self, "last", max(self.offset, self.last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +89,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Messages, in order within each partition.
+    """Messages, in order within each partition, and what cannot be read between them.
 
     Not every offset is one of a message: Kafka itself writes the ends of transactions, what was aborted is no message,
     and compaction removes some.
     """
 
     messages: Sequence[Message] = ()
-    #: By partition: the offsets of which these are all messages; there may be none.
+    #: By partition: the offsets of which these are all messages, with those that cannot be read; there may be none.
     spans: Mapping[int, Span] = field(default_factory=dict)
+    unreadable: Sequence[Unreadable] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to apply."""

@@ -10,6 +10,7 @@
     ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
+    ├── UnreadableError       never try again: pass over what Kafka has there, and dead-letter what can be read of it
     ├── RefusedError          tell the client of the API (:mod:`replog_api.problems`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
@@ -75,6 +76,10 @@ class InvalidEventError(ReplogError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class UnreadableError(ReplogError):
+    """A message, or a whole batch, is no Kafka record that can be read; the message says what is wrong."""
 
 
 class FatalError(ReplogError):

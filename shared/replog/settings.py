@@ -206,6 +206,9 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
     dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(
         default=100_000, description="dead letters in a minute beyond which the collector stops"
     )
+    max_batch_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=268_435_456, description="bytes of a Kafka batch when decompressed; a larger one is passed over"
+    )
     watchdog_s: Annotated[float, Field(ge=30)] = Field(
         default=60, description="seconds without progress after which the collector is not alive, and ends itself"
     )

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Producer
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
@@ -15,7 +16,8 @@ from replog.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog.store.markers import Span
 from replog_collector.kafka_source import KafkaSource
-from replog_collector.source import Message, Source, Standing
+from replog_collector.source import Message, Source, Standing, Unreadable
+from tests import batches
 from tests.fakes import MemoryMarkers, MemorySource, MemoryTopic
 from tests.services.kafka_admin import PARTITIONS
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 DEADLINE_S = 30.0
+MOST_BYTES = 1_000_000
 T = TypeVar("T")
 
 
@@ -40,6 +43,15 @@ class Topic(Protocol):
     async def publish(self, *values: bytes | None) -> None: ...
 
     async def open_transaction(self, value: bytes) -> Transaction: ...
+
+    async def publish_unreadable(self) -> None:
+        """Publish one message with a header's name that is no UTF-8."""
+
+    async def publish_bomb(self) -> None:
+        """Publish a batch of 3 messages that decompresses to more than is allowed."""
+
+    async def publish_damaged(self) -> None:
+        """Publish a batch of 3 messages that does not decompress."""
 
     def member(self) -> Source: ...
 
@@ -60,6 +72,16 @@ class InMemory:
             self.topic.end_transaction(commit=commit)
 
         return end
+
+    async def publish_unreadable(self) -> None:
+        parts = {"key": b"k", "value": b"b", "headers": [("a", b"1"), ("r\\xe9gion", b"eu")]}
+        self.topic.publish_unreadable("a name", **parts)
+
+    async def publish_bomb(self) -> None:
+        self.topic.publish_unreadable("too large", messages=3)
+
+    async def publish_damaged(self) -> None:
+        self.topic.publish_unreadable("damaged", messages=3)
 
     def member(self) -> Source:
         return MemorySource(self.topic, self.markers)
@@ -96,6 +118,21 @@ class InKafka:
 
         return end
 
+    async def publish_unreadable(self) -> None:
+        headers = [(b"a", b"1"), (b"r\xe9gion", b"eu")]
+        await self._publish_batch(batches.batch([batches.Raw(b"b", headers=headers)]))
+
+    async def publish_bomb(self) -> None:
+        await self._publish_batch(batches.bomb(MOST_BYTES))
+
+    async def publish_damaged(self) -> None:
+        await self._publish_batch(batches.not_decompressing())
+
+    async def _publish_batch(self, data: bytes) -> None:
+        numbers = list(range(PARTITIONS))
+        partition = DefaultPartitioner()(b"k", numbers, numbers)
+        await batches.produce(self.settings.kafka_bootstrap_servers, self.settings.kafka_topic, partition, data)
+
     def member(self) -> Source:
         async def give_up() -> None:
             return
@@ -116,6 +153,7 @@ async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             kafka_bootstrap_servers=request.getfixturevalue("kafka_address"),
             kafka_topic=name,
             kafka_group_id=f"group-of-{name}",
+            max_batch_bytes=MOST_BYTES,
         )
     )
 
@@ -137,6 +175,21 @@ async def taken(source: Source, count: int) -> list[Message]:
     return messages
 
 
+async def everything(source: Source, end: int) -> tuple[list[Message], list[Unreadable]]:
+    """What there is up to before the offset ``end``, by polls that leave nothing out between them."""
+    messages: list[Message] = []
+    unreadable: list[Unreadable] = []
+    reached: dict[int, int] = {}
+    async with asyncio.timeout(DEADLINE_S):
+        while end not in reached.values():
+            polled = await source.poll(0.2)
+            messages += polled.messages
+            unreadable += polled.unreadable
+            assert all(span.begin == reached.get(number, span.begin) for number, span in polled.spans.items())
+            reached |= {number: span.end for number, span in polled.spans.items()}
+    return messages, unreadable
+
+
 async def applied(topic: Topic, member: Source, message: Message) -> None:
     """What a collector does once everything up to ``message`` is in the store."""
     span = Span(member.positions[message.partition], message.offset + 1)
@@ -151,6 +204,46 @@ async def test_messages_come_as_they_were_published_and_in_order(topic: Topic, m
     assert {message.key for message in messages} == {b"k"}
     first = messages[0].offset
     assert [message.offset for message in messages] == [first, first + 1, first + 2]
+
+
+async def test_a_message_that_cannot_be_read_is_passed_over_alone(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a")
+    (first,) = await taken(member, 1)
+    await topic.publish_unreadable()
+    await topic.publish(b"c")
+    messages, (unreadable,) = await everything(member, first.offset + 3)
+    assert [message.value for message in messages] == [b"c"]
+    assert (unreadable.partition, unreadable.offset, unreadable.last) == (first.partition, *[first.offset + 1] * 2)
+    assert (unreadable.key, unreadable.value) == (b"k", b"b")
+    assert list(unreadable.headers) == [("a", b"1"), ("r\\xe9gion", b"eu")]
+
+
+@pytest.mark.parametrize("publish", ["publish_bomb", "publish_damaged"])
+async def test_a_batch_of_which_nothing_can_be_read_is_passed_over(topic: Topic, member: Source, publish: str) -> None:
+    await topic.publish(b"a")
+    (first,) = await taken(member, 1)
+    await getattr(topic, publish)()
+    await topic.publish(b"c")
+    messages, (unreadable,) = await everything(member, first.offset + 5)
+    assert [message.value for message in messages] == [b"c"]
+    assert (unreadable.offset, unreadable.last) == (first.offset + 1, first.offset + 3)
+    assert (unreadable.key, unreadable.value) == (None, None)
+
+
+async def test_what_cannot_be_read_and_is_committed_does_not_come_again(topic: Topic, member: Source) -> None:
+    await topic.publish(b"a")
+    (first,) = await taken(member, 1)
+    await topic.publish_bomb()
+    _, (unreadable,) = await everything(member, first.offset + 4)
+    await topic.markers.advance({first.partition: Span(first.offset, unreadable.last + 1)}, ())
+    await member.commit({first.partition: unreadable.last + 1})
+    await member.stop()
+    await topic.publish(b"c")
+    successor = topic.member()
+    await successor.start()
+    messages, unreadables = await everything(successor, first.offset + 5)
+    assert ([message.value for message in messages], unreadables) == ([b"c"], [])
+    await successor.stop()
 
 
 async def test_a_poll_of_nothing_ends(member: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -20,7 +21,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartiti
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewPartitions
 
-from tests import streams
+from tests import batches, streams
 from tests.acceptance.system import API, COLLECTOR, Message, Process, answers_what, message, narrow
 from tests.faults.table import GONE
 from tests.model import Model
@@ -124,6 +125,11 @@ class Scenario:
     def publish_others(self, messages: Sequence[Message]) -> None:
         """Publish what the oracle is not to know of."""
         _publish(self._kafka.address, self.system.topic, messages, 1_000_000)
+
+    def publish_batch(self, data: bytes) -> None:
+        """Publish the batch ``data`` as it is to each partition."""
+        for number in self.ends():
+            asyncio.run(batches.produce(self._kafka.address, self.system.topic, number, data))
 
     @contextmanager
     def publishing(self, events: Sequence[Event], *, rate: int = RATE) -> Iterator[None]:

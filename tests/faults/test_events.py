@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import streams
+from tests import batches, streams
 from tests.acceptance.system import Message, message
 from tests.acceptance.test_system import share
 from tests.faults.scenario import POISON, stream
+from tests.services.kafka_admin import PARTITIONS
 from tests.services.redis import connected
 
 if TYPE_CHECKING:
@@ -39,6 +40,27 @@ def test_poison_among_good_events_is_dead_lettered(scenario: Scenario) -> None:
     poison = [given.value for given in POISON if given.value is not None]
     assert sorted(letter.value or b"" for letter in scenario.system.dead_letters()) == sorted(poison * 20)
     assert collector.metrics("replog_tombstones_total") == {"": 20}
+
+
+def test_what_cannot_be_read_holds_up_nobody_else(scenario: Scenario) -> None:
+    """On every partition, with two collectors, of which one starts when it is all there."""
+    most = {"REPLOG_MAX_BATCH_BYTES": "1000000"}
+    scenario.collector(**most)
+    header_name = batches.batch([batches.Raw(b"{}", headers=[(b"r\xe9gion", b"eu")])])
+    with scenario.publishing(stream(1)):
+        for data in (header_name, batches.bomb(200_000_000), batches.not_decompressing()):
+            scenario.note("a batch is published that cannot be read")
+            scenario.publish_batch(data)
+    scenario.collector(**most)
+    scenario.publish(stream(2))
+    scenario.finish()
+    letters = scenario.system.dead_letters()
+    # Where partitions move, a letter may come twice.
+    found = {dict(letter.headers)["replog.partition"] + dict(letter.headers)["replog.offset"] for letter in letters}
+    assert len(found) == 3 * PARTITIONS
+    named = [letter for letter in letters if letter.value is not None]
+    assert {(letter.key, letter.value, letter.headers[0]) for letter in named} == {(b"k", b"{}", ("r\\xe9gion", b"eu"))}
+    assert sum("REPLOG_MAX_BATCH_BYTES" in dict(letter.headers)["replog.error"].decode() for letter in letters) >= 4
 
 
 def test_everything_is_delivered_twice(scenario: Scenario) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from replog.store.batch import Batch
     from replog.store.markers import Span
 
+#: What was received, and what nothing became of yet.
+ACCOUNTS = ("replog_events_received_total", "replog_events_pending")
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
 
 
@@ -152,6 +154,40 @@ def test_without_a_limit_any_time_is_valid() -> None:
     polled = Polled([FakeMessage(event(eventTime=last))], {0: 0})
     assert decode(polled, AheadLimit(0, clock=lambda: 0)).letters == []
     assert len(decode(polled, AheadLimit(1, clock=lambda: 0)).letters) == 1
+
+
+async def test_what_cannot_be_read_is_dead_lettered_and_the_others_go_on(system: System) -> None:
+    system.topic.publish_unreadable("no name", key=b"k", value=b"v", headers=[("r\\xe9gion", b"eu")])
+    system.topic.publish(event())
+    with capture_logs() as logs:
+        await system.run_until(lambda: system.topic.committed == 2)
+    (letter,) = system.letters.letters
+    message = letter.message
+    assert (message.value, message.key, message.headers) == (b"v", b"k", [("r\\xe9gion", b"eu")])
+    assert (letter.reason, letter.error) == ("unreadable", "no name")
+    (line,) = [line for line in logs if line["event"] == "dead_letter"]
+    assert (line["partition"], line["offset"], line["last"]) == (0, 0, 0)
+    assert ("r", "d") in system.store.states
+
+
+async def test_where_nothing_can_be_read_the_partition_goes_on_all_the_same(system: System) -> None:
+    before = [counted(name) for name in ACCOUNTS]
+    system.topic.publish_unreadable("a bomb")
+    await system.run_until(lambda: system.topic.committed == 1)
+    assert [counted(name) - was for name, was in zip(ACCOUNTS, before, strict=True)] == [1, 0]
+    assert system.markers.stored == {0: 1}
+    assert system.store.states == {}
+
+
+async def test_a_batch_of_which_nothing_can_be_read_is_one_letter_that_names_its_offsets(system: System) -> None:
+    system.topic.publish_unreadable("a bomb", messages=3)
+    system.topic.publish(event())
+    with capture_logs() as logs:
+        await system.run_until(lambda: system.topic.committed == 4)
+    (letter,) = system.letters.letters
+    assert letter.error == "offsets 0 to 2: a bomb"
+    (line,) = [line for line in logs if line["event"] == "dead_letter"]
+    assert (line["offset"], line["last"]) == (0, 2)
 
 
 async def test_nothing_is_committed_before_dead_letters_are_acknowledged(system: System) -> None:
