@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import cramjam
 from aiokafka import TopicPartition
@@ -15,10 +15,15 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
-ENCODERS = {GZIP: gzip_encode, SNAPPY: snappy_encode, LZ4: lz4_encode, ZSTD: zstd_encode}
+ENCODERS: dict[int, Callable[[bytes], bytes]] = {
+    GZIP: gzip_encode,
+    SNAPPY: snappy_encode,
+    LZ4: lz4_encode,
+    ZSTD: zstd_encode,
+}
 ANSWER_MS = 10_000
 #: Where the checksum of a batch stands, and what it is made of begins.
 CRC_AT, CHECKED_AT, HEADER_BYTES = 17, 21, 61
@@ -54,7 +59,7 @@ def signed(data: bytes) -> bytes:
     return data[:CRC_AT] + struct.pack(">I", calc_crc32c(data[CHECKED_AT:])) + data[CHECKED_AT:]
 
 
-def legacy(messages: Sequence[Raw], *, magic: int, codec: int = 0, last: int) -> bytes:
+def legacy(messages: Sequence[Raw], *, magic: Literal[0, 1], codec: int = 0, last: int) -> bytes:
     """``messages`` in a format from before Kafka 0.11, with ``last`` for the offset of the last one.
 
     Without a codec there is one message, which is a batch by itself.

@@ -13,7 +13,7 @@ from replog_collector.kafka_records import FetchedRecords, RecordReader
 from replog_collector.record_batches import Batches
 
 
-class SafeConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+class SafeConsumer(AIOKafkaConsumer):
     """aiokafka's consumer, but nothing that is in a batch raises out of a poll, or takes more memory than allowed.
 
     Among the messages of a poll there are :class:`~replog_collector.source.Unreadable` in place of those that cannot be
@@ -22,7 +22,7 @@ class SafeConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     """
 
     def __init__(self, *, max_batch_bytes: int, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
         self._reader = RecordReader(max_batch_bytes, self.highwater)
 
     async def start(self) -> None:
@@ -37,7 +37,7 @@ class SafeConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         return fetched
 
     def _made_fetcher(self, *arguments: Any, **options: Any) -> Any:
-        fetcher = Fetcher(*arguments, **options)
+        fetcher: Any = Fetcher(*arguments, **options)
         records = partial(FetchedRecords, self._reader)
         process = _with_names(Fetcher._proc_fetch_request, MemoryRecords=Batches, PartitionRecords=records)  # noqa: SLF001 - as above
         fetcher._proc_fetch_request = MethodType(process, fetcher)  # noqa: SLF001

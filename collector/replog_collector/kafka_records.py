@@ -92,7 +92,7 @@ class RecordReader:
 _Opened: TypeAlias = "tuple[Iterable[Any], Iterable[Record | Unreadable], int]"
 
 
-class FetchedRecords(PartitionRecords):  # type: ignore[misc]
+class FetchedRecords(PartitionRecords):
     """What was fetched of one partition; aiokafka's own, but for how it is unpacked.
 
     Its iterator gives messages, and :class:`~replog_collector.source.Unreadable` for those that cannot be read.
@@ -102,7 +102,7 @@ class FetchedRecords(PartitionRecords):  # type: ignore[misc]
         self._reader = reader
         #: The offset behind the last message of the partition, once somebody asked.
         self._limit: int | None = None
-        super().__init__(partition, *rest)
+        super().__init__(partition, *rest)  # type: ignore[no-untyped-call]
 
     def _unpack_records(self) -> Iterator[Record | Unreadable]:
         partition = self._tp.partition
@@ -187,7 +187,7 @@ class FetchedRecords(PartitionRecords):  # type: ignore[misc]
     def _is_passed(self, batch: Any) -> bool:
         """Whether ``batch`` is none of messages, or of a transaction that was aborted."""
         if self._isolation_level == READ_COMMITTED:
-            self._consume_aborted_up_to(batch.base_offset)
+            self._consume_aborted_up_to(batch.base_offset)  # type: ignore[no-untyped-call]
             if batch.is_control_batch and self._ends_aborted(batch):
                 self._aborted_producers.discard(batch.producer_id)
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
@@ -196,7 +196,7 @@ class FetchedRecords(PartitionRecords):  # type: ignore[misc]
 
     def _ends_aborted(self, batch: Any) -> bool:
         try:
-            return bool(self._contains_abort_marker(batch))
+            return bool(self._contains_abort_marker(batch))  # type: ignore[no-untyped-call]
         except Exception as error:
             raise UnreadableError(f"the end of a transaction: {error!r}") from error
 

@@ -31,6 +31,8 @@ _CODEC_AT = struct.calcsize(">qi4xb4xb")
 _CODEC_BITS = 0b111
 _LOG_APPEND_TIME_BIT = 0b1000
 _VARINT_BYTES = 10
+#: Characters of a header's name that an error shows.
+_SHOWN = 100
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -54,7 +56,7 @@ class BatchHeader(NamedTuple):
     last_offset_delta: int
     first_timestamp: int
     max_timestamp: int
-    count: int
+    records: int
 
     @classmethod
     def of(cls, batch: memoryview | bytes) -> BatchHeader:
@@ -137,8 +139,8 @@ def salvaged(partition: int, batch: memoryview | bytes, end: int) -> Iterator[Re
         message = _salvaged_record(partition, header, batch[begin : begin + length], expected, last)
         yield message
         at, number, expected = begin + length, number + 1, message.offset + 1
-    if error is None and number != header.count:
-        error = f"the batch has {number} records, and says {header.count}"
+    if error is None and number != header.records:
+        error = f"the batch has {number} records, and says {header.records}"
     if error is not None:
         yield Unreadable(partition, min(expected, last), error, last=last, timestamp=header.max_timestamp)
 
@@ -202,7 +204,7 @@ class _Parts:
             text = name.decode()
         except UnicodeDecodeError:
             text = name.decode(errors="backslashreplace")
-            self.error = self.error or f"the name of header {len(self.headers)} is not UTF-8: {text}"
+            self.error = self.error or f"the name of header {len(self.headers)} is not UTF-8: {text[:_SHOWN]}"
         self.headers.append((text, self._bytes()))
 
     def _number(self) -> int:

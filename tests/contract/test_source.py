@@ -74,8 +74,8 @@ class InMemory:
         return end
 
     async def publish_unreadable(self) -> None:
-        parts = {"key": b"k", "value": b"b", "headers": [("a", b"1"), ("r\\xe9gion", b"eu")]}
-        self.topic.publish_unreadable("a name", **parts)
+        headers = [("a", b"1"), ("r\\xe9gion", b"eu")]
+        self.topic.publish_unreadable("a name", key=b"k", value=b"b", headers=headers)
 
     async def publish_bomb(self) -> None:
         self.topic.publish_unreadable("too large", messages=3)

@@ -45,7 +45,7 @@ async def fetcher() -> AsyncIterator[Any]:
     yield made
     await made.close()
     await client.close()
-    await consumer.stop()
+    await consumer.stop()  # type: ignore[no-untyped-call]
 
 
 async def test_what_is_fetched_is_read_with_what_does_not_raise(fetcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from aiokafka import TopicPartition
@@ -79,7 +79,7 @@ def test_messages_are_read_whatever_the_codec(codec: int) -> None:
 
 
 @pytest.mark.parametrize(("magic", "codec"), [(0, 0), (0, GZIP), (0, SNAPPY), (1, 0), (1, GZIP), (1, SNAPPY), (1, LZ4)])
-def test_messages_of_old_formats_are_read(magic: int, codec: int) -> None:
+def test_messages_of_old_formats_are_read(magic: Literal[0, 1], codec: int) -> None:
     messages = [Raw(b"a", None), Raw(None), Raw(b"", b"")] if codec else [Raw(b"a", None)]
     # Format 0 numbers messages in a batch absolutely, format 1 from its first.
     base = 0 if magic == 0 else 7
@@ -101,6 +101,12 @@ def test_a_header_name_that_is_no_utf_8_makes_that_message_unreadable_alone(code
     assert unreadable.headers == [("a", b"1"), ("r\\xe9gion", b"eu"), ("z", None)]
     assert unreadable.error == "the name of header 1 is not UTF-8: r\\xe9gion"
     assert partition.at == 4
+
+
+def test_a_long_header_name_is_shown_in_part() -> None:
+    (unreadable,) = Partition().poll(batch([Raw(b"v", headers=[(b"\xff" * 10_000, b"")])]))
+    assert isinstance(unreadable, Unreadable)
+    assert len(unreadable.error) < 200
 
 
 def test_what_was_read_of_a_batch_before_does_not_come_again() -> None:
