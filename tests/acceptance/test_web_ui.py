@@ -18,7 +18,7 @@ from tests.integration.api.service import event, write
 from tests.services.redis import remove_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 TIMEOUT_S = 20.0
 START = "2021-05-12T12:19:08.813"
@@ -100,7 +100,7 @@ class Page:
         return answer.json()["data"]
 
 
-def has(row: dict[str, Any], fields: dict[str, type]) -> None:
+def has(row: dict[str, Any], fields: Mapping[str, type]) -> None:
     """Require each field, of its type."""
     for name, kind in fields.items():
         assert type(row[name]) is kind, f"{name} is {row[name]!r}"

@@ -299,13 +299,13 @@ async def test_a_change_that_many_have_missed_is_read_once(
     await serve(event("detail.started", detailId="e"))
     with connected(redis_url) as redis:
         redis.config_resetstat()
-        asked = [service.client.get(f"{path}&x={n}", headers={"If-None-Match": tag}) for n in range(50)]
+        asked = [service.client.get(f"{path}&prefix={n}", headers={"If-None-Match": tag}) for n in range(50)]
         answers = await asyncio.gather(*asked)
-        answers += [await service.client.get(f"{path}&x=50", headers={"If-None-Match": tag})]
+        answers += [await service.client.get(f"{path}&prefix=50", headers={"If-None-Match": tag})]
         assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
     assert {(answer.status_code, answer.json()["data"]["totalRecords"]) for answer in answers} == {(200, 2)}
     assert len({answer.json()["traceId"] for answer in answers}) == 51
-    assert all(f"x={n}&" in answer.headers["link"] for n, answer in enumerate(answers))
+    assert all(f"prefix={n}&" in answer.headers["link"] for n, answer in enumerate(answers))
 
 
 async def counted(service: QueryService) -> float:
