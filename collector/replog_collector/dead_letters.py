@@ -157,6 +157,4 @@ class DeadLetterTopic:
     def _original(self, letter: DeadLetter) -> Original:
         message = letter.message
         origin = Origin(self._source_topic, message.partition, message.offset)
-        # The client sends nothing that has neither key nor value.
-        value = b"" if message.key is None and message.value is None else message.value
-        return Original(message.key, value, message.headers, error=letter.error, origin=origin)
+        return Original(message.key, message.value, message.headers, error=letter.error, origin=origin)

@@ -29,7 +29,7 @@ from replog_collector.kafka_source import KafkaSource
 from replog_collector.limits import DeadLetterLimit
 from replog_collector.progress import Progress
 from replog_collector.shutdown import Shutdown
-from replog_collector.sweeper import COUNT_S, Sweeper, count_stale, remove_due
+from replog_collector.sweeper import COUNT_S, Sweeper, count_stale, note_refusal, remove_due
 from replog_collector.watchdog import Watchdog
 
 #: How long Redis may take to answer a batch, in seconds.
@@ -111,8 +111,8 @@ async def serve(settings: CollectorSettings) -> None:
 
         stack.push_async_callback(shutdown.leave, group=source.stop, dead_letters=dead_letters.stop)
         policy = Policy(settings.retention_days, settings.retention_failed_days or settings.retention_days)
-        retention = Retention(connection, policy)
-        staleness = Staleness(connection, stale_after_s=settings.stale_after_s)
+        retention = Retention(connection, policy, refused=note_refusal)
+        staleness = Staleness(connection, stale_after_s=settings.stale_after_s, refused=note_refusal)
         async with (
             Sweeper(lambda: remove_due(retention), name="retention", on_death=stop),
             # Partition 0 is there in every topic, and one collector's.

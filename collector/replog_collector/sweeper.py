@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import StoreRefused, StoreUnavailable
+from replog.store.retention import log_refusal
 from replog.telemetry import logger
 from replog_collector import metrics
 
@@ -80,8 +81,13 @@ class Sweeper:
             metrics.STORE_ERRORS.labels(error.kind).inc()
         except StoreRefused as error:
             # One broken record must not end the others' retention, nor the collector.
-            metrics.STORE_ERRORS.labels("refused").inc()
-            logger().warning("sweep_refused", error=str(error))
+            note_refusal(error)
+
+
+def note_refusal(error: StoreRefused) -> None:
+    """Count and log that Redis refused something to a sweep."""
+    metrics.STORE_ERRORS.labels("refused").inc()
+    log_refusal(error)
 
 
 async def remove_due(retention: Sweeps) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How long a child may take to end after SIGTERM before it is killed.
 STOP_DEADLINE_S = 15.0
+#: How long the watches of children may go on after they were cancelled, again and again, in seconds.
+WATCH_STOP_S = 1.0
 #: From Linux's sys/prctl.h.
 _PR_SET_PDEATHSIG = 1
 _SHOWN_CHARACTERS = 400
@@ -72,8 +75,7 @@ class Children:
 
     async def stop(self, order: Sequence[str]) -> None:
         """End the children in ``order``, each before the next; those that do not listen are killed."""
-        for watch in self._watches:
-            watch.cancel()
+        await cancel_and_wait(self._watches, timeout_s=WATCH_STOP_S)
         for name in order:
             if (child := self._running.pop(name, None)) is not None:
                 await _end(child)
@@ -92,7 +94,7 @@ class Children:
                 preexec_fn=_death_with_parent(),
             )
         self._running[name] = child
-        self._watches.append(asyncio.create_task(self._watch(name, child)))
+        self._watches.append(asyncio.create_task(self._watch(name, child), name=f"watch of {name}"))
         return child
 
     async def _watch(self, name: str, child: asyncio.subprocess.Process) -> None:

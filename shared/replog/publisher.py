@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, InvalidEventError
 from replog.events import MAX_VALUE_BYTES, DetailEvent, bounded, encode, parse
 from replog.kafka import KafkaProducer
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL_S = 1.0
 #: How long an event may take to be buffered, and the last ones to be acknowledged.
 DELIVERY_TIMEOUT_S = 120.0
+#: How long disconnecting may take once all is acknowledged; and after that was cancelled, again and again.
+STOP_TIMEOUT_S = 10.0
+CANCEL_S = 1.0
 #: How many events a message names; the others are counted.
 NAMED_EVENTS = 10
 
@@ -63,11 +67,13 @@ class Publisher:
         producer: Producer | None = None,
         progress_interval_s: float = PROGRESS_INTERVAL_S,
         delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
         self.progress_interval_s = progress_interval_s
         self._settings = settings
         self._producer = producer
         self._delivery_timeout_s = delivery_timeout_s
+        self._stop_timeout_s = stop_timeout_s
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._unacknowledged: dict[bytes, str] = {}
 
@@ -159,7 +165,19 @@ class Publisher:
         try:
             await self._wait_for_acknowledgements()
         finally:
-            await (producer.abort() if self._in_flight else producer.stop())
+            await self._end(producer)
+
+    async def _end(self, producer: Producer) -> None:
+        if not self._in_flight:
+            stopping = asyncio.create_task(producer.stop(), name="publisher stop")
+            try:
+                await asyncio.wait([stopping], timeout=self._stop_timeout_s)
+            finally:
+                await cancel_and_wait([stopping], timeout_s=CANCEL_S)
+            if stopping.done() and not stopping.cancelled():
+                stopping.result()
+                return
+        await producer.abort()
 
     async def _wait_for_acknowledgements(self) -> None:
         if self._in_flight:

@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, InvalidEventError
 from replog.events import TYPES, event_of
 from replog.times import TimeUs, format_time_us
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from replog.events import DetailEvent, RecordEvent
+
+#: How long progress that is being published may go on after it was cancelled, again and again, in seconds.
+CLOSE_S = 5.0
 
 
 class DetailFacts(TypedDict, total=False):
@@ -197,14 +201,13 @@ class _Thinning:
         if self._window is not None:
             self._held = event
             return
-        self._window = asyncio.create_task(self._let_through_held())
+        self._window = asyncio.create_task(self._let_through_held(), name="thinned progress")
         await self._sink.publish(event)
 
     async def close(self) -> None:
         """Drop what is held: ``*.finished`` carries the last progress."""
         if self._window is not None:
-            self._window.cancel()
-            await asyncio.wait([self._window])
+            await cancel_and_wait([self._window], timeout_s=CLOSE_S)
 
     async def _let_through_held(self) -> None:
         await asyncio.sleep(self._sink.progress_interval_s)

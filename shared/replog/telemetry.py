@@ -60,6 +60,8 @@ LogAction = Literal[
     "markers_removed",
     # A batch is in the store but its offsets could not be committed; it will be applied once more.
     "commit_failed",
+    # Somebody wrote to the keys that retention goes by: ``entries`` of ``key`` that nobody can read are removed.
+    "garbage_removed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.
     "sweep_refused",
     # Retention removed records.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -257,3 +258,41 @@ def test_partitions_are_taken_away_while_redis_stands_still(scenario: Scenario) 
     scenario.redis.resume()
     share(one)
     scenario.finish()
+
+
+@pytest.mark.long
+def test_collectors_are_stopped_again_and_again_while_redis_stands_still(scenario: Scenario) -> None:
+    """Each ends in order within 10 s, at whatever point the signal comes."""
+    collector = scenario.collector()
+    with scenario.publishing(stream(1, **MANY)):
+        for number in range(6):
+            scenario.wait(lambda: bool(collector.lines("partitions_assigned")), "partitions")
+            scenario.note("SIGSTOP of Redis, SIGTERM of a collector")
+            scenario.redis.pause()
+            if number % 2:
+                scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
+            began_s = time.monotonic()
+            assert collector.stop() == 0
+            assert time.monotonic() - began_s < 10
+            scenario.redis.resume()
+            collector.start()
+    scenario.finish()
+
+
+@pytest.mark.long
+def test_too_many_dead_letters_while_redis_is_slow(scenario: Scenario) -> None:
+    """The collector ends with exit code 3 in time, and nothing is written by a batch that outlives it."""
+    collector = scenario.collector()
+    scenario.publish(stream(1))
+    scenario.caught_up()
+    scenario.note("events of a future schema are published while Redis stands still again and again")
+    scenario.redis.pause()
+    scenario.publish_others([Message(b"k", b'{"type":"record.paused"}')] * 2_000)
+    scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
+    scenario.redis.resume()
+    assert collector.wait() == 3
+    letters = len(scenario.system.dead_letters())
+    collector = scenario.collector(REPLOG_DEAD_LETTER_SHARE="1")
+    scenario.publish(stream(2))
+    scenario.finish()
+    assert letters == 0

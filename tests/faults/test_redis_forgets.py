@@ -163,15 +163,32 @@ def test_one_of_three_masters_is_emptied(on_cluster: Scenario) -> None:
     on_cluster.finish()
 
 
-def test_markers_are_overwritten_under_load(scenario: Scenario) -> None:
+OVERWRITES: dict[str, tuple[str, ...]] = {
+    "a key of another type": ("SET", "applied", "no markers"),
+    "a marker that is no number": ("HSET", "applied", "{marker}", "garbage"),
+    "a time that is no time": ("HSET", "asof", "{topic}", "garbage"),
+    "an entry of retention's": ("HSET", "leaving", "r", "garbage"),
+    "an id that is no text": ("ZADD", "due", "1", "\udcff"),
+}
+
+
+@pytest.mark.parametrize("what", OVERWRITES)
+def test_markers_are_overwritten_under_load(scenario: Scenario, what: str) -> None:
     """Somebody wrote over the bookkeeping of one bucket: it is made anew, and all that the topic has comes again."""
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
+    command, kind, *arguments = OVERWRITES[what]
+    topic = f"{scenario.system.topic}:{scenario.system.topic}"
+    words = [word.format(topic=topic, marker=f"{topic}:0").encode(errors="surrogateescape") for word in arguments]
     with scenario.publishing(stream(2)), connected(scenario.redis.url) as client:
-        scenario.note("a key of markers is overwritten")
-        client.set(f"{scenario.system.topic}:{{7}}:applied", "no markers")
-        scenario.wait(lambda: bool(collector.lines("markers_removed")), "a collector that makes them anew")
+        scenario.note(f"a key of bookkeeping is overwritten: {what}")
+        key = f"{scenario.system.topic}:{{7}}:{kind}"
+        if command == "SET":
+            client.delete(key)
+        client.execute_command(command, key, *words)
+        made_anew = "garbage_removed" if kind in {"leaving", "due"} else "markers_removed"
+        scenario.wait(lambda: bool(collector.lines(made_anew)), "a collector that makes it anew")
     scenario.finish()
     assert scenario.system.dead_letters() == []
     assert collector.running

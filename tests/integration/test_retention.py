@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
+from structlog.testing import capture_logs
 
 from replog.settings import StoreSettings
 from replog.store.connection import Call, Connection
 from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.keys import RecordKeys
+from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
 from replog.store.writer import Writer
@@ -235,3 +237,76 @@ async def test_of_what_never_ended_nothing_is_left_either(store: Store) -> None:
     assert await store.listed_as_running("r") == {"running", "unfinished"}
     assert await store.sweep() == 1
     assert await store.listed_as_running("r") == set()
+
+
+def old(record_id: str, task_key: str = "t") -> Event:
+    """A record whose time has come."""
+    event_time = "2025-01-01T00:00:00Z"
+    return {"type": "record.started", "recordId": record_id, "taskKey": task_key, "eventTime": event_time}
+
+
+async def test_garbage_in_the_keys_it_goes_by_is_removed_and_holds_nothing_up(store: Store) -> None:
+    """In each bucket; everything else is removed as ever."""
+    records = [f"r{number}" for number in range(100)]
+    await store.write(*map(old, records))
+    buckets = [BucketKeys(store.connection.prefix, number) for number in range(BUCKETS)]
+    garbage = [
+        b"",
+        b"x",
+        b"\xc1",
+        msgpack.packb([1, 2, 3]),
+        msgpack.packb([b"s", b"o", [b"\xff"]]),
+        msgpack.packb(None),
+    ]
+    await store.connection.run([Call("ZADD", [bucket.due], [-5, b"\xff\xfe"]) for bucket in buckets])
+    await store.connection.run([Call("ZADD", [bucket.removed], [5, b"\xff\xfe"]) for bucket in buckets])
+    left = [Call("HSET", [of.leaving], [f"g{n}", entry]) for of in buckets for n, entry in enumerate(garbage)]
+    await store.connection.run(left)
+    with capture_logs() as lines:
+        assert await store.sweep() == len(records)
+    assert {line["event"] for line in lines} == {"garbage_removed"}
+    assert await store.listed("t") == []
+    assert await store.connection.run([Call("HLEN", [of.leaving]) for of in buckets]) == [0] * BUCKETS
+    assert await store.connection.run([Call("ZCARD", [of.due]) for of in buckets]) == [0] * BUCKETS
+
+
+@pytest.mark.parametrize("kind", ["due", "removed", "leaving"])
+async def test_a_key_of_another_type_holds_up_nothing_but_itself(store: Store, kind: str) -> None:
+    records = [f"r{number}" for number in range(100)]
+    await store.write(*map(old, records))
+    broken = RecordKeys(store.connection.prefix, "r0").bucket
+    elsewhere = [name for name in records if RecordKeys(store.connection.prefix, name).bucket.number != broken.number]
+    key = getattr(broken, kind)
+    await store.connection.run([Call("DEL", [key])])
+    await store.connection.run([Call("SET", [key], ["x"])])
+    with capture_logs() as lines:
+        assert await store.sweep() >= len(elsewhere)
+    assert {line["event"] for line in lines} == {"sweep_refused"}
+    assert not {*await store.listed("t")} & {*elsewhere}
+
+
+async def test_a_record_that_redis_refuses_holds_up_no_other_of_its_bucket(store: Store) -> None:
+    """Nor their being taken off the lists."""
+    records = [f"r{number}" for number in range(500)]
+    await store.write(*map(old, records))
+    keys = RecordKeys(store.connection.prefix, "r0")
+    await store.connection.run([Call("DEL", [keys.record])])
+    await store.connection.run([Call("SET", [keys.record], ["x"])])
+    with capture_logs() as lines:
+        assert await store.sweep() == len(records) - 1
+    assert {line["event"] for line in lines} == {"sweep_refused"}
+    by_time = task_keys(store.connection.prefix, "t")[1]
+    assert await store.connection.run([Call("ZRANGE", [by_time], [0, -1])]) == [[b"r0"]]
+
+
+async def test_a_list_that_redis_refuses_holds_up_no_other(store: Store) -> None:
+    await store.write(*[old(f"r{number}", f"t{number}") for number in range(100)])
+    entries = task_keys(store.connection.prefix, "t0")[0]
+    await store.connection.run([Call("DEL", [entries])])
+    await store.connection.run([Call("SET", [entries], ["x"])])
+    with capture_logs() as lines:
+        assert await store.sweep() == 100
+        assert await store.sweep() == 0
+    assert {line["event"] for line in lines} == {"sweep_refused"}
+    for number in range(1, 100):
+        assert await store.listed(f"t{number}") == []

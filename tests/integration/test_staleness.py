@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from replog.settings import StoreSettings
 from replog.store import staleness
 from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys
+from replog.store.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.staleness import Staleness
 from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
@@ -133,3 +134,16 @@ async def test_nothing_is_left_of_what_ended(store: Store) -> None:
     buckets = [BucketKeys(store.connection.prefix, number) for number in range(BUCKETS)]
     keys = [key for bucket in buckets for key in (bucket.running, bucket.unfinished)]
     assert sum(await store.connection.run([Call("EXISTS", [key]) for key in keys])) == 0
+
+
+async def test_what_somebody_wrote_over_does_not_count_and_ends_nothing(store: Store) -> None:
+    for number in range(5):
+        await store.write(event("detail.started", -10_000_000, f"r{number}", detailId="d"))
+    run, prefix = store.connection.run, store.connection.prefix
+    keys = [RecordKeys(prefix, f"r{number}") for number in range(5)]
+    await run([Call("SADD", [keys[0].bucket.unfinished], [b"\xff\xfe"])])
+    await run([Call("HSET", [keys[1].details], ["d", b"x"])])
+    await run([Call("DEL", [keys[2].details]), Call("SET", [keys[2].details], ["x"])])
+    with capture_logs() as lines:
+        assert (await store.stale())[1] == 3
+    assert [line["event"] for line in lines] == ["sweep_refused"] * 3

@@ -18,6 +18,7 @@ from replog.events import (
     RecordProgressed,
     RecordStarted,
 )
+from replog.scopes import RecordScope
 from replog.times import TimeUs
 from tests.unit.fake_producer import FakeProducer
 
@@ -354,3 +355,43 @@ async def test_a_publisher_that_was_not_entered_says_so() -> None:
     """Instead of an attribute error from inside."""
     with pytest.raises(RuntimeError, match="async with"):
         await Publisher().record(task_key="t").__aenter__()
+
+
+async def test_leaving_does_not_wait_for_a_client_that_does_not_disconnect(producer: FakeProducer) -> None:
+    """Everything is acknowledged; also where the client swallows a cancellation."""
+
+    async def hanging() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    producer.stop = hanging  # type: ignore[method-assign]
+    async with asyncio.timeout(10), Publisher(producer=producer, stop_timeout_s=0.01) as publisher:
+        await publisher.record(task_key="t").__aenter__()
+    assert producer.ended_by == "abort"
+
+
+async def test_a_block_is_left_although_its_progress_swallows_a_cancellation() -> None:
+    """As a client does that is being asked for room in its buffer."""
+    swallowed = asyncio.Event()
+
+    class Sink:
+        progress_interval_s = 0.0
+
+        async def publish(self, given: Any) -> None:
+            if given.type != "record.progressed" or given.replicated_bytes == 0:
+                return
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.set()
+                await asyncio.Event().wait()
+
+    scope = RecordScope(Sink(), task_key="t", record_id=None, attempt=0, facts={})
+    async with asyncio.timeout(10), scope as record:
+        await record.progress(replicated_bytes=0)
+        await record.progress(replicated_bytes=1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert swallowed.is_set()

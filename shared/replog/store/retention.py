@@ -3,22 +3,28 @@
 A record is due once its last event (its own or a detail's) is older than the policy allows for its status. What is
 RUNNING is not removed by age alone before the longer of the times has passed. Memory of what was removed is kept for
 twice that time, so that a replay does not bring it back.
+
+Somebody may have written something else to a key. Entries of a bucket that cannot be read are removed and logged; what
+Redis refuses is left and told, and the sweep goes on with the next record, and with the next bucket.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
+from replog.errors import StoreRefused
 from replog.records import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
 from replog.store.connection import Call
 from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_bucket, task_keys
 from replog.store.scripts import DELIST, REMOVE
+from replog.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from replog.store.connection import Connection
 
@@ -52,12 +58,36 @@ class Policy(NamedTuple):
         return {STATUS_LETTERS[status]: now_ms - kept for status, kept in kept_ms.items()}
 
 
-class Retention:
-    """Sweeps the store; any number of processes may do so at once."""
+def log_refusal(error: StoreRefused) -> None:
+    """Say that something could not be removed."""
+    logger().warning("sweep_refused", error=str(error))
 
-    def __init__(self, connection: Connection, policy: Policy, *, clock: Callable[[], float] = time.time) -> None:
+
+class _Leaving(NamedTuple):
+    """What the lists of a removed record's tasks may still hold of it."""
+
+    start: bytes
+    outcome: bytes
+    task_keys: list[str]
+
+
+class Retention:
+    """Sweeps the store; any number of processes may do so at once.
+
+    ``refused`` is called with each refusal of Redis to remove something.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        policy: Policy,
+        *,
+        refused: Callable[[StoreRefused], None] = log_refusal,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._connection = connection
         self._policy = policy
+        self._refused = refused
         self._clock = clock
 
     async def sweep(self) -> int:
@@ -70,20 +100,53 @@ class Retention:
 
     async def _sweep_bucket(self, bucket: BucketKeys) -> int:
         now_ms = int(self._clock() * 1000)
+        removed = 0
+        with self._going_on():
+            removed = await self._remove_due(bucket, now_ms)
+        with self._going_on():
+            await self._delist(bucket)
+        with self._going_on():
+            await self._forget(bucket, now_ms - 2 * self._policy.longest_ms)
+        return removed
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreRefused as error:
+            self._refused(error)
+
+    async def _remove_due(self, bucket: BucketKeys, now_ms: int) -> int:
         horizons = self._policy.horizons(now_ms)
         removed, kept = 0, 0
         while True:
             window = ["-inf", max(horizons.values()), "LIMIT", kept, RECORDS_A_STEP]
             (ids,) = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.due], window)])
-            answers = await self._connection.run([self._removal(raw, horizons, now_ms) for raw in ids])
-            gone = answers.count(1)
+            readable = [raw for raw in ids if _is_text(raw)]
+            await self._discard("ZREM", bucket.due, [raw for raw in ids if not _is_text(raw)])
+            gone = await self._remove(bucket, readable, horizons, now_ms)
             removed += gone
-            kept += len(ids) - gone
+            kept += len(readable) - gone
             if len(ids) < RECORDS_A_STEP:
-                break
-        await self._delist(bucket)
-        await self._forget(bucket, now_ms - 2 * self._policy.longest_ms)
-        return removed
+                return removed
+
+    async def _remove(self, bucket: BucketKeys, ids: list[bytes], horizons: dict[bytes, float], now_ms: int) -> int:
+        """Returns how many of the records were removed."""
+        calls = [self._removal(raw, horizons, now_ms) for raw in ids]
+        try:
+            return (await self._connection.run(calls)).count(1)
+        except StoreRefused:
+            # For the sake of one of them; of the others some may be removed already.
+            for call in calls:
+                with self._going_on():
+                    await self._connection.run([call])
+            return (await self._connection.run([Call("ZSCORE", [bucket.due], [raw]) for raw in ids])).count(None)
+
+    async def _discard(self, command: str, key: bytes, entries: list[bytes]) -> None:
+        """Remove what nobody can read from a key of a bucket."""
+        if entries:
+            logger().error("garbage_removed", key=key.decode(), entries=[repr(entry) for entry in entries])
+            await self._connection.run([Call(command, [key], entries)])
 
     async def _forget(self, bucket: BucketKeys, last_ms: float) -> None:
         """Forget records that were removed and had their last event then or before."""
@@ -104,19 +167,47 @@ class Retention:
 
     async def _delist(self, bucket: BucketKeys) -> None:
         """Take removed records off their tasks' lists; also those of a sweep that died here."""
-        leaving = Call("HSCAN", [bucket.leaving], [0, "COUNT", LEAVING_A_STEP])
-        ((_, found),) = await self._connection.run([leaving])
-        while found:
-            for raw_id, noted in found.items():
-                await self._delist_one(bucket, raw_id, noted)
-            ((_, found),) = await self._connection.run([leaving])
+        cursor = 0
+        while True:
+            ((cursor, found),) = await self._connection.run(
+                [Call("HSCAN", [bucket.leaving], [cursor, "COUNT", LEAVING_A_STEP])]
+            )
+            leaving = {raw_id: _leaving_of(noted) for raw_id, noted in found.items()}
+            await self._discard("HDEL", bucket.leaving, [raw_id for raw_id, of in leaving.items() if of is None])
+            for raw_id, of in leaving.items():
+                if of:
+                    with self._going_on():
+                        await self._delist_one(bucket, raw_id, of)
+            if not int(cursor):
+                return
 
-    async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, noted: bytes) -> None:
-        start, outcome, tasks = msgpack.unpackb(noted, raw=True)
-        await self._connection.run([self._delisting(task.decode(), (raw_id, start, outcome)) for task in tasks])
+    async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, of: _Leaving) -> None:
+        await self._connection.run([self._delisting(task, (raw_id, of.start, of.outcome)) for task in of.task_keys])
         await self._connection.run([Call("HDEL", [bucket.leaving], [raw_id])])
 
     def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Call:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         return Call(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))
+
+
+def _leaving_of(noted: bytes) -> _Leaving | None:
+    """What ``remove.lua`` noted; None where somebody wrote something else."""
+    try:
+        told = msgpack.unpackb(noted, raw=True)
+    except (ValueError, TypeError):
+        return None
+    match told:
+        case [bytes() as start, bytes() as outcome, [*tasks]] if all(
+            isinstance(task, bytes) and _is_text(task) for task in tasks
+        ):
+            return _Leaving(start, outcome, [task.decode() for task in tasks])
+    return None
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

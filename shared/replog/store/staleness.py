@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from replog.entities import stale_until
+from replog.errors import StoreRefused
 from replog.records import MS_BIAS, RUNNING, STATUS_LETTERS, last_ms
 from replog.store import stored
 from replog.store.bounded import values_of
@@ -22,6 +23,7 @@ from replog.store.call import Call
 from replog.store.facets import read_facets
 from replog.store.filters import NO_FILTER
 from replog.store.keys import BUCKETS, BucketKeys, RecordKeys
+from replog.store.retention import log_refusal
 from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
@@ -34,17 +36,29 @@ STEP = 250
 #: How many times as long as a step took the walk rests.
 RESTS = 9
 
+#: What reading bytes of another shape raises.
+_GARBLED = (ValueError, TypeError, LookupError)
 _LETTER = STATUS_LETTERS[RUNNING]
 
 
 class Staleness:
     """Counts what had no event for longer than ``stale_after_s``; ``clock`` gives seconds since 1970.
 
+    What somebody wrote over with something else does not count; ``refused`` is called with it, once a walk.
+
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: Runs, *, stale_after_s: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        connection: Runs,
+        *,
+        stale_after_s: int,
+        refused: Callable[[StoreRefused], None] = log_refusal,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._connection = connection
+        self._refused = refused
         self._stale_after_s = stale_after_s
         self._clock = clock
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
@@ -62,7 +76,13 @@ class Staleness:
         until_ms = self._until_ms()
         found = 0
         async for record_id in self._unfinished():
-            found += await self._of_record(RecordKeys(self._connection.prefix, record_id), until_ms)
+            keys = RecordKeys(self._connection.prefix, record_id)
+            try:
+                found += await self._of_record(keys, until_ms)
+            except StoreRefused as error:
+                self._refused(error)
+            except _GARBLED as error:
+                self._refused(StoreRefused(f"{keys.details.decode()}: cannot be read: {error!r}"))
         return found
 
     def _until_ms(self) -> int:
@@ -78,7 +98,10 @@ class Staleness:
                     [Call("SSCAN", [bucket.unfinished], [cursor, "COUNT", STEP])]
                 )
                 for raw_id in {*raw_ids} - seen:
-                    yield raw_id.decode()
+                    try:
+                        yield raw_id.decode()
+                    except UnicodeDecodeError as error:
+                        self._refused(StoreRefused(f"{bucket.unfinished.decode()}: no record's id: {error}"))
                 seen |= {*raw_ids}
                 if not int(cursor):
                     break
