@@ -17,7 +17,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint check bench contracts lock clean
+.PHONY: help demo test long faults lint check bench contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ demo: $(INSTALLED) ## run the whole system here, with simulated workers
 
 test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+long: $(INSTALLED) ## run the tests that take minutes each, another random input each time
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 # Real servers are named, so that one that is missing fails instead of leaving its tests out.
 faults: export REPLOG_TEST_KAFKA ?= maven

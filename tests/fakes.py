@@ -41,6 +41,12 @@ class MemoryStore:
         self.failures: list[StoreUnavailable] = []
         self.broken: set[str] = set()
         self.merged = asyncio.Event()
+        #: How often it was told that what was merged comes again.
+        self.renewals = 0
+
+    def renew(self) -> None:
+        """As the protocol says."""
+        self.renewals += 1
 
     async def merge(self, batch: Batch) -> None:
         """As :class:`replog_collector.collector.Store`."""
@@ -61,10 +67,9 @@ class MemoryStore:
         self.merged.set()
 
     def _list(self, record_id: str, task_keys: list[str]) -> bool:
-        known = self.task_keys.setdefault(record_id, set())
-        grew = not known.issuperset(task_keys)
-        known.update(task_keys)
-        return grew
+        known = self.task_keys.get(record_id, set())
+        self.task_keys[record_id] = {*sorted(known.union(task_keys))[:16]}
+        return self.task_keys[record_id] != known
 
 
 class MemoryMarkers:

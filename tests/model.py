@@ -13,6 +13,10 @@ from typing import Any
 
 Event = dict[str, Any]
 
+#: Characters of an error's reason; a longer one is cut.
+MOST_REASON = 8192
+#: Under so many task keys a record is listed at most: the smallest by code point.
+MOST_TASK_KEYS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
 DETAIL_FACTS = (
@@ -91,6 +95,8 @@ class Entity:
             content: dict[str, Any] = {"status": "RUNNING", "endTime": None, "errorReason": None}
             if final:
                 reason = event.get("errorReason") if event["status"] == "FAILED" else None
+                if reason is not None and len(reason) > MOST_REASON:
+                    reason = reason[: MOST_REASON - 1] + "…"
                 content = {
                     "status": event["status"],
                     "endTime": _us(event["eventTime"]),
@@ -148,22 +154,26 @@ class Model:
         self.stale_after_us = stale_after_s * 1_000_000
         self._records: dict[str, Entity] = {}
         self._details: dict[str, dict[str, Entity]] = {}
-        self._tasks: dict[str, set[str]] = {}
+        self._named: dict[str, set[str]] = {}
         for event in events:
             self._add(event)
+        self._tasks: dict[str, set[str]] = {}
+        for record_id, keys in self._named.items():
+            for key in sorted(keys)[:MOST_TASK_KEYS]:
+                self._tasks.setdefault(key, set()).add(record_id)
 
     def _add(self, event: Event) -> None:
         record_id = event["recordId"]
         if event["type"].startswith("record."):
             self._records.setdefault(record_id, Entity()).events.append(event)
-            self._tasks.setdefault(event["taskKey"], set()).add(record_id)
+            self._named.setdefault(record_id, set()).add(event["taskKey"])
         else:
             details = self._details.setdefault(record_id, {})
             details.setdefault(event["detailId"], Entity()).events.append(event)
 
     @property
     def task_keys(self) -> list[str]:
-        """All task keys published."""
+        """All task keys that records are listed under."""
         return sorted(self._tasks)
 
     @property

@@ -64,7 +64,7 @@ class Collector:
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
-        self._marking = Marking(source, markers, self._retrying)
+        self._marking = Marking(source, markers, self._retrying, rewinding=store.renew)
         self._delivery = Delivery(store, self._marking, dead_letters, limit, retrying=self._retrying)
         self._in_flight = InFlight()
         self._in_hand = 0

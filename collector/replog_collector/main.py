@@ -75,15 +75,22 @@ async def serve(settings: CollectorSettings) -> None:
             KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
         )
         markers = Markers(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
+        writer = Writer(connection)
+
+        def assigned(partitions: list[int]) -> None:
+            # What another collector merged and did not commit comes again.
+            writer.renew()
+            log.info("partitions_assigned", partitions=partitions)
+
         source = KafkaSource(
             settings,
             markers,
             revoking=lambda: collector.finish_batch(),  # noqa: PLW0108 - the collector is made below
-            assigned=lambda partitions: log.info("partitions_assigned", partitions=partitions),
+            assigned=assigned,
         )
         limit = DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic)
         ahead = AheadLimit(settings.max_ahead_s)
-        collector = Collector(source, Writer(connection), markers, dead_letters, limit, ahead=ahead, progress=progress)
+        collector = Collector(source, writer, markers, dead_letters, limit, ahead=ahead, progress=progress)
         health = stack.enter_context(
             HealthServer(
                 settings.collector_host,

@@ -16,7 +16,7 @@ from replog_collector import metrics
 from replog_collector.freshness import Freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from replog.store.batch import Receipt
     from replog_collector.decoding import Decoded
@@ -32,7 +32,10 @@ MARK_EVERY_S = 0.5
 class Marking:
     """Marks and commits batches, some at a time. Where the store has lost something, the source goes back instead."""
 
-    def __init__(self, source: Source, markers: StoreMarkers, retrying: Retrying) -> None:
+    def __init__(
+        self, source: Source, markers: StoreMarkers, retrying: Retrying, *, rewinding: Callable[[], None]
+    ) -> None:
+        self._rewinding = rewinding
         self._source = source
         self._markers = markers
         self._retrying = retrying
@@ -111,5 +114,6 @@ class Marking:
     async def _rewind(self, error: StoreRewound) -> None:
         metrics.STORE_REWINDS.inc()
         left = dict(self._source.positions)
+        self._rewinding()
         await self._retrying(self._source.rewind)
         logger().warning("store_rewound", error=str(error), positions=left, begins=dict(self._source.positions))

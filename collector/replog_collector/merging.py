@@ -33,6 +33,9 @@ class Store(Protocol):
         Raises StoreUnavailable: merge it again. Raises StoreRefused: of some records' calls, some may be merged.
         """
 
+    def renew(self) -> None:
+        """Rely on nothing that was done before: what was merged comes again, for some of it may be lost."""
+
 
 class Merging:
     """Merges what was decoded, until the store has all of it that it will ever take."""

@@ -310,3 +310,89 @@ async def test_a_list_that_redis_refuses_holds_up_no_other(store: Store) -> None
     assert {line["event"] for line in lines} == {"sweep_refused"}
     for number in range(1, 100):
         assert await store.listed(f"t{number}") == []
+
+
+#: Further ahead than retention keeps anything.
+AHEAD_DAYS = 400 * 365
+
+
+@pytest.mark.parametrize("kind", ["record.finished", "record.started", "detail.started"])
+async def test_what_is_dated_far_ahead_goes_by_when_it_was_written(store: Store, kind: str) -> None:
+    """With its details, from its task's list, and however often its events come again."""
+    ahead = {"recordId": "r", "eventTime": ago(-AHEAD_DAYS), "type": kind, "status": "SUCCESS", "taskKey": "t"}
+    events = [*run("r", 0), {**ahead, "detailId": "late"} if kind.startswith("detail") else ahead]
+    await store.write(*events)
+    store.now += timedelta(days=POLICY.failed_days - 1)
+    if kind != "record.finished":
+        assert await store.sweep() == 0
+    # Nothing new: it does not count as written again.
+    await store.write(*events)
+    store.now += timedelta(days=1)
+    assert await store.sweep() == 1
+    assert await store.keys_of("r") == set()
+    for replayed in (events, events[::-1], [events[-1]]):
+        await store.write(*replayed)
+        assert await store.total("r") is None
+        assert await store.listed("t") == []
+
+
+async def test_what_is_written_now_and_then_stays_although_it_is_dated_far_ahead(store: Store) -> None:
+    for day in range(0, 100, 5):
+        store.now = NOW + timedelta(days=day)
+        await store.write(*run("r", -AHEAD_DAYS - day))
+        assert await store.sweep() == 0
+    assert await store.total("r") == 2
+
+
+async def test_the_memory_of_what_was_dated_far_ahead_is_forgotten_in_time(store: Store) -> None:
+    """As any other's; until then only what is dated further ahead brings it back."""
+    await store.write(*run("r", -AHEAD_DAYS))
+    store.now += timedelta(days=POLICY.failed_days)
+    assert await store.sweep() == 1
+    await store.write(*run("r", -10, attempt=1))
+    assert await store.total("r") is None
+    await store.write(*run("r", -AHEAD_DAYS - 1))
+    assert await store.total("r") == 2
+    store.now += timedelta(days=POLICY.failed_days)
+    assert await store.sweep() == 1
+    store.now += timedelta(days=2 * POLICY.failed_days)
+    await store.sweep()
+    bucket = RecordKeys(store.connection.prefix, "r").bucket
+    left = [Call("EXISTS", [key]) for key in (bucket.due, bucket.removed, bucket.claimed, bucket.leaving)]
+    assert await store.connection.run(left) == [0, 0, 0, 0]
+    await store.write(*run("r", 0))
+    assert await store.total("r") == 2
+
+
+async def test_a_store_of_before_that_has_records_due_far_ahead_loses_them_in_time(store: Store) -> None:
+    """Versions before took events' times as they are."""
+    events = run("r", -AHEAD_DAYS)
+    await store.write(*events)
+    keys = RecordKeys(store.connection.prefix, "r")
+    claimed_ms = int((NOW + timedelta(days=AHEAD_DAYS)).timestamp() * 1000)
+    await store.connection.run(
+        [Call("ZADD", [keys.bucket.due], [claimed_ms, "r"]), Call("HDEL", [keys.record], ["ahead"])]
+    )
+    assert await store.sweep() == 0
+    store.now += timedelta(days=POLICY.failed_days)
+    assert await store.sweep() == 1
+    await store.write(*events)
+    assert await store.total("r") is None
+
+
+async def test_a_record_goes_from_the_lists_that_were_behind_when_it_was_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer died between the record and the lists, and did not come back."""
+
+    async def died(*_: object) -> None:
+        raise RuntimeError("died")
+
+    await store.write(*run("r", 12, "RUNNING"), *run("stays", 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_bring_up_lists", died)
+        with pytest.raises(RuntimeError, match="died"):
+            await store.write(*run("r", 11))
+    assert await store.listed("t", "RUNNING") == ["r"]
+    assert await store.sweep() == 1
+    assert await store.listed("t") == ["stays"]

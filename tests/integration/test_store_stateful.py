@@ -6,8 +6,10 @@ Limits are so small that few details make searches take every way there is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from itertools import count, cycle
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
@@ -23,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from replog.errors import StoreUnavailable
 from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.records import DETAIL_FACTS as DETAIL_LETTERS
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
@@ -33,6 +36,7 @@ from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
+from replog.store.scripts import ENLIST
 from replog.store.staleness import Staleness
 from replog.store.stored import TIME_BYTES, head_of
 from replog.store.tasks import Tasks
@@ -60,8 +64,9 @@ from tests.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-    from random import Random
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+    from replog.store.sharing import Runs
 
 Filters = dict[str, str]
 T = TypeVar("T")
@@ -88,6 +93,11 @@ TIMEOUT_S = 10.0
 DAY_MS = 86_400_000
 POLICY = Policy(days=1, failed_days=2)
 KEPT_LONGEST_DAYS = 2
+SETTLED_MS = 60_000
+#: When everything is written: before most events, or after them, or before or after all.
+WRITTEN = ("2021-05-12T12:19:08Z", "2021-05-12T12:19:10Z", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z")
+#: How often another writer dies first.
+DYING = 0.3
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
 #: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, glimpses that
@@ -119,7 +129,9 @@ limits = st.fixed_dictionaries(
     }
 )
 record_ids = st.sampled_from((*RECORD_IDS, *RECORD_IDS, UNKNOWN))
-task_keys = st.sampled_from((*TASK_KEYS, *TASK_KEYS, UNKNOWN))
+#: More than a record is listed under, in between those of other events.
+MANY_TASKS = tuple(f"{'st'[i % 2]}{i:02}" for i in range(20))
+task_keys = st.sampled_from((*TASK_KEYS * 4, *MANY_TASKS, UNKNOWN))
 #: Many within few milliseconds, so that starts are near and equal, beside those far away.
 near_times = st.integers(0, 30).map("2021-05-12T12:19:08.{:03}Z".format)
 moments = near_times | near_times | times
@@ -174,6 +186,27 @@ class Cut(NamedTuple):
 cuts = st.builds(Cut, st.integers(1, 5) | st.just(1000), st.integers(0, 3))
 
 
+class Dying:
+    """The store, for a writer that dies after some ``runs``.
+
+    ``unsent`` are the calls that it would have sent next.
+    """
+
+    def __init__(self, connection: Connection, runs: int) -> None:
+        self.prefix = connection.prefix
+        self.unsent: list[Call] = []
+        self._connection = connection
+        self._runs = runs
+
+    async def run(self, calls: Sequence[Call]) -> list[Any]:
+        """As the connection, while it lives."""
+        self._runs -= 1
+        if self._runs >= 0:
+            return await self._connection.run(calls)
+        self.unsent += [call for call in calls if call.command is ENLIST]
+        raise StoreUnavailable("connection", "dead")
+
+
 class Indexes(NamedTuple):
     """What a record's indexes hold, or have to; ``counts`` are those fields of its hash that are not 0."""
 
@@ -203,8 +236,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.events: list[Event] = []
         self.model = Model([])
         self.unchecked: set[str] = set()
-        #: Of records that retention removed: when their last event was, in ms.
-        self.removed: dict[str, int] = {}
+        #: Of records that retention removed: when their last event was, in ms, and when it counted as.
+        self.removed: dict[str, tuple[int, int]] = {}
+        #: What the writers' clock shows, in ms, and what decides who writes.
+        self.written_ms = 0
+        self.chance = Random(0)
+        self.writers: list[Writer] = []
+        #: Calls that a writer which died had yet to send, and sends after all.
+        self.late: list[Call] = []
         self.absent: set[str] = set()
 
     def teardown(self) -> None:
@@ -223,14 +262,29 @@ class StoreMachine(RuleBasedStateMachine):
         """Merge the events as one batch, without the facts that details of this run never have."""
         told = self.told(written)
         batch = [{name: value for name, value in event.items() if name not in self.absent} for event in told]
-        # What was written at 0 is settled.
-        self.run(Writer(self.connection, clock=lambda: 0).merge(batch_of(batch)))
+        self.run(self.merged(batch))
         for record_id in {event["recordId"] for event in batch if self.is_newer(event)}:
             self.removed.pop(record_id, None)
         self.events += [event for event in batch if event not in self.events and event["recordId"] not in self.removed]
         self.model = Model(self.events)
         self.unchecked |= {event["recordId"] for event in batch}
         return batch
+
+    async def merged(self, batch: list[Event]) -> None:
+        """Merge by either of two writers; it may be that another had begun to, and died, and may be not at once."""
+        if self.chance.random() < DYING:
+            dying = Dying(self.connection, self.chance.randrange(4))
+            with contextlib.suppress(StoreUnavailable):
+                await self.writer_over(dying).merge(batch_of(batch))
+            self.late += dying.unsent
+        await self.chance.choice(self.writers).merge(batch_of(batch))
+        if self.chance.random() < DYING:
+            await self.connection.run(self.late)
+            self.late.clear()
+
+    def writer_over(self, connection: Runs) -> Writer:
+        """A writer by the writers' clock."""
+        return Writer(connection, clock=lambda: self.written_ms / 1000)
 
     def told(self, written: list[Event]) -> list[Event]:
         """The events, but of a removed record either what is newer than that, or where nothing is all of them.
@@ -242,8 +296,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def is_newer(self, event: Event) -> bool:
         """Whether the event's record was not removed, or the event would bring it back."""
-        removed_ms = self.removed.get(event["recordId"])
-        return removed_ms is None or time_ms(event) > removed_ms
+        removed = self.removed.get(event["recordId"])
+        return removed is None or time_ms(event) > removed[0]
 
     def existing(self, chance: Random, *, kinds: tuple[str, ...] = ("record", "detail")) -> Event:
         """A record or detail that was written: its ids and highest attempt."""
@@ -254,9 +308,14 @@ class StoreMachine(RuleBasedStateMachine):
         attempts = (event.get("attempt", 0) for event in self.events if entity_of(event) == entity)
         return {**entity, "attempt": max(attempts)}
 
-    @initialize(limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES))))
-    def begin(self, limits: dict[str, float], absent: set[str]) -> None:
-        """Set the limits, and the kinds of names that no detail has: it decides what the index by name is good for."""
+    @initialize(limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES))), written=st.sampled_from(WRITTEN))
+    def begin(self, limits: dict[str, float], absent: set[str], written: str = WRITTEN[0]) -> None:
+        """Set the limits, when everything is written, and the kinds of names that no detail has.
+
+        The last decides what the index by name is good for.
+        """
+        self.written_ms = _us(written) // 1000
+        self.writers = [self.writer_over(self.connection) for _ in range(2)]
         for name, limit in limits.items():
             self.monkeypatch.setattr(f"replog.store.{name}", limit)
         self.monkeypatch.setattr("replog.store.staleness.RESTS", 0)
@@ -265,6 +324,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(chance=chances)
     def vary(self, chance: Random) -> None:
         """Choose what decides between ways; at random, for Hypothesis would mostly take the first of each."""
+        self.chance = Random(chance.random())
         choices: dict[str, tuple[float, ...]] = {
             "ranks.DEVIATIONS": (0, 2.5),
             "ranks.HEAD_COSTS": (0, 1, 3, 30),
@@ -296,6 +356,18 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         finished = {"type": "detail.finished", "status": "SUCCESS"}
         return self.merge(started + [{**event, **finished} for event in started[:ended]])
+
+    @rule(
+        target=batches,
+        record_id=st.sampled_from(RECORD_IDS),
+        keys=st.lists(st.sampled_from(MANY_TASKS), min_size=1, max_size=12),
+        moment=moments,
+        verb=st.sampled_from(["started", "progressed"]),
+    )
+    def list_under(self, record_id: str, keys: list[str], moment: str, verb: str) -> list[Event]:
+        """A record is published with more task keys than it is listed under."""
+        event = {"type": f"record.{verb}", "recordId": record_id, "eventTime": moment}
+        return self.merge([{**event, "taskKey": key} for key in keys])
 
     @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
     @rule(target=batches, chance=chances, moment=moments, facts=facts, higher=st.integers(0, 1))
@@ -342,13 +414,18 @@ class StoreMachine(RuleBasedStateMachine):
         last_ms: dict[str, int] = {}
         for event in self.events:
             last_ms[event["recordId"]] = max(last_ms.get(event["recordId"], -(10**18)), time_ms(event))
-        gone = {i: last for i, last in last_ms.items() if last < now_ms - self.kept_days(i) * DAY_MS}
+        # No event counts as later than when it was written; and what was written just now stays.
+        due_ms = {i: min(last, self.written_ms) for i, last in last_ms.items()}
+        settled = self.written_ms < now_ms - SETTLED_MS
+        gone = {i for i, due in due_ms.items() if settled and due < now_ms - self.kept_days(i) * DAY_MS}
+        self.late.clear()
         assert self.run(Retention(self.connection, POLICY, clock=lambda: now_ms / 1000).sweep()) == len(gone)
-        self.removed |= gone
-        self.removed = {i: last for i, last in self.removed.items() if last > now_ms - 2 * KEPT_LONGEST_DAYS * DAY_MS}
+        self.removed |= {i: (last_ms[i], due_ms[i]) for i in gone}
+        forgotten_ms = now_ms - 2 * KEPT_LONGEST_DAYS * DAY_MS
+        self.removed = {i: both for i, both in self.removed.items() if both[1] > forgotten_ms}
         self.events = [event for event in self.events if event["recordId"] not in gone]
         self.model = Model(self.events)
-        self.unchecked |= gone.keys()
+        self.unchecked |= gone
 
     def kept_days(self, record_id: str) -> int:
         """How long a record is kept after its last event."""
@@ -524,7 +601,8 @@ def by_twos(reply: list[bytes] | dict[bytes, bytes]) -> list[tuple[bytes, bytes]
 
 
 #: What a record's hash has beside counts and sums.
-_NO_COUNTS = {b"start", b"facts", b"outcome", b"progress", b"last", b"tasks", b"pairs", b"v", b"w"}
+_REGISTERS = {b"start", b"facts", b"outcome", b"progress", b"last"}
+_NO_COUNTS = _REGISTERS | {b"tasks", b"lists", b"gone", b"ahead", b"pairs", b"v", b"w"}
 
 
 def is_count(field: bytes) -> bool:
@@ -636,6 +714,22 @@ def test_every_way_is_taken_where_it_has_to_be(
             machine.check_details(record_id, filters, Cut(3, 1))
             machine.indexes_agree()
             assert way <= {*taken}, filters
+    finally:
+        machine.teardown()
+
+
+def test_what_is_older_than_the_clock_of_computers_is_removed_too(
+    machine_of_its_own: Callable[[], StoreMachine],
+) -> None:
+    """A year before 1970 is a time as any other, for those who write and for those who sweep."""
+    machine = machine_of_its_own()
+    try:
+        machine.begin({}, set(), "0001-01-01T00:00:00Z")
+        head = {"recordId": "r1", "taskKey": "t1", "eventTime": "0001-01-01T00:00:00Z"}
+        machine.merge([{**head, "type": "record.finished", "status": "SUCCESS"}])
+        machine.sweep(Random(0), 1)
+        assert set(machine.removed) == {"r1"}
+        machine.read_lists("r1", "t1")
     finally:
         machine.teardown()
 

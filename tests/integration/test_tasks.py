@@ -80,7 +80,7 @@ def some_tasks(chance: Random, tasks: int, *, within_ms: int) -> list[Event]:
 
 async def write(connection: Connection, events: Sequence[Event], size: int = 50) -> None:
     for i in range(0, len(events), size):
-        await Writer(connection, clock=lambda: 0).merge(batch_of(events[i : i + size]))
+        await Writer(connection, clock=START.timestamp).merge(batch_of(events[i : i + size]))
 
 
 def shown(rows: Sequence[Any]) -> list[Any]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from replog.events import DetailEvent, RecordEvent
 
 
+#: Task keys that a record is listed under: the smallest by code point of those it was published with.
+MOST_TASK_KEYS = 16
+
+
 class Folded(State):
     """One record or detail: the join of its events in this batch, and which of them made it."""
 
@@ -36,11 +40,16 @@ class FoldedRecord:
         self.details: dict[str, Folded] = defaultdict(Folded)
 
     def own(self, task_key: str | None) -> tuple[Folded, bool]:
-        """What its own events are folded into, and whether they name ``task_key`` for the first time."""
+        """What its own events are folded into, and whether ``task_key`` is new among the smallest that they name."""
         if self.record is None:
             self.record = Folded()
         if task_key is None or task_key in self.task_keys:
             return self.record, False
+        if len(self.task_keys) == MOST_TASK_KEYS:
+            greatest = max(self.task_keys)
+            if task_key > greatest:
+                return self.record, False
+            self.task_keys.remove(greatest)
         self.task_keys.append(task_key)
         return self.record, True
 

@@ -8,9 +8,12 @@ list, live in one slot of Redis Cluster and one script call updates them togethe
 kind       type      holds
 =========  ========  ===================================================================================
 record     hash      of a record: its registers ``start facts outcome progress last``; ``tasks``, the task keys it was
-                     published with (msgpack); ``v``, a counter that moves with every change of the record or its
-                     details, and ``w``, when that was (ms by the collector's clock); ``nX``, details of status X;
-                     ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`); ``pairs``, numbers
+                     published with (msgpack), the 16 smallest; ``lists``, the era of the writer that knows its tasks'
+                     lists to be up to date, or ``?`` and the merge that has found them behind, and then ``gone``, the
+                     keys that were in ``tasks`` before (msgpack); ``v``, a counter that moves with every change of the
+                     record or its details, and ``w``, when that was (ms by the collector's clock); ``ahead``, time of
+                     its newest event in ms, where that was later than when it was written; ``nX``, details of status
+                     X; ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`); ``pairs``, numbers
                      given to pairs so far; ``fPAIRX``, details of the pair and status X
 details    hash      of a record: detail id -> pair number, status, registers, indexed name and sums, packed as
                      :mod:`replog.store.stored` says
@@ -25,10 +28,14 @@ taskstat   lex zset  of a task: ``X time id``, each record
 tasks      lex zset  of a bucket: ``X time key``, ``* time key`` and ``=X key NUL time``, each task: status of its
                      latest record, and when that had its last activity (see :mod:`replog.store.tasks`)
 moved      string    of a bucket: a counter that moves with every change of a task's list
-due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms
+due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms; none
+                     counts as later than when it was written
 running    zset      of a bucket: id of a record that is RUNNING, score = time of its own last event, in ms
 unfinished set       of a bucket: id of a record that has RUNNING details
-removed    zset      of a bucket: id of a record that retention removed, score = time of its last event in ms
+removed    zset      of a bucket: id of a record that retention removed, score as in ``due``
+claimed    hash      of a bucket: id of a removed record -> its ``ahead``
+left       zset      of a bucket: ``key NUL id`` of a task and a record that has left its list, score = when, in ms;
+                     kept for a day
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
                      concerns the bucket
 asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker was asked for the partitions, and an
@@ -144,6 +151,16 @@ class BucketKeys:
     def removed(self) -> bytes:
         """Records that retention removed."""
         return self.head + b"removed"
+
+    @property
+    def claimed(self) -> bytes:
+        """What removed records' events claimed beyond when they were written."""
+        return self.head + b"claimed"
+
+    @property
+    def left(self) -> bytes:
+        """Records that have left tasks' lists for good."""
+        return self.head + b"left"
 
     @property
     def leaving(self) -> bytes:

@@ -1,6 +1,7 @@
 """Removes records whose time has come, each with all its details, in one step for those who read.
 
-A record is due once its last event (its own or a detail's) is older than the policy allows for its status. What is
+A record is due once its last event (its own or a detail's) is older than the policy allows for its status. No event
+counts as later than when it was written, so that one that is dated far ahead does not keep its record for ever. What is
 RUNNING is not removed by age alone before the longer of the times has passed. Memory of what was removed is kept for
 twice that time, so that a replay does not bring it back.
 
@@ -36,6 +37,8 @@ LEAVING_A_STEP = 10
 FORGOTTEN_A_STEP = 500
 #: What was written to within this time is left alone, however old its events are: somebody is at it.
 SETTLED_AFTER_S = 60.0
+#: How long it is remembered that a record left a task's list: no writer is so slow.
+LEFT_KEPT_MS = 86_400_000
 
 _DAY_MS = 86_400_000
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -106,7 +109,7 @@ class Retention:
         with self._going_on():
             await self._delist(bucket)
         with self._going_on():
-            await self._forget(bucket, now_ms - 2 * self._policy.longest_ms)
+            await self._forget(bucket, now_ms)
         return removed
 
     @contextlib.contextmanager
@@ -121,9 +124,15 @@ class Retention:
         removed, kept = 0, 0
         while True:
             window = ["-inf", max(horizons.values()), "LIMIT", kept, RECORDS_A_STEP]
-            (ids,) = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.due], window)])
+            # Versions before this one took events' times as they are: those records become due by when they were
+            # written.
+            ahead = [f"({now_ms}", "+inf", "LIMIT", 0, RECORDS_A_STEP]
+            ids, early = await self._connection.run(
+                [Call("ZRANGEBYSCORE", [bucket.due], window), Call("ZRANGEBYSCORE", [bucket.due], ahead)]
+            )
             readable = [raw for raw in ids if _is_text(raw)]
-            await self._discard("ZREM", bucket.due, [raw for raw in ids if not _is_text(raw)])
+            await self._discard("ZREM", bucket.due, [raw for raw in (*ids, *early) if not _is_text(raw)])
+            await self._remove(bucket, [raw for raw in early if _is_text(raw)], horizons, now_ms)
             gone = await self._remove(bucket, readable, horizons, now_ms)
             removed += gone
             kept += len(readable) - gone
@@ -148,22 +157,25 @@ class Retention:
             logger().error("garbage_removed", key=key.decode(), entries=[repr(entry) for entry in entries])
             await self._connection.run([Call(command, [key], entries)])
 
-    async def _forget(self, bucket: BucketKeys, last_ms: float) -> None:
-        """Forget records that were removed and had their last event then or before."""
+    async def _forget(self, bucket: BucketKeys, now_ms: int) -> None:
+        """Forget what is remembered for long enough: that records were removed, and that they left tasks' lists."""
+        window = ["-inf", now_ms - 2 * self._policy.longest_ms, "LIMIT", 0, FORGOTTEN_A_STEP]
+        left = Call("ZREMRANGEBYSCORE", [bucket.left], ["-inf", now_ms - LEFT_KEPT_MS])
         while True:
-            window = ["-inf", last_ms, "LIMIT", 0, FORGOTTEN_A_STEP]
-            (ids,) = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.removed], window)])
+            ids, _ = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.removed], window), left])
             if ids:
-                await self._connection.run([Call("ZREM", [bucket.removed], ids)])
+                calls = [Call("ZREM", [bucket.removed], ids), Call("HDEL", [bucket.claimed], ids)]
+                await self._connection.run(calls)
             if len(ids) < FORGOTTEN_A_STEP:
                 return
 
     def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Call:
         keys = RecordKeys(self._connection.prefix, raw_id.decode())
         bucket = keys.bucket
-        every_key = [*keys.all, bucket.due, bucket.removed, bucket.leaving, bucket.running, bucket.unfinished]
+        of_bucket = [bucket.due, bucket.removed, bucket.leaving, bucket.running, bucket.unfinished, bucket.claimed]
         settled_ms = now_ms - SETTLED_AFTER_S * 1000
-        return Call(REMOVE, every_key, (raw_id, _pack(horizons), min(horizons.values()), settled_ms))
+        arguments = (raw_id, _pack(horizons), min(horizons.values()), settled_ms, now_ms)
+        return Call(REMOVE, [*keys.all, *of_bucket], arguments)
 
     async def _delist(self, bucket: BucketKeys) -> None:
         """Take removed records off their tasks' lists; also those of a sweep that died here."""

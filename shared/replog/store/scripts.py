@@ -25,7 +25,9 @@ MERGE = _script("order", "calls", "merge")
 ADVANCE = _script("advance")
 ENLIST = _script("order", "calls", "activity", "enlist")
 REMOVE = _script("remove")
-DELIST = _script("order", "activity", "delist")
+DELIST = _script("order", "activity", "off", "delist")
+LEAVE = _script("order", "calls", "activity", "off", "leave")
+SETTLE = _script("settle")
 PAGE = _script("within", "page")
 TASK_PAGE = _script("task_page")
 SEEK = _script("within", "seek")
@@ -36,4 +38,21 @@ FACETS = _script("facets")
 PAIRS = _script("pairs")
 HEADS = _script("heads")
 
-ALL = (MERGE, ADVANCE, ENLIST, REMOVE, DELIST, PAGE, TASK_PAGE, SEEK, VALUES, COUNT, GLIMPSE, FACETS, PAIRS, HEADS)
+ALL = (
+    MERGE,
+    ADVANCE,
+    ENLIST,
+    SETTLE,
+    REMOVE,
+    DELIST,
+    LEAVE,
+    PAGE,
+    TASK_PAGE,
+    SEEK,
+    VALUES,
+    COUNT,
+    GLIMPSE,
+    FACETS,
+    PAIRS,
+    HEADS,
+)

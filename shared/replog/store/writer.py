@@ -17,7 +17,7 @@ from replog.store.batch import Receipt
 from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys, task_bucket, task_keys
-from replog.store.scripts import ENLIST, MERGE
+from replog.store.scripts import ENLIST, LEAVE, MERGE, SETTLE
 from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 ENTITIES_A_CALL = 20
 #: Calls that are sent together, while the next are packed.
 CALLS_AT_ONCE = 20
+#: Calls that bring up tasks' lists and are sent together, and records in one call that notes that they are.
+LIST_CALLS_AT_ONCE = 5000
+SETTLED_A_CALL = 100
+
+_ERA_CHARACTERS = 8
+#: Parts of an answer to a merge of a record whose tasks' lists are up to date.
+_EFFECTS_ALONE = 2
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -66,6 +73,14 @@ class Writer:
     def __init__(self, connection: Connection, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
+        self.renew()
+
+    def renew(self) -> None:
+        """Take no tasks' list for up to date any more that this writer brought up before.
+
+        To be called before events come again that were merged already: the store may have lost what this writer did.
+        """
+        self._era = uuid4().hex[:_ERA_CHARACTERS]
 
     async def merge(self, batch: Batch) -> None:
         """Merge ``batch``; returns once Redis has acknowledged all of it, with ``batch.effects`` complete.
@@ -83,7 +98,7 @@ class Writer:
             # The event loop must come round for these to leave: Redis merges them while the next are packed.
             await asyncio.sleep(0)
         answers = [answer for replies in await _all_of(sent) for answer in replies]
-        await self._enlist(parts, answers, notes)
+        await self._bring_up_lists(parts, answers, notes)
         batch.receipt = Receipt(notes.merge_id, notes.calls)
         for part, answer in zip(parts, answers, strict=True):
             for detail, digit in zip(part.details, answer[0], strict=True):
@@ -94,7 +109,7 @@ class Writer:
     def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
         bucket = keys.bucket
-        head, tail = [*keys.all, bucket.due, bucket.removed], [bucket.running, bucket.unfinished]
+        head, tail = [*keys.all, bucket.due, bucket.removed], [bucket.running, bucket.unfinished, bucket.claimed]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details))
@@ -106,21 +121,32 @@ class Writer:
             call = Call(
                 MERGE,
                 [*head, calls_key, *tail],
-                (packed_record, packed, record_id, newest_ms, now_ms, number),
+                (packed_record, packed, record_id, newest_ms, now_ms, number, self._era, notes.merge_id),
             )
             yield _Part(record_id, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
 
-    async def _enlist(self, parts: list[_Part], answers: list[Any], notes: _Notes) -> None:
-        # Always, not only where the record changed: a collector may have died between the two calls.
+    async def _bring_up_lists(self, parts: list[_Part], answers: list[Any], notes: _Notes) -> None:
+        """Bring the lists of tasks up to date, where merges have found them behind, and note that they are."""
         listed: dict[bytes, list[Any]] = defaultdict(list)
+        left: list[tuple[bytes, str]] = []
+        behind: dict[int, list[bytes]] = defaultdict(list)
         for part, answer in zip(parts, answers, strict=True):
-            if part.record:
-                _, _, start, outcome, tasks = answer
-                for task_key in msgpack.unpackb(tasks, raw=True):
-                    listed[task_key].append((part.record_id, start, outcome))
-        calls = (self._enlistings(key.decode(), records, notes) for key, records in listed.items())
-        await self._connection.run([call for of_task in calls for call in of_task])
+            if len(answer) <= _EFFECTS_ALONE:
+                continue
+            start, outcome, tasks, gone = answer[_EFFECTS_ALONE:]
+            for task_key in msgpack.unpackb(tasks, raw=True):
+                listed[task_key].append((part.record_id, start, outcome))
+            left += [(task_key, part.record_id) for task_key in msgpack.unpackb(gone, raw=True)]
+            keys = RecordKeys(self._connection.prefix, part.record_id)
+            behind[keys.bucket.number].append(keys.record)
+        calls = [call for key, records in listed.items() for call in self._enlistings(key.decode(), records, notes)]
+        await self._run(calls + [self._leaving(key.decode(), record_id, notes) for key, record_id in left])
+        await self._run(self._settlings(behind.values(), notes))
+
+    async def _run(self, calls: list[Call]) -> None:
+        for i in range(0, len(calls), LIST_CALLS_AT_ONCE):
+            await self._connection.run(calls[i : i + LIST_CALLS_AT_ONCE])
 
     def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Call]:
         prefix = self._connection.prefix
@@ -128,7 +154,21 @@ class Writer:
         for i in range(0, len(records), ENTITIES_A_CALL):
             calls_key, number = notes.next(bucket)
             arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
-            yield Call(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved], arguments)
+            yield Call(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+
+    def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Call:
+        prefix = self._connection.prefix
+        keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
+        calls_key, number = notes.next(bucket)
+        arguments = (record_id, number, task_key, int(self._clock() * 1000))
+        return Call(LEAVE, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+
+    def _settlings(self, of_buckets: Iterable[list[bytes]], notes: _Notes) -> list[Call]:
+        return [
+            Call(SETTLE, keys[i : i + SETTLED_A_CALL], (self._era, notes.merge_id))
+            for keys in of_buckets
+            for i in range(0, len(keys), SETTLED_A_CALL)
+        ]
 
 
 async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:

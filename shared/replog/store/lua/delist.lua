@@ -8,30 +8,15 @@
 -- Returns 1 where it was on the list, else 0. Cost: O(log(records of the task) + log(tasks of the bucket)).
 -- Safe to repeat.
 
-local TASK, TIME, STATUS, TASKS, ID, KEY = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[4]
+local TASK, TIME, STATUS, TASKS, MOVED, ID, KEY = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1], ARGV[4]
 local stored, was = unpack(redis.call('HMGET', TASK, ID, INDEXED))
 if not stored then
   return 0
 end
-local start, outcome = unpack(cmsgpack.unpack(stored))
-if start ~= ARGV[2] or outcome ~= ARGV[3] then
+local state = cmsgpack.unpack(stored)
+-- The list may have been behind when the record was removed.
+if greater(state[1], ARGV[2]) or greater(state[2], ARGV[3]) then
   return 0
 end
-redis.call('INCR', KEYS[5])
--- Asked first: in a slot on the move, a script may not touch a key that it has emptied.
-if redis.call('ZCARD', TIME) == 1 then
-  move_task(TASKS, KEY, was, nil)
-  redis.call('UNLINK', TASK, TIME, STATUS)
-  return 1
-end
-redis.call('HDEL', TASK, ID)
-redis.call('ZREM', TIME, ID)
-redis.call('ZREM', STATUS, string.sub(outcome, -1) .. index_time(start_ms(start)) .. ID)
-redis.call('HINCRBY', TASK, '', 1)
-local latest = redis.call('HGET', TASK, redis.call('ZREVRANGE', TIME, 0, 0)[1])
-local place = place_of(cmsgpack.unpack(latest)[2])
-if was ~= place then
-  move_task(TASKS, KEY, was, place)
-  redis.call('HSET', TASK, INDEXED, place)
-end
+take_off(ID, state, was, TASK, TIME, STATUS, TASKS, MOVED, KEY)
 return 1

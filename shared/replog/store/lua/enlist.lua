@@ -1,14 +1,14 @@
 -- Joins the start and outcome of records into one task's list of records, and indexes the task by its latest record.
 --
 -- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset   KEYS[4] calls string (as in merge.lua)
--- KEYS[5] tasks lex zset   KEYS[6] moved string   (of the bucket)
+-- KEYS[5] tasks lex zset   KEYS[6] moved string   KEYS[7] left zset   (of the bucket)
 -- ARGV[1] msgpack array of records, each {id, start register, outcome register}
 -- ARGV[2] number of this call among those that the bucket gets of this merge   ARGV[3] the task's key
 --
 -- Returns the number of records that changed. Cost: O(records * log(records of the task) + log(tasks of the bucket)).
 -- Safe to repeat: what is not greater than the state changes nothing.
 
-local TASK, TIME, STATUS, KEY = KEYS[1], KEYS[2], KEYS[3], ARGV[3]
+local TASK, TIME, STATUS, LEFT, KEY = KEYS[1], KEYS[2], KEYS[3], KEYS[7], ARGV[3]
 local REGISTERS = 2
 
 local states, written = {}, {}
@@ -40,14 +40,31 @@ local function enlist(id, incoming, stored)
   return 1
 end
 
+-- Records that have left the list for good are passed over.
+local function staying(records)
+  if redis.call('EXISTS', LEFT) == 0 then
+    return records
+  end
+  local found = {}
+  for _, record in ipairs(records) do
+    if not redis.call('ZSCORE', LEFT, KEY .. '\0' .. record[1]) then
+      found[#found + 1] = record
+    end
+  end
+  return found
+end
+
 local function latest_place()
   local id = redis.call('ZREVRANGE', TIME, 0, 0)[1]
+  if not id then
+    return nil
+  end
   local state = states[id] or cmsgpack.unpack(redis.call('HGET', TASK, id))
   return place_of(state[2])
 end
 
 note_call(KEYS[4], ARGV[2])
-local records, ids, changed = cmsgpack.unpack(ARGV[1]), {}, 0
+local records, ids, changed = staying(cmsgpack.unpack(ARGV[1])), {}, 0
 for i, record in ipairs(records) do
   ids[i] = table.remove(record, 1)
 end
@@ -58,7 +75,7 @@ for i, record in ipairs(records) do
 end
 -- Also where nothing changed: a list may have been made before there was an index.
 local was, place = stored[#ids], latest_place()
-if was ~= place then
+if place and was ~= place then
   move_task(KEYS[5], KEY, was, place)
   write(INDEXED, place)
 end

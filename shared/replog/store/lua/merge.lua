@@ -5,25 +5,33 @@
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
--- KEYS[10] running zset      KEYS[11] unfinished set    (of the bucket)
+-- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time id, name,
 --         sums (a number, or an array) and packed, these two as the details' hash holds them but for the head (see
 --         stored.py); one flat array, because tables cost more here than what is in them
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 -- ARGV[6] number of this call among those that the bucket gets of this merge
+-- ARGV[7] era of the writer   ARGV[8] id of this merge
+--
+-- Of the record's task keys the MOST_TASKS smallest are kept. Its tasks' lists are behind where its start, its outcome or
+-- these keys changed, and where another writer's era, or no settled one, is noted in `lists`; then this merge is noted
+-- there, and settle.lua notes the era once the lists are brought up.
 --
 -- A record that retention removed stays removed where these events are all older than what it had; then the
 -- answer is that of superseded events.
 --
--- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record,
---          its start register, its outcome register, msgpack array of its task keys}.
+-- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record; then, where its
+--          tasks' lists are behind: its start register, its outcome register, msgpack array of its task keys,
+--          and of those that it was listed under before}.
 -- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local CLAIMED, ERA, PENDING = KEYS[12], ARGV[7], '?' .. ARGV[8]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
+local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Places of an incoming detail, behind where it stands in its array; and how many they are.
 local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXT, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 8, 8
@@ -271,19 +279,36 @@ local function write_details()
   end
 end
 
--- Adds the task keys that are new to those known; returns whether any was.
-local function join_tasks(known, incoming)
-  local seen, grew = {}, false
+-- Adds the task keys that are new to those known, and keeps the smallest. Returns whether that changed them; those that
+-- were known and are not kept are added to `gone`.
+local function join_tasks(known, incoming, gone)
+  local was, added = {}, 0
   for _, task in ipairs(known) do
-    seen[task] = true
+    was[task] = true
   end
   for i = #FIELDS + 1, #incoming do
-    if not seen[incoming[i]] then
+    if not was[incoming[i]] then
       known[#known + 1] = incoming[i]
-      grew = true
+      added = added + 1
     end
   end
-  return grew
+  if added == 0 and #known <= MOST_TASKS then
+    return false
+  end
+  table.sort(known, function(a, b)
+    return greater(b, a)
+  end)
+  local pushed_out = false
+  while #known > MOST_TASKS do
+    local task = table.remove(known)
+    if was[task] then
+      gone[#gone + 1] = task
+      pushed_out = true
+    else
+      added = added - 1
+    end
+  end
+  return added > 0 or pushed_out
 end
 
 -- Keeps the record among those that run by itself; it has this outcome and last event.
@@ -303,8 +328,8 @@ end
 
 local function merge_record(packed)
   local incoming = cmsgpack.unpack(packed)
-  local state = redis.call('HMGET', RECORD, 'start', 'facts', 'outcome', 'progress', 'last', 'tasks')
-  local tasks = state[6] and cmsgpack.unpack(state[6]) or {}
+  local state = redis.call('HMGET', RECORD, 'start', 'facts', 'outcome', 'progress', 'last', 'tasks', 'lists', 'gone')
+  local tasks, gone = state[6] and cmsgpack.unpack(state[6]) or {}, state[8] and cmsgpack.unpack(state[8]) or {}
   for i = 1, #FIELDS do
     state[i] = state[i] or ''
   end
@@ -316,27 +341,57 @@ local function merge_record(packed)
       written_fields[#written_fields + 1] = state[i]
     end
   end
-  if join_tasks(tasks, incoming) then
+  local tasks_changed = join_tasks(tasks, incoming, gone)
+  local packed_tasks, packed_gone = cmsgpack.pack(tasks), cmsgpack.pack(gone)
+  if tasks_changed then
     effect = APPLIED
     written_fields[#written_fields + 1] = 'tasks'
-    written_fields[#written_fields + 1] = cmsgpack.pack(tasks)
+    written_fields[#written_fields + 1] = packed_tasks
+  end
+  if effect == APPLIED then
+    list_record(state[3], state[5])
+  end
+  local behind = changed[1] or changed[3] or tasks_changed or state[7] ~= ERA
+  if behind then
+    written_fields[#written_fields + 1] = 'lists'
+    written_fields[#written_fields + 1] = PENDING
+    if #gone > 0 then
+      written_fields[#written_fields + 1] = 'gone'
+      written_fields[#written_fields + 1] = packed_gone
+    end
   end
   if #written_fields > 0 then
     redis.call('HSET', RECORD, unpack(written_fields))
-    list_record(state[3], state[5])
   end
-  return effect, state[1], state[3], cmsgpack.pack(tasks)
+  if behind then
+    return effect, state[1], state[3], packed_tasks, packed_gone
+  end
+  return effect
+end
+
+-- Notes when the record is due: no event counts as later than when it was written. What it claims beyond that is kept,
+-- so that a replay does not bring back what was removed.
+local function note_due()
+  if tonumber(NEWEST) <= tonumber(NOW) then
+    redis.call('ZADD', DUE, 'GT', NEWEST, ID)
+    return
+  end
+  redis.call('ZADD', DUE, 'GT', NOW, ID)
+  if tonumber(NEWEST) > tonumber(redis.call('HGET', RECORD, 'ahead') or NOW) then
+    redis.call('HSET', RECORD, 'ahead', NEWEST)
+  end
 end
 
 note_call(CALLS, ARGV[6])
 
 local removed_at = redis.call('ZSCORE', REMOVED, ID)
 if removed_at then
-  if tonumber(NEWEST) <= tonumber(removed_at) then
+  if tonumber(NEWEST) <= tonumber(redis.call('HGET', CLAIMED, ID) or removed_at) then
     local details = ARGV[2] ~= '' and #cmsgpack.unpack(ARGV[2]) / PLACES or 0
-    return { string.rep(SUPERSEDED, details), SUPERSEDED, '', '', cmsgpack.pack({}) }
+    return { string.rep(SUPERSEDED, details), SUPERSEDED }
   end
   redis.call('ZREM', REMOVED, ID)
+  redis.call('HDEL', CLAIMED, ID)
 end
 
 local answer = { ARGV[2] ~= '' and merge_details(ARGV[2]) or '' }
@@ -347,11 +402,11 @@ if written.n > 0 then
   end
 end
 if ARGV[1] ~= '' then
-  answer[2], answer[3], answer[4], answer[5] = merge_record(ARGV[1])
+  answer[2], answer[3], answer[4], answer[5], answer[6] = merge_record(ARGV[1])
 end
 if written.n > 0 or answer[2] == APPLIED then
   redis.call('HINCRBY', RECORD, 'v', 1)
   redis.call('HSET', RECORD, 'w', NOW)
-  redis.call('ZADD', DUE, 'GT', NEWEST, ID)
+  note_due()
 end
 return answer
