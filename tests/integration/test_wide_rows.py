@@ -79,7 +79,7 @@ def details(record_id: str, reasons: Sequence[str | None], **facts: Any) -> list
     found: list[DetailEvent] = []
     for i, reason in enumerate(reversed(reasons)):
         head: dict[str, Any] = {"record_id": record_id, "detail_id": f"d{i:03}", "event_us": TimeUs(i * 1_000_000)}
-        place = {"package_name": "p", "version": "1", "remote_cluster": "c", "repo_name": f"r{i % 2}"}
+        place: dict[str, Any] = {"package_name": "p", "version": "1", "remote_cluster": "c", "repo_name": f"r{i % 2}"}
         if reason is None:
             found.append(DetailStarted(**head, **place, **facts))
         else:

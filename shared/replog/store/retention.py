@@ -124,8 +124,7 @@ class Retention:
         removed, kept = 0, 0
         while True:
             window = ["-inf", max(horizons.values()), "LIMIT", kept, RECORDS_A_STEP]
-            # Versions before this one took events' times as they are: those records become due by when they were
-            # written.
+            # Versions before this one took times as they are: what is due later than now is due by its writing then.
             ahead = [f"({now_ms}", "+inf", "LIMIT", 0, RECORDS_A_STEP]
             ids, early = await self._connection.run(
                 [Call("ZRANGEBYSCORE", [bucket.due], window), Call("ZRANGEBYSCORE", [bucket.due], ahead)]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from replog.events import DetailEvent
     from replog.store.batch import Batch, Folded, FoldedRecord
-    from replog.store.connection import Connection
     from replog.store.keys import BucketKeys
+    from replog.store.sharing import Runs
 
 #: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is served
 #: meanwhile.
@@ -70,7 +70,7 @@ class _Notes:
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
-    def __init__(self, connection: Connection, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, connection: Runs, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
         self.renew()
