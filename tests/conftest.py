@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from tests.services import ServiceUnavailableError, kafka_admin
+from tests.services import ServiceUnavailableError, kafka_admin, redis_acl
 from tests.services import kafka as kafka_service
 from tests.services import redis as redis_service
 from tests.services.process import STOP_TIMEOUT_S
@@ -23,11 +23,12 @@ from tests.services.report import REPORT, ServiceReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import FrameType
 
     from tests.services.kafka import Broker
     from tests.services.redis import RedisServer
-from tests.services.redis_cluster import RedisCluster
+    from tests.services.redis_cluster import RedisCluster
 
 pytest_plugins = ["tests.faults.table"]
 
@@ -126,7 +127,7 @@ def redis_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
     choice = os.environ.get(redis_service.VARIABLE)
     report = pytestconfig.stash[REPORT]
     try:
-        server = redis_service.start_redis(choice, tmp_path_factory.mktemp("redis"))
+        server = redis_service.start_redis(choice, tmp_path_factory.mktemp("redis"), redis_acl.server_options())
     except ServiceUnavailableError as why:
         if choice:
             raise
@@ -138,16 +139,26 @@ def redis_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def redis_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+def redis_binary(pytestconfig: pytest.Config) -> Path:
+    """The binary for servers of a test's own."""
+    choice = os.environ.get(redis_service.VARIABLE)
+    try:
+        return redis_service.server_binary(choice)
+    except ServiceUnavailableError as why:
+        if redis_service.is_binary(choice):
+            raise
+        pytestconfig.stash[REPORT].miss_redis(f"cluster and Sentinel: {why}")
+        pytest.skip(f"no Redis of one's own: {why}")
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(
+    pytestconfig: pytest.Config, redis_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
     """A cluster of three masters, from the same binary as the Redis where that has one here."""
     report = pytestconfig.stash[REPORT]
-    try:
-        binary = redis_service.server_binary(os.environ.get(redis_service.VARIABLE))
-    except ServiceUnavailableError as why:
-        report.miss_redis(f"cluster: {why}")
-        pytest.skip(f"no Redis Cluster: {why}")
     # With a binary, a cluster that does not start is no missing service but a failure.
-    cluster = start_cluster(binary, tmp_path_factory.mktemp("cluster"))
+    cluster = start_cluster(redis_binary, tmp_path_factory.mktemp("cluster"), redis_acl.server_options())
     report.use_cluster(redis_service.version_of(cluster.masters[0].url))
     yield cluster
     cluster.close()
@@ -163,7 +174,7 @@ def topology(request: pytest.FixtureRequest) -> str:
 def redis_url(request: pytest.FixtureRequest, topology: str) -> str:
     """The URL of the Redis, for `REPLOG_REDIS_URL`."""
     server: RedisServer | RedisCluster = request.getfixturevalue(_SERVERS[topology])
-    return server.url
+    return redis_acl.url_as(server.url, redis_acl.COLLECTOR) if redis_acl.wanted() else server.url
 
 
 _SERVERS = {"standalone": "redis_server", "cluster": "redis_cluster"}

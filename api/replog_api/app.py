@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,10 @@ from anyio.lowlevel import checkpoint
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from replog.cancellation import cancel_and_wait
+from replog.errors import ReplogError
 from replog.store.connection import Connection
+from replog.store.rights import QUERY_SERVICE
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
 from replog_api.access import Tokens
@@ -38,7 +42,7 @@ STORE_TIMEOUT_S = 1.2
 
 def create_app(settings: ApiSettings) -> ASGIApp:
     """The query service as an ASGI application; connects to the store when first asked, not before."""
-    connection = Connection(settings, timeout_s=STORE_TIMEOUT_S)
+    connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
     watchers = Watchers()
 
     @asynccontextmanager
@@ -46,7 +50,11 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
         await checkpoint()
         async with connection:
-            yield {END_WAITING: watchers.end}
+            looking = asyncio.create_task(_look_at(connection), name="look at the store")
+            try:
+                yield {END_WAITING: watchers.end}
+            finally:
+                await cancel_and_wait([looking], timeout_s=STORE_TIMEOUT_S)
 
     # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
     # servers; this service is to work without any.
@@ -63,6 +71,12 @@ def create_app(settings: ApiSettings) -> ASGIApp:
         hosts=known_hosts(settings),
     )
     return Observed(_for_other_origins(gate, settings.cors_origins))
+
+
+async def _look_at(connection: Connection) -> None:
+    """Have the log say which rights are missing; all else that may be wrong each query says for itself."""
+    with suppress(ReplogError):
+        await connection.check()
 
 
 def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:

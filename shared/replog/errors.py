@@ -4,7 +4,7 @@
 
     ReplogError
     ├── RecoverableError      try again later; nothing was lost
-    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, or moves a slot
+    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, or denies a right
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     ├── StoreRewound          go back to what the store has; Redis lost writes that it had acknowledged
     ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
@@ -35,8 +35,9 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
     """Redis did not take or answer the call.
 
     ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
-    ``connection``, ``timeout``, ``loading``, ``readonly``, ``oom``, ``cluster`` (a slot is on the move, or has no
-    master) or ``response``; in a query service also ``busy`` (too many calls wait already).
+    ``connection``, ``timeout``, ``loading``, ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster``
+    (a slot is on the move, or has no master) or ``response``; in a query service also ``busy`` (too many calls wait
+    already).
     """
 
     def __init__(self, kind: str, message: str) -> None:

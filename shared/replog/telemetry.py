@@ -48,6 +48,8 @@ LogAction = Literal[
     "stalled",
     # A collector's call of the store or the broker failed in a way that passes; it is tried again after ``delay_s``.
     "backing_off",
+    # The process's user lacks rights on Redis; told once until others are missing.
+    "rights_missing",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
     # The process is not ready: ``dependency`` has trouble of another kind than before, or for the first time.

@@ -28,6 +28,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tests.services import kafka_admin
 from tests.services.process import wait_until
 from tests.services.redis import remove_keys
+from tests.services.redis_acl import url_as_query_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,7 +170,10 @@ class System:
 
     def process(self, module: str, **variables: str) -> Process:
         """A process with the system's settings, not started yet; ended at the latest with the system."""
-        self.processes.append(Process(module, self.folder, self.variables | variables))
+        settings = self.variables | variables
+        if module == API:
+            settings["REPLOG_REDIS_URL"] = url_as_query_service(settings["REPLOG_REDIS_URL"])
+        self.processes.append(Process(module, self.folder, settings))
         return self.processes[-1]
 
     def started(self, module: str, **variables: str) -> Process:

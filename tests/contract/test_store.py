@@ -167,4 +167,4 @@ async def forget(connection: Connection) -> None:
     keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
     keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
     keys += [[task_bucket(connection.prefix, task_key).tasks] for task_key in TASK_KEYS]
-    await connection.run([Call("DEL", keys_of_one) for keys_of_one in keys])
+    await connection.run([Call("UNLINK", keys_of_one) for keys_of_one in keys])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,9 @@ import pytest
 from tests.acceptance.system import system_on
 from tests.faults.scenario import Scenario
 from tests.faults.table import JOURNAL
-from tests.services import ServiceUnavailableError
 from tests.services.kafka_cluster import KafkaCluster, start_kafka_cluster
 from tests.services.kafka_maven import MavenBroker
-from tests.services.redis import VARIABLE, OwnRedis, server_binary
+from tests.services.redis import OwnRedis
 from tests.services.redis_cluster import start_cluster
 from tests.services.redis_sentinel import start_sentinel
 
@@ -53,15 +51,6 @@ def kafka_cluster(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> It
     cluster = start_kafka_cluster(tmp_path_factory.mktemp("kafka-cluster"))
     yield cluster
     cluster.close()
-
-
-@pytest.fixture(scope="session")
-def redis_binary() -> Path:
-    """The server's program."""
-    try:
-        return server_binary(os.environ.get(VARIABLE))
-    except ServiceUnavailableError as why:
-        pytest.skip(f"no Redis: {why}")
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ async def lose(connection: Connection, batch: Batch, *, last_only: bool = False)
     """Take away what one bucket noted, or its last call."""
     number, count = next(iter(batch.receipt.calls.items()))
     key = buckets(connection)[number].calls(batch.receipt.merge_id)
-    await connection.run([Call("SETBIT", [key], [count - 1, 0]) if last_only else Call("DEL", [key])])
+    await connection.run([Call("SETBIT", [key], [count - 1, 0]) if last_only else Call("UNLINK", [key])])
 
 
 @pytest.mark.parametrize("last_only", [False, True], ids=["all of a bucket", "the last call"])
@@ -107,7 +107,7 @@ async def test_markers_stay_where_a_record_is_missing_in_its_task_s_list(
     bucket = task_bucket(connection.prefix, "task-r1")
     assert batch.receipt.calls[bucket.number] == 1
     assert len(batch.receipt.calls) == 2
-    await connection.run([Call("DEL", [bucket.calls(batch.receipt.merge_id)])])
+    await connection.run([Call("UNLINK", [bucket.calls(batch.receipt.merge_id)])])
     with pytest.raises(StoreRewound):
         await markers.advance(SPAN, [batch.receipt])
     assert await markers.read([0]) == {0: 10}
@@ -120,10 +120,15 @@ async def test_markers_that_fell_are_noticed(connection: Connection, markers: Ma
     with pytest.raises(StoreRewound):
         await markers.advance(SPAN, [])
     assert await markers.read([0]) == {0: 7}
-    await connection.run([Call("DEL", [bucket.applied])])
+    await connection.run([Call("UNLINK", [bucket.applied])])
     with pytest.raises(StoreRewound):
         await markers.advance({0: Span(7, 20)}, [])
     assert await markers.read([0, 1]) == {0: None, 1: None}
+
+
+async def write_over(connection: Connection, key: bytes) -> None:
+    """Put something else than markers there."""
+    await connection.run([Call("UNLINK", [key]), Call("SADD", [key], ["no hash"])])
 
 
 @pytest.mark.parametrize("number", [0, 31, 63])
@@ -131,14 +136,14 @@ async def test_markers_that_somebody_wrote_over_are_as_good_as_lost(
     connection: Connection, markers: Markers, number: int
 ) -> None:
     key = buckets(connection)[number].applied
-    await connection.run([Call("SET", [key], ["no hash"])])
+    await write_over(connection, key)
     with capture_logs() as lines, pytest.raises(StoreRewound):
         await markers.advance(SPAN, [])
     assert lines[0]["event"] == "markers_removed"
     assert lines[0]["keys"] == [key.decode()]
-    await connection.run([Call("SET", [key], ["no hash"])])
+    await write_over(connection, key)
     assert await markers.read([0, 1]) == {0: None, 1: None}
-    await connection.run([Call("SET", [key], ["no hash"])])
+    await write_over(connection, key)
     await markers.begin({0: 3})
     assert await markers.read([0]) == {0: 3}
 

@@ -17,6 +17,7 @@ from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
 from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
+from tests.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,8 +31,9 @@ POLICY = Policy(days=10, failed_days=20)
 class Store:
     """A store whose clock is moved by hand."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, redis_url: str) -> None:
         self.connection = connection
+        self.redis_url = redis_url
         self.now = NOW
         self.reader = Reader(connection)
         self.retention = Retention(connection, POLICY, clock=self.clock)
@@ -58,26 +60,23 @@ class Store:
     async def listed_as_running(self, record_id: str) -> set[str]:
         """In which of its bucket's lists of what runs the record is."""
         bucket = RecordKeys(self.connection.prefix, record_id).bucket
-        record, details = await self.connection.run(
-            [Call("ZSCORE", [bucket.running], [record_id]), Call("SISMEMBER", [bucket.unfinished], [record_id])]
+        record, (_, details) = await self.connection.run(
+            [Call("ZSCORE", [bucket.running], [record_id]), Call("SSCAN", [bucket.unfinished], [0, "COUNT", 1000])]
         )
-        return {name for name, is_in in (("running", record is not None), ("unfinished", details)) if is_in}
+        listed = (("running", record is not None), ("unfinished", record_id.encode() in details))
+        return {name for name, is_in in listed if is_in}
 
-    async def keys_of(self, record_id: str) -> set[bytes]:
+    def keys_of(self, record_id: str) -> set[bytes]:
         """Kinds of keys that there are of a record."""
-        pattern = f"{self.connection.prefix}:*:{record_id}"
-        found, cursor = set[bytes](), 0
-        while True:
-            ((cursor, keys),) = await self.connection.run([Call("SCAN", [], [cursor, "MATCH", pattern, "COUNT", 1000])])
-            found |= {key.split(b":")[-2] for key in keys}
-            if not int(cursor):
-                return found
+        with connected(self.redis_url) as client:
+            found = client.scan_iter(match=f"{self.connection.prefix}:*:{record_id}", count=1000)
+            return {key.split(b":")[-2] for key in found}
 
 
 @pytest.fixture
 async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
     async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
-        yield Store(connection)
+        yield Store(connection, redis_url)
 
 
 def ago(days: float) -> str:
@@ -114,11 +113,11 @@ async def test_each_status_has_its_time(store: Store, status: str, days: float, 
 
 async def test_nothing_is_left_of_what_was_removed(store: Store) -> None:
     await store.write(*run("r", 11), *run("stays", 1))
-    assert len(await store.keys_of("r")) == 6
+    assert len(store.keys_of("r")) == 6
     await store.sweep()
-    assert await store.keys_of("r") == set()
+    assert store.keys_of("r") == set()
     assert await store.listed_as_running("r") == set()
-    assert await store.keys_of("t") == {b"task", b"tasktime", b"taskstat"}
+    assert store.keys_of("t") == {b"task", b"tasktime", b"taskstat"}
     assert await store.listed("t") == ["stays"]
     assert await store.listed("t", "SUCCESS") == ["stays"]
 
@@ -126,7 +125,7 @@ async def test_nothing_is_left_of_what_was_removed(store: Store) -> None:
 async def test_a_task_whose_last_record_went_is_unknown(store: Store) -> None:
     await store.write(*run("r", 11))
     await store.sweep()
-    assert await store.keys_of("t") == set()
+    assert store.keys_of("t") == set()
     assert await store.reader.record_page("t", "", 0, 10) is None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import uuid
 from typing import TYPE_CHECKING
@@ -17,13 +16,12 @@ from replog.store.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import answers, expected, many_events
 from tests.model import Model
-from tests.services import ServiceUnavailableError
 from tests.services.process import free_port
-from tests.services.redis import VARIABLE, server_binary
 from tests.services.redis_sentinel import NAME, start_sentinel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from tests.services.redis_sentinel import RedisSentinel
     from tests.strategies import Event
@@ -35,12 +33,8 @@ PASSING = {"connection", "readonly", "timeout", "loading"}
 
 
 @pytest.fixture(scope="module")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    try:
-        binary = server_binary(os.environ.get(VARIABLE))
-    except ServiceUnavailableError as why:
-        pytest.skip(f"no Redis Sentinel: {why}")
-    running = start_sentinel(binary, tmp_path_factory.mktemp("sentinel"))
+def sentinel(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
+    running = start_sentinel(redis_binary, tmp_path_factory.mktemp("sentinel"))
     yield running
     running.close()
 

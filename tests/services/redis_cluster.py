@@ -28,8 +28,8 @@ MIGRATE_TIMEOUT_MS = 5000
 class RedisCluster:
     """Masters with nothing but their slots; ``url`` is for `REPLOG_REDIS_URL`."""
 
-    def __init__(self, binary: Path, data_dir: Path) -> None:
-        self.masters = [_master(binary, data_dir / f"master{number}") for number in range(MASTERS)]
+    def __init__(self, binary: Path, data_dir: Path, options: tuple[str, ...] = ()) -> None:
+        self.masters = [_master(binary, data_dir / f"master{number}", options) for number in range(MASTERS)]
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
 
     def start(self) -> None:
@@ -109,20 +109,20 @@ class RedisCluster:
             return client.execute_command(*words)
 
 
-def start_cluster(binary: Path, data_dir: Path) -> RedisCluster:
-    """Start a cluster that keeps its data in ``data_dir``.
+def start_cluster(binary: Path, data_dir: Path, options: tuple[str, ...] = ()) -> RedisCluster:
+    """Start a cluster that keeps its data in ``data_dir``; each master has these ``options`` too.
 
     Raises:
         ServiceUnavailableError: it cannot be started here.
     """
-    cluster = RedisCluster(binary, data_dir)
+    cluster = RedisCluster(binary, data_dir, options)
     cluster.start()
     return cluster
 
 
-def _master(binary: Path, data_dir: Path) -> OwnRedis:
+def _master(binary: Path, data_dir: Path, options: tuple[str, ...]) -> OwnRedis:
     data_dir.mkdir(parents=True)
-    return OwnRedis(binary, data_dir, port=_free_port(), options=OPTIONS)
+    return OwnRedis(binary, data_dir, port=_free_port(), options=(*OPTIONS, *options))
 
 
 def _free_port() -> int:

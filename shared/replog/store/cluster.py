@@ -61,6 +61,12 @@ class Cluster:
             raise exceptions.ClusterDownError("there is no master")
         return [info for (info,) in infos.values()]
 
+    async def missing_rights(self) -> list[str]:
+        """What the user lacks at any master, as rules for the access list."""
+        await self._learn()
+        missing = await self._gather({master: self._node(master).missing_rights() for master in self._slots.masters})
+        return list(dict.fromkeys(rule for rules in missing.values() for rule in rules))
+
     async def close(self) -> None:
         """Close the connections to all nodes."""
         await asyncio.gather(*(node.close() for node in self._nodes.values()))

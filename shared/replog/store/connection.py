@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from redis import exceptions
 
@@ -12,13 +12,16 @@ from replog.settings import mask_url
 from replog.store.call import Call
 from replog.store.cluster import Cluster
 from replog.store.node import open_node
+from replog.store.rights import COLLECTOR, Needs
 from replog.store.sentinel import SentinelNode
+from replog.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from replog.settings import StoreSettings
+    from replog.store.rights import Right
 
 __all__ = ["LEAST_VERSION", "Call", "Connection"]
 
@@ -35,6 +38,9 @@ class Topology(Protocol):
     async def infos(self) -> list[dict[str, Any]]:
         """What every master says of itself."""
 
+    async def missing_rights(self) -> list[str]:
+        """What the user lacks, as rules for the access list."""
+
     async def close(self) -> None:
         """Close all connections."""
 
@@ -44,14 +50,22 @@ class Connection:
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``, or
     answers that it cannot serve now; and :class:`~replog.errors.StoreRefused` where what a key holds is in the way.
+    ``rights`` are those that the process needs; where its user lacks one, the message names it.
     """
 
-    def __init__(self, settings: StoreSettings, *, timeout_s: float, pool_size: int = 64) -> None:
+    def __init__(
+        self,
+        settings: StoreSettings,
+        *,
+        timeout_s: float,
+        pool_size: int = 64,
+        rights: tuple[Right, ...] = COLLECTOR,
+    ) -> None:
         self.prefix = settings.redis_prefix
-        self._shown = mask_url(settings.redis_url)
         url = redis_url.parse(settings.redis_url)
-        self._secrets = url.secrets
-        self._topology = _topology_of(url, timeout_s, pool_size)
+        self._server = _Server(mask_url(settings.redis_url), url.secrets)
+        self._topology = _topology_of(url, Needs(settings.redis_prefix, rights), timeout_s, pool_size)
+        self._missing: list[str] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,21 +76,29 @@ class Connection:
         await self._topology.close()
 
     async def check(self) -> None:
-        """Return where Redis answers and is new enough; of a cluster, every master.
+        """Return where Redis answers, is new enough and gives the user all rights; of a cluster, every master.
+
+        What is missing is logged, once until it is something else.
 
         Raises:
             StoreIncompatible: it is older than :data:`LEAST_VERSION`.
         """
-        with _translated(self._shown, self._secrets):
+        with _translated(self._server):
             infos = await self._topology.infos()
+            missing = await self._topology.missing_rights()
         for info in infos:
             self._check_version(str(info["redis_version"]))
+        if missing and missing != self._missing:
+            logger().error("rights_missing", redis=self._server.shown, rights=missing)
+        self._missing = missing
+        if missing:
+            raise StoreUnavailable("noperm", f"{self._server.shown}: the user lacks {' '.join(missing)}")
 
     def _check_version(self, text: str) -> None:
         version = tuple(int(part) for part in text.split(".")[:2])
         if version < LEAST_VERSION:
             least = ".".join(map(str, LEAST_VERSION))
-            raise StoreIncompatible(f"{self._shown} is Redis {text}; {least} or later is needed")
+            raise StoreIncompatible(f"{self._server.shown} is Redis {text}; {least} or later is needed")
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """Send ``calls`` in one go and return their replies; those whose keys lie in one slot in order.
@@ -86,29 +108,31 @@ class Connection:
         """
         if not calls:
             return []
-        with _translated(self._shown, self._secrets):
+        with _translated(self._server):
             replies = await self._topology.send(calls)
-            for reply in replies:
-                if isinstance(reply, exceptions.RedisError):
-                    raise reply
+        for reply in replies:
+            if isinstance(reply, exceptions.RedisError):
+                raise _of_reply(self._server, reply) from reply
         return replies
 
 
-def _topology_of(url: redis_url.RedisUrl, timeout_s: float, pool_size: int) -> Topology:
+def _topology_of(url: redis_url.RedisUrl, needs: Needs, timeout_s: float, pool_size: int) -> Topology:
     match url.topology:
         case "sentinel":
-            return SentinelNode(url, timeout_s=timeout_s, pool_size=pool_size)
+            return SentinelNode(url, needs, timeout_s=timeout_s, pool_size=pool_size)
         case "cluster":
             return Cluster(
-                url.addresses, lambda address: open_node(url, address, timeout_s=timeout_s, pool_size=pool_size)
+                url.addresses,
+                lambda address: open_node(url, address, needs.in_cluster, timeout_s=timeout_s, pool_size=pool_size),
             )
-    return open_node(url, None, timeout_s=timeout_s, pool_size=pool_size)
+    return open_node(url, None, needs, timeout_s=timeout_s, pool_size=pool_size)
 
 
 #: Which driver error is which kind of trouble; the first that fits counts.
 _KINDS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.TimeoutError, "timeout"),
     (exceptions.BusyLoadingError, "loading"),
+    (exceptions.NoPermissionError, "noperm"),
     (exceptions.ReadOnlyError, "readonly"),
     (exceptions.OutOfMemoryError, "oom"),
     # A slot on the move, or without a master.
@@ -118,26 +142,27 @@ _KINDS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
     (exceptions.ConnectionError, "connection"),
     (exceptions.RedisError, "response"),
 )
-#: What an answer says that comes of one key's content: a wrong type, or a script that failed on it.
-_OF_CONTENT = ("WRONGTYPE", "user_script")
-#: What a script's failure says where it is the server's state after all; Redis 6.2 tells it in words alone.
-_OF_STATE = (
-    "READONLY",
-    "MISCONF",
-    "NOREPLICAS",
-    "LOADING",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "NOPERM",
-    "ACL failure",
-    "BUSY",
-)
+#: Codes of errors that come of what the call's keys hold; ERR where a :class:`~replog.store.node.Node` replies it.
+_OF_CONTENT = ("WRONGTYPE", "ERR")
+
+
+class _Server(NamedTuple):
+    """How messages name a server: its URL without secrets, and the secrets that they must not show."""
+
+    shown: str
+    secrets: Sequence[str]
+
+    def message(self, error: Exception) -> str:
+        """What ``error`` says, and where. A server that knows no AUTH answers with what it was sent."""
+        text = str(error)
+        for secret in self.secrets:
+            text = text.replace(secret, redis_url.MASK)
+        return f"{self.shown}: {text}"
 
 
 class _translated:  # noqa: N801 - a context manager, read as a word
-    def __init__(self, shown: str, secrets: Sequence[str]) -> None:
-        self._shown = shown
-        self._secrets = secrets
+    def __init__(self, server: _Server) -> None:
+        self._server = server
 
     def __enter__(self) -> None:
         return
@@ -146,24 +171,20 @@ class _translated:  # noqa: N801 - a context manager, read as a word
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, exceptions.RedisError):
-            word = next(word for known, word in _KINDS if isinstance(error, known))
-            # Redis 6.2 tells a script's lack of memory in words alone.
-            if "maxmemory" in str(error):
-                word = "oom"
-            # A script that met a key which is not, or no longer, in a slot on the move.
-            elif "non local key" in str(error):
-                word = "cluster"
-            elif word == "response" and _is_of_content(str(error)):
-                raise StoreRefused(self._message(error)) from error
-            raise StoreUnavailable(word, self._message(error)) from error
-
-    def _message(self, error: Exception) -> str:
-        # A server that knows no AUTH answers with what it was sent.
-        text = str(error)
-        for secret in self._secrets:
-            text = text.replace(secret, redis_url.MASK)
-        return f"{self._shown}: {text}"
+            raise _unavailable(self._server, error) from error
 
 
-def _is_of_content(text: str) -> bool:
-    return any(word in text for word in _OF_CONTENT) and not any(word in text for word in _OF_STATE)
+def _unavailable(server: _Server, error: exceptions.RedisError) -> StoreUnavailable:
+    kind = next(word for known, word in _KINDS if isinstance(error, known))
+    return StoreUnavailable(kind, server.message(error))
+
+
+def _of_reply(server: _Server, error: exceptions.RedisError) -> StoreUnavailable | StoreRefused:
+    if isinstance(error, exceptions.ResponseError) and _code_of(error) in _OF_CONTENT:
+        return StoreRefused(server.message(error))
+    return _unavailable(server, error)
+
+
+def _code_of(error: exceptions.ResponseError) -> str:
+    """The code of a reply: its first word, which the driver takes off where it has a class for it."""
+    return error.status_code or str(error).partition(" ")[0]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from replog.redis_url import RedisUrl
     from replog.store.call import Call
+    from replog.store.rights import Needs
 
 
 #: How often the Sentinels are asked whether the master is still the same. After a failover that somebody ordered the
@@ -44,7 +45,7 @@ class _WaitingPool(SentinelConnectionPool, BlockingConnectionPool):
 class SentinelNode(Node):
     """The master of the moment. Where it is replaced, the next calls break or go to the new one."""
 
-    def __init__(self, url: RedisUrl, *, timeout_s: float, pool_size: int) -> None:
+    def __init__(self, url: RedisUrl, needs: Needs, *, timeout_s: float, pool_size: int) -> None:
         credentials = {"username": url.sentinel_username, "password": url.sentinel_password}
         self._sentinels = Sentinel(url.addresses, sentinel_kwargs={**credentials, **patience(timeout_s)})
         options: dict[str, Any] = server_options(url)
@@ -58,7 +59,7 @@ class SentinelNode(Node):
             **options,
             **patience(timeout_s),
         )
-        super().__init__(master)
+        super().__init__(master, needs)
         self._pool: Any = master.connection_pool
         self._asked_s = 0.0
 

@@ -15,6 +15,7 @@ from replog.settings import ApiSettings, load
 from replog_api.app import create_app
 from replog_api.protocol import BoundedProtocol
 from tests.integration.api.service import BASE
+from tests.services.redis_acl import url_as_query_service
 from tests.sse import SentEvent, events_of
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ async def live(
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     if send_bytes:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
-    app = create_app(load(ApiSettings, redis_url=redis_url, redis_prefix=redis_prefix, **settings))
+    url = url_as_query_service(redis_url)
+    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings))
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="on", log_config=None)
     server = uvicorn.Server(config)
     # In a thread of its own, uvicorn leaves the signals of the tests alone.

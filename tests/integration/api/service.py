@@ -17,6 +17,7 @@ from replog.store.batch import Batch
 from replog.store.connection import Connection
 from replog.store.writer import Writer
 from replog_api.app import create_app
+from tests.services.redis_acl import url_as_query_service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -104,7 +105,8 @@ def page_of(rows: Sequence[Any], number: int, size: int) -> dict[str, Any]:
 @asynccontextmanager
 async def serving(redis_url: str, redis_prefix: str, **settings: Any) -> AsyncIterator[QueryService]:
     """A query service over what is stored under ``redis_prefix``; ``settings`` beside the store's."""
-    app = create_app(load(ApiSettings, redis_url=redis_url, redis_prefix=redis_prefix, **settings))
+    url = url_as_query_service(redis_url)
+    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings))
     # The answer to an unexpected error is looked at, not the error.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
