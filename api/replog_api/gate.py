@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from replog.errors import StoreUnavailable
 from replog_api import messages
+from replog_api.envelope import JSON
 from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.problems import (
     HEADERS_TOO_LARGE,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from replog_api.limits import RateLimit
     from replog_api.visit import Visit
 
+#: What answers of data are in, unlike streams.
+JSON_TYPE = (b"content-type", JSON.encode())
 #: Says which zone the times of an answer are in.
 ZONE_HEADER = b"x-bkrepo-time-zone"
 #: Says up to which time events had been applied when the answer was read.
@@ -82,13 +86,19 @@ class Gate:
         if scope.get("raw_path") is not None:
             scope["path"] = scope["raw_path"].decode("latin-1")
         visit = begin_visit(scope, self._zone)
-        as_of = self._freshness.known
+        as_of, told = self._freshness.known, b""
 
         async def completed(message: Message) -> None:
+            nonlocal told
+            header = self._freshness.header(as_of)
             if message["type"] == "http.response.start":
-                _complete(message, visit, as_of)
+                _complete(message, visit, header)
+                # A stream goes on; what it says later is not as of its head.
+                told = header if JSON_TYPE in message["headers"] else b""
                 if visit.store_failed:
                     self._freshness.doubt()
+            elif told and header != told:
+                raise StoreUnavailable("connection", "Redis was started anew while a list was read from it")
             await send(message)
 
         try:

@@ -24,16 +24,21 @@ class Store:
     """A store that is as of ``ms``, and answers while ``awake`` is set."""
 
     prefix = "p"
+    epoch = 0
 
     def __init__(self) -> None:
         self.ms = 0
         self.reads = 0
+        #: The epoch that begins when it is read next; ``restless`` begins one at each.
+        self.epoch_on_read = 0
+        self.restless = False
         self.failure: Exception | None = None
         self.awake = asyncio.Event()
         self.awake.set()
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         self.reads += 1
+        self.epoch = self.epoch + 1 if self.restless else max(self.epoch, self.epoch_on_read)
         fields = {b"g:t": msgpack.packb([0, [self.ms]])}
         await self.awake.wait()
         if self.failure:
@@ -51,7 +56,7 @@ class Service:
 
     async def told(self) -> bytes:
         async with asyncio.timeout(10):
-            return await self.freshness.read()
+            return self.freshness.header(await self.freshness.read())
 
     async def settled(self) -> None:
         """Return once nothing is being read."""
@@ -67,7 +72,7 @@ def service() -> Service:
 
 async def test_the_first_answer_waits_for_it(service: Service) -> None:
     service.store.ms = 1000
-    assert service.freshness.known == EPOCH
+    assert service.freshness.header(service.freshness.known) == EPOCH
     assert await service.told() == header_of(1000)
 
 
@@ -150,3 +155,36 @@ async def test_what_was_asked_for_before_a_failure_does_not_count_as_new(service
     await asking
     await service.told()
     assert service.store.reads == 2
+
+
+async def test_a_store_that_was_started_anew_is_read_again(service: Service) -> None:
+    """However new the time is that was read."""
+    service.store.ms = 1000
+    await service.told()
+    service.store.ms, service.store.epoch = 500, 1
+    assert await service.told() == header_of(500)
+
+
+async def test_an_answer_under_way_meanwhile_tells_no_time_from_before(service: Service) -> None:
+    """Nor one from after: its data may be from before that."""
+    service.store.ms = 1000
+    as_of = await service.freshness.read()
+    service.store.epoch = 1
+    assert service.freshness.header(as_of) == EPOCH
+    await service.told()
+    assert service.freshness.header(as_of) == EPOCH
+
+
+async def test_a_store_that_is_found_anew_by_the_reading_itself_is_read_once_more(service: Service) -> None:
+    """As at the first connection of all."""
+    service.store.epoch_on_read = 1
+    service.store.ms = 1000
+    assert await service.told() == header_of(1000)
+    assert await service.told() == header_of(1000)
+    assert service.store.reads == 2
+
+
+async def test_one_that_is_started_anew_again_and_again_is_as_of_no_time(service: Service) -> None:
+    service.store.restless = True
+    service.store.ms = 1000
+    assert await service.told() == EPOCH

@@ -11,6 +11,7 @@ from redis.crc import key_slot
 
 from replog.store.call import Call
 from replog.store.cluster import Cluster
+from replog.store.epoch import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +66,10 @@ class FakeNodes(dict[Any, FakeNode]):
     def __init__(self) -> None:
         ranges = [[0, MIDDLE, [b"a", 1, b"id"]], [MIDDLE + 1, LAST, [b"b", 2, b"id"]]]
         super().__init__({A: FakeNode(ranges), B: FakeNode(ranges), C: FakeNode(ranges)})
+        self.epoch = Epoch()
 
     def cluster(self, *seeds: Address) -> Cluster:
-        return Cluster(seeds or (A,), self.__getitem__)  # type: ignore[arg-type]
+        return Cluster(seeds or (A,), self.__getitem__, self.epoch)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -166,3 +168,27 @@ async def test_seeds_that_do_not_answer_are_passed_over(nodes: FakeNodes) -> Non
     nodes[B].down = True
     with pytest.raises(exceptions.ConnectionError):
         await nodes.cluster(A, B).send(calls(HIGH))
+
+
+async def test_another_master_of_a_slot_begins_an_epoch(nodes: FakeNodes) -> None:
+    """It may have less than the one before, and the driver may have been connected to it all the time."""
+    cluster = nodes.cluster()
+    await cluster.send(calls(LOW, HIGH))
+    first = nodes.epoch.number
+    await cluster.send(calls(LOW, HIGH))
+    assert nodes.epoch.number == first
+    nodes[B].down = True
+    with pytest.raises(exceptions.ConnectionError):
+        await cluster.send(calls(HIGH))
+    nodes[A].ranges[1][2] = [b"c", 3, b"id"]
+    await cluster.send(calls(HIGH))
+    assert nodes.epoch.number == first + 1
+
+
+async def test_a_slot_that_moved_begins_an_epoch(nodes: FakeNodes) -> None:
+    cluster = nodes.cluster()
+    await cluster.send(calls(LOW))
+    first = nodes.epoch.number
+    nodes[A].told = {LOW: [exceptions.MovedError(f"{key_slot(LOW)} c:3")] * 2}
+    await cluster.send(calls(LOW))
+    assert nodes.epoch.number > first

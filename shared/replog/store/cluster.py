@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from replog.redis_url import Address
     from replog.store.call import Call
+    from replog.store.epoch import Epoch
     from replog.store.node import Node
 
 T = TypeVar("T")
@@ -35,10 +36,10 @@ class Cluster:
     The order of calls is kept for each master, and for each slot also where the slot is on the move.
     """
 
-    def __init__(self, seeds: Sequence[Address], open_node: Callable[[Address], Node]) -> None:
+    def __init__(self, seeds: Sequence[Address], open_node: Callable[[Address], Node], epoch: Epoch) -> None:
         self._open_node = open_node
         self._nodes: dict[Address, Node] = {}
-        self._slots = SlotMap(seeds, lambda address: self._node(address).slots())
+        self._slots = SlotMap(seeds, lambda address: self._node(address).slots(), epoch)
 
     async def send(self, calls: Sequence[Call]) -> list[Any]:
         """The replies to ``calls``; those to different masters are sent at the same time."""

@@ -11,6 +11,7 @@ from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
 from replog.settings import mask_url
 from replog.store.call import Call
 from replog.store.cluster import Cluster
+from replog.store.epoch import Epoch
 from replog.store.node import open_node
 from replog.store.rights import COLLECTOR, Needs
 from replog.store.sentinel import SentinelNode
@@ -64,7 +65,9 @@ class Connection:
         self.prefix = settings.redis_prefix
         url = redis_url.parse(settings.redis_url)
         self._server = _Server(mask_url(settings.redis_url), url.secrets)
-        self._topology = _topology_of(url, Needs(settings.redis_prefix, rights), timeout_s, pool_size)
+        self._epoch = Epoch()
+        needs = Needs(settings.redis_prefix, rights)
+        self._topology = _topology_of(url, needs, self._epoch, timeout_s, pool_size)
         self._missing: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -74,6 +77,14 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._topology.close()
+
+    @property
+    def epoch(self) -> int:
+        """A number that grows whenever a server was reached that may have less than the one before had.
+
+        It has grown before the first call of such a server is answered. Where it did not grow, nothing went back.
+        """
+        return self._epoch.number
 
     async def check(self) -> None:
         """Return where Redis answers, is new enough and gives the user all rights; of a cluster, every master.
@@ -116,16 +127,19 @@ class Connection:
         return replies
 
 
-def _topology_of(url: redis_url.RedisUrl, needs: Needs, timeout_s: float, pool_size: int) -> Topology:
+def _topology_of(url: redis_url.RedisUrl, needs: Needs, epoch: Epoch, timeout_s: float, pool_size: int) -> Topology:
     match url.topology:
         case "sentinel":
-            return SentinelNode(url, needs, timeout_s=timeout_s, pool_size=pool_size)
+            return SentinelNode(url, needs, epoch, timeout_s=timeout_s, pool_size=pool_size)
         case "cluster":
             return Cluster(
                 url.addresses,
-                lambda address: open_node(url, address, needs.in_cluster, timeout_s=timeout_s, pool_size=pool_size),
+                lambda address: open_node(
+                    url, address, needs.in_cluster, epoch, timeout_s=timeout_s, pool_size=pool_size
+                ),
+                epoch,
             )
-    return open_node(url, None, needs, timeout_s=timeout_s, pool_size=pool_size)
+    return open_node(url, None, needs, epoch, timeout_s=timeout_s, pool_size=pool_size)
 
 
 #: Which driver error is which kind of trouble; the first that fits counts.

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from replog.store import rights, scripts
+from replog.store.epoch import Greeting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from replog.redis_url import Address, RedisUrl
     from replog.store.call import Call
+    from replog.store.epoch import Epoch
     from replog.store.rights import Needs
 
 T = TypeVar("T")
@@ -183,10 +185,17 @@ def server_options(url: RedisUrl) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in {"host", "port"}}
 
 
-def open_node(url: RedisUrl, address: Address | None, needs: Needs, *, timeout_s: float, pool_size: int) -> Node:
+def greeted(epoch: Epoch) -> dict[str, Any]:
+    """Options of the connections to one node, that ``epoch`` is to know of."""
+    return {"redis_connect_func": Greeting(epoch).greet}
+
+
+def open_node(
+    url: RedisUrl, address: Address | None, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int
+) -> Node:
     """The server at ``address``, or the one of a URL that names one alone; nothing is sent yet."""
     # A burst waits for a connection instead of failing.
-    options: dict[str, Any] = {"max_connections": pool_size, "timeout": timeout_s, **patience(timeout_s)}
+    options = {"max_connections": pool_size, "timeout": timeout_s, **patience(timeout_s), **greeted(epoch)}
     if address is None:
         return Node(Redis.from_pool(BlockingConnectionPool.from_url(url.server, **options)), needs)
     host, port = address

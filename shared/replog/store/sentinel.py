@@ -15,7 +15,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from replog.store.node import Node, patience, server_options
+from replog.store.node import Node, greeted, patience, server_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from replog.redis_url import RedisUrl
     from replog.store.call import Call
+    from replog.store.epoch import Epoch
     from replog.store.rights import Needs
 
 
@@ -45,7 +46,7 @@ class _WaitingPool(SentinelConnectionPool, BlockingConnectionPool):
 class SentinelNode(Node):
     """The master of the moment. Where it is replaced, the next calls break or go to the new one."""
 
-    def __init__(self, url: RedisUrl, needs: Needs, *, timeout_s: float, pool_size: int) -> None:
+    def __init__(self, url: RedisUrl, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int) -> None:
         credentials = {"username": url.sentinel_username, "password": url.sentinel_password}
         self._sentinels = Sentinel(url.addresses, sentinel_kwargs={**credentials, **patience(timeout_s)})
         options: dict[str, Any] = server_options(url)
@@ -58,6 +59,7 @@ class SentinelNode(Node):
             timeout=timeout_s,
             **options,
             **patience(timeout_s),
+            **greeted(epoch),
         )
         super().__init__(master, needs)
         self._pool: Any = master.connection_pool

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from replog.redis_url import Address
+    from replog.store.epoch import Epoch
 
 
 class SlotMap:
-    """Learned from the first node that answers, and again after :meth:`doubt`."""
+    """Learned from the first node that answers, and again after :meth:`doubt`.
 
-    def __init__(self, seeds: Sequence[Address], ask: Callable[[Address], Awaitable[list[Any]]]) -> None:
+    Another master of a slot begins an ``epoch``: after a failover it may have less.
+    """
+
+    def __init__(self, seeds: Sequence[Address], ask: Callable[[Address], Awaitable[list[Any]]], epoch: Epoch) -> None:
         self._seeds = seeds
         self._ask = ask
+        self._epoch = epoch
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._nodes = deque(seeds)
         self._stale = True
@@ -51,6 +56,7 @@ class SlotMap:
     def moved(self, slot: int, address: Address) -> None:
         """Note that ``slot`` is served at ``address`` now."""
         self._owners[slot] = address
+        self._epoch.advance()
 
     def doubt(self, failed: Address | None = None) -> None:
         """Learn again before the next use; from another node than ``failed`` if one answers."""
@@ -84,9 +90,11 @@ class SlotMap:
         return False
 
     def _know(self, ranges: list[Any], asked: Address) -> None:
-        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
+        before, self._owners = self._owners, [None] * REDIS_CLUSTER_HASH_SLOTS
         for first, last, (host, port, *_), *_ in ranges:
             self._owners[first : last + 1] = [address_of(host, port, asked=asked)] * (last + 1 - first)
+        if self._owners != before:
+            self._epoch.advance()
         known = dict.fromkeys([*_nodes_of(ranges, asked), *self._seeds])
         self._nodes = deque(sorted(known, key=asked.__eq__))
         self._stale = False
