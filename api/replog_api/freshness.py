@@ -11,7 +11,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from replog.errors import StoreRefused, StoreUnavailable
+from replog.errors import StoreUnavailable
 from replog.store.as_of import UNKNOWN_MS, read_as_of
 from replog.store.sharing import Runs
 
@@ -91,7 +91,7 @@ class Freshness:
                 await self._read_once()
                 if not self._doubtful:
                     break
-        except (StoreUnavailable, StoreRefused):
+        except StoreUnavailable:
             # The answer itself fails where it is of the same cause.
             self.doubt()
         finally:

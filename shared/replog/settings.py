@@ -79,7 +79,7 @@ def _check_tokens(secret: SecretStr) -> SecretStr:
 
 def _check_origins(origins: str) -> str:
     for origin in origins.split(","):
-        if origin.strip() != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin.strip()):
+        if origin.strip() != "*" and not re.fullmatch(r"https?://[^/\s,@]+", origin.strip()):
             raise ValueError("origins such as https://dashboard.example, comma-separated, or *")
     return origins
 

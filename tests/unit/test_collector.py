@@ -151,7 +151,7 @@ async def test_what_is_dated_too_far_ahead_is_dead_lettered(system: System, kind
 
 def test_without_a_limit_any_time_is_valid() -> None:
     last = format_time_us(parse_time_us("9999-12-31T23:59:59.999999Z"))
-    polled = Polled([FakeMessage(event(eventTime=last))], {0: 0})
+    polled = Polled([FakeMessage(event(eventTime=last))])
     assert decode(polled, AheadLimit(0, clock=lambda: 0)).letters == []
     assert len(decode(polled, AheadLimit(1, clock=lambda: 0)).letters) == 1
 

@@ -31,7 +31,7 @@ MESSAGES = {
     "more than a request": FakeMessage(b"v" * (REQUEST_BYTES + 1), key=b"k"),
     "no key": FakeMessage(b"v" * 3_000_000),
     "no value": FakeMessage(None, key=b"k" * 3_000_000),
-    "a header without a value": FakeMessage(b"v" * 3_000_000, headers=[("none", None)]),  # type: ignore[list-item]
+    "a header without a value": FakeMessage(b"v" * 3_000_000, headers=[("none", None)]),
 }
 
 

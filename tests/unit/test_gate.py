@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from replog.store.call import Call
 
-SCOPE = {"type": "http", "path": "/", "raw_path": b"/", "query_string": b"", "headers": [], "client": None}
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "path": "/",
+    "raw_path": b"/",
+    "query_string": b"",
+    "headers": [],
+    "client": None,
+}
 TOLD_MS = 1000
 
 

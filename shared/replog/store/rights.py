@@ -55,6 +55,7 @@ QUERY_SERVICE = _rights(
     "hgetall KEY",
     "hlen KEY",
     "hmget KEY field",
+    "hstrlen KEY field",
     "info server",
     "script|load text",
     "zcard KEY",
@@ -87,6 +88,7 @@ COLLECTOR = tuple(
                 "zadd KEY 0 member",
                 "zrangebyscore KEY -inf +inf",
                 "zrem KEY member",
+                "zremrangebyscore KEY -inf +inf",
                 "zscore KEY member",
             ),
         )
