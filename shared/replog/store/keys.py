@@ -9,12 +9,12 @@ kind       type      holds
 =========  ========  ===================================================================================
 record     hash      of a record: its registers ``start facts outcome progress last``; ``tasks``, the task keys it was
                      published with (msgpack), the 16 smallest; ``lists``, the era of the writer that knows its tasks'
-                     lists to be up to date, or ``?`` and the merge that has found them behind, and then ``gone``, the
-                     keys that were in ``tasks`` before (msgpack); ``v``, a counter that moves with every change of the
-                     record or its details, and ``w``, when that was (ms by the collector's clock); ``ahead``, time of
-                     its newest event in ms, where that was later than when it was written; ``nX``, details of status
-                     X; ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`); ``pairs``, numbers
-                     given to pairs so far; ``fPAIRX``, details of the pair and status X
+                     lists to be up to date, or the merge that has found them behind, after ``?``, or after ``!`` where
+                     ``gone`` has keys that were in ``tasks`` before (msgpack); ``v``, a counter that moves with every
+                     change of the record or its details, and ``w``, when that was (ms by the collector's clock);
+                     ``ahead``, time of its newest event in ms, where that was later than when it was written; ``nX``,
+                     details of status X; ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`);
+                     ``pairs``, numbers given to pairs so far; ``fPAIRX``, details of the pair and status X
 details    hash      of a record: detail id -> pair number, status, registers, indexed name and sums, packed as
                      :mod:`replog.store.stored` says
 time       zset      of a record: detail id, score = start in ms

@@ -49,6 +49,7 @@ class _Part(NamedTuple):
     """One merge call and the folded entities that its answer tells about."""
 
     record_id: str
+    keys: RecordKeys
     call: Call
     record: Folded | None
     details: list[Folded]
@@ -59,6 +60,8 @@ class _Notes:
 
     def __init__(self) -> None:
         self.merge_id = uuid4().hex
+        #: What records are noted with: two merges of one record at the same time are told apart.
+        self.short_id = self.merge_id[:_ERA_CHARACTERS]
         self.calls: Counter[int] = Counter()
 
     def next(self, bucket: BucketKeys) -> tuple[bytes, int]:
@@ -121,9 +124,9 @@ class Writer:
             call = Call(
                 MERGE,
                 [*head, calls_key, *tail],
-                (packed_record, packed, record_id, newest_ms, now_ms, number, self._era, notes.merge_id),
+                (packed_record, packed, record_id, newest_ms, now_ms, number, self._era, notes.short_id),
             )
-            yield _Part(record_id, call, record, [detail for _, detail in chunk])
+            yield _Part(record_id, keys, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
 
     async def _bring_up_lists(self, parts: list[_Part], answers: list[Any], notes: _Notes) -> None:
@@ -137,9 +140,9 @@ class Writer:
             start, outcome, tasks, gone = answer[_EFFECTS_ALONE:]
             for task_key in msgpack.unpackb(tasks, raw=True):
                 listed[task_key].append((part.record_id, start, outcome))
-            left += [(task_key, part.record_id) for task_key in msgpack.unpackb(gone, raw=True)]
-            keys = RecordKeys(self._connection.prefix, part.record_id)
-            behind[keys.bucket.number].append(keys.record)
+            if gone:
+                left += [(task_key, part.record_id) for task_key in msgpack.unpackb(gone, raw=True)]
+            behind[part.keys.bucket.number].append(part.keys.record)
         calls = [call for key, records in listed.items() for call in self._enlistings(key.decode(), records, notes)]
         await self._run(calls + [self._leaving(key.decode(), record_id, notes) for key, record_id in left])
         await self._run(self._settlings(behind.values(), notes))
@@ -165,7 +168,7 @@ class Writer:
 
     def _settlings(self, of_buckets: Iterable[list[bytes]], notes: _Notes) -> list[Call]:
         return [
-            Call(SETTLE, keys[i : i + SETTLED_A_CALL], (self._era, notes.merge_id))
+            Call(SETTLE, keys[i : i + SETTLED_A_CALL], (self._era, notes.short_id))
             for keys in of_buckets
             for i in range(0, len(keys), SETTLED_A_CALL)
         ]

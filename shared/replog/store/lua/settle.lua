@@ -4,11 +4,14 @@
 --
 -- Returns how many were noted. Cost: O(records). Safe to repeat; where it is lost, the lists are brought up once more.
 
-local noted = 0
+local behind, left, noted = '?' .. ARGV[2], '!' .. ARGV[2], 0
 for _, record in ipairs(KEYS) do
-  if redis.call('HGET', record, 'lists') == '?' .. ARGV[2] then
+  local lists = redis.call('HGET', record, 'lists')
+  if lists == behind or lists == left then
     redis.call('HSET', record, 'lists', ARGV[1])
-    redis.call('HDEL', record, 'gone')
+    if lists == left then
+      redis.call('HDEL', record, 'gone')
+    end
     noted = noted + 1
   end
 end
