@@ -30,7 +30,7 @@ FACTS, REASON = {"versions": ["x" * 1024] * 61}, "\x01" * 8192
 #: A reason of before there was a limit.
 HUGE = "y" * 900_000
 #: Values that are read before the first of them is seen to be wide.
-AT_ONCE = 16
+AT_ONCE = 20
 LARGEST = 120_000
 
 

@@ -27,7 +27,7 @@ CALLS_AT_ONCE = 4
 #: Entries of an index that the first calls read, which do not know how long they are. The longest has some 16 KiB.
 FIRST_ENTRIES = 128
 #: Records that are read at once, and the first of them.
-RECORDS_AT_ONCE = 128
+RECORDS_AT_ONCE = 256
 FIRST_RECORDS = 24
 
 

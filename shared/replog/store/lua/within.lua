@@ -1,8 +1,8 @@
 -- Put before each script that reads values of many ids from a hash: stops after so many bytes.
 
 -- Values that are read by one command at most, and the size of one beyond which the others are measured beforehand:
--- a hash holds many such values or none. 16 values of the event contract's largest rows are some 2 MB.
-local AT_ONCE, WIDE = 16, 32768
+-- a hash holds many such values or none. 20 values of the event contract's largest rows are some 2.4 MB.
+local AT_ONCE, WIDE = 20, 32768
 
 -- The values of the first `ids` in hash `key`, false for none: of one at least, and of no more once they have `most`
 -- bytes together. `wary` where wide ones are known to be there.
@@ -20,7 +20,7 @@ local function values_within(key, ids, most, wary)
       values[at], at = value, at + 1
       used, wary = used + size, wary or size > WIDE
     end
-    step = math.min(4 * step, AT_ONCE)
+    step = at < AT_ONCE and AT_ONCE - at + 1 or AT_ONCE
   end
   return values
 end
