@@ -168,7 +168,7 @@ OVERWRITES: dict[str, tuple[str, ...]] = {
     "a marker that is no number": ("HSET", "applied", "{marker}", "garbage"),
     "a time that is no time": ("HSET", "asof", "{topic}", "garbage"),
     "an entry of retention's": ("HSET", "leaving", "r", "garbage"),
-    "an id that is no text": ("ZADD", "due", "1", "\udcff"),
+    "an id that is no text": ("ZADD", "due", "-9000000000000", "\udcff"),
 }
 
 
