@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.scenario import stream
+from tests.services import redis_acl
 from tests.services.process import wait_until
 from tests.services.redis import connected, is_loading
 
@@ -91,6 +92,28 @@ def test_redis_takes_no_writes(scenario: Scenario, setting: str, ill: str, well:
         client.config_set(setting, well)
     scenario.finish()
     assert scenario.system.dead_letters() == []
+
+
+@pytest.mark.parametrize("rule", ["+incr", "+hset", "+evalsha", f"~{redis_acl.PREFIX}*"])
+def test_a_right_is_taken_away(scenario: Scenario, rule: str) -> None:
+    """From a collector's user, while it works: for a script, for a call, or to all keys; and given back."""
+    rules = {user: redis_acl.rules_of(user) for user in redis_acl.USERS}
+    with connected(scenario.redis.url) as client:
+        for user, given in rules.items():
+            redis_acl.make_user(client, user, given)
+        scenario.system.variables["REPLOG_REDIS_URL"] = redis_acl.url_as(scenario.redis.url, redis_acl.COLLECTOR)
+        collector = scenario.collector()
+        scenario.publish(stream(1))
+        scenario.caught_up()
+        with scenario.publishing(stream(2)):
+            scenario.note("the collector's user loses a right on Redis")
+            given = rules[redis_acl.COLLECTOR]
+            redis_acl.make_user(client, redis_acl.COLLECTOR, [other for other in given if other != rule])
+            scenario.wait(lambda: refused(collector, "noperm") > 3, "a collector that waits")
+            redis_acl.make_user(client, redis_acl.COLLECTOR, given)
+    scenario.finish()
+    assert scenario.system.dead_letters() == []
+    assert any(rule in line["error"] for line in collector.lines("backing_off")) == rule.startswith("+")
 
 
 def test_redis_is_a_replica_for_a_while(scenario: Scenario) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,15 +14,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tests.services import ServiceUnavailableError
 from tests.services.kafka import start_broker
 from tests.services.process import ServerProcess, run
-from tests.services.redis import connected, remove_keys, start_redis
+from tests.services.redis import VARIABLE, connected, remove_keys, start_redis
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.services.kafka import Broker
     from tests.services.redis import RedisServer
 
 DEADLINE_S = 30.0
+#: How long a run of one test may take.
+RUN_S = 300.0
 
 
 async def publish(address: str, topic: str, value: bytes) -> None:
@@ -107,3 +113,35 @@ def test_a_command_that_takes_too_long_is_ended() -> None:
     """Looking for a way to get a server never takes longer than its limit, children included."""
     with pytest.raises(ServiceUnavailableError, match="no answer"):
         run(["sh", "-c", "sleep 600 & sleep 600"], timeout_s=0.2)
+
+
+#: A test each that needs nothing but one Redis, a cluster, a Sentinel.
+NEEDING = (
+    "tests/integration/test_services.py::test_prefix_is_the_tests_own",
+    "tests/integration/test_cluster.py::test_a_merge_in_a_slot_on_the_move_is_whole_or_not_at_all",
+    "tests/integration/test_sentinel.py::test_an_unknown_name_is_unavailable",
+)
+
+
+def test_servers_that_do_not_start_fail_the_run_instead_of_leaving_tests_out(tmp_path: Path) -> None:
+    """As one does whose port somebody else took."""
+    binary = tmp_path / "redis-server"
+    binary.write_text("#!/bin/sh\necho the port is taken >&2\nexit 1\n")
+    binary.chmod(0o755)
+    output = run_of(NEEDING, {"PATH": f"{tmp_path}:{os.environ['PATH']}", VARIABLE: "server"})
+    assert "the port is taken" in output
+    assert output.splitlines()[-1].startswith("3 errors in ")
+
+
+def test_a_named_binary_that_there_is_not_fails_the_run(tmp_path: Path) -> None:
+    """Also for the servers beside the one Redis."""
+    output = run_of(NEEDING, {VARIABLE: str(tmp_path / "none")})
+    assert output.splitlines()[-1].startswith("3 errors in ")
+
+
+def run_of(tests: Sequence[str], variables: dict[str, str]) -> str:
+    """The output of a run of ``tests``, in a process of its own with these variables of those about Redis."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("REPLOG_")} | variables
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=RUN_S)
+    return ended.stdout.strip()
