@@ -5,6 +5,12 @@ PYTHON ?= python3
 ARGS ?=
 # Processes that share the tests, file by file; each has servers of its own. Most of the time they wait.
 JOBS ?= 3
+PYTHONS ?= 3.11 3.12 3.13 3.14
+# Those that pyenv keeps come first: on PATH there are stand-ins for them that need not work.
+PYENV_PATH := $(subst /bin /,/bin:/,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):
+# What has to hold on the oldest Redis that is promised.
+STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_refused.py \
+  tests/integration/test_markers.py tests/integration/test_retention.py tests/integration/test_epoch.py
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,10 +23,10 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long faults lint check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint check bench contracts lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(INSTALLED) ## run the whole system here, with simulated workers
 	@$(BIN)/replog up --demo $(ARGS)
@@ -30,6 +36,27 @@ test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
 
 long: $(INSTALLED) ## run the tests that take minutes each, another random input each time
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+# What is asked here is this project's own: the broker is the embedded one, and Redis that of the local stack.
+test-pythons: export REPLOG_TEST_KAFKA := embedded
+test-pythons: export REPLOG_TEST_REDIS := embedded
+test-pythons: $(INSTALLED) ## run the unit and contract tests on each CPython from 3.11 on that is here
+	@for version in $(PYTHONS); do \
+	  python=$$(PATH="$(PYENV_PATH)$$PATH" command -v python$$version) && "$$python" -c '' 2>/dev/null || \
+	    { echo "== no Python $$version here"; continue; }; \
+	  venv=$(VENV)/python$$version; [ ! -e $(BIN)/python$$version ] || venv=$(VENV); \
+	  echo "== Python $$version"; \
+	  $(MAKE) --no-print-directory VENV=$$venv PYTHON="$$python" $$venv/.installed && \
+	  $$venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/unit tests/contract $(ARGS) || exit 1; \
+	done
+
+# With exactly the rights that docs/operations.md gives the users of the processes.
+test-redis: export REPLOG_TEST_KAFKA := embedded
+test-redis: export REPLOG_TEST_REDIS_ACL := documented
+test-redis: $(INSTALLED) ## run what needs Redis on version 8, and the store's tests on 6.2, with the documented rights
+	@REPLOG_TEST_REDIS=redis-8 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile \
+	  tests/integration tests/contract/test_store.py $(ARGS)
+	@REPLOG_TEST_REDIS=redis-6.2 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(STORE_TESTS) $(ARGS)
 
 # Real servers are named, so that one that is missing fails instead of leaving its tests out.
 faults: export REPLOG_TEST_KAFKA ?= maven
