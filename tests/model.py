@@ -318,16 +318,20 @@ class Model:
             "path": facts.get("path"),
             "artifactName": facts.get("artifactName"),
         }
+        exact = {
+            "status": entity.outcome()["status"],
+            "version": facts.get("version"),
+            "remoteCluster": facts.get("remoteCluster"),
+            "localRepoName": facts.get("repoName"),
+        }
         for name, wanted in filters.items():
-            if name == "status":
-                if entity.outcome()["status"] != wanted:
+            if name in exact:
+                if exact[name] != wanted:
                     return False
-            elif name == "version":
-                if facts.get("version") != wanted:
-                    return False
-            else:
-                text = wanted.split("://", 1)[1] if name == "packageName" and "://" in wanted else wanted
-                found = prefixes[name]
-                if text and (found is None or not found.startswith(text)):
-                    return False
+                continue
+            found = prefixes[name]
+            if name == "packageName" and "://" in wanted:
+                found = facts.get("packageKey", facts.get("packageName"))
+            if found is None or not found.startswith(wanted):
+                return False
         return True

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from replog.records import STATUS_LETTERS
 from replog.store.filters import DetailFilter
+from replog.store.index import SEPARATOR
 from replog_api import messages
 from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
 
@@ -104,14 +105,18 @@ def status(query: Mapping[str, str]) -> str:
 def detail_filter(query: Mapping[str, str]) -> DetailFilter:
     """All filters on details. Raises RefusedError."""
     package = query.get("packageName", "")
+    is_key = SEPARATOR in package
     return DetailFilter(
         status=status(query),
         cluster_name=query.get("clusterName", ""),
         repo_name=query.get("repoName", ""),
-        package_name=package.partition("://")[2] if "://" in package else package,
+        package_name="" if is_key else package,
         path=query.get("path", ""),
         artifact_name=query.get("artifactName", ""),
         version=query.get("version", ""),
+        remote_cluster=query.get("remoteCluster", ""),
+        local_repo_name=query.get("localRepoName", ""),
+        package_key=package if is_key else "",
     )
 
 

@@ -32,11 +32,12 @@ from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
 from replog.store import facets, names, ranks, search, stored
 from replog.store.connection import Call, Connection
-from replog.store.index import placement_of, sums_of
+from replog.store.index import placement_of, split_pair, sums_of
 from replog.store.keys import RecordKeys
 from replog.store.reader import Reader
 from replog.store.retention import Policy, Retention
 from replog.store.scripts import ENLIST
+from replog.store.short_ids import short_of
 from replog.store.staleness import Staleness
 from replog.store.stored import TIME_BYTES, head_of
 from replog.store.tasks import Tasks
@@ -76,7 +77,12 @@ UNKNOWN = "unknown"
 FAR = 2**31 * 1000
 STATUSES = ("RUNNING", "SUCCESS", "FAILED")
 #: The facts that each kind of name is made of.
-NAMES = {"package": ("packageName", "packageKey"), "path": ("path",), "artifact": ("artifactName",)}
+NAMES = {
+    "package": ("packageName", "packageKey"),
+    "path": ("path",),
+    "artifact": ("artifactName",),
+    "version": ("version",),
+}
 #: The filters, and the facts they look at.
 SAID = {
     "status": ("status",),
@@ -85,8 +91,12 @@ SAID = {
     "packageName": NAMES["package"],
     "path": NAMES["path"],
     "artifactName": NAMES["artifact"],
-    "version": ("version",),
+    "version": NAMES["version"],
+    "remoteCluster": ("remoteCluster",),
+    "localRepoName": ("repoName",),
 }
+#: Of these the whole text is asked for, as a rule.
+EXACT = {"version", "remoteCluster", "localRepoName"}
 #: Texts to filter by: one that details have, one that begins others, one that none has.
 OTHERS = ("a\x01", "a", "unknown")
 TIMEOUT_S = 10.0
@@ -102,11 +112,13 @@ DYING = 0.3
 STEADY_EXAMPLES = 100
 #: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, glimpses that
 #: have the page, the counting, both ways to read, and reading back from a mark; of broad names the second reading, and
-#: that of all where the sample misled; scans that stop early; sweeps that remove.
+#: that of all where the sample misled; scans that stop early; of conditions beside the first those that are joined,
+#: also part by part, asked and checked, and pairs that come first; sweeps that remove.
 WAYS = {
     *("pairs", "names", "scan"),
     *("parts", "glimpsed", "counted", "walked", "fetched", "back"),
     *("enclosed", "all", "stopped", "removed"),
+    *("joined", "in parts", "asked", "checked", "by heads"),
 }
 
 limits = st.fixed_dictionaries(
@@ -155,18 +167,27 @@ def _of_many(event: Event, detail_id: str, moment: str) -> Event:
 many_events = st.lists(st.builds(_of_many, events, detail_ids, moments), min_size=1, max_size=12)
 
 
-def near_text(chance: Random, text: str | None) -> str:
+def near_text(chance: Random, name: str, text: str | None) -> str:
     """The text, a prefix of it, or another that may exist or not; for None mostly no filter."""
     if chance.random() < 0.15:
         return chance.choice(OTHERS)
-    return text[: chance.choice((1, 2, None))] if text else ""
+    ends = (None, None, 1) if name in EXACT else (1, 2, None)
+    # A prefix of a key is one from its scheme on.
+    ends = (6, 7, None) if name == "packageName" and text and "://" in text else ends
+    return text[: chance.choice(ends)] if text else ""
+
+
+def said(chance: Random, name: str, known: Event) -> str | None:
+    """What one of the facts that the filter looks at says, if any does."""
+    told = [known[fact] for fact in SAID[name] if fact in known]
+    return chance.choice(told) if told else None
 
 
 def near_filters(chance: Random, known: Event) -> Filters:
     """Any mix of filters, most of which a detail with these facts and status meets."""
     names = chance.sample(list(SAID), chance.choice((0, 1, 1, 2, 2, 3, len(SAID))))
-    texts = {name: next((known[fact] for fact in SAID[name] if fact in known), None) for name in names}
-    found = {name: near_text(chance, text) for name, text in texts.items()}
+    texts = {name: said(chance, name, known) for name in names}
+    found = {name: near_text(chance, name, text) for name, text in texts.items()}
     # A status is no text of which there are prefixes.
     return found | ({"status": texts["status"] or chance.choice(STATUSES)} if "status" in texts else {})
 
@@ -308,7 +329,9 @@ class StoreMachine(RuleBasedStateMachine):
         attempts = (event.get("attempt", 0) for event in self.events if entity_of(event) == entity)
         return {**entity, "attempt": max(attempts)}
 
-    @initialize(limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES))), written=st.sampled_from(WRITTEN))
+    @initialize(
+        limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES)), max_size=2), written=st.sampled_from(WRITTEN)
+    )
     def begin(self, limits: dict[str, float], absent: set[str], written: str = WRITTEN[0]) -> None:
         """Set the limits, when everything is written, and the kinds of names that no detail has.
 
@@ -316,10 +339,14 @@ class StoreMachine(RuleBasedStateMachine):
         """
         self.written_ms = _us(written) // 1000
         self.writers = [self.writer_over(self.connection) for _ in range(2)]
-        for name, limit in limits.items():
-            self.monkeypatch.setattr(f"replog.store.{name}", limit)
+        self.limit(limits)
         self.monkeypatch.setattr("replog.store.staleness.RESTS", 0)
         self.absent = {fact for kind in absent for fact in NAMES[kind]}
+
+    def limit(self, limits: dict[str, float]) -> None:
+        """Set limits of the store's modules."""
+        for name, limit in limits.items():
+            self.monkeypatch.setattr(f"replog.store.{name}", limit)
 
     @initialize(chance=chances)
     def vary(self, chance: Random) -> None:
@@ -329,12 +356,15 @@ class StoreMachine(RuleBasedStateMachine):
             "ranks.DEVIATIONS": (0, 2.5),
             "ranks.HEAD_COSTS": (0, 1, 3, 30),
             "ranks.NEAR": (0, 1, 3),
-            "names.KEPT": (0, 1, 4),
+            "names.KEPT": (0, 0, 1, 4),
+            "names.JOINED_AT_ONCE": (1, 1, 3),
+            "planner.ASKING_COSTS": (0.1, 100),
+            "planner.VALUE_COSTS": (0.1, 1, 100, 100),
+            "planner.HEAD_COSTS": (0.1, 100),
             "names.MARGIN": (0, 1, 4),
             "names.SAMPLED": (0.3, 1),
         }
-        for name, limits in choices.items():
-            self.monkeypatch.setattr(f"replog.store.{name}", chance.choice(limits))
+        self.limit({name: chance.choice(limits) for name, limits in choices.items()})
 
     @rule(target=batches, written=many_events)
     def write(self, written: list[Event]) -> list[Event]:
@@ -451,6 +481,19 @@ class StoreMachine(RuleBasedStateMachine):
             text = next((known[fact] for fact in SAID[name] if known.get(fact)), "a")
             status = {"status": known["status"]} if chance.random() < 0.3 else {}
             self.check_details(aim["recordId"], {name: text[:1]} | status, cut)
+
+    @precondition(lambda self: any(kind_of(event) == "detail" for event in self.events))
+    @rule(chance=chances, cut=cuts)
+    def read_by_several_names(self, chance: Random, cut: Cut) -> None:
+        """All pages of the details that share all names of one, or their beginnings."""
+        aim = self.existing(chance, kinds=("detail",))
+        known = self.said_of(aim["recordId"], aim["detailId"])
+        texts = {name: said(chance, name, known) or "" for name in ("packageName", "path", "artifactName", "version")}
+        beginnings = {name: text[: None if name in EXACT else 1] for name, text in texts.items()}
+        places = {"clusterName": known.get("remoteCluster", "")[:1]} if chance.random() < 0.3 else {}
+        for name in texts:
+            self.check_details(aim["recordId"], {**beginnings, name: ""} | places, cut)
+        self.check_details(aim["recordId"], beginnings | places, cut)
 
     @rule(chance=chances, cut=cuts)
     def read_any_details(self, chance: Random, cut: Cut) -> None:
@@ -577,7 +620,7 @@ async def assert_indexes_are_of_the_details(connection: Connection, record_id: s
     )
     starts = {detail_id: float(score) for detail_id, score in by_twos(scored)}
     counts = {name: int(number) for name, number in by_twos(fields) if is_count(name) and int(number)}
-    numbers = {b"%b\x00%b\x00" % (cluster, repo): n for cluster, repo, n in (pair.split(b"\x00", 2) for pair in pairs)}
+    numbers = {pair[: -len(number)]: number for pair in pairs for number in split_pair(pair)[-1:]}
     assert len({*numbers.values()}) == len(pairs)
     assert Indexes(starts, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
 
@@ -628,13 +671,13 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
         event = DetailStarted(record_id="", detail_id="", event_us=TimeUs(0), **known)
         placement, at_ms = placement_of(event if facts else None), start_ms(start)
         number, status = numbers[placement.pair], outcome[-1:]
-        tail = (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id
+        tail = (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id)
         assert head_of(value) == number + status
         indexes.times[detail_id] = at_ms
         indexes.by_pair.add(number + status + tail)
-        indexes.by_name.update({status + placement.name + b"\x00" + number + tail} if placement.name else ())
+        indexes.by_name.update(status + name + b"\x00" + number + tail for name in placement.names)
         counts.update([b"n" + status, b"f" + number + status])
-        for i, sum_ in enumerate(sums_of(placement.marks, progress_of_event(progress)), start=1):
+        for i, sum_ in enumerate(sums_of(placement.conflicts, progress_of_event(progress)), start=1):
             counts[b"s%d" % i] += sum_
     return indexes._replace(counts={name: number for name, number in counts.items() if number})
 
@@ -643,7 +686,7 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Of :data:`WAYS`, how often each was taken."""
     ways = Counter[str]()
-    page, scan = search.Search.page, search.Search._scan
+    page, scan, chosen, join = search.Search.page, search.Search._scan, search.Search._ways, names.Named._joined
     newer, walked, fetched = ranks.Ranked._newer, ranks.Ranked._walked, ranks.Ranked._fetched
     between, sweep, glimpsed = names.Named._between, Retention.sweep, ranks._Glimpse.page
 
@@ -652,9 +695,25 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update([found.strategy] if found else [])
         return found
 
-    async def noted_scan(self: search.Search, total: int | None, *window: int) -> Any:
-        ways.update([] if total is None else ["stopped"])
-        return await scan(self, total, *window)
+    async def noted_scan(self: search.Search, *window: int) -> list[bytes] | None:
+        ids = await scan(self, *window)
+        ways["hopeless" if ids is None else "stopped"] += 1
+        return ids
+
+    async def noted_ways(self: search.Search, *arguments: Any) -> names.Ways:
+        found = await chosen(self, *arguments)
+        taken = {
+            "joined": found.joined,
+            "asked": found.asked,
+            "checked": found.admits,
+            "by heads": found.driver.is_by_pair,
+        }
+        ways.update(way for way, is_taken in taken.items() if is_taken)
+        return found
+
+    async def noted_join(self: names.Named, part: int, parts: int) -> list[bytes]:
+        ways.update(["in parts"] if parts > 1 else [])
+        return await join(self, part, parts)
 
     def noted(name: str, step: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
         async def stepped(*arguments: Any) -> T:
@@ -675,6 +734,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(Retention, "sweep", noted_sweep)
     monkeypatch.setattr(search.Search, "page", noted_page)
     monkeypatch.setattr(search.Search, "_scan", noted_scan)
+    monkeypatch.setattr(search.Search, "_ways", noted_ways)
+    monkeypatch.setattr(names.Named, "_joined", noted_join)
 
     def noted_glimpse(self: ranks._Glimpse, offset: int, limit: int) -> list[bytes] | None:
         page = glimpsed(self, offset, limit)
@@ -706,11 +767,13 @@ def test_every_way_is_taken_where_it_has_to_be(
     """A sequence that depends on no generator."""
     machine = machine_of_its_own()
     try:
-        machine.begin({"search.NARROW": 4, "search.SCANNING_COSTS": 1, "search.STEP": 3, **_READ_LITTLE}, set())
+        machine.begin(_READ_LITTLE, set())
         machine.merge([*small_record("r1", "a", at_ms=range(60)), *small_record("r2", "b", at_ms=[7] * 12)])
         machine.merge(small_record("r3", "a", at_ms=range(60), pairs="b" * 30 + "a" * 30))
-        for record_id, filters, way in WAYS_BY_READ:
+        machine.merge([*small_record("r4", "a", at_ms=range(100, 160)), *small_record("r4", "b", at_ms=range(30))])
+        for record_id, filters, way, more in WAYS_BY_READ:
             taken.clear()
+            machine.limit({**_READ_LITTLE, **more})
             machine.check_details(record_id, filters, Cut(3, 1))
             machine.indexes_agree()
             assert way <= {*taken}, filters
@@ -737,31 +800,52 @@ def test_what_is_older_than_the_clock_of_computers_is_removed_too(
 def small_record(record_id: str, path: str, *, at_ms: Iterable[int], pairs: str = "ab") -> list[Event]:
     """Details in two pairs, by turns, two thirds of them with a path, that start at these milliseconds."""
     return [
-        {"type": "detail.started", "recordId": record_id, "detailId": f"d{i}", "remoteCluster": pairs[i % len(pairs)]}
+        {
+            "type": "detail.started",
+            "recordId": record_id,
+            "detailId": f"{path}{i}",
+            "remoteCluster": pairs[i % len(pairs)],
+        }
         | {"eventTime": f"2021-05-12T12:19:08.{ms:03}Z", "repoName": "a"}
         | ({"path": path, "version": "1"} if i % 3 else {"packageName": "p"})
         for i, ms in enumerate(at_ms)
     ]
 
 
-#: Limits with which pages by rank are counted near and read head by head, and broad names are read twice.
+#: Limits with which pages by rank are counted near and read head by head, and broad names are read twice; no way to
+#: check what is not joined is cheap.
 _READ_LITTLE: dict[str, float] = {
+    "search.NARROW": 4,
+    "search.SCANNING_COSTS": 1,
+    "search.STEP": 3,
+    "names.JOINED_AT_ONCE": 100,
+    "planner.ASKING_COSTS": 10,
+    "planner.VALUE_COSTS": 10,
+    "planner.HEAD_COSTS": 10,
     "ranks.NEAR": 0,
     "ranks.HEAD_COSTS": 0,
     "ranks.DEVIATIONS": 0,
     "names.KEPT": 0,
     "names.SAMPLED": 1,
 }
-#: What to read of the three small records, and the ways that have to be taken.
-WAYS_BY_READ: list[tuple[str, Filters, set[str]]] = [
-    ("r1", {"repoName": "a"}, {"pairs", "glimpsed"}),
-    ("r3", {"clusterName": "a"}, {"pairs", "missed", "counted", "fetched"}),
-    ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}),
-    ("r1", {"packageName": "p"}, {"names", "enclosed"}),
-    ("r1", {"clusterName": "a", "path": "a"}, {"names"}),
-    ("r2", {"path": "b"}, {"scan", "stopped"}),
-    ("r2", {"path": "b", "version": "1"}, {"names"}),
-    ("r2", {"version": "1"}, {"scan"}),
+_CHEAP = ("planner.VALUE_COSTS", "planner.HEAD_COSTS")
+#: What to read of the four small records, and the ways that have to be taken; further limits.
+WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
+    ("r1", {"repoName": "a"}, {"pairs"}, {}),
+    ("r1", {"clusterName": "a"}, {"pairs", "glimpsed"}, {}),
+    ("r3", {"clusterName": "a"}, {"pairs", "missed", "counted", "fetched"}, {}),
+    ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}, {}),
+    ("r1", {"packageName": "p"}, {"names", "enclosed"}, {}),
+    ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"names.JOINED_AT_ONCE": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"planner.ASKING_COSTS": 0.1}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"planner.VALUE_COSTS": 0.1}),
+    ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),
+    ("r1", {"clusterName": "a", "path": "a"}, {"names"}, {}),
+    ("r2", {"path": "b"}, {"names", "scan", "stopped"}, {}),
+    ("r2", {"version": "1"}, {"names", "scan", "stopped"}, {}),
+    ("r4", {"path": "b"}, {"names", "hopeless"}, {}),
+    ("r1", {"localRepoName": "a", "path": "a"}, {"names", "scan"}, {}),
 ]
 
 

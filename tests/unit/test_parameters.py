@@ -93,24 +93,30 @@ def test_filters_are_read_by_the_api_s_names() -> None:
         "path": "/p",
         "artifactName": "x",
         "version": "1.0",
+        "remoteCluster": "dev2",
+        "localRepoName": "npm-local",
         "sort": "id",
     }
-    assert detail_filter(query) == DetailFilter("FAILED", "dev", "npm-*", "a.(b", "/p", "x", "1.0")
+    assert detail_filter(query) == DetailFilter("FAILED", "dev", "npm-*", "a.(b", "/p", "x", "1.0", "dev2", "npm-local")
 
 
 def test_empty_filters_are_none() -> None:
     """Absent and empty are the same."""
-    names = ("status", "clusterName", "repoName", "packageName", "path", "artifactName", "version")
+    prefixes = ("clusterName", "repoName", "packageName", "path", "artifactName")
+    names = (*prefixes, "status", "version", "remoteCluster", "localRepoName")
     assert detail_filter({}) == detail_filter(dict.fromkeys(names, "")) == NO_FILTER
 
 
-@pytest.mark.parametrize(
-    ("given", "searched"),
-    [("npm://hello", "hello"), ("a://b://c", "b://c"), ("://x", "x"), ("npm:/x", "npm:/x"), ("x:", "x:")],
-)
-def test_a_package_is_searched_by_what_follows_its_scheme(given: str, searched: str) -> None:
-    """The first ``://`` counts."""
-    assert detail_filter({"packageName": given}).package_name == searched
+@pytest.mark.parametrize("key", ["npm://", "npm://hello", "a://b://c", "://x", "zzz://hello"])
+def test_a_package_with_a_scheme_is_searched_by_its_key(key: str) -> None:
+    """As it is, scheme and all."""
+    assert detail_filter({"packageName": key}) == DetailFilter(package_key=key)
+
+
+@pytest.mark.parametrize("name", ["npm:/x", "x:", "//x", "hello"])
+def test_a_package_without_a_scheme_is_searched_by_its_name(name: str) -> None:
+    """Part of a separator is none."""
+    assert detail_filter({"packageName": name}) == DetailFilter(package_name=name)
 
 
 @pytest.mark.parametrize(

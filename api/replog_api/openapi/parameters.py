@@ -54,6 +54,11 @@ def _prefix(name: str, english: str, chinese: str, example: str) -> Parameter:
     return Parameter(name, "query", text, _TEXT, {"prefix": example})
 
 
+def _exact(name: str, english: str, chinese: str, example: str) -> Parameter:
+    text = Text(f"exactly this {english}; empty: any", f"{chinese}，精确匹配；为空则不限")
+    return Parameter(name, "query", text, _TEXT, {"exact" if example else "any": example})
+
+
 def _header(name: str, text: Text, examples: dict[str, Any], schema: dict[str, Any] | None = None) -> Parameter:
     return Parameter(name, "header", text, schema or _TEXT, examples)
 
@@ -122,21 +127,17 @@ FILTERS = (
     STATUS,
     _prefix(
         "packageName",
-        "package name (of a value with ://, what follows it)",
-        "包名称（值中含 :// 时取其后的部分）",
+        "package name; a value with :// is compared with the package's key",
+        "包名称；值中含 :// 时与包的 key 比较",
         "npm://hello",
     ),
     _prefix("repoName", "repository name", "仓库名称", "npm-"),
     _prefix("clusterName", "cluster node name, of the remote cluster", "远程节点名称", "de"),
     _prefix("path", "path", "路径", "/tools/"),
     _prefix("artifactName", "artifact name", "制品名称", "setup"),
-    Parameter(
-        "version",
-        "query",
-        Text("exactly this version; empty: any", "版本，精确匹配；为空则不限"),
-        _TEXT,
-        {"any": ""},
-    ),
+    _exact("version", "version", "版本", ""),
+    _exact("remoteCluster", "remote cluster", "远程节点", "dev"),
+    _exact("localRepoName", "repository name", "仓库名称", "npm-local"),
 )
 TIME_ZONE = _header(
     TIME_ZONE_HEADER,

@@ -7,7 +7,7 @@ there: Redis serves other clients in between. One thing that is larger by itself
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.call import Call
 from replog.store.keys import RecordKeys
@@ -66,25 +66,35 @@ async def completed(
 
 async def entries_of(
     connection: Runs, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
-) -> AsyncIterator[list[bytes]]:
-    """The members of an index, in steps; ``ranges`` are first ranks and numbers of members.
+) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """The members of an index, in steps, each with the number of its range (from 0).
+
+    ``ranges`` are first ranks and numbers of members.
 
     A call reads ``a_call`` of them at most, and ``at_once`` are sent together.
     """
-    left, widest, step = deque(ranges), 1, min(FIRST_ENTRIES, a_call)
+    left, widest, step = deque(_Range(number, *of) for number, of in enumerate(ranges)), 1, min(FIRST_ENTRIES, a_call)
     while left:
-        for members in await connection.run([_entries_call(key, left, step) for _ in range(at_once) if left]):
+        asked = [_next_range(left, step) for _ in range(at_once) if left]
+        replies = await connection.run([Call("ZRANGE", [key], [of.first, of.first + of.size - 1]) for of in asked])
+        for of, members in zip(asked, replies, strict=True):
             widest = max(widest, *map(len, members)) if members else widest
-            yield members
+            yield of.number, members
         step = max(1, min(a_call, BYTES_A_CALL // widest))
 
 
-def _entries_call(key: bytes, left: deque[tuple[int, int]], step: int) -> Call:
-    """Asks for the first ``step`` members that are left to be read, or as many as the first range has."""
-    first, size = left.popleft()
+class _Range(NamedTuple):
+    number: int
+    first: int
+    size: int
+
+
+def _next_range(left: deque[_Range], step: int) -> _Range:
+    """The first ``step`` members that are left to be read, or as many as the first range has."""
+    number, first, size = left.popleft()
     if size > step:
-        left.appendleft((first + step, size - step))
-    return Call("ZRANGE", [key], [first, first + min(size, step) - 1])
+        left.appendleft(_Range(number, first + step, size - step))
+    return _Range(number, first, min(size, step))
 
 
 async def records_of(connection: Runs, record_ids: Sequence[str]) -> list[StoredRecord]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from replog.records import STATUS_LETTERS
 from replog.store.connection import Call
-from replog.store.index import escape
+from replog.store.index import KEYED, split_pair
 from replog.store.scripts import FACETS, PAIRS
 
 if TYPE_CHECKING:
@@ -28,25 +29,32 @@ _Counted = tuple[bytes, "Iterable[bytes | None]"]
 class Facets(NamedTuple):
     """Heads (pair and status) that have details, with their numbers.
 
-    ``others`` are those that a filter does not admit, where all heads of the record are known; else None. ``version``
-    is the record's; None: there is no such record.
+    ``others`` are those that a filter does not admit, where all heads of the record are known; else None. ``keyed`` are
+    the pairs (their numbers) among the matching ones whose keys are not scheme and name. ``version`` is the record's;
+    None: there is no such record.
     """
 
     version: bytes | None
     details: int
     matching: dict[bytes, int]
     others: dict[bytes, int] | None
+    keyed: frozenset[bytes]
 
     @property
     def matches(self) -> int:
-        """Details that the filter's status, cluster and repository admit."""
+        """Details that the filter's status, cluster, repository and scheme admit."""
         return sum(self.matching.values())
 
+    @property
+    def pairs(self) -> frozenset[bytes]:
+        """The numbers of the pairs that have them."""
+        return frozenset(head[:-1] for head in self.matching)
 
-async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter, status: bytes) -> Facets:
-    """The facets of a record as ``flt``'s cluster and repository and ``status``, a letter or empty, divide them."""
-    cluster, repo = escape(flt.cluster_name), escape(flt.repo_name)
-    asked = (b"[" + cluster, b"(" + cluster + b"\xff", FEW_FIELDS)
+
+async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter) -> Facets:
+    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
+    status, begin = STATUS_LETTERS.get(flt.status), flt.first_pairs
+    asked = (b"[" + begin, b"(" + begin + b"\xff", FEW_FIELDS)
     (first,) = await connection.run([Call(FACETS, [keys.record, keys.pairs, keys.time], asked)])
     version, details, every_pair, before, within, members, fields = first
     if fields:
@@ -55,21 +63,25 @@ async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter, sta
         counted, is_all = await _in_parts(connection, keys, before, before + within), within == every_pair
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
+    keyed: set[bytes] = set()
+    admits = flt.admission()
     for member, counts in counted:
-        _, name, pair = member.split(b"\x00", 2)
-        is_asked = member.startswith(cluster) and name.startswith(repo)
+        cluster, repo, scheme, pair = split_pair(member)
+        is_asked = admits(cluster, repo, scheme)
+        if is_asked and scheme.endswith(KEYED):
+            keyed.add(pair)
         for letter, count in zip(_LETTERS, counts, strict=True):
             if count and count != b"0":
-                admitted = is_asked and (not status or letter == status)
+                admitted = is_asked and (status is None or letter == status)
                 (matching if admitted else others)[pair + letter] = int(count)
-    return Facets(version, details, matching, others if is_all else None)
+    return Facets(version, details, matching, others if is_all else None, frozenset(keyed))
 
 
 def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Counted]:
     """The pairs with their counts, from all ``fields`` of the record's hash."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     for member in members:
-        field = b"f" + member.split(b"\x00", 2)[2]
+        field = b"f" + split_pair(member)[-1]
         yield member, [values.get(field + letter) for letter in _LETTERS]
 
 

@@ -1,8 +1,11 @@
-"""What is indexed about a detail, and how: pairs, names and sums, from what events told of it. Pure.
+"""What is indexed about a detail, and how: pair, names and sums, from what events told of it. Pure.
 
-A *pair* is a detail's remote cluster and repository. Its *name* is the package's, else the path, else the artifact's;
-the kinds are kept apart, and a detail that has one of the later kinds beside its name is counted
-(:attr:`Sums.other_paths`, :attr:`Sums.other_artifacts`), so that a reader knows when an index has them all.
+A *pair* is a detail's remote cluster and repository, with the scheme of its package's key. Its *names* are its
+package's name, path, artifact's name and version; the index keeps their kinds apart.
+
+The *key* of a package is the one that its worker gave, else its name: what the API answers as ``packageKey``. Nearly
+all keys are a scheme, ``://`` and the package's name. Then the pair's scheme and the entry of the name say all that the
+key does. Where the key goes on otherwise, the pair tells so, and the whole key is one more name.
 """
 
 from __future__ import annotations
@@ -16,19 +19,25 @@ if TYPE_CHECKING:
 _LIMB = 32
 _LOW = (1 << _LIMB) - 1
 
-PACKAGE, PATH, ARTIFACT = KINDS = b"p", b"t", b"a"
+PACKAGE, PATH, ARTIFACT, VERSION, KEY = KINDS = b"p", b"t", b"a", b"v", b"k"
+#: Behind a pair's scheme: the rest of the keys is the package's name, or it is not.
+NAMED, KEYED = b"=", b"~"
+SEPARATOR = "://"
 
 
 class Placement(NamedTuple):
-    """Where a detail stands in the indexes: ``marks`` are 0 or 1 for conflict, other path, other artifact."""
+    """Where a detail stands in the indexes: its pair without the number, and its names, each behind its kind.
+
+    ``conflicts`` is 1 where it had one, else 0.
+    """
 
     pair: bytes
-    name: bytes
-    marks: tuple[int, int, int]
+    names: tuple[bytes, ...]
+    conflicts: int
 
 
 class Sums(NamedTuple):
-    """What a detail adds to its record, and what a record's hash sums, in the order of its fields ``s1`` to ``s7``.
+    """What a detail adds to its record, and what a record's hash sums, in the order of its fields ``s1`` to ``s5``.
 
     64-bit numbers are kept as a high and a low part, each far from what a double holds exactly. What is seldom above 0
     stands last.
@@ -36,8 +45,6 @@ class Sums(NamedTuple):
 
     size_low: int = 0
     conflicts: int = 0
-    other_paths: int = 0
-    other_artifacts: int = 0
     skip_low: int = 0
     size_high: int = 0
     skip_high: int = 0
@@ -58,9 +65,14 @@ def escape(text: str) -> bytes:
     return text.encode().replace(b"\x01", b"\x01\x02").replace(b"\x00", b"\x01\x01")
 
 
-def pair_of(cluster: str, repo: str) -> bytes:
+def pair_of(cluster: str, repo: str, scheme: bytes = b"") -> bytes:
     """The member of the pairs index without its number."""
-    return b"%b\x00%b\x00" % (escape(cluster), escape(repo))
+    return b"%b\x00%b\x00%b\x00" % (escape(cluster), escape(repo), scheme)
+
+
+def split_pair(member: bytes) -> list[bytes]:
+    """Cluster, repository, scheme and number of a member of the pairs index."""
+    return member.split(b"\x00", 3)
 
 
 #: A run has few pairs and many details of each.
@@ -71,40 +83,55 @@ def package_name(name: str | None, key: str | None) -> str | None:
     """The name a package is searched by: its own, else what follows ``://`` in its key."""
     if name is not None or key is None:
         return name
-    _, separator, rest = key.partition("://")
+    _, separator, rest = key.partition(SEPARATOR)
     return rest if separator else key
 
 
+def package_key(name: str | None, key: str | None) -> str | None:
+    """The key a package is searched by: its own, else its name."""
+    return name if key is None else key
+
+
 #: Of a detail that never told its facts.
-UNPLACED = Placement(pair_of("", ""), b"", (0, 0, 0))
+UNPLACED = Placement(pair_of("", ""), (), 0)
 
 
 def placement_of(facts: DetailEvent | None) -> Placement:
     """Where a detail belongs whose facts are this event's; None: no event told any."""
     if facts is None:
         return UNPLACED
-    package = package_name(facts.package_name, facts.package_key)
-    path, artifact = facts.path, facts.artifact_name
-    if package is not None:
-        name = PACKAGE + escape(package)
-    elif path is not None:
-        name = PATH + escape(path)
-    else:
-        name = b"" if artifact is None else ARTIFACT + escape(artifact)
-    marks = (
-        int(facts.conflict_strategy is not None),
-        int(path is not None and package is not None),
-        int(artifact is not None and (package is not None or path is not None)),
-    )
-    return Placement(_pair(facts.remote_cluster or "", facts.repo_name or ""), name, marks)
+    scheme, names = _package(facts.package_name, facts.package_key)
+    if facts.path is not None:
+        names += (PATH + escape(facts.path),)
+    if facts.artifact_name is not None:
+        names += (ARTIFACT + escape(facts.artifact_name),)
+    if facts.version is not None:
+        names += (VERSION + escape(facts.version),)
+    pair = _pair(facts.remote_cluster or "", facts.repo_name or "", scheme)
+    return Placement(pair, names, int(facts.conflict_strategy is not None))
 
 
-def sums_of(marks: tuple[int, int, int], progress: Progress | None) -> Sums:
-    """What a detail with these marks and this progress adds."""
+@lru_cache(4096)
+def _package(name: str | None, key: str | None) -> tuple[bytes, tuple[bytes, ...]]:
+    """The scheme of a pair, and the names of a package."""
+    found, whole = package_name(name, key), package_key(name, key)
+    if found is None or whole is None:
+        return b"", ()
+    names = (PACKAGE + escape(found),)
+    scheme, separator, rest = whole.partition(SEPARATOR)
+    if not separator:
+        return b"", names
+    if rest == found:
+        return escape(scheme) + NAMED, names
+    return escape(scheme) + KEYED, (*names, KEY + escape(whole))
+
+
+def sums_of(conflicts: int, progress: Progress | None) -> Sums:
+    """What a detail with so many conflicts and this progress adds."""
     if progress is None:
-        return Sums(0, *marks)
+        return Sums(0, conflicts)
     # As answers count artifacts (records.Progressed).
     counted = progress.version or progress.node or progress.blob
     skip = counted.skip if counted else 0
     size = progress.total_size
-    return Sums(size & _LOW, *marks, skip & _LOW, size >> _LIMB, skip >> _LIMB)
+    return Sums(size & _LOW, conflicts, skip & _LOW, size >> _LIMB, skip >> _LIMB)

@@ -13,14 +13,14 @@ record     hash      of a record: its registers ``start facts outcome progress l
                      ``gone`` has keys that were in ``tasks`` before (msgpack); ``v``, a counter that moves with every
                      change of the record or its details, and ``w``, when that was (ms by the collector's clock);
                      ``ahead``, time of its newest event in ms, where that was later than when it was written; ``nX``,
-                     details of status X; ``s1``..``s7``, sums over its details (see :mod:`replog.store.index`);
+                     details of status X; ``s1``..``s5``, sums over its details (see :mod:`replog.store.index`);
                      ``pairs``, numbers given to pairs so far; ``fPAIRX``, details of the pair and status X
-details    hash      of a record: detail id -> pair number, status, registers, indexed name and sums, packed as
+details    hash      of a record: detail id -> pair number, status, registers, indexed names and sums, packed as
                      :mod:`replog.store.stored` says
 time       zset      of a record: detail id, score = start in ms
-pairs      lex zset  of a record: ``cluster NUL repo NUL PAIR``, each distinct pair and its number
-bypair     lex zset  of a record: ``PAIR X time id``, each detail
-byname     lex zset  of a record: ``X kind name NUL PAIR time id``, each detail that has a name
+pairs      lex zset  of a record: ``cluster NUL repo NUL scheme NUL PAIR``, each distinct pair and its number
+bypair     lex zset  of a record: ``PAIR X time short``, each detail
+byname     lex zset  of a record: ``X kind name NUL PAIR time short``, each name of each detail
 task       hash      of a task: record id -> msgpack of its start and outcome registers; under the empty id a
                      counter that moves with every change; under NUL what the task is indexed under, ``X time``
 tasktime   zset      of a task: record id, score = start in ms
@@ -47,7 +47,8 @@ leaving    hash      of a bucket: id of a removed record -> what its tasks' list
 =========  ========  ===================================================================================
 
 PAIR is a pair's number as :mod:`replog.store.stored` says, X a status letter, ``time`` 7 bytes (milliseconds, biased);
-names are escaped by :func:`replog.store.index.escape`.
+``short`` the id as :mod:`replog.store.short_ids` has it; texts are escaped by :func:`replog.store.index.escape`, and
+what a scheme is, says that module.
 """
 
 from __future__ import annotations

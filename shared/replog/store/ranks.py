@@ -16,6 +16,7 @@ from replog.store.bounded import BYTES_A_CALL, completed
 from replog.store.connection import Call
 from replog.store.scripts import COUNT, GLIMPSE, PAGE
 from replog.store.selection import Mark, approach
+from replog.store.short_ids import id_of
 from replog.store.stored import TIME_BYTES, head_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class _Glimpse(NamedTuple):
         skipped = offset - self.first.matches
         if skipped < 0 or skipped + limit > len(self.members):
             return None
-        return _newest_first(self.members)[skipped : skipped + limit]
+        return _newest_first(self.members, skipped, skipped + limit)
 
     def mark(self, offset: int) -> Mark | None:
         """The mark that narrows most where a page is that is not here."""
@@ -193,7 +194,7 @@ class Ranked:
         """As :meth:`_matches`, head by head."""
         while (found := await self._between(begin, end)) is None:
             end = begin + ((end - begin) // 2 or 1)
-        return _newest_first(found[1]), end
+        return _newest_first(found[1], 0, len(found[1])), end
 
 
 def _among(wanted: int, share: float) -> int:
@@ -201,10 +202,10 @@ def _among(wanted: int, share: float) -> int:
     return ceil((wanted + 2 * sqrt(wanted)) / share) + 1
 
 
-def _newest_first(members: Iterable[bytes]) -> list[bytes]:
-    """The ids of entries of the index by pair."""
+def _newest_first(members: Iterable[bytes], begin: int, end: int) -> list[bytes]:
+    """The ids of entries of the index by pair, from the one number ``begin`` to ``end``."""
     tails = sorted((member[len(head_of(member)) :] for member in members), reverse=True)
-    return [tail[TIME_BYTES:] for tail in tails]
+    return [id_of(tail[TIME_BYTES:]) for tail in tails[begin:end]]
 
 
 def _begins(every: Mapping[bytes, int]) -> dict[bytes, int]:

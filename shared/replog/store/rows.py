@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Record
 
 _REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
-_OVERVIEW_FIELDS = ("nS", "nF", "nR", *(f"s{i}" for i in range(1, 8)))
+_OVERVIEW_FIELDS = ("nS", "nF", "nR", *(f"s{i}" for i in range(1, len(Sums._fields) + 1)))
 #: Fields of a record's hash that make a :class:`StoredRecord`, in order; the version counter stands last.
 RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v")
 _REGISTERS = len(_REGISTER_FIELDS)

@@ -1,12 +1,12 @@
-"""Plans and runs a filtered page of a record's details: which ids stand on it, and how many match in all.
+"""Runs a filtered page of a record's details: which ids stand on it, and how many match in all.
 
-Strategies, the first that fits:
+Conditions that all details of the record (of the asked status) meet are left out first. Then, the first that fits:
 
-``pairs``    status, cluster and repository decide: totals from the counts of pairs, the page by rank
-             (:mod:`replog.store.ranks`)
-``names``    the entries of one name's prefix are read from the by-name index (:mod:`replog.store.names`)
-``scan``     details are read in order of time, in steps of :data:`STEP`: where no index has every match, and where the
-             page is met sooner than all entries of a broad prefix are read
+``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
+             rank (:mod:`replog.store.ranks`)
+``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
+             details are read in order of time, in steps of :data:`STEP`, until the page is full
+``names``    entries are read from the indexes as :mod:`replog.store.planner` says (:mod:`replog.store.names`)
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
+from replog.store import planner
 from replog.store.bounded import BYTES_A_CALL, values_of
 from replog.store.connection import Call
 from replog.store.facets import read_facets
-from replog.store.index import ARTIFACT, PACKAGE, PATH, escape
-from replog.store.names import Named
+from replog.store.names import Named, Source, Span, Ways
 from replog.store.ranks import Ranked
 from replog.store.rows import StoredDetail
 from replog.store.scripts import SEEK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from replog.store.facets import Facets
-    from replog.store.filters import DetailFilter
+    from replog.store.filters import DetailFilter, NameCondition
     from replog.store.keys import RecordKeys
     from replog.store.sharing import Runs
 
@@ -37,6 +37,7 @@ NARROW = 2000
 SCANNING_COSTS = 4
 #: Details read at once by a scan.
 STEP = 250
+_TOP = b"\xff"
 
 
 class Found(NamedTuple):
@@ -51,13 +52,23 @@ class Found(NamedTuple):
     strategy: str
 
 
-class _Glance(NamedTuple):
-    """What a search by name begins with."""
+class _Counted(NamedTuple):
+    """A condition on names with the entries that meet it; ``spans`` are by start and status."""
+
+    condition: NameCondition
+    spans: list[Span]
+
+    @property
+    def entries(self) -> int:
+        return sum(span.entries for span in self.spans)
+
+
+class _Begun(NamedTuple):
+    """What a search by name begins with: ``details`` are those of the asked status, or all."""
 
     version: bytes | None
-    other_paths: int
-    other_artifacts: int
     details: int
+    conditions: list[_Counted]
 
 
 class Search:
@@ -67,105 +78,126 @@ class Search:
         self._connection = connection
         self._keys = keys
         self._record_id = record_id
-        self._filter = flt
+        self._filter, self._needle = flt, flt.needle
+        self._letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
 
     async def page(self, offset: int, limit: int) -> Found | None:
         """The page of ``limit`` matches from ``offset`` on; None where the record does not exist."""
-        if self._filter.by_pair_alone:
+        names = self._filter.names
+        if not names:
             return await self._by_rank(offset, limit)
-        glance = await self._glance()
-        if glance.version is None:
+        begun = await self._begin(names)
+        if begun.version is None:
             return None
-        start = self._complete_index(glance)
-        if start is None:
-            total, ids, strategy = await self._scan(None, offset, limit)
-        else:
-            total, ids, strategy = await self._by_name(start, glance.details, offset, limit)
-        return Found(glance.version, total, ids, strategy)
+        if not all(counted.entries for counted in begun.conditions):
+            return Found(begun.version, 0, [], "names")
+        narrowing = [each for each in begun.conditions if each.condition.is_of_key or each.entries < begun.details]
+        if not narrowing:
+            return await self._by_rank(offset, limit)
+        facets = await self._narrowing_facets(begun.details)
+        total, ids, strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
+        return Found(begun.version, total, ids, strategy)
 
     async def _by_rank(self, offset: int, limit: int) -> Found | None:
-        facets = await self._facets()
+        facets = await read_facets(self._connection, self._keys, self._filter)
         if facets.version is None:
             return None
         ids = await Ranked(self._connection, self._keys, facets).page(offset, limit)
         return Found(facets.version, facets.matches, ids, "pairs")
 
-    async def _facets(self) -> Facets:
-        letter = STATUS_LETTERS.get(self._filter.status, b"")
-        return await read_facets(self._connection, self._keys, self._filter, letter)
+    async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
+        starts = [letter + start for name in names for start in name.starts for letter in self._letters]
+        calls = [Call("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
+        (version, *details), *counts = await self._connection.run(calls + _counting(self._keys.by_name, starts))
+        spans = iter(_spans(counts))
+        counted = [_Counted(name, [next(spans) for _ in name.starts for _ in self._letters]) for name in names]
+        return _Begun(version, sum(int(number or 0) for number in details), counted)
 
-    async def _glance(self) -> _Glance:
-        (version, other_paths, other_artifacts), details = await self._connection.run(
-            [Call("HMGET", [self._keys.record], ["v", "s3", "s4"]), Call("ZCARD", [self._keys.time])]
-        )
-        return _Glance(version, int(other_paths or 0), int(other_artifacts or 0), details)
+    async def _narrowing_facets(self, details: int) -> Facets | None:
+        """The facets, where the filter does not admit all pairs of the record's so many ``details``."""
+        if not self._filter.is_of_pairs:
+            return None
+        facets = await read_facets(self._connection, self._keys, self._filter)
+        return facets if facets.keyed or facets.matches < details else None
 
-    def _complete_index(self, glance: _Glance) -> bytes | None:
-        """What the filter's first name begins with in the by-name index, if every match is in it."""
-        flt = self._filter
-        if flt.package_name:
-            return PACKAGE + escape(flt.package_name)
-        if flt.path:
-            return PATH + escape(flt.path) if not glance.other_paths else None
-        if flt.artifact_name and not glance.other_artifacts:
-            return ARTIFACT + escape(flt.artifact_name)
-        return None
-
-    async def _by_name(self, start: bytes, details: int, offset: int, limit: int) -> tuple[int, list[bytes], str]:
-        """A page by the by-name index; the record has so many ``details``."""
-        flt = self._filter
-        letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
-        named = Named(
-            self._connection,
-            self._keys.by_name,
-            [letter + start for letter in letters],
-            pairs=await self._pairs(),
-            admits=self._admitted if self._has_more_than_one_name else None,
-        )
-        entries = await named.count()
-        if self._name_decides and entries > NARROW:
-            if offset >= entries:
-                return entries, [], "names"
+    async def _by_name(
+        self, conditions: list[_Counted], facets: Facets | None, details: int, offset: int, limit: int
+    ) -> tuple[int, list[bytes], str]:
+        """A page where some of ``conditions`` and, unless None, ``facets`` decide among so many ``details``."""
+        if len(conditions) == 1 and facets is None:
+            total = conditions[0].entries
+            if offset >= total:
+                return total, [], "names"
             # A page near the newest is met soon by reading in order of time; the fewer match, the later.
-            to_be_scanned = (offset + limit) * details // entries
-            if to_be_scanned < entries // SCANNING_COSTS:
-                return await self._scan(entries, offset, limit)
+            most = total // SCANNING_COSTS
+            if total > NARROW and (offset + limit) * details // total < most:
+                ids = await self._scan(offset, min(limit, total - offset), most)
+                if ids is not None:
+                    return total, ids, "scan"
+        named = Named(self._connection, self._keys.by_name, await self._ways(conditions, facets))
         return *await named.page(offset, limit), "names"
 
-    async def _pairs(self) -> set[bytes] | None:
-        if not (self._filter.cluster_name or self._filter.repo_name):
-            return None
-        return {head[:-1] for head in (await self._facets()).matching}
+    async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
+        pairs = facets and planner.Pairs(facets.matches, len(facets.matching))
+        weighed = [planner.Condition(each.entries, each.condition.is_exact) for each in conditions]
+        plan = planner.cheapest(weighed, pairs)
+        sources = [self._source(counted, facets) for counted in conditions]
+        heads = list(facets.matching) if facets else []
+        driver = await self._of_heads(heads) if plan.driver is None else sources[plan.driver]
+        return Ways(
+            driver,
+            [sources[number] for number in plan.joined],
+            [conditions[number].condition.starts[0] for number in plan.asked],
+            self._admitted if plan.checked else None,
+        )
 
-    @property
-    def _has_more_than_one_name(self) -> bool:
-        flt = self._filter
-        return bool(flt.version) or sum(map(bool, (flt.package_name, flt.path, flt.artifact_name))) > 1
+    def _source(self, counted: _Counted, facets: Facets | None) -> Source:
+        """The entries of a condition, of the pairs that count."""
+        spans = counted.spans
+        if facets is not None:
+            spans = [span._replace(pairs=facets.pairs) for span in spans]
+        if facets is not None and counted.condition.is_of_key:
+            of_names = facets.pairs - facets.keyed
+            spans[: len(self._letters)] = [span._replace(pairs=of_names) for span in spans[: len(self._letters)]]
+        return Source(self._keys.by_name, spans)
 
-    @property
-    def _name_decides(self) -> bool:
-        """Whether every entry of the name's prefix (of the status) is a match."""
-        return not (self._has_more_than_one_name or self._filter.cluster_name or self._filter.repo_name)
+    async def _of_heads(self, heads: Sequence[bytes]) -> Source:
+        """The entries of the index by pair that begin with one of ``heads``."""
+        counts = await self._connection.run(_counting(self._keys.by_pair, heads))
+        return Source(self._keys.by_pair, list(_spans(counts)), is_by_pair=True)
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
         values = values_of(self._connection, self._keys.details, ids)
         return {detail_id async for detail_id, value in values if self._matches(detail_id, value)}
 
-    async def _scan(self, total: int | None, offset: int, limit: int) -> tuple[int, list[bytes], str]:
-        """Read in order of time; to the end where ``total`` is not known, else until the page is full."""
-        seen, ids, needle = 0, list[bytes](), self._filter.needle
+    async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
+        """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
+        seen, matches, ids = 0, 0, list[bytes]()
         async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
-            if needle not in value or not self._matches(detail_id, value):
-                continue
-            if offset <= seen < offset + limit:
-                ids.append(detail_id)
             seen += 1
-            if total is not None and len(ids) == min(limit, total - offset):
+            if seen > most:
+                return None
+            if not self._matches(detail_id, value):
+                continue
+            matches += 1
+            if matches > offset:
+                ids.append(detail_id)
+            if len(ids) == wanted:
                 break
-        return seen if total is None else total, ids, "scan"
+        return ids
 
     def _matches(self, detail_id: bytes, value: bytes) -> bool:
-        return self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
+        return self._needle in value and self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
+
+
+def _counting(key: bytes, starts: Sequence[bytes]) -> list[Call]:
+    """Calls that count, for each of ``starts``, the entries before and with it; :func:`_spans` reads the replies."""
+    bounds = [((b"-", b"(" + start), (b"[" + start, b"(" + start + _TOP)) for start in starts]
+    return [Call("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
+
+
+def _spans(counts: Sequence[int]) -> list[Span]:
+    return [Span(first, entries) for first, entries in zip(counts[::2], counts[1::2], strict=True)]
 
 
 async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:

@@ -21,9 +21,10 @@ from replog.store import stored
 from replog.store.bounded import values_of
 from replog.store.call import Call
 from replog.store.facets import read_facets
-from replog.store.filters import NO_FILTER
+from replog.store.filters import DetailFilter
 from replog.store.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.retention import log_refusal
+from replog.store.short_ids import id_of
 from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ RESTS = 9
 #: What reading bytes of another shape raises.
 _GARBLED = (ValueError, TypeError, LookupError)
 _LETTER = STATUS_LETTERS[RUNNING]
+_OF_RUNNING = DetailFilter(status=RUNNING)
 
 
 class Staleness:
@@ -108,7 +110,7 @@ class Staleness:
 
     async def _of_record(self, keys: RecordKeys, until_ms: int) -> int:
         begun_s = time.perf_counter()
-        facets = await read_facets(self._connection, keys, NO_FILTER, _LETTER)
+        facets = await read_facets(self._connection, keys, _OF_RUNNING)
         await _rest(begun_s)
         return sum([await self._of_head(keys, head, until_ms) for head in facets.matching])
 
@@ -121,7 +123,9 @@ class Staleness:
             (entries,) = await self._connection.run(
                 [Call("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, STEP])]
             )
-            found += await self._stale_among(keys, [entry[len(head) + TIME_BYTES :] for entry in entries], until_ms)
+            found += await self._stale_among(
+                keys, [id_of(entry[len(head) + TIME_BYTES :]) for entry in entries], until_ms
+            )
             await _rest(begun_s)
             if len(entries) < STEP:
                 return found

@@ -1,6 +1,6 @@
 """A detail as its record's hash holds it: packed by writers, read by readers, packed again by ``merge.lua``. Pure.
 
-The value is its *head*, pair and status letter, and the msgpack array ``start facts outcome progress last name sums``.
+The value is its *head*, pair and status letter, and the msgpack array ``start facts outcome progress last names sums``.
 A *pair* is a number from 1: one byte below :data:`LONG`, else ``LONG`` plus a count of bytes, and these. The first five
 of the array are the registers, shortened where something else says the same (no order key begins with ``=``):
 
@@ -9,9 +9,10 @@ of the array are the registers, shortened where something else says the same (no
 * ``progress`` is ``=`` and its content where its order key is the outcome's;
 * ``last`` is empty where it is the outcome's time.
 
-``name`` is what the detail is indexed by, see :mod:`replog.store.index`: as text, or where the facts have it as it is,
-as ``{index of the kind, position, length}``; empty for none. ``sums`` are what the detail adds to those of the record,
-without the zeros at the end, and as a number where that leaves only one.
+``names`` are what the detail is indexed by, see :mod:`replog.store.index`: an array of each as text or, where the facts
+have it as it is, as three numbers: index of the kind, position, length. A single text stands alone; an empty one for
+no names. ``sums`` are what the detail adds to those of the record, without the zeros at the end, and as a number where
+that leaves only one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from replog.records import MS_TOP, Registers
 from replog.store.index import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replog.store.index import Sums
 
 #: First byte of a pair's number that is longer than one byte, less the number of bytes behind it.
@@ -60,7 +63,7 @@ def shortened(sums: Sums) -> int | tuple[int, ...]:
     return sums[:end] if end > 1 else sums[0]
 
 
-def pack(registers: Registers, name: bytes, sums: int | tuple[int, ...]) -> bytes:
+def pack(registers: Registers, names: Sequence[bytes], sums: int | tuple[int, ...]) -> bytes:
     """The value of a detail but for its head; ``sums`` as :func:`shortened` gives them."""
     start, facts, outcome, progress, last = registers
     if facts.startswith(order := _order_of_facts(start)):
@@ -71,7 +74,7 @@ def pack(registers: Registers, name: bytes, sums: int | tuple[int, ...]) -> byte
     if last == order[-_ORDER_TIME_BYTES:]:
         last = b""
     texts = map(_raw, (start, facts, outcome[:-1], progress, last))
-    return b"".join((_ARRAY_OF_SEVEN, *texts, _pack(_reference(name, registers.facts)), _pack(sums)))
+    return b"".join((_ARRAY_OF_SEVEN, *texts, _pack(_references(names, registers.facts)), _pack(sums)))
 
 
 def unpack(value: bytes) -> Registers:
@@ -98,6 +101,9 @@ def _raw(text: bytes) -> bytes:
     return packed
 
 
-def _reference(name: bytes, facts: bytes) -> Any:
-    position = facts.find(name[1:]) if len(name) > 1 else -1
-    return name if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
+def _references(names: Sequence[bytes], facts: bytes) -> Any:
+    told: list[Any] = []
+    for name in names:
+        position = facts.find(name[1:]) if len(name) > 1 else -1
+        told += (name,) if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
+    return told if len(told) > 1 else told[0] if told else b""

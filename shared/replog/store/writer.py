@@ -18,6 +18,7 @@ from replog.store.connection import Call
 from replog.store.index import placement_of, sums_of
 from replog.store.keys import RecordKeys, task_bucket, task_keys
 from replog.store.scripts import ENLIST, LEAVE, MERGE, SETTLE
+from replog.store.short_ids import short_of
 from replog.store.stored import TIME_BYTES
 
 if TYPE_CHECKING:
@@ -202,8 +203,10 @@ _EFFECTS = {ord(str(effect.value)): effect for effect in Effect}
 def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
     registers = detail.registers
     placement = placement_of(cast("DetailEvent | None", detail.facts_event))
-    sums = stored.shortened(sums_of(placement.marks, getattr(detail.progress_event, "progress", None)))
+    sums = stored.shortened(sums_of(placement.conflicts, getattr(detail.progress_event, "progress", None)))
     begun_ms = start_ms(registers.start)
-    tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + detail_id.encode()
-    packed = stored.pack(registers, placement.name, sums)
-    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, placement.name, sums, packed)
+    tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())
+    names = placement.names
+    packed = stored.pack(registers, names, sums)
+    told = names[0] if len(names) == 1 else names
+    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, told, sums, packed)

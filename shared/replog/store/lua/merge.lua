@@ -7,9 +7,10 @@
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
 -- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
--- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time id, name,
---         sums (a number, or an array) and packed, these two as the details' hash holds them but for the head (see
---         stored.py); one flat array, because tables cost more here than what is in them
+-- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time and short id, names (a
+--         text where there is one, else an array), sums (a number, or an array) and packed, these two as the details'
+--         hash holds them but for the head (see stored.py); one flat array, because tables cost more here than what is
+--         in them
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 -- ARGV[6] number of this call among those that the bucket gets of this merge
 -- ARGV[7] era of the writer   ARGV[8] id of this merge
@@ -34,15 +35,15 @@ local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Places of an incoming detail, behind where it stands in its array; and how many they are.
-local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXT, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 8, 8
+local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXTS, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 8, 8
 -- Positions in a packed one; 1 to 5 are its registers.
-local START, FACTS, OUTCOME, PROGRESS, LAST, NAME, SUMS = 1, 2, 3, 4, 5, 6, 7
+local START, FACTS, OUTCOME, PROGRESS, LAST, NAMES, SUMS = 1, 2, 3, 4, 5, 6, 7
 -- Which of the sums come from the facts; the others come from the progress.
-local OF_FACTS, MOST_SUMS = { false, true, true, true }, 7
-local KINDS, TIME_BYTES, US_TOP = { 'p', 't', 'a' }, 9, 999
+local OF_FACTS, MOST_SUMS = { false, true }, 5
+local KINDS, TIME_BYTES, MS_BYTES, US_TOP = { 'p', 't', 'a', 'v', 'k' }, 9, 7, 999
 
 local OF_STATUS = { R = 'nR', S = 'nS', F = 'nF' }
-local OF_SUM = { 's1', 's2', 's3', 's4', 's5', 's6', 's7' }
+local OF_SUM = { 's1', 's2', 's3', 's4', 's5' }
 local counts = {} -- field of the record's hash -> how much it moves
 local function count(field, by)
   counts[field] = (counts[field] or 0) + by
@@ -110,10 +111,16 @@ local function put(to, first, second)
   to.n = length + 2
 end
 
-local function index(on_or_off, head, number, status, name, tail)
-  put(by_pair[on_or_off], '0', head .. tail)
-  if name ~= '' then
-    put(by_name[on_or_off], '0', status .. name .. '\0' .. number .. tail)
+-- Names are a text where there is one, else a list.
+local function index(on_or_off, number, status, names, tail)
+  put(by_pair[on_or_off], '0', number .. status .. tail)
+  local entries, place = by_name[on_or_off], '\0' .. number .. tail
+  if type(names) == 'string' then
+    put(entries, '0', status .. names .. place)
+    return
+  end
+  for i = 1, #names do
+    put(entries, '0', status .. names[i] .. place)
   end
 end
 
@@ -121,7 +128,7 @@ end
 local function add(details, at)
   local id, number, status = details[at + ID_OF], pair_number(details[at + PAIR]), details[at + STATUS]
   local head = number .. status
-  index('on', head, number, status, details[at + TEXT], details[at + TAIL])
+  index('on', number, status, details[at + TEXTS], details[at + TAIL])
   count_all(head, status, details[at + ADDS], 1)
   put(timed, details[at + START_MS], id)
   put(written, id, head .. details[at + PACKED])
@@ -172,16 +179,27 @@ local function packed(detail)
     last = ''
   end
   local outcome, sums = string.sub(detail[OUTCOME], 1, -2), detail[SUMS]
-  return cmsgpack.pack({ detail[START], facts, outcome, progress, last, detail[NAME], #sums > 1 and sums or sums[1] })
+  return cmsgpack.pack({ detail[START], facts, outcome, progress, last, detail[NAMES], #sums > 1 and sums or sums[1] })
 end
 
-local function name_of(detail)
-  local name = detail[NAME]
-  if type(name) == 'string' then
-    return name
+-- The names of a whole detail, as its value tells them.
+local function names_of(detail)
+  local told = detail[NAMES]
+  if type(told) == 'string' then
+    return told ~= '' and told or {}
   end
-  local kind, position, length = unpack(name)
-  return KINDS[kind + 1] .. string.sub(detail[FACTS], position + 1, position + length)
+  local names, i = {}, 1
+  while told[i] do
+    if type(told[i]) == 'string' then
+      names[#names + 1] = told[i]
+      i = i + 1
+    else
+      local kind, position, length = told[i], told[i + 1], told[i + 2]
+      names[#names + 1] = KINDS[kind + 1] .. string.sub(detail[FACTS], position + 1, position + length)
+      i = i + 3
+    end
+  end
+  return names
 end
 
 local function joined_sums(old, new, changed)
@@ -200,21 +218,21 @@ end
 local function rewrite(details, at, value)
   local id, number, status, stored = details[at + ID_OF], split_head(value)
   local detail, candidate = unpacked(stored, status), unpacked(details[at + PACKED], details[at + STATUS])
-  local start, name, sums = detail[START], name_of(detail), detail[SUMS]
+  local start, names, sums = detail[START], names_of(detail), detail[SUMS]
   local effect, changed = join(detail, candidate, START, LAST)
   if effect ~= APPLIED then
     return effect
   end
-  local was = start_ms(start)
-  index('off', number .. status, number, status, name, index_time(was) .. id)
+  local was, short = start_ms(start), string.sub(details[at + TAIL], MS_BYTES + 1)
+  index('off', number, status, names, index_time(was) .. short)
   count_all(number .. status, status, sums, -1)
   if changed[FACTS] then
-    number, detail[NAME] = pair_number(details[at + PAIR]), candidate[NAME]
+    number, detail[NAMES], names = pair_number(details[at + PAIR]), candidate[NAMES], details[at + TEXTS]
   end
   detail[SUMS] = joined_sums(sums, candidate[SUMS], changed)
   status = string.sub(detail[OUTCOME], -1)
   local ms = start_ms(detail[START])
-  index('on', number .. status, number, status, name_of(detail), index_time(ms) .. id)
+  index('on', number, status, names, index_time(ms) .. short)
   count_all(number .. status, status, detail[SUMS], 1)
   if ms ~= was then
     put(timed, decimal(ms), id)

@@ -8,9 +8,12 @@
 
 local members, fields = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2]), {}
 for i, member in ipairs(members) do
-  -- Cluster and repository have no NUL, which ends each; the pair's number may have one.
-  local second = string.find(member, '\0', string.find(member, '\0', 1, true) + 1, true)
-  local field = 'f' .. string.sub(member, second + 1)
+  -- Cluster, repository and scheme have no NUL, which ends each; the pair's number may have one.
+  local ends = 0
+  for _ = 1, 3 do
+    ends = string.find(member, '\0', ends + 1, true)
+  end
+  local field = 'f' .. string.sub(member, ends + 1)
   fields[3 * i - 2], fields[3 * i - 1], fields[3 * i] = field .. 'R', field .. 'S', field .. 'F'
 end
 return { members, #fields > 0 and redis.call('HMGET', KEYS[1], unpack(fields)) or {} }
