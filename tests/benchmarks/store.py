@@ -27,7 +27,7 @@ from tests.benchmarks import (
 from tests.benchmarks.machine import description, memory
 from tests.benchmarks.plain_store import PlainStore
 from tests.benchmarks.servers import alone, pid_of, settle, start_redis
-from tests.benchmarks.store_data import Known, Shape, record_rows
+from tests.benchmarks.store_data import Known, Shape, WholeKnown, WholeShape, record_rows
 from tests.benchmarks.store_questions import questions
 from tests.benchmarks.store_table import Line, Section, markdown, show
 from tests.benchmarks.stores import Stores
@@ -45,6 +45,8 @@ _PREFIX = "store"
 #: Repositories of the second record, at most; parts of the whole that the other records and the stream have.
 _REPOS = 10_000
 _PART, _BYTES_PART = 10, 8
+#: Details that have all names, of a hundred of the largest record: 60,000 beside a million.
+_WHOLE_PART = 6
 #: Longest that one call of Redis may take: of 100 the 99th, and ever.
 _P99_MS, _LONGEST_MS = 5, 10
 
@@ -75,6 +77,7 @@ class _Run:
         self._many = Known(Shape("many", details, clusters=("eu",), repos=repos))
         self._tied = Known(Shape("tied", part, at_once=True))
         self._grown = Known(Shape("grown", part))
+        self._whole = WholeKnown(WholeShape("whole", details * _WHOLE_PART // 100))
 
     async def sections(self) -> list[Section]:
         """Measure all."""
@@ -82,9 +85,11 @@ class _Run:
         # Before the large data: what it costs to fork must not count.
         size = self._wide.shape.details // _BYTES_PART
         memory = await store_bytes.measure(start_redis(self._stack, self._folder / "bytes").url, size)
+        redis = start_redis(self._stack, self._folder / "whole-bytes")
+        whole_memory = await store_bytes.measure_whole(redis.url, WholeShape("whole", size))
         async with Connection(settings, timeout_s=60) as connection:
             await self._fill(connection)
-            asked = questions(self._wide, self._many, self._tied)
+            asked = questions(self._wide, self._many, self._tied, self._whole)
             stores = Stores(connection, self._url, pid_of(self._url), self._plain, self._postgres)
             reads = await self._noted("reading pages", store_reads.read(stores, asked, self._say))
             listing, self._witnessed["reading the list"] = store_list.read(self._url, _PREFIX, self._wide.shape)
@@ -99,7 +104,7 @@ class _Run:
             writes = await self._noted("new details", store_writes.grow(stores, shapes, filled))
             removed, witness = await store_removal.remove(stores)
             self._witnessed[f"removing all {removed:,} records"] = witness
-        return [reads, self._calls(), listing, memory, writes, tasks, many]
+        return [reads, self._calls(), listing, memory, whole_memory, writes, tasks, many]
 
     async def _noted(self, what: str, measuring: Any) -> Section:
         section: Section
@@ -109,7 +114,7 @@ class _Run:
 
     async def _fill(self, connection: Connection) -> None:
         with Witness(self._url) as self._witnessed["filling the records"]:
-            for known in (self._wide, self._many, self._tied, self._grown):
+            for known in (self._wide, self._many, self._tied, self._grown, self._whole):
                 seconds = await store_writes.fill(connection, known.shape.record_id, known.noted(known.shape.rows()))
                 rate = known.shape.details / sum(seconds)
                 self._say(f"filled {known.shape.record_id}: {known.shape.details:,} details, {rate:,.0f}/s merged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -45,6 +46,9 @@ class Row(NamedTuple):
     cluster: str
     repo: str
     package: str
+    version: str = ""
+    path: str = ""
+    artifact: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,35 @@ class Shape:
             )
 
 
+@dataclass(frozen=True)
+class WholeShape(Shape):
+    """Details that have a package, a version, a path, an artifact and a hash, as the packages of a Debian mirror do."""
+
+    clusters: tuple[str, ...] = ("dev", "dev2", "edge")
+    repos: tuple[str, ...] = ("bookworm", "bookworm-updates")
+
+    def rows(self) -> Iterator[Row]:
+        """The details, in order of their arrival: three of each package."""
+        rng = Random(f"{self.seed}/{self.record_id}")
+        for row in super().rows():
+            package = whole_package(rng.randrange(max(1, self.details // DETAILS_A_PACKAGE)))
+            version = f"{rng.randrange(9)}.{rng.randrange(30)}-{1 + rng.randrange(3)}"
+            artifact = f"{package}_{version}_{rng.choice(('amd64', 'arm64', 'all'))}.deb"
+            folder = package[: 4 if package.startswith("lib") else 1]
+            path = f"/pool/main/{folder}/{package}/{artifact}"
+            yield row._replace(package=package, version=version, path=path, artifact=artifact)
+
+
+#: Details of one package.
+DETAILS_A_PACKAGE = 3
+_STEMS = ("libgnome", "libperl", "python3", "golang", "ruby", "node", "fonts", "linux", "gcc", "texlive")
+
+
+def whole_package(number: int) -> str:
+    """The name of one package of a :class:`WholeShape`."""
+    return f"{_STEMS[number % len(_STEMS)]}-{number // len(_STEMS):x}-dev"
+
+
 def narrow_package(number: int) -> str:
     """What the names of one of the narrow packages begin with."""
     return f"lib-{number:05}"
@@ -124,6 +157,40 @@ class Known:
         )
 
 
+class WholeKnown(Known):
+    """The rows of one :class:`WholeShape` themselves, for the totals of any filter."""
+
+    def __init__(self, shape: WholeShape) -> None:
+        super().__init__(shape)
+        self._rows: list[Row] = []
+
+    def noted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """``rows`` as they are, kept in passing."""
+        for row in rows:
+            self._rows.append(row)
+            yield row
+
+    def _counted(self, flt: DetailFilter) -> int:
+        exact = {
+            "status": flt.status,
+            "version": flt.version,
+            "cluster": flt.remote_cluster,
+            "repo": flt.local_repo_name,
+        }
+        begun = {"cluster": flt.cluster_name, "repo": flt.repo_name, "package": flt.package_name}
+        begun |= {"path": flt.path, "artifact": flt.artifact_name}
+        key = flt.package_key
+        return sum(
+            all(not text or getattr(row, name) == text for name, text in exact.items())
+            and all(getattr(row, name).startswith(text) for name, text in begun.items())
+            and (SCHEME + row.package).startswith(key)
+            for row in self._rows
+        )
+
+
+SCHEME = "npm://"
+
+
 def event_of(record_id: str, row: Row) -> DetailEvent:
     """The one event that makes ``row``."""
     facts: dict[str, Any] = {
@@ -135,12 +202,17 @@ def event_of(record_id: str, row: Row) -> DetailEvent:
         "repo_name": row.repo,
         "repo_type": "NPM",
         "package_name": row.package,
-        "package_key": "npm://" + row.package,
-        "versions": ["1.0.0"],
+        "package_key": SCHEME + row.package,
+        **(_whole(row) if row.path else {"versions": ["1.0.0"]}),
     }
     if row.status == "RUNNING":
         return DetailStarted(**facts)
     return DetailFinished(**facts, **(_DONE if row.status == "SUCCESS" else _FAILED))
+
+
+def _whole(row: Row) -> dict[str, Any]:
+    digest = sha256(row.path.encode()).hexdigest()
+    return {"version": row.version, "path": row.path, "artifact_name": row.artifact, "size": 123_456, "sha256": digest}
 
 
 _DONE: dict[str, Any] = {

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.filters import NO_FILTER, DetailFilter
-from tests.benchmarks.store_data import BROAD, narrow_package
+from tests.benchmarks.store_data import BROAD, SCHEME, narrow_package
 
 if TYPE_CHECKING:
     from tests.benchmarks.store_data import Known
@@ -31,6 +31,8 @@ class Question(NamedTuple):
     goal_ms: float
     record_id: str
     queries: list[Query]
+    #: Whether other stores are asked, too: they have neither paths nor versions.
+    of_others: bool = True
 
 
 class _Asker:
@@ -69,9 +71,9 @@ class _Asker:
         return name[: self._rng.randrange(len(name) + 1)]
 
 
-def questions(wide: Known, many: Known, tied: Known) -> list[Question]:
+def questions(wide: Known, many: Known, tied: Known, whole: Known) -> list[Question]:
     """All that is asked of details."""
-    return [*_of_wide(wide), *_of_many(many), *_of_tied(tied)]
+    return [*_of_wide(wide), *_of_many(many), *_of_tied(tied), *of_whole(whole)]
 
 
 def _of_wide(known: Known) -> list[Question]:
@@ -105,6 +107,48 @@ def _of_tied(known: Known) -> list[Question]:
         Question(f"{size}: no filter", 1, record_id, [ask.anywhere(NO_FILTER) for _ in range(500)]),
         Question(f"{size}: status, cluster, repository", 10, record_id, [ask.anywhere(ask.mix()) for _ in range(200)]),
     ]
+
+
+#: Filters of details that have all names, and the pages of them that are asked for, as parts of all.
+_WHOLE: list[tuple[DetailFilter, tuple[float, ...]]] = [
+    (DetailFilter(path="/pool/main/libp/libperl-1"), (0, 0.5)),
+    (DetailFilter(path="/pool/main/l"), (0, 0.5)),
+    (DetailFilter(path="/pool/"), (0, 0.5)),
+    (DetailFilter(version="1.0-1"), (0, 0.5)),
+    (DetailFilter(artifact_name="golang-"), (0, 0.5)),
+    (DetailFilter(artifact_name="golang-12"), (0,)),
+    (DetailFilter(package_key=SCHEME), (0, 0.5)),
+    (DetailFilter(package_key=f"{SCHEME}libperl-1"), (0,)),
+    (DetailFilter(package_key="zzz://libperl"), (0,)),
+    (DetailFilter(package_name="lib", path="/pool/main/libp"), (0, 0.5)),
+    (DetailFilter(package_name="lib", version="1.0-1"), (0,)),
+    (DetailFilter(path="/pool/main/l", version="1.0-1", status="FAILED"), (0,)),
+    (DetailFilter(path="/pool/main/l", artifact_name="libp", remote_cluster="dev"), (0, 0.5)),
+    (DetailFilter(package_key=f"{SCHEME}lib", remote_cluster="dev", local_repo_name="bookworm"), (0, 0.5)),
+    (DetailFilter(package_name="l", path="/pool/main/l", artifact_name="l", status="SUCCESS"), (0,)),
+]
+#: Goals in ms, where the rarest condition is met by few and by many.
+_WHOLE_FEW, _WHOLE_MS, _WHOLE_MANY_MS = 2000, 20, 1500
+
+
+def of_whole(known: Known) -> list[Question]:
+    """What is asked of details that have all names."""
+    ask, record_id = _Asker(known), known.shape.record_id
+    return [
+        Question(
+            f"{known.shape.details:,} with all names: {_shown(flt)} ({known.total(flt):,}), at {part:.0%}",
+            _WHOLE_MS if known.total(flt) < _WHOLE_FEW else _WHOLE_MANY_MS,
+            record_id,
+            [ask.at(flt, part)] * 10,
+            of_others=False,
+        )
+        for flt, parts in _WHOLE
+        for part in parts
+    ]
+
+
+def _shown(flt: DetailFilter) -> str:
+    return ", ".join(f"{name} {text}" for name, text in flt._asdict().items() if text)
 
 
 def _of_status(number: int) -> DetailFilter:

@@ -33,6 +33,8 @@ async def read(stores: Stores, questions: list[Question], say: Callable[[str], N
             lines.append(_line(question, times, trips))
             say(f"{question.what}: {times} ms, {trips:.1f} round trips")
     for number, question in enumerate(questions):
+        if not question.of_others:
+            continue
         lines[number] = lines[number]._replace(
             plain=await _others(plain, question, answered[number], _PLAIN_S) if plain.has(question.record_id) else "",
             postgres=await _others(postgres, question, answered[number], _POSTGRES_S) if postgres else "",

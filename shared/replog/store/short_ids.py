@@ -37,10 +37,16 @@ _DIGIT_OF, _CHARACTER_OF = _digits()
 
 def short_of(detail_id: bytes) -> bytes:
     """The short form of an id, which is not empty."""
-    plain = _PLAIN_RUN.match(detail_id).end()  # type: ignore[union-attr] # it matches anything
-    digits = detail_id[: plain + 1].translate(_DIGIT_OF)
-    eights = -(-len(digits) // _EIGHT)
-    return int(digits.ljust(eights * _EIGHT, b"0"), 32).to_bytes(eights * _FIVE, "big") + detail_id[plain:]
+    if not detail_id.translate(None, _PLAIN):
+        return _packed(detail_id)
+    plain = len(_PLAIN_RUN.match(detail_id)[0])  # type: ignore[index] # it matches anything
+    return _packed(detail_id[: plain + 1]) + detail_id[plain:]
+
+
+def _packed(characters: bytes) -> bytes:
+    eights = (len(characters) + _EIGHT - 1) // _EIGHT
+    digits = characters.translate(_DIGIT_OF).ljust(eights * _EIGHT, b"0")
+    return int(digits, 32).to_bytes(eights * _FIVE, "big")
 
 
 def id_of(short: bytes) -> bytes:
