@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.store.bounded import entries_of
 from replog.store.connection import Call
 from replog.store.short_ids import id_of
-from replog.store.stored import TIME_BYTES, pair_bytes
+from replog.store.stored import LONG, TIME_BYTES, pair_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -147,8 +147,11 @@ class Named:
         return list(left.values())
 
     async def _places(self, source: Source) -> AsyncIterator[list[bytes]]:
-        """Status letter, pair, time and short id of all entries of a source that are of admitted pairs, in steps."""
-        placed = _by_pair if source.is_by_pair else _by_name
+        """Status letter, pair, time and short id of all entries of a source that are of admitted pairs, in steps.
+
+        NUL stands for the letter where nothing is asked by it.
+        """
+        placed = _by_pair if source.is_by_pair else _by_name if self._ways.asked else _by_name_alone
         spans = [span for span in source.spans if span.entries]
         ranges = [(span.first, span.entries) for span in spans]
         steps = entries_of(self._connection, source.key, ranges, a_call=ENTRIES_A_CALL, at_once=CALLS_AT_ONCE)
@@ -160,7 +163,8 @@ class Named:
         """The tails of those of ``places`` that meet what is asked and checked."""
         for name in self._ways.asked:
             places = await self._having(name, places)
-        tails = [*map(_tail, places)]
+        # As _tail does, without calling it where pairs are few.
+        tails = [place[2:] if place[1] < LONG else _tail(place) for place in places]
         if self._ways.admits is None or not tails:
             return tails
         admitted = await self._ways.admits(_ids(tails))
@@ -178,6 +182,11 @@ class Named:
 def _by_name(members: list[bytes]) -> list[bytes]:
     """The places in entries of the index by name: what stands behind the name's NUL, with the status before it."""
     return [member[:1] + member.split(b"\x00", 1)[1] for member in members]
+
+
+def _by_name_alone(members: list[bytes]) -> list[bytes]:
+    """The same without the status, which takes half the time."""
+    return [member[member.index(0) :] for member in members]
 
 
 def _by_pair(members: list[bytes]) -> list[bytes]:
