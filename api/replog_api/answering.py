@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import dumps
 from starlette.responses import Response
 
+from replog.cancellation import cancel_and_wait
+from replog.errors import StoreUnavailable
 from replog_api import metrics, render
 from replog_api.answers import Found
 from replog_api.conditional import digest_of, names, still_good, tag_of
-from replog_api.gathering import Gathering
+from replog_api.gathering import ENDS_WITHIN_S, Gathering
+from replog_api.limits import SEARCH_COST, Limits
+from replog_api.places import NoPlaceError, Places
+from replog_api.presence import WhilePresent
 from replog_api.visit import visit_of
 from replog_api.watchers import INTERVAL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.requests import Request
 
     from replog.settings import ApiSettings
+    from replog_api.limits import RateLimit
     from replog_api.watchers import Watchers
 
 #: A list that is sent in several parts tells staleness as of whole multiples of this, in ms: its tag is sent before
@@ -38,6 +44,7 @@ SPACING_S = 0.1
 KEPT_ANSWERS = 256
 KEPT_BYTES = 65_536
 
+_LIMITS = Limits()
 
 #: What is asked, as far as answers differ: the endpoint, its parameters, the zone; the same for the same question only.
 Question = bytes
@@ -56,29 +63,63 @@ class Current(NamedTuple):
     found: Found | None = None
 
 
+class _Finding:
+    """One answer that is being found, and how many wait for it."""
+
+    def __init__(self, task: asyncio.Task[Found]) -> None:
+        self.task = task
+        self.asking = 0
+
+
 class Shared:
     """Answers that many want, at once or again: each is found once a version, by whoever comes first."""
 
     def __init__(self) -> None:
         self._kept: dict[Question, Found] = {}
-        self._finding: dict[tuple[Question, bytes], asyncio.Task[Found]] = {}
+        self._finding: dict[tuple[Question, bytes], _Finding] = {}
+        self._tasks: set[asyncio.Task[Found]] = set()
 
     def __contains__(self, question: Question) -> bool:
         return question in self._kept
 
     async def find(self, question: Question, version: bytes | None, find: Find) -> Found:
-        """An answer that says what is of this version or newer; found anew where the version is not known."""
+        """An answer that says what is of this version or newer; found anew where the version is not known.
+
+        Finding it ends when all who want it have gone away.
+        """
         if version is None:
             return self._keep(question, await find())
         kept = self._kept.get(question)
         if kept and kept.version == version and (kept.until_ms is None or kept.until_ms > _now_ms()):
             return kept
         key = (question, version)
-        if key not in self._finding:
-            self._finding[key] = task = asyncio.ensure_future(find())
-            task.add_done_callback(lambda _: self._finding.pop(key))
-        # Whoever began it may go away without the others.
-        return self._keep(question, await asyncio.shield(self._finding[key]))
+        finding = self._finding.get(key) or self._begin(key, find)
+        finding.asking += 1
+        try:
+            # Whoever began it may go away without the others.
+            return self._keep(question, await asyncio.shield(finding.task))
+        finally:
+            finding.asking -= 1
+            if not finding.asking:
+                # Who comes next begins anew: this one may take a moment to end.
+                self._forget(key, finding)
+                finding.task.cancel()
+
+    async def close(self) -> None:
+        """End what is under way; nobody asks any more."""
+        await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
+
+    def _begin(self, key: tuple[Question, bytes], find: Find) -> _Finding:
+        task = asyncio.create_task(find(), name="answering: find")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        finding = self._finding[key] = _Finding(task)
+        task.add_done_callback(lambda _: self._forget(key, finding))
+        return finding
+
+    def _forget(self, key: tuple[Question, bytes], finding: _Finding) -> None:
+        if self._finding.get(key) is finding:
+            del self._finding[key]
 
     def _keep(self, question: Question, found: Found) -> Found:
         if found.size <= KEPT_BYTES:
@@ -92,8 +133,16 @@ class Shared:
 class Answering:
     """Answers questions; one instance a process."""
 
-    def __init__(self, settings: ApiSettings, watchers: Watchers) -> None:
-        self._watchers = watchers
+    def __init__(
+        self, settings: ApiSettings, watchers: Watchers, limits: Limits = _LIMITS, rate: RateLimit | None = None
+    ) -> None:
+        #: Those who wait for other answers than they have.
+        self.watchers = watchers
+        self._limits = limits
+        self._rate = rate
+        self._searches = Places(
+            limits.most_searches, wait_s=limits.search_wait_s, most_waiting=limits.most_searches_waiting
+        )
         self._stale_after_s = settings.stale_after_s
         # Another store, or another idea of what is stale, has other answers.
         self._ground = (settings.redis_prefix, settings.stale_after_s)
@@ -139,13 +188,14 @@ class Answering:
             # Where the version does not tell, all who ask share what is found too.
             return Current(current, None if current or not share else await find())
 
-        if conditional:
-            current = await self._versions.ask(question, look)
-        else:
-            current = Current(await self._at_once.ask(question, version) if question in self._shared else None)
-        response = await self._respond(request, question, current, find, share=share)
+        async with WhilePresent(request.receive, self._limits.notice_after_s):
+            if conditional:
+                current = await self._versions.ask(question, look)
+            else:
+                current = Current(await self._at_once.ask(question, version) if question in self._shared else None)
+            response = await self._respond(request, question, current, find, share=share)
         if wait_s and conditional and _says_nothing(response):
-            async with self._watchers.waiting(request, wait_s):
+            async with self.watchers.waiting(request, wait_s):
                 while _says_nothing(response):
                     current = await self._watched.ask(question, look)
                     response = await self._respond(request, question, current, find, share=share)
@@ -168,6 +218,27 @@ class Answering:
             return _not_modified(tag)
         return found.respond(request, {"ETag": tag})
 
+    @asynccontextmanager
+    async def searching(self, request: Request) -> AsyncIterator[None]:
+        """A block that looks for a page in many rows: not too many do so at once, and it counts as several requests.
+
+        Raises:
+            StoreUnavailable: too many do already.
+        """
+        self.charge(request, SEARCH_COST)
+        async with or_busy(self._searches, visit_of(request.scope).client):
+            yield
+
+    def charge(self, request: Request, requests: int) -> None:
+        """Let ``request``, which costs more than others, count as so many."""
+        if self._rate:
+            self._rate.charge(visit_of(request.scope).client, requests - 1)
+
+    async def close(self) -> None:
+        """End what is under way; nobody asks any more."""
+        owners = (self._versions, self._at_once, self._watched, self._shared)
+        await asyncio.gather(*(owner.close() for owner in owners))
+
     def list_until(self, *, may_change: bool) -> tuple[int, int | None]:
         """As of when a long list is rendered, and until when it is good."""
         now_ms = _now_ms()
@@ -186,6 +257,16 @@ def timed(operation: str) -> Iterator[None]:
         yield
     finally:
         metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+
+
+@asynccontextmanager
+async def or_busy(places: Places, client: str) -> AsyncIterator[None]:
+    """A place for the time of the block; raises StoreUnavailable, kind ``busy``, where there is none in time."""
+    try:
+        async with places.place(client):
+            yield
+    except NoPlaceError as error:
+        raise StoreUnavailable("busy", str(error)) from None
 
 
 def _says_nothing(response: Response) -> bool:

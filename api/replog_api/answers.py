@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from replog.errors import StoreUnavailable
 from replog.store.rows import StoredRecord, StoredTask
+from replog.telemetry import logger
 from replog_api import render
 from replog_api.envelope import HEAD, JSON, answer, tail
 from replog_api.links import links
+from replog_api.visit import BREAK_OFF, visit_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from starlette.types import Receive, Scope, Send
 
     from replog.store.reader import Page
     from replog.store.tasks import TaskRows
@@ -75,9 +80,24 @@ def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: rend
         yield b"]" + tail(request)
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
-        return StreamingResponse(body(request), headers=headers, media_type=JSON)
+        return LongResponse(body(request), headers=headers, media_type=JSON)
 
     return Found(version, until_ms, respond)
+
+
+class LongResponse(StreamingResponse):
+    """A body that is broken off where the store fails in its middle: the client sees that it is incomplete."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        except StoreUnavailable as error:
+            if BREAK_OFF not in scope:
+                raise
+            trace_id = visit_of(scope).trace_id
+            logger().warning("list_broken_off", error=str(error), kind=error.kind, trace_id=trace_id)
+            scope[BREAK_OFF]()
 
 
 def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:

@@ -19,12 +19,17 @@ from replog.store.rights import QUERY_SERVICE
 from replog.store.sharing import SharedPipelines
 from replog_api import metrics, problems
 from replog_api.access import Tokens
+from replog_api.answering import Answering
+from replog_api.connections import Drain, room_for_connections
 from replog_api.freshness import Freshness
 from replog_api.gate import Gate
 from replog_api.hosts import known_hosts
-from replog_api.limits import RateLimit
+from replog_api.limits import Limits, RateLimit
+from replog_api.proxies import Proxies
 from replog_api.routes import query_routes, service_routes
 from replog_api.service_endpoints import ServiceEndpoints
+from replog_api.sights import Sights
+from replog_api.trouble import StoreTrouble
 from replog_api.visit import TIME_ZONE_HEADER, visit_of
 from replog_api.watchers import END_WAITING, Watchers
 
@@ -40,35 +45,54 @@ if TYPE_CHECKING:
 STORE_TIMEOUT_S = 1.2
 
 
-def create_app(settings: ApiSettings) -> ASGIApp:
-    """The query service as an ASGI application; connects to the store when first asked, not before."""
+#: How long closing the connections to it may take.
+STORE_CLOSED_WITHIN_S = 0.5
+
+
+def create_app(
+    settings: ApiSettings, *, limits: Limits | None = None, drain: Drain | None = None, proxies: Proxies | None = None
+) -> ASGIApp:
+    """The query service as an ASGI application; connects to the store when first asked, not before.
+
+    ``drain`` is begun where the process is to stop; ``proxies`` are believed whose a request is, by default none.
+    """
+    limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
-    watchers = Watchers()
+    shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
+    rate = RateLimit(settings.api_requests_per_s, time.monotonic)
+    trouble = StoreTrouble(time.monotonic)
+    freshness = Freshness(connection, time.monotonic)
+    watchers = Watchers(min(limits.most_watchers, room_for_connections() // 2))
+    answering = Answering(settings, watchers, limits, rate)
+    sights = Sights(shared, answering)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
         await checkpoint()
-        async with connection:
-            looking = asyncio.create_task(_look_at(connection), name="look at the store")
-            try:
-                yield {END_WAITING: watchers.end}
-            finally:
-                await cancel_and_wait([looking], timeout_s=STORE_TIMEOUT_S)
+        looking = asyncio.create_task(_look_at(connection), name="look at the store")
+        yield {END_WAITING: watchers.end}
+        await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
+        await asyncio.gather(*(owner.close() for owner in (answering, sights, freshness, shared)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
+                pass
 
     # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
-    problems.install(app)
-    app.router.routes += query_routes(SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S), settings, watchers)
-    app.router.routes += service_routes(ServiceEndpoints(connection, timeout_s=STORE_TIMEOUT_S))
+    problems.install(app, trouble)
+    app.router.routes += query_routes(shared, answering, sights, limits)
+    app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
     gate = Gate(
         app,
-        freshness=Freshness(connection, time.monotonic),
+        freshness=freshness,
         zone=ZoneInfo(settings.time_zone),
         tokens=Tokens(settings.tokens),
-        limit=RateLimit(settings.api_requests_per_s, time.monotonic),
+        limit=rate,
         hosts=known_hosts(settings),
+        proxies=proxies or Proxies(),
+        trouble=trouble,
     )
     return Observed(_for_other_origins(gate, settings.cors_origins))
 

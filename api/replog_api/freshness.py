@@ -11,6 +11,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import StoreUnavailable
 from replog.store.as_of import UNKNOWN_MS, read_as_of
 from replog.store.sharing import Runs
@@ -26,6 +27,8 @@ PATIENCE_S = 0.25
 MOST_WAITING = 1000
 #: How often the time is read where the store turns out to be started anew meanwhile, as at the first connection.
 READINGS = 3
+#: Seconds in which a reading ends that is told to.
+ENDS_WITHIN_S = 0.5
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,7 +75,7 @@ class Freshness:
         """A time for an answer whose data is read after this returns; :meth:`header` says it then. Never fails."""
         age_s = KEPT_S if self._doubtful or self._begun_s is None else self._clock() - self._begun_s
         if age_s >= RENEWED_S and self._reading is None:
-            self._reading = asyncio.create_task(self._read())
+            self._reading = asyncio.create_task(self._read(), name="freshness")
         if age_s >= KEPT_S and self._reading and self._waiting < MOST_WAITING:
             self._waiting += 1
             try:
@@ -84,6 +87,11 @@ class Freshness:
     @property
     def _doubtful(self) -> bool:
         return self.known.epoch != self._store.epoch
+
+    async def close(self) -> None:
+        """End a reading that is under way."""
+        if self._reading:
+            await cancel_and_wait([self._reading], timeout_s=ENDS_WITHIN_S)
 
     async def _read(self) -> None:
         try:

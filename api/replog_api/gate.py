@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http.client import BAD_REQUEST
+from http.client import BAD_REQUEST, NOT_MODIFIED, OK
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from replog_api.freshness import Freshness
     from replog_api.hosts import KnownHosts
     from replog_api.limits import RateLimit
+    from replog_api.proxies import Proxies
+    from replog_api.trouble import StoreTrouble
     from replog_api.visit import Visit
 
 #: What answers of data are in, unlike streams.
@@ -52,6 +54,8 @@ OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyn
 
 _CACHE_CONTROL = b"cache-control"
 _ASK_AGAIN = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
+#: Statuses that say that the store has answered.
+_ANSWERED = (OK, NOT_MODIFIED)
 _KEEP_NOTHING = ((_CACHE_CONTROL, b"no-store"),)
 
 
@@ -69,6 +73,8 @@ class Gate:
         zone: tzinfo,
         tokens: Tokens,
         limit: RateLimit,
+        proxies: Proxies,
+        trouble: StoreTrouble,
         hosts: KnownHosts | None = None,
     ) -> None:
         self._app = app
@@ -77,6 +83,8 @@ class Gate:
         self._zone = zone
         self._tokens = tokens
         self._limit = limit
+        self._proxies = proxies
+        self._trouble = trouble
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is no request."""
@@ -97,6 +105,8 @@ class Gate:
                 told = header if JSON_TYPE in message["headers"] else b""
                 if visit.store_failed:
                     self._freshness.doubt()
+                elif self._trouble.failing and visit.client and message["status"] in _ANSWERED:
+                    self._trouble.worked()
             elif told and header != told:
                 raise StoreUnavailable("connection", "Redis was started anew while a list was read from it")
             await send(message)
@@ -123,20 +133,23 @@ class Gate:
             visit.zone = zone_of(visit.time_zone) or self._zone
 
     def _authenticate(self, scope: Scope, visit: Visit) -> None:
-        client = scope.get("client")
-        address = f"address {client[0]}" if client else "address"
         if not self._tokens:
-            self._count(address)
+            self._count(visit, self._address(scope))
             return
         try:
             token = self._tokens.holder(visit.authorization)
         except RefusedError:
-            self._count(address)
+            self._count(visit, self._address(scope))
             raise
-        self._count(f"token {token.name}")
+        self._count(visit, f"token {token.name}")
         visit.prefix = token.prefix
 
-    def _count(self, client: str) -> None:
+    def _address(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        return f"address {self._proxies.client(peer[0], scope['headers'])}" if peer else "address"
+
+    def _count(self, visit: Visit, client: str) -> None:
+        visit.client = client
         wait_s = self._limit.seconds_to_wait(client)
         if wait_s:
             headers = {"Retry-After": str(ceil(wait_s))}

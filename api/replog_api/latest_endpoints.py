@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
@@ -70,8 +71,9 @@ class LatestEndpoints:
 
         async def find() -> Found:
             witness = Witness(self._connection)
-            with timed("page_tasks"):
-                tasks = await Tasks(witness).page(prefix, status, window.offset, window.size)
+            async with self._answering.searching(request) if prefix else nullcontext():
+                with timed("page_tasks"):
+                    tasks = await Tasks(witness).page(prefix, status, window.offset, window.size)
             version = self._remember(question, witness, tasks)
             return paged(version, window, tasks, self._answering.renderer(request))
 

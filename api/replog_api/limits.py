@@ -1,7 +1,8 @@
-"""How much one client may ask: requests a second, and the size of a request. Pure."""
+"""How much clients may ask: requests a second, how much at once, and the size of a request. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,27 @@ MAX_LINK_BYTES = 3072
 BURST_S = 5.0
 #: Clients remembered; what is forgotten begins anew.
 KEPT_CLIENTS = 10_000
+#: How many requests a page counts as that was looked for with filters or a prefix, and a list of several parts: what
+#: they cost the store. An answer that is known already counts as one.
+SEARCH_COST, LONG_LIST_COST = 5, 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process does at once; times in seconds."""
+
+    #: Streams and long polls. Each costs some 30 KiB, and an open file.
+    most_watchers: int = 2000
+    #: Lists under way, how many others wait for that, and for how long.
+    most_lists: int = 80
+    most_lists_waiting: int = 200
+    list_wait_s: float = 5.0
+    #: The same of searches: short waits, because who asks a page is told within 2 s where it cannot be read.
+    most_searches: int = 16
+    most_searches_waiting: int = 200
+    search_wait_s: float = 0.7
+    #: A read that takes so long is ended where its client leaves; looking for that costs more than most reads.
+    notice_after_s: float = 0.1
 
 
 class RateLimit:
@@ -46,6 +68,11 @@ class RateLimit:
         if len(self._used_until) > KEPT_CLIENTS:
             del self._used_until[next(iter(self._used_until))]
         return max(0.0, wait_s)
+
+    def charge(self, client: str, requests: float) -> None:
+        """Let what ``client`` was just let in with count as so many requests more."""
+        if client in self._used_until:
+            self._used_until[client] += requests * self._interval_s
 
 
 def header_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:

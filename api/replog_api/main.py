@@ -12,22 +12,19 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
-from uvicorn.supervisors import Multiprocess
-
 from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url, report_environment
 from replog.telemetry import configure_logs, logger
 from replog_api.app import create_app
+from replog_api.connections import ConnectionLimits, Drain
 from replog_api.hosts import is_loopback
-from replog_api.protocol import FINISHED_AT_STOP_S, BoundedProtocol
+from replog_api.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
+from replog_api.server import Server, configuration, finish_s, hold_signals
+from replog_api.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from typing import NoReturn
 
-#: How long answers in flight may take after SIGTERM, in seconds, before uvicorn cancels them: those whose clients are
-#: slow were cut off before, for it reports what it cancels as errors of ours.
-GRACE_S = int(FINISHED_AT_STOP_S) + 2
 #: Objects made before the garbage collector looks at the young ones. A page makes hundreds, few of them in cycles: at
 #: Python's 700 the looking costs a twentieth of all time, and the modules' own objects are looked at again and again.
 GC_THRESHOLD = 20_000
@@ -47,6 +44,9 @@ def main() -> None:
     allow_many_clients()
     try:
         check_exposure(settings)
+        _proxies()
+        # Whoever connects from now on is answered, also where the process is told to stop before it serves.
+        hold_signals()
         listener = _listen(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
@@ -87,47 +87,56 @@ def _listen(settings: ApiSettings) -> socket.socket:
 
 
 def _serve(settings: ApiSettings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        "replog_api.main:worker_app",
-        factory=True,
-        loop="uvloop",
-        http=BoundedProtocol,
-        ws="none",
-        workers=settings.api_workers,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
     configure_logs(settings, service="api")
     report_environment()
     host, port = listener.getsockname()[:2]
     logger().info("started", api=f"http://{host}:{port}", redis=mask_url(settings.redis_url))
-    # uvicorn raises the signal it stopped on once more; an orderly end is exit 0.
-    signal.signal(signal.SIGTERM, _exit_in_order)
-    signal.signal(signal.SIGINT, _exit_in_order)
+    # For what comes when nobody serves any more.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
     if settings.api_workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-        return
-    with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        Multiprocess(config, sockets=[listener]).run()
+        _answer(settings, listener)
+    else:
+        with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            Supervisor(work, settings.api_workers, listener, drain_s=settings.api_drain_s).run()
     logger().info("stopped")
+    _end()
 
 
-def worker_app() -> ASGIApp:
-    """The application of one worker process, which has only its environment to go by."""
+def work(listener: socket.socket) -> None:
+    """Be one of several processes that answer, which has only its environment to go by."""
+    # Ctrl-C on a terminal reaches all of them; the supervisor passes it on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = load(ApiSettings)
     configure_logs(settings, service="api")
-    app = create_app(settings)
+    _answer(settings, listener)
+    _end()
+
+
+def _answer(settings: ApiSettings, listener: socket.socket) -> None:
+    drain = Drain()
+    app = create_app(settings, drain=drain, proxies=_proxies())
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    return app
+    limits = ConnectionLimits(finished_at_stop_s=finish_s(settings.api_drain_s))
+    server = Server(configuration(app), drain, drain_s=settings.api_drain_s, limits=limits)
+    server.run(sockets=[listener])
 
 
-def _exit_in_order(*_: Any) -> None:
+def _proxies() -> Proxies:
+    return Proxies(parse_proxies(os.environ.get(FORWARDED_ALLOW_IPS, "")))
+
+
+def _exit(*_: Any) -> None:
     logger().info("stopped")
     raise SystemExit(0)
+
+
+def _end() -> NoReturn:
+    """End at once: a thread that asks a name server which does not answer would be waited for."""
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -99,10 +99,15 @@ TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；�
 TOO_MANY_WATCHERS = Text(
     "too many clients wait for changes already; see Retry-After", "等待变更的客户端过多；请按 Retry-After 稍后重试"
 )
+TOO_MANY_WATCHERS_OF_ONE = Text(
+    "too many streams and long polls of this client are open already; see Retry-After",
+    "此客户端的流式和长轮询连接过多；请按 Retry-After 稍后重试",
+)
 INVALID_REQUEST = Text("the request is not valid HTTP", "请求不是有效的 HTTP")
 URL_TOO_LONG = Text("the URL is longer than 32768 bytes", "URL 超过 32768 字节")
 HEADERS_TOO_LARGE = Text("the headers have more than 32768 bytes", "请求头超过 32768 字节")
 STORE_UNAVAILABLE = Text("the store does not answer; try again", "存储暂时无响应，请稍后重试")
+BUSY = Text("too many such questions are being answered; see Retry-After", "此类请求过多，请按 Retry-After 稍后重试")
 UNEXPECTED = Text(
     "something unexpected went wrong; the service's log knows the trace id",
     "服务内部错误；请凭 traceId 查询服务日志",

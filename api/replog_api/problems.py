@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from replog.errors import ReplogError, StoreUnavailable
 from replog.telemetry import logger
 from replog_api import messages
 from replog_api.envelope import refusal
 from replog_api.languages import Text
+from replog_api.presence import ClientLeftError
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.requests import Request
-    from starlette.responses import Response
+
+    from replog_api.trouble import StoreTrouble
 
 
 class Problem(NamedTuple):
@@ -44,6 +47,8 @@ UNEXPECTED = Problem(500, 250102)
 STORE_UNAVAILABLE = Problem(503, 250102)
 TOO_MANY_WATCHERS = Problem(503, 250102)
 
+#: What the metrics say where the client left; nobody hears it. As nginx logs it.
+CLIENT_LEFT_STATUS = 499
 #: Seconds after which a client may try again when the store does not answer.
 RETRY_AFTER_S = 2
 
@@ -58,11 +63,21 @@ class RefusedError(ReplogError):
         self.headers = headers
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, trouble: StoreTrouble) -> None:
     """Let ``app`` answer every error in the envelope."""
+
+    async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
+        visit = visit_of(request.scope)
+        # That too many ask it says nothing of the store itself.
+        visit.store_failed = error.kind != "busy"
+        trouble.failed(error, visit.trace_id)
+        text = messages.STORE_UNAVAILABLE if visit.store_failed else messages.BUSY
+        return refusal(request, *STORE_UNAVAILABLE, text, {"Retry-After": str(RETRY_AFTER_S)})
+
     handlers: list[tuple[Any, Any]] = [
         (RefusedError, _refused),
-        (StoreUnavailable, _store_unavailable),
+        (StoreUnavailable, store_unavailable),
+        (ClientLeftError, _client_left),
         (HTTPException, _http),
         (Exception, _unexpected),
     ]
@@ -79,13 +94,8 @@ async def _refused(request: Request, error: RefusedError) -> Response:
     return refused(request, error)
 
 
-async def _store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-    visit = visit_of(request.scope)
-    # That too many ask it says nothing of the store itself.
-    visit.store_failed = error.kind != "busy"
-    logger().warning("store_unavailable", error=str(error), kind=error.kind, trace_id=visit.trace_id)
-    headers = {"Retry-After": str(RETRY_AFTER_S)}
-    return refusal(request, *STORE_UNAVAILABLE, messages.STORE_UNAVAILABLE, headers)
+async def _client_left(request: Request, error: ClientLeftError) -> Response:
+    return Response(status_code=CLIENT_LEFT_STATUS)
 
 
 async def _http(request: Request, error: HTTPException) -> Response:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
+from replog.store.filters import NO_FILTER
 from replog.store.reader import Reader
 from replog.store.versions import NOTHING, Versions, Witness, record_version, version_call
 from replog_api import messages, parameters, render
 from replog_api.access import Rights
 from replog_api.answering import timed
 from replog_api.answers import Found, Steps, listed, long_list, paged, single
+from replog_api.limits import LONG_LIST_COST
 from replog_api.problems import UNKNOWN_RECORD, RefusedError
 from replog_api.visit import visit_of
 
@@ -114,8 +117,10 @@ class RecordEndpoints:
 
     async def _page(self, request: Request, record_id: str, flt: DetailFilter, window: Window) -> Found | None:
         witness = Witness(self._connection, version_call(self._connection.prefix, record_id))
-        with timed("page_details"):
-            page = await Reader(witness).detail_page(record_id, flt, window.offset, window.size)
+        looking = self._answering.searching(request) if flt != NO_FILTER else nullcontext()
+        async with looking:
+            with timed("page_details"):
+                page = await Reader(witness).detail_page(record_id, flt, window.offset, window.size)
         if page is None:
             return None
         counter, written, _ = witness.reply
@@ -132,6 +137,7 @@ class RecordEndpoints:
         version = record_version(counter, written)
         if second is None:
             return listed(version, first, self._answering.renderer(request))
+        self._answering.charge(request, LONG_LIST_COST)
         as_of_ms, until_ms = self._answering.list_until(may_change=int(running or 0) > 0)
         rows = Steps(first, _beginning_with(second, steps))
         return long_list(version, until_ms, rows, self._answering.renderer(request, as_of_ms))

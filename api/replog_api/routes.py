@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -10,12 +11,15 @@ from starlette.routing import Route
 from replog_api import documentation as doc
 from replog_api import messages
 from replog_api.access import Rights
-from replog_api.answering import Answering
+from replog_api.answering import or_busy
 from replog_api.latest_endpoints import LatestEndpoints
+from replog_api.places import Places
+from replog_api.presence import WhilePresent
 from replog_api.problems import WRONG_METHOD, RefusedError
 from replog_api.record_endpoints import RecordEndpoints
 from replog_api.stream import StreamEndpoint
 from replog_api.task_endpoints import TaskEndpoints
+from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -23,11 +27,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from replog.settings import ApiSettings
     from replog.store.sharing import Runs
+    from replog_api.answering import Answering
+    from replog_api.limits import Limits
     from replog_api.openapi.operation import Operation
     from replog_api.service_endpoints import ServiceEndpoints
-    from replog_api.watchers import Watchers
+    from replog_api.sights import Sights
 
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -59,20 +64,37 @@ class PlainRoute(Route):
         await response(scope, receive, send)
 
 
-def query_routes(connection: Runs, settings: ApiSettings, watchers: Watchers) -> list[PlainRoute]:
+class ListRoute(PlainRoute):
+    """A route whose answer may be long: not too many are under way at once."""
+
+    def __init__(self, operation: Operation, endpoint: Endpoint, places: Places, notice_after_s: float) -> None:
+        super().__init__(operation.path, endpoint, operation.methods)
+        self._places = places
+        self._notice_after_s = notice_after_s
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            async with WhilePresent(receive, self._notice_after_s):
+                await stack.enter_async_context(or_busy(self._places, visit_of(scope).client))
+            await super()._answer(scope, receive, send)
+
+
+def query_routes(connection: Runs, answering: Answering, sights: Sights, limits: Limits) -> list[PlainRoute]:
     """The routes of the queries; they answer from what ``connection`` leads to."""
-    answering, rights = Answering(settings, watchers), Rights(connection)
+    rights = Rights(connection)
     tasks = TaskEndpoints(connection, answering)
     records = RecordEndpoints(connection, answering, rights, tasks)
-    stream = StreamEndpoint(connection, answering, rights, watchers)
+    stream = StreamEndpoint(answering, rights, sights)
     latest = LatestEndpoints(connection, answering)
-    return _routes(
+    lists = Places(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
+    long_ones = {doc.LIST_RECORDS: tasks.list_records, doc.LIST_DETAILS: records.list_details}
+    return [
+        ListRoute(operation, endpoint, lists, limits.notice_after_s) for operation, endpoint in long_ones.items()
+    ] + _routes(
         {
             doc.LATEST_RECORDS: latest.of_keys,
             doc.PAGE_TASKS: latest.page_tasks,
-            doc.LIST_RECORDS: tasks.list_records,
             doc.PAGE_RECORDS: tasks.page_records,
-            doc.LIST_DETAILS: records.list_details,
             doc.PAGE_DETAILS: records.page_details,
             doc.OVERVIEW: records.overview,
             doc.STREAM: stream.stream,

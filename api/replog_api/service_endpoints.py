@@ -16,6 +16,7 @@ from replog_api.envelope import JSON
 
 if TYPE_CHECKING:
     from replog.store.connection import Connection
+    from replog_api.connections import Drain
 
 
 #: What ``/readyz`` asks.
@@ -25,8 +26,9 @@ DEPENDENCY = "redis"
 class ServiceEndpoints:
     """One instance a process; ``timeout_s`` is how long the store may take to answer."""
 
-    def __init__(self, connection: Connection, *, timeout_s: float) -> None:
+    def __init__(self, connection: Connection, drain: Drain, *, timeout_s: float) -> None:
         self._connection = connection
+        self._drain = drain
         self._timeout_s = timeout_s
         #: What kind of trouble the store was in at the last look; empty for none.
         self._told = ""
@@ -36,7 +38,9 @@ class ServiceEndpoints:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """Whether the store does; else the kind of trouble, for who asks may be anybody. The log has the rest."""
+        """Whether the store answers and the service goes on; else the kind of trouble. The log has the rest."""
+        if self._drain.begun:
+            return PlainTextResponse("the service stops\n", 503)
         kind, error = await self._trouble()
         self._tell(kind, error)
         return PlainTextResponse(f"{DEPENDENCY}: {kind}\n", 503) if kind else PlainTextResponse("ok\n")

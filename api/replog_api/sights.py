@@ -84,6 +84,10 @@ class Sights:
         """
         return await self._looks.ask(record_id, lambda: self._read(record_id))
 
+    async def close(self) -> None:
+        """End the looks that are under way; nobody watches any more."""
+        await self._looks.close()
+
     async def _read(self, record_id: str) -> Sight | None:
         witness = Witness(self._connection)
         try:

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from replog.errors import StoreUnavailable
 from replog_api import messages, metrics, parameters
 from replog_api.problems import UNKNOWN_RECORD, RefusedError
-from replog_api.sights import Sights
 from replog_api.visit import visit_of
 from replog_api.watchers import INTERVAL_S
 
@@ -27,10 +26,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.sharing import Runs
     from replog_api.access import Rights
     from replog_api.answering import Answering, Question
-    from replog_api.sights import Sight, Told
+    from replog_api.sights import Sight, Sights, Told
     from replog_api.watchers import Watchers
 
 #: Most seconds until a client hears whether there will be a stream.
@@ -60,11 +58,10 @@ class Watch(NamedTuple):
 class StreamEndpoint:
     """Streams records; one instance a process."""
 
-    def __init__(self, connection: Runs, answering: Answering, rights: Rights, watchers: Watchers) -> None:
+    def __init__(self, answering: Answering, rights: Rights, sights: Sights) -> None:
         self._answering = answering
         self._rights = rights
-        self._watchers = watchers
-        self._sights = Sights(connection, answering)
+        self._sights = sights
 
     async def stream(self, request: Request) -> Response:
         """A stream; 204 where the client has seen its end."""
@@ -75,7 +72,7 @@ class StreamEndpoint:
         watch = Watch(request, record_id, self._answering.question(request, "stream", record_id))
         if visit_of(request.scope).last_event_id == self._told(watch, sight).end_id:
             return Response(status_code=204)
-        return EventStream(self._events(watch, sight), request, self._watchers)
+        return EventStream(self._events(watch, sight), request, self._answering.watchers)
 
     async def _first_look(self, request: Request, record_id: str) -> Sight | None:
         # Whoever comes while others look waits for the next look, which begins when that one has ended.

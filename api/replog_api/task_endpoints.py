@@ -13,6 +13,7 @@ from replog_api import parameters
 from replog_api.access import Rights
 from replog_api.answering import timed
 from replog_api.answers import Found, Steps, listed, long_list, paged
+from replog_api.limits import LONG_LIST_COST
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class TaskEndpoints:
         return await self._long(request, key)
 
     async def _long(self, request: Request, key: str) -> Found:
+        self._answering.charge(request, LONG_LIST_COST)
         # The version first, and all rows after it.
         version, may_change = await self._versions.whole_task(key)
         as_of_ms, until_ms = self._answering.list_until(may_change=may_change)

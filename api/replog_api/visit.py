@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 TIME_ZONE_HEADER = "X-BKREPO-TIME-ZONE"
 
+#: Under which name the scope has what ends an answer in its middle, so that the client sees it is incomplete.
+BREAK_OFF = "replog.break_off"
+
 _KEY = "replog.visit"
 # Version ff is none, and ids of zeros are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -25,6 +28,7 @@ class Visit:
         "_trace_id",
         "accept_language",
         "authorization",
+        "client",
         "host",
         "if_none_match",
         "last_event_id",
@@ -39,6 +43,8 @@ class Visit:
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
         self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
         self.host = self.if_none_match = self.last_event_id = ""
+        #: Who asks, as far as places and requests are counted: a token, else an address.
+        self.client = ""
         #: What the keys of all tasks begin with that the client may read.
         self.prefix = ""
         #: Whether the store did not answer.

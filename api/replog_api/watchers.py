@@ -7,8 +7,11 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from replog.cancellation import cancel_and_wait
 from replog_api import messages
-from replog_api.problems import RETRY_AFTER_S, TOO_MANY_WATCHERS, RefusedError
+from replog_api.limits import Limits
+from replog_api.places import NoPlaceError, Places
+from replog_api.problems import RETRY_AFTER_S, TOO_MANY_REQUESTS, TOO_MANY_WATCHERS, RefusedError
 from replog_api.visit import visit_of
 
 if TYPE_CHECKING:
@@ -21,15 +24,15 @@ if TYPE_CHECKING:
 END_WAITING = "replog.end_waiting"
 #: What is watched is looked at once in so many seconds, by one for all its watchers.
 INTERVAL_S = 0.5
-#: Clients of one process that wait at once. Each costs some 30 KiB, and an open file.
-MOST_WATCHERS = 2000
+#: Seconds that a task which listens to a client may take to end.
+_ENDS_WITHIN_S = 1.0
 
 
 class Watchers:
     """The clients of one process that wait."""
 
-    def __init__(self, most: int = MOST_WATCHERS) -> None:
-        self._most = most
+    def __init__(self, most: int = Limits.most_watchers) -> None:
+        self._places = Places(most)
         self._limits: set[asyncio.Timeout] = set()
         self._ended = False
 
@@ -38,25 +41,29 @@ class Watchers:
         """A block that is left without an error once ``wait_s`` are over, the client is gone or the service stops.
 
         Raises:
-            RefusedError: too many wait already.
+            RefusedError: too many wait already, or this client has its share of them.
         """
-        if len(self._limits) >= self._most:
-            raise RefusedError(TOO_MANY_WATCHERS, messages.TOO_MANY_WATCHERS, {"Retry-After": str(RETRY_AFTER_S)})
+        visit = visit_of(request.scope)
         began_s = time.perf_counter()
-        try:
-            async with asyncio.timeout(0 if self._ended else wait_s) as limit:
-                self._limits.add(limit)
-                listener = asyncio.create_task(_leave_when_gone(request.receive, limit))
-                try:
+        async with _place(self._places, visit.client):
+            try:
+                async with asyncio.timeout(0 if self._ended else wait_s) as limit, self._sent_away(request, limit):
                     yield
-                finally:
-                    listener.cancel()
-                    self._limits.discard(limit)
-        except TimeoutError:
-            if not limit.expired():
-                raise
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            finally:
+                visit.waited_s += time.perf_counter() - began_s
+
+    @asynccontextmanager
+    async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        self._limits.add(limit)
+        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="watchers: listener")
+        try:
+            yield
         finally:
-            visit_of(request.scope).waited_s += time.perf_counter() - began_s
+            self._limits.discard(limit)
+            await cancel_and_wait([listener], timeout_s=_ENDS_WITHIN_S)
 
     def end(self) -> None:
         """Send all away, and let nobody wait any more; safe to repeat."""
@@ -65,6 +72,18 @@ class Watchers:
         self._ended = True
         for limit in self._limits:
             _leave(limit)
+
+
+@asynccontextmanager
+async def _place(places: Places, client: str) -> AsyncIterator[None]:
+    retry = {"Retry-After": str(RETRY_AFTER_S)}
+    try:
+        async with places.place(client):
+            yield
+    except NoPlaceError as error:
+        if error.own_share:
+            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_WATCHERS_OF_ONE, retry) from None
+        raise RefusedError(TOO_MANY_WATCHERS, messages.TOO_MANY_WATCHERS, retry) from None
 
 
 async def _leave_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:

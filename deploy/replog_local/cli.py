@@ -70,7 +70,8 @@ def _plan(folder: DataFolder, host: str | None, port: int | None, *, demo: bool)
     given = {"api_host": host, "api_port": port}
     settings = load(ApiSettings, **{name: value for name, value in given.items() if value is not None})
     check_exposure(settings)
-    return stack.Plan(folder, settings.api_host, check_free(settings.api_host, settings.api_port), demo)
+    drain_s = settings.api_drain_s if "api_drain_s" in settings.model_fields_set else 0.0
+    return stack.Plan(folder, settings.api_host, check_free(settings.api_host, settings.api_port), demo, drain_s)
 
 
 @app.command()

@@ -39,6 +39,8 @@ class Plan:
     api_host: str
     api_port: int
     demo: bool
+    #: Nobody balances requests between local services: Ctrl-C need not wait, unless that was set.
+    api_drain_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _environment(plan: Plan, addresses: Addresses, collector_port: int) -> dict[
         "REPLOG_COLLECTOR_PORT": str(collector_port),
         "REPLOG_API_HOST": plan.api_host,
         "REPLOG_API_PORT": str(plan.api_port),
+        "REPLOG_API_DRAIN_S": str(plan.api_drain_s),
     }
 
 

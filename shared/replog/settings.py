@@ -222,6 +222,9 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     api_host: str = Field(default="127.0.0.1", description="where the query service listens")
     api_port: Port = Field(default=8080, description="where the query service listens")
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes that share the port")
+    api_drain_s: Annotated[float, Field(ge=0)] = Field(
+        default=5, description="seconds after SIGTERM in which /readyz says 503 and requests are still taken"
+    )
     api_insecure: bool = Field(default=False, description="1: listen beyond loopback although nobody is authenticated")
     api_tokens: Annotated[SecretStr, AfterValidator(_check_tokens)] | None = Field(
         default=None, description="who may ask: name:sha256hex[:taskKeyPrefix], comma-separated; unset: everybody"

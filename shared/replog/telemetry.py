@@ -56,6 +56,10 @@ LogAction = Literal[
     "not_ready",
     # The query service stopped, and the client had not taken all of an answer in the time there is: it is cut off.
     "answer_cut_off",
+    # The store failed in the middle of a list; its client sees that the body is incomplete.
+    "list_broken_off",
+    # One of several processes of a query service ended unasked, and is replaced.
+    "worker_died",
     # The store lost writes that it had acknowledged: partitions went back from ``positions`` to ``begins``.
     "store_rewound",
     # Somebody wrote over markers in the store: what stood at ``keys`` is removed, and counts as lost.

@@ -47,7 +47,8 @@ def redis(tmp_path: Path) -> Iterator[OwnRedis]:
 @pytest.fixture
 def api(redis: OwnRedis, tmp_path: Path) -> Iterator[Process]:
     """A query service over it."""
-    process = Process(API, tmp_path, {"REPLOG_REDIS_URL": redis.url, "REPLOG_API_PORT": "0"})
+    variables = {"REPLOG_REDIS_URL": redis.url, "REPLOG_API_PORT": "0", "REPLOG_API_DRAIN_S": "0"}
+    process = Process(API, tmp_path, variables)
     process.start()
     yield process
     process.kill()

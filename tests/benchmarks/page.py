@@ -95,6 +95,7 @@ def started(redis_url: str, prefix: str, path: str) -> Iterator[int]:
         "REPLOG_API_PORT": str(port),
         "REPLOG_LOG_LEVEL": "WARNING",
         "REPLOG_API_REQUESTS_PER_S": "0",
+        "REPLOG_API_DRAIN_S": "0",
     }
     with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
         assert _rows(port, path) == ROWS

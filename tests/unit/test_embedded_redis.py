@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from replog.errors import FatalError
-from replog_local import embedded_redis
 from replog_local.embedded_redis import answers, bundled_server, find_server, packaged_binary, redis_command
 
 
@@ -33,7 +32,7 @@ def test_without_one_there_is_that_of_the_package(monkeypatch: pytest.MonkeyPatc
 def test_no_server_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """And for which platform there is none in the package, instead of a file that is not found."""
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(embedded_redis.platform, "system", lambda: "Plan9")
+    monkeypatch.setattr("platform.system", lambda: "Plan9")
     with pytest.raises(FatalError, match=r"install redis-server or valkey-server .* \(Plan9 "):
         find_server()
 

@@ -13,6 +13,8 @@ from replog_api.access import Tokens
 from replog_api.freshness import Freshness, header_of
 from replog_api.gate import AS_OF_HEADER, Gate
 from replog_api.limits import RateLimit
+from replog_api.proxies import Proxies
+from replog_api.trouble import StoreTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +66,8 @@ class Answer:
             zone=ZoneInfo("UTC"),
             tokens=Tokens(()),
             limit=RateLimit(0, lambda: 0.0),
+            proxies=Proxies(),
+            trouble=StoreTrouble(lambda: 0.0),
         )
 
         async def receive() -> Message:

@@ -7,26 +7,28 @@ from typing import Any
 
 import pytest
 import uvicorn
-from uvicorn.server import ServerState
 
-from replog_api.protocol import STALLED_AT_STOP_S, STALLED_S, BoundedProtocol
+from replog_api.connections import ConnectionLimits, Connections, Drain
+from replog_api.protocol import BoundedProtocol
 from replog_api.watchers import END_WAITING
+
+LIMITS = ConnectionLimits()
 
 
 class Timer:
     """What is to be called after some seconds, unless it is cancelled."""
 
-    def __init__(self, after_s: float, call: Any, argument: Any) -> None:
+    def __init__(self, after_s: float, call: Any, arguments: Any) -> None:
         self.after_s = after_s
         self._call = call
-        self._argument = argument
+        self._arguments = arguments
         self.cancelled = False
 
     def cancel(self) -> None:
         self.cancelled = True
 
     def run(self) -> None:
-        self._call(self._argument)
+        self._call(*self._arguments)
 
 
 class Loop:
@@ -35,8 +37,8 @@ class Loop:
     def __init__(self) -> None:
         self.timers: list[Timer] = []
 
-    def call_later(self, after_s: float, call: Any, argument: Any) -> Timer:
-        self.timers.append(Timer(after_s, call, argument))
+    def call_later(self, after_s: float, call: Any, *arguments: Any) -> Timer:
+        self.timers.append(Timer(after_s, call, arguments))
         return self.timers[-1]
 
     def waiting(self) -> list[Timer]:
@@ -77,8 +79,10 @@ class Connection:
         self.ends = 0
         config = uvicorn.Config(no_app, log_config=None)
         loop: Any = self.loop
-        self.protocol = BoundedProtocol(config, ServerState(), {END_WAITING: self._end}, loop)
+        self.protocol = BoundedProtocol(config, Connections(LIMITS, Drain()), {END_WAITING: self._end}, loop)
         self.protocol.connection_made(self.transport)
+        # That it asks at all is waited for, too: see the tests of silent clients.
+        self.first_request = self.loop.timers.pop()
 
     def _end(self) -> None:
         self.ends += 1
@@ -104,7 +108,7 @@ def connection() -> Connection:
 def test_one_that_takes_nothing_is_cut_off(connection: Connection) -> None:
     """Not before its time is over."""
     connection.fill(70_000)
-    assert [timer.after_s for timer in connection.loop.waiting()] == [STALLED_S]
+    assert [timer.after_s for timer in connection.loop.waiting()] == [LIMITS.stalled_s]
     assert not connection.transport.aborted
     connection.look()
     assert connection.transport.aborted
@@ -134,13 +138,19 @@ def test_a_stop_has_less_patience(connection: Connection) -> None:
     connection.fill(70_000)
     connection.protocol.shutdown()
     assert connection.ends == 1
-    assert [timer.after_s for timer in connection.loop.waiting()] == [STALLED_AT_STOP_S]
-    connection.look()
+    look = next(timer for timer in connection.loop.waiting() if timer.after_s == LIMITS.stalled_at_stop_s)
+    look.run()
     assert connection.transport.aborted
 
 
-def test_a_stop_lets_others_be(connection: Connection) -> None:
-    """There is nothing to look at."""
+def test_a_stop_waits_for_one_that_was_just_opened(connection: Connection) -> None:
+    """Its request may be on its way; but not for as long as before."""
     connection.protocol.shutdown()
     assert connection.ends == 1
-    assert not connection.loop.waiting()
+    assert connection.first_request.cancelled
+    assert not connection.transport.is_closing()
+    assert sorted(timer.after_s for timer in connection.loop.waiting()) == sorted(
+        [LIMITS.head_at_stop_s, LIMITS.finished_at_stop_s]
+    )
+    min(connection.loop.waiting(), key=lambda timer: timer.after_s).run()
+    assert connection.transport.closed

@@ -86,3 +86,15 @@ def test_memory_is_bounded(clock: Clock) -> None:
         limit.seconds_to_wait(str(number))
     assert limit.seconds_to_wait("early") == 0
     assert len(limit._used_until) == KEPT_CLIENTS
+
+
+def test_a_dear_request_counts_as_several(clock: Clock) -> None:
+    """What it costs more is charged when that is known; a client that is not counted is not charged."""
+    limit = RateLimit(1, clock)
+    assert served(limit, "a", 1) == 1
+    limit.charge("a", 9)
+    limit.charge("unknown", 1000)
+    assert limit.seconds_to_wait("a") == pytest.approx(10 - BURST_S + 1)
+    assert limit.seconds_to_wait("unknown") == 0
+    clock.now += 10 - BURST_S + 1
+    assert limit.seconds_to_wait("a") == 0

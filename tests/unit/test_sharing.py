@@ -136,3 +136,18 @@ async def test_not_too_many_wait(echo: Echo) -> None:
     await asyncio.sleep(0)
     echo.awake.set()
     assert await asyncio.gather(*waiting[1:]) == [answers(i) for i in (1, 2, 3, 4, 6)]
+
+
+async def test_closing_ends_what_is_under_way(echo: Echo) -> None:
+    """Those who wait are told, in the pipelines and behind them, and no sender is left."""
+    shared = SharedPipelines(echo, timeout_s=60)
+    echo.awake.clear()
+    waiting = [asyncio.create_task(shared.run(calls(i, 100))) for i in range(6)]
+    while len(echo.sizes) < sharing.LANES:
+        await asyncio.sleep(0)
+    assert {task.get_name() for task in shared._tasks} == {"sharing: sender"}
+    async with asyncio.timeout(10):
+        await shared.close()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert not shared._tasks
+    assert {type(error) for error in found} == {StoreUnavailable}

@@ -21,6 +21,7 @@ from replog_api import answering, metrics, schemas, sights, stream
 from replog_api.access import Rights
 from replog_api.answering import Answering
 from replog_api.problems import RefusedError
+from replog_api.sights import Sights
 from replog_api.stream import StreamEndpoint
 from replog_api.watchers import Watchers
 from tests.integration.api.service import event
@@ -158,7 +159,8 @@ async def service(monkeypatch: pytest.MonkeyPatch, clock: list[int], interval_s:
     monkeypatch.setattr(stream, "SETTLED_S", SETTLED_S)
     store, watchers = Store(), Watchers()
     store.merge("record.started")
-    endpoint = StreamEndpoint(store, Answering(load(ApiSettings), watchers), Rights(store), watchers)
+    answering = Answering(load(ApiSettings), watchers)
+    endpoint = StreamEndpoint(answering, Rights(store), Sights(store, answering))
     yield Service(endpoint, store, watchers)
     watchers.end()
     await until(lambda: not watchers._limits)

@@ -19,10 +19,11 @@ FOREVER_S = 60.0
 class Client:
     """A client that goes away when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
         self.gone = asyncio.Event()
         self.sent_request = False
         self.request = Request({"type": "http", "headers": []}, self._receive)
+        visit_of(self.request.scope).client = name
 
     async def _receive(self) -> dict[str, Any]:
         if not self.sent_request:
@@ -97,7 +98,7 @@ async def test_nobody_waits_for_a_service_that_stops() -> None:
 
 async def test_too_many_are_refused() -> None:
     """Until one goes."""
-    watchers, clients = Watchers(most=2), [Client() for _ in range(3)]
+    watchers, clients = Watchers(most=2), [Client(name) for name in "abc"]
     tasks = await begun(watchers, *clients[:2])
     with pytest.raises(RefusedError) as refused:
         await waits(watchers, clients[2])
@@ -109,6 +110,22 @@ async def test_too_many_are_refused() -> None:
     watchers.end()
     assert await tasks[1]
     assert await last
+
+
+async def test_one_client_does_not_take_all_places() -> None:
+    """However many it asks for, there are some for others; it is told that it is its own doing."""
+    watchers, greedy = Watchers(most=100), [Client("greedy") for _ in range(50)]
+    tasks = await begun(watchers, *greedy)
+    with pytest.raises(RefusedError) as refused:
+        await waits(watchers, Client("greedy"))
+    assert refused.value.problem == (429, 250124)
+    assert refused.value.headers == {"Retry-After": "2"}
+    tasks += await begun(watchers, *(Client(f"modest {number}") for number in range(50)))
+    with pytest.raises(RefusedError) as refused:
+        await waits(watchers, Client("late"))
+    assert refused.value.problem == (503, 250102)
+    watchers.end()
+    assert all(await asyncio.gather(*tasks))
 
 
 @pytest.mark.parametrize("error", [ValueError, TimeoutError])

@@ -9,10 +9,11 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from replog.store.connection import Call
 
@@ -22,6 +23,8 @@ LANES = 2
 CALLS_A_PIPELINE = 128
 #: Answers waited for at once. A Redis that answers at all does not let as many come together.
 MOST_WAITING = 1000
+#: Seconds in which a sender ends that is told to.
+ENDS_WITHIN_S = 0.5
 
 
 class Runs(Protocol):
@@ -67,10 +70,15 @@ class SharedPipelines:
             alarm.cancel()
             self._room += 1
 
+    async def close(self) -> None:
+        """End the pipelines that are under way; those who wait are told that there will be no answer."""
+        await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
+        self._fail(self._waiting, _closed())
+
     def _open_lane(self) -> None:
         if self._lanes < LANES:
             self._lanes += 1
-            lane = asyncio.create_task(self._empty_queue())
+            lane = asyncio.create_task(self._empty_queue(), name="sharing: sender")
             self._tasks.add(lane)
             lane.add_done_callback(self._tasks.discard)
 
@@ -106,6 +114,9 @@ class SharedPipelines:
         except TimeoutError:
             self._fail(taken, self._timed_out())
             return
+        except asyncio.CancelledError:
+            self._fail(taken, _closed())
+            raise
         except Exception as error:  # noqa: BLE001 - belongs to those who wait, whatever it is
             self._fail(taken, error)
             return
@@ -115,7 +126,11 @@ class SharedPipelines:
             if not answer.done():
                 answer.set_result(mine)
 
-    def _fail(self, taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]], error: Exception) -> None:
+    def _fail(self, taken: Iterable[tuple[Sequence[Call], asyncio.Future[list[Any]]]], error: Exception) -> None:
         for _, answer in taken:
             if not answer.done():
                 answer.set_exception(error)
+
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("connection", "the connection is being closed")

@@ -9,11 +9,11 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
-import uvicorn
 
 from replog.settings import ApiSettings, load
 from replog_api.app import create_app
-from replog_api.protocol import BoundedProtocol
+from replog_api.connections import ConnectionLimits, Drain
+from replog_api.server import Server, configuration
 from tests.integration.api.service import BASE
 from tests.services.redis_acl import url_as_query_service
 from tests.sse import SentEvent, events_of
@@ -21,7 +21,11 @@ from tests.sse import SentEvent, events_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from replog_api.limits import Limits
+    from replog_api.protocol import BoundedProtocol
+
 DEADLINE_S = 20.0
+CONNECTION_LIMITS = ConnectionLimits()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -34,7 +38,7 @@ async def until(condition: Callable[[], bool]) -> None:
 class LiveService:
     """A running query service; ``server`` is what runs it."""
 
-    def __init__(self, server: uvicorn.Server, address: tuple[str, int]) -> None:
+    def __init__(self, server: Server, address: tuple[str, int]) -> None:
         self.server = server
         self.address = address
         self.url = f"http://{address[0]}:{address[1]}"
@@ -64,9 +68,9 @@ class LiveService:
 
 
 def _last_path(connection: BoundedProtocol) -> str:
-    # Before its first request, a connection has no scope.
+    # Before its first request, a connection has no scope, and a head that has not ended has no path.
     scope = cast("dict[str, Any] | None", connection.scope)
-    return scope["path"] if scope else ""
+    return str(scope.get("path", "")) if scope else ""
 
 
 class Viewer:
@@ -125,16 +129,24 @@ async def unread(service: LiveService, path: str) -> socket.socket:
 
 @asynccontextmanager
 async def live(
-    redis_url: str, redis_prefix: str, *, send_bytes: int | None = None, **settings: Any
+    redis_url: str,
+    redis_prefix: str,
+    *,
+    send_bytes: int | None = None,
+    limits: Limits | None = None,
+    connection_limits: ConnectionLimits = CONNECTION_LIMITS,
+    drain_s: float = 0.0,
+    **settings: Any,
 ) -> AsyncIterator[LiveService]:
     """A query service that listens; ``send_bytes`` bounds what the system keeps for a client."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     if send_bytes:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
-    url = url_as_query_service(redis_url)
-    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings))
-    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="on", log_config=None)
-    server = uvicorn.Server(config)
+    drain, url = Drain(), url_as_query_service(redis_url)
+    app = create_app(
+        load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings), limits=limits, drain=drain
+    )
+    server = Server(configuration(app), drain, drain_s=drain_s, limits=connection_limits)
     # In a thread of its own, uvicorn leaves the signals of the tests alone.
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.store.versions import Versions
-from replog_api import answering, watchers
+from replog_api import answering
+from replog_api.limits import Limits
 from tests.integration.api.live import live, until
 from tests.integration.api.service import BASE, event, write
 from tests.integration.api.test_conditional import START_MS, clock
@@ -209,12 +210,9 @@ async def test_a_stopping_service_keeps_nobody_waiting(run: QueryService, redis_
         assert (await asyncio.wait_for(asked, 5)).status_code == 304
 
 
-async def test_more_than_may_wait_are_refused(
-    run: QueryService, redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_than_may_wait_are_refused(run: QueryService, redis_url: str, redis_prefix: str) -> None:
     """Those who do not want to wait are answered."""
-    monkeypatch.setattr(watchers.Watchers.__init__, "__defaults__", (0,))
-    async with live(redis_url, redis_prefix) as service:
+    async with live(redis_url, redis_prefix, limits=Limits(most_watchers=0)) as service:
         tag = await tag_of(run, PATHS["details"])
         answer = await polled(service, PATHS["details"], tag, 1)
         refused(answer, 503, 250102)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from replog_api import protocol
+from replog_api.connections import ConnectionLimits
 from tests.integration.api.live import live, unread, until
 from tests.integration.api.service import BASE, event, write
 
@@ -32,14 +32,12 @@ async def take_slowly(client: socket.socket) -> None:
         pass
 
 
-async def test_a_slow_client_is_cut_off(
-    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_slow_client_is_cut_off(redis_url: str, redis_prefix: str, caplog: pytest.LogCaptureFixture) -> None:
     """When its time is over, and not as an error of the service."""
-    monkeypatch.setattr(protocol, "FINISHED_AT_STOP_S", 0.3)
+    limits = ConnectionLimits(finished_at_stop_s=0.3)
     await write(redis_url, redis_prefix, [event("detail.started", detailId=f"d{number}") for number in range(ROWS)])
     with capture_logs() as logs, caplog.at_level(logging.ERROR):
-        async with live(redis_url, redis_prefix, send_bytes=4096) as service:
+        async with live(redis_url, redis_prefix, send_bytes=4096, connection_limits=limits) as service:
             client = await unread(service, PATH)
             taking = asyncio.create_task(take_slowly(client))
             await until(lambda: len(service.connections("/detail/list/")) == 1)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_api import protocol, schemas, sights, stream, watchers
+from replog_api import schemas, sights, stream
+from replog_api.connections import ConnectionLimits
+from replog_api.limits import Limits
 from tests.integration.api.live import DEADLINE_S, Viewer, live, unread, until
 from tests.integration.api.service import BASE, event, write
 from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
@@ -198,11 +200,10 @@ async def test_who_leaves_is_watched_for_no_more(service: LiveService) -> None:
     assert await service.metric(LOOKS) <= looks + 1
 
 
-async def test_more_than_may_wait_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_than_may_wait_are_refused(store: Store) -> None:
     """In the envelope; there is room again once somebody goes."""
-    monkeypatch.setattr(watchers.Watchers.__init__, "__defaults__", (1,))
     await store.has(event("record.started"))
-    async with live(store.url, store.prefix) as service:
+    async with live(store.url, store.prefix, limits=Limits(most_watchers=1)) as service:
         async with Viewer(service) as viewer:
             await until(lambda: viewer.kinds == ["snapshot"])
             answer = await service.client.get(f"{BASE}/stream/r", headers={"Accept-Language": "zh"})
@@ -222,10 +223,10 @@ def progress(number: int) -> Event:
 
 async def test_a_client_that_takes_nothing_is_cut_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """And until then little is kept for it, however much there was to say; others are told all of it."""
-    monkeypatch.setattr(protocol, "STALLED_S", 10 * INTERVAL_S)
+    limits = ConnectionLimits(stalled_s=10 * INTERVAL_S)
     monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
     await store.has(progress(0))
-    async with live(store.url, store.prefix, send_bytes=4096) as service:
+    async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")
         try:
             await service.metric_is(CLIENTS, 1)
@@ -252,10 +253,10 @@ async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is cut off sooner than else; one that takes what comes gets all of its answer."""
-    monkeypatch.setattr(protocol, "STALLED_AT_STOP_S", 5 * INTERVAL_S)
+    limits = ConnectionLimits(stalled_at_stop_s=5 * INTERVAL_S)
     monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
     await store.has(progress(0))
-    async with live(store.url, store.prefix, send_bytes=4096) as service:
+    async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")
         await service.metric_is(CLIENTS, 1)
         (connection,) = service.connections("/stream/")
@@ -268,7 +269,7 @@ async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(
             began_s = time.monotonic()
             service.server.should_exit = True
             await until(lambda: not service.connections())
-            assert time.monotonic() - began_s < protocol.STALLED_S / 3
+            assert time.monotonic() - began_s < ConnectionLimits().stalled_s / 3
             await until(lambda: viewer.over)
             assert ": the service stops\nretry: " in viewer.text
         client.close()

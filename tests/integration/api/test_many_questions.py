@@ -1,0 +1,175 @@
+"""Dear questions: not too many at once, no longer than somebody waits for them, and counted as what they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from replog.errors import StoreUnavailable
+from replog.store.reader import Reader
+from replog.store.search import Search
+from replog_api.limits import BURST_S, Limits
+from tests.integration.api.live import live, until
+from tests.integration.api.service import BASE, event, write
+from tests.integration.api.test_errors import refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from replog.store.rows import StoredDetail
+    from tests.integration.api.live import LiveService
+
+#: Rows of a list that is read in several parts.
+ROWS = 1200
+LIST = f"{BASE}/detail/list/r"
+SEARCH = f"{BASE}/detail/page/r?pageNumber=1&pageSize=5&clusterName=c"
+#: Longer than any of these tests may take.
+LONG_S = 60.0
+
+
+class Gate:
+    """Where reads stand still until they are let through."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.inside = self.most_inside = self.cancelled = 0
+
+    async def wait(self) -> None:
+        """Stand here; who is cancelled is counted."""
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.inside -= 1
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Stands before every search, and before every list's first part."""
+    found = Gate()
+    page, details = Search.page, Reader.details
+
+    async def searched(self: Search, offset: int, limit: int) -> Any:
+        await found.wait()
+        return await page(self, offset, limit)
+
+    async def listed(self: Reader, record_id: str) -> AsyncIterator[list[StoredDetail]]:
+        await found.wait()
+        async for step in details(self, record_id):
+            yield step
+
+    monkeypatch.setattr(Search, "page", searched)
+    monkeypatch.setattr(Reader, "details", listed)
+    return found
+
+
+@pytest.fixture(autouse=True)
+async def _record(redis_url: str, redis_prefix: str) -> None:
+    details = [event("detail.started", detailId=f"d{n}", remoteCluster=f"c{n % 7}") for n in range(ROWS)]
+    await write(redis_url, redis_prefix, [event("record.started"), *details])
+
+
+async def asked(service: LiveService, path: str) -> httpx.Response:
+    """The answer, over a connection of its own."""
+    async with httpx.AsyncClient(base_url=service.url, timeout=LONG_S) as client:
+        return await client.get(path)
+
+
+@pytest.mark.parametrize("path", [LIST, SEARCH])
+async def test_not_too_many_are_read_at_once(redis_url: str, redis_prefix: str, gate: Gate, path: str) -> None:
+    """Some wait for a moment, and the rest is told to come back; cheap questions are answered meanwhile."""
+    few = Limits(
+        most_lists=6,
+        most_lists_waiting=4,
+        list_wait_s=LONG_S,
+        most_searches=6,
+        most_searches_waiting=4,
+        search_wait_s=LONG_S,
+    )
+    async with live(redis_url, redis_prefix, limits=few) as service:
+        tasks = [asyncio.create_task(asked(service, f"{path}{n if path == SEARCH else ''}")) for n in range(20)]
+        refusals = 20 - 3 - 2
+        await until(lambda: sum(task.done() for task in tasks) == refusals)
+        assert gate.inside == 3
+        assert (await asked(service, f"{BASE}/overview/r")).status_code == 200
+        gate.open.set()
+        answers = await asyncio.wait_for(asyncio.gather(*tasks), LONG_S)
+    assert gate.most_inside == 3
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [503] * refusals
+    for answer in answers:
+        if answer.status_code != 200:
+            refused(answer, 503, 250102)
+            assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("path", [LIST, SEARCH])
+async def test_a_place_is_not_waited_for_too_long(redis_url: str, redis_prefix: str, gate: Gate, path: str) -> None:
+    """It is told before anything is sent."""
+    few = Limits(most_lists=2, list_wait_s=0.05, most_searches=2, search_wait_s=0.05)
+    async with live(redis_url, redis_prefix, limits=few) as service:
+        first = asyncio.create_task(asked(service, path))
+        await until(lambda: gate.inside == 1)
+        refused(await asked(service, f"{path}{1 if path == SEARCH else ''}"), 503, 250102)
+        gate.open.set()
+        assert (await first).status_code == 200
+
+
+@pytest.mark.parametrize("path", [LIST, SEARCH])
+async def test_a_read_ends_with_who_asked(redis_url: str, redis_prefix: str, gate: Gate, path: str) -> None:
+    """Its place is free then, and nothing of it is an error."""
+    few = Limits(most_lists=4, most_lists_waiting=0, most_searches=4, most_searches_waiting=0)
+    with capture_logs() as logs:
+        async with live(redis_url, redis_prefix, limits=few) as service:
+            tasks = [asyncio.create_task(asked(service, path)) for _ in range(2)]
+            await until(lambda: gate.inside == 2)
+            tasks[0].cancel()
+            await until(lambda: gate.inside == 1)
+            tasks[1].cancel()
+            await until(lambda: gate.inside == 0)
+            assert gate.cancelled == 2
+            gate.open.set()
+            assert (await asked(service, path)).status_code == 200
+            route = f"{BASE}/detail/{'list' if path == LIST else 'page'}/{{recordId}}"
+            assert await service.metric(f'replog_http_requests_total{{route="{route}",status="499"}}') >= 2
+    assert not logs
+
+
+@pytest.mark.parametrize(
+    ("path", "then"), [(f"{BASE}/overview/r", 200), (f"{BASE}/list/t", 200), (LIST, 429), (SEARCH, 429)]
+)
+async def test_dear_questions_count_as_several(redis_url: str, redis_prefix: str, path: str, then: int) -> None:
+    """Where they had to be read: two cheap ones may come at once, and a short list is cheap."""
+    async with live(redis_url, redis_prefix, api_requests_per_s=2.5 / BURST_S) as service:
+        assert (await asked(service, path)).status_code == 200
+        assert (await asked(service, f"{BASE}/overview/r")).status_code == then
+
+
+async def test_a_list_whose_store_fails_is_one_line(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The body is incomplete, and there is no traceback."""
+    details = Reader.details
+
+    async def failing(self: Reader, record_id: str) -> AsyncIterator[list[StoredDetail]]:
+        steps = details(self, record_id)
+        for _ in range(3):
+            yield await anext(steps)
+        raise StoreUnavailable("timeout", "no answer")
+
+    monkeypatch.setattr(Reader, "details", failing)
+    with capture_logs() as logs, caplog.at_level(logging.INFO):
+        async with live(redis_url, redis_prefix) as service:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await asked(service, LIST)
+            assert (await asked(service, "/livez")).status_code == 200
+    assert [(line["event"], line["kind"]) for line in logs] == [("list_broken_off", "timeout")]
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn") and record.levelno > 20]

@@ -1,0 +1,97 @@
+"""Places are bounded, wait for each other in order, and are never all one client's."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from replog_api.places import NoPlaceError, Places
+
+#: Longer than any of these tests may take.
+LONG_S = 60.0
+
+
+async def taken(stack: AsyncExitStack, places: Places, client: str, times: int) -> int:
+    """How many of so many places a client gets at once."""
+    got = 0
+    for _ in range(times):
+        try:
+            await stack.enter_async_context(places.place(client))
+        except NoPlaceError:
+            break
+        got += 1
+    return got
+
+
+async def test_whoever_has_none_gets_one() -> None:
+    """Greedy clients leave as many as each of them has."""
+    places = Places(60)
+    async with AsyncExitStack() as stack:
+        assert [await taken(stack, places, name, 60) for name in "abcd"] == [30, 15, 8, 4]
+        assert [await taken(stack, places, name, 1) for name in "efg"] == [1, 1, 1]
+        with pytest.raises(NoPlaceError) as refused:
+            await stack.enter_async_context(places.place("h"))
+        assert not refused.value.own_share
+    async with AsyncExitStack() as stack:
+        assert await taken(stack, places, "h", 60) == 30
+        with pytest.raises(NoPlaceError) as refused:
+            await stack.enter_async_context(places.place("h"))
+        assert refused.value.own_share
+
+
+async def test_who_waits_gets_the_place_that_is_given_back() -> None:
+    """In the order of their coming, but for those who have their share."""
+    places = Places(2, wait_s=LONG_S, most_waiting=10)
+    order: list[str] = []
+
+    async def hold(name: str) -> None:
+        async with places.place(name):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        async with places.place("a"):
+            again = asyncio.create_task(hold("a"))
+            await asyncio.sleep(0)
+            await hold("b")
+            assert order == ["b"]
+        await again
+    assert order == ["b", "a"]
+
+
+async def test_nobody_waits_for_ever() -> None:
+    """Nor do too many."""
+    places = Places(1, wait_s=0.01, most_waiting=1)
+    async with places.place("a"):
+        with pytest.raises(NoPlaceError):
+            await places.place("b").__aenter__()
+    patient = Places(1, wait_s=LONG_S, most_waiting=1)
+    async with patient.place("a"):
+        waiting = asyncio.create_task(patient.place("b").__aenter__())
+        await asyncio.sleep(0)
+        with pytest.raises(NoPlaceError):
+            await patient.place("c").__aenter__()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+@pytest.mark.parametrize("turn_first", [True, False])
+async def test_a_place_is_not_lost_with_who_goes_away(*, turn_first: bool) -> None:
+    """Also where it becomes free in the same moment."""
+    places = Places(1, wait_s=LONG_S, most_waiting=5)
+    first = places.place("a")
+    await first.__aenter__()
+    waiting = asyncio.create_task(places.place("b").__aenter__())
+    await asyncio.sleep(0)
+    if turn_first:
+        await first.__aexit__(None, None, None)
+        waiting.cancel()
+    else:
+        waiting.cancel()
+        await first.__aexit__(None, None, None)
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    async with asyncio.timeout(10), places.place("c"):
+        pass
