@@ -61,6 +61,7 @@ QUERY_SERVICE = _rights(
     "zcard KEY",
     "zcount KEY -inf +inf",
     "zlexcount KEY - +",
+    "zmscore KEY member",
     "zrange KEY 0 0",
     "zrangebylex KEY - +",
     "zrevrange KEY 0 0",
