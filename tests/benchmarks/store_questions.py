@@ -137,7 +137,7 @@ def of_whole(known: Known) -> list[Question]:
     return [
         Question(
             f"{known.shape.details:,} with all names: {_shown(flt)} ({known.total(flt):,}), at {part:.0%}",
-            _WHOLE_MS if known.total(flt) < _WHOLE_FEW else _WHOLE_MANY_MS,
+            _WHOLE_MS if _rarest(known, flt) < _WHOLE_FEW else _WHOLE_MANY_MS,
             record_id,
             [ask.at(flt, part)] * 10,
             of_others=False,
@@ -145,6 +145,11 @@ def of_whole(known: Known) -> list[Question]:
         for flt, parts in _WHOLE
         for part in parts
     ]
+
+
+def _rarest(known: Known, flt: DetailFilter) -> int:
+    """How many details meet that condition of ``flt`` which the fewest do."""
+    return min(known.total(NO_FILTER._replace(**{name: text})) for name, text in flt._asdict().items() if text)
 
 
 def _shown(flt: DetailFilter) -> str:
