@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.services import kafka_admin
+from tests.services.plain_http import NO_TLS
 from tests.services.process import wait_until
 from tests.services.redis import remove_keys
 from tests.services.redis_acl import url_as_query_service
@@ -124,7 +125,7 @@ class Process:
 
     def get(self, path: str) -> httpx.Response:
         """What it answers."""
-        return httpx.get(f"{self.url}{path}", timeout=STOP_TIMEOUT_S)
+        return httpx.get(f"{self.url}{path}", timeout=STOP_TIMEOUT_S, verify=NO_TLS)
 
     def metrics(self, name: str) -> dict[str, float]:
         """The samples of a metric, by their labels as written."""

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.system import API, RECORDS, Process
 from tests.integration.api.service import event, write
+from tests.services.plain_http import NO_TLS
 from tests.services.redis import remove_keys
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Page:
 
     def ask(self, path: str) -> httpx.Response:
         """An answer."""
-        return httpx.get(f"{self._url}{path}", headers=self._headers, timeout=TIMEOUT_S)
+        return httpx.get(f"{self._url}{path}", headers=self._headers, timeout=TIMEOUT_S, verify=NO_TLS)
 
     def get(self, path: str) -> Any:
         """The data of an answer, which the page takes for good by its status."""

@@ -27,7 +27,7 @@ class KeepAlive:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self._streams
         condition = f"If-None-Match: {tag}\r\n" if tag else ""
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: benchmark\r\n{condition}\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{condition}\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))

@@ -15,6 +15,7 @@ from replog_api.app import create_app
 from replog_api.connections import ConnectionLimits, Drain
 from replog_api.server import Server, configuration
 from tests.integration.api.service import BASE
+from tests.services.plain_http import NO_TLS
 from tests.services.redis_acl import url_as_query_service
 from tests.sse import SentEvent, events_of
 
@@ -42,7 +43,7 @@ class LiveService:
         self.server = server
         self.address = address
         self.url = f"http://{address[0]}:{address[1]}"
-        self.client = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S)
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S, verify=NO_TLS)
 
     def connections(self, part: str = "") -> list[BoundedProtocol]:
         """Those that are open; with ``part``, those that were last asked for a path that has it."""
@@ -123,7 +124,7 @@ async def unread(service: LiveService, path: str) -> socket.socket:
     client.setblocking(False)  # noqa: FBT003 - its only parameter has no other way
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, service.address)
-    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return client
 
 

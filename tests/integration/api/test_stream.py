@@ -130,11 +130,17 @@ async def test_who_comes_again_resumes_at_another_process(service: LiveService, 
 
 
 async def test_times_are_in_the_zone_that_is_asked_for(service: LiveService) -> None:
-    """And ids are of it."""
-    async with Viewer(service) as utc, Viewer(service, x_bkrepo_time_zone="Asia/Shanghai") as chinese:
-        await until(lambda: utc.kinds == chinese.kinds == ["snapshot"])
-        assert chinese.answer
-        assert chinese.answer.headers["x-bkrepo-time-zone"] == "+0800"
+    """And ids are of it; a zone that nobody knows is as none."""
+    async with (
+        Viewer(service) as utc,
+        Viewer(service, x_bkrepo_time_zone="Asia/Shanghai") as chinese,
+        Viewer(service, x_bkrepo_time_zone="Mars") as martian,
+    ):
+        await until(lambda: utc.kinds == chinese.kinds == martian.kinds == ["snapshot"])
+        for viewer, offset in ((utc, "+0000"), (chinese, "+0800"), (martian, "+0000")):
+            assert viewer.answer
+            assert viewer.answer.headers["x-bkrepo-time-zone"] == offset
+        assert martian.events == utc.events
         assert utc.events[0].data["record"]["startTime"] == "2021-05-12T12:00:00.000"
         assert chinese.events[0].data["record"]["startTime"] == "2021-05-12T20:00:00.000"
         assert utc.events[0].id != chinese.events[0].id
@@ -144,14 +150,15 @@ async def test_what_is_wrong_is_said_in_the_envelope(service: LiveService, store
     """Before a stream begins, and in the language of the client; of a record that has details only nothing is known."""
     await store.has(event("detail.started", recordId="d"))
     path = f"{BASE}/stream"
-    for record_id in ("unknown", "d"):
-        answer = await service.client.get(f"{path}/{record_id}", headers={"Accept-Language": "zh"})
-        refused(answer, 400, 250310)
-        assert answer.json()["message"] == f"未找到 id 为 {record_id} 的执行记录"
-    refused(await service.client.get(f"{path}/{'x' * 129}"), 400, 250131)
-    refused(await service.client.get(f"{path}/r", headers={"X-BKREPO-TIME-ZONE": "Mars"}), 400, 250131)
-    refused(await service.client.post(f"{path}/r"), 405, 250112)
-    assert (await service.client.head(f"{path}/r")).status_code == 405
+    # A stream in place of a refusal would never end.
+    async with asyncio.timeout(DEADLINE_S):
+        for record_id in ("unknown", "d"):
+            answer = await service.client.get(f"{path}/{record_id}", headers={"Accept-Language": "zh"})
+            refused(answer, 400, 250310)
+            assert answer.json()["message"] == f"未找到 id 为 {record_id} 的执行记录"
+        refused(await service.client.get(f"{path}/{'x' * 129}"), 400, 250131)
+        refused(await service.client.post(f"{path}/r"), 405, 250112)
+        assert (await service.client.head(f"{path}/r")).status_code == 405
 
 
 async def test_a_token_streams_what_it_may_read(store: Store) -> None:
