@@ -15,7 +15,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Int16, Int32, Schema, String
 
-from replog.errors import BrokerUnavailable
+from replog.errors import InstanceIdTaken
 from replog.settings import variable
 from replog.telemetry import logger
 from replog_collector.backoff import Backoff
@@ -54,9 +54,9 @@ class InstanceId:
             self._joined = (coordinator.generation, coordinator.member_id)
 
     def check(self) -> None:
-        """Return where the name is this member's. Raises BrokerUnavailable."""
+        """Return where the name is this member's. Raises InstanceIdTaken."""
         if self.taken:
-            raise BrokerUnavailable(
+            raise InstanceIdTaken(
                 f"{variable('kafka_group_instance_id')}={self._value}: another collector of group {self._group_id} "
                 "has joined with this name; each needs one of its own"
             )

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import BrokerUnavailable, FatalError, ReplogError, StoreRefused, StoreUnavailable
+from replog.errors import BrokerUnavailable, FatalError, InstanceIdTaken, ReplogError, StoreRefused, StoreUnavailable
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 _KINDS: dict[type[ReplogError], str] = {
+    InstanceIdTaken: "instance_id_taken",
     BrokerUnavailable: "unavailable",
     StoreRefused: "refused",
     FatalError: "incompatible",

@@ -6,6 +6,7 @@
     ├── RecoverableError      try again later; nothing was lost
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, or denies a right
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    │       └── InstanceIdTaken       another member of the group has the static name of this one
     ├── StoreRewound          go back to what the store has; Redis lost writes that it had acknowledged
     ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
@@ -61,6 +62,10 @@ class StoreRewound(ReplogError):  # noqa: N818 - named as the state it reports
 
 class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
     """Kafka did not take or answer the call."""
+
+
+class InstanceIdTaken(BrokerUnavailable):
+    """Another member of the group joined with the static name of this one, which waits until it is free."""
 
 
 class MessageTooLargeError(ReplogError):
