@@ -120,8 +120,9 @@ WAYS = {
     *("enclosed", "all", "stopped", "removed"),
     *("joined", "in parts", "asked", "checked", "by heads"),
 }
-#: What a run of this length may not come to; the sequence that depends on no generator does.
-RARE = {"joined", "in parts"}
+#: What a steady run may not come to: which cases it draws changes with the code. The long run has to, and the sequence
+#: that depends on no generator comes to all but one.
+RARE = {"joined", "in parts", "counted", "back", "by heads"}
 
 limits = st.fixed_dictionaries(
     {
@@ -868,4 +869,5 @@ def test_every_read_is_the_oracles(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert {way for way, times in taken.items() if times} >= WAYS - RARE
+    may_miss = RARE if examples == STEADY_EXAMPLES else set()
+    assert {way for way, times in taken.items() if times} >= WAYS - may_miss
