@@ -76,7 +76,7 @@ bench: $(INSTALLED) ## run the benchmarks
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 contracts: $(INSTALLED) ## write docs/openapi.json and docs/asyncapi.json again, as the service serves them
-	@$(BIN)/python -m replog_api.contracts docs
+	@$(BIN)/python -m replog_api.contracts.documents docs
 
 lock: $(UV) ## resolve requirements.lock again (ARGS=--upgrade takes newer versions)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock \

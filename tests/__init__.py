@@ -1,1 +1,1 @@
-"""The project's tests; `tests.services` starts the broker and the Redis that they run against."""
+"""The project's tests; `tests.support.services` starts the broker and the Redis that they run against."""

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from tests.services import ServiceUnavailableError, kafka_admin, redis_acl
-from tests.services import kafka as kafka_service
-from tests.services import redis as redis_service
-from tests.services.process import STOP_TIMEOUT_S
-from tests.services.redis_cluster import start_cluster
-from tests.services.report import REPORT, ServiceReport
+from tests.support.services import ServiceUnavailableError, kafka_admin, redis_acl
+from tests.support.services import kafka as kafka_service
+from tests.support.services import redis as redis_service
+from tests.support.services.process import STOP_TIMEOUT_S
+from tests.support.services.redis_cluster import start_cluster
+from tests.support.services.report import REPORT, ServiceReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import FrameType
 
-    from tests.services.kafka import Broker
-    from tests.services.redis import RedisServer
-    from tests.services.redis_cluster import RedisCluster
+    from tests.support.services.kafka import Broker
+    from tests.support.services.redis import RedisServer
+    from tests.support.services.redis_cluster import RedisCluster
 
-pytest_plugins = ["tests.faults.table"]
+pytest_plugins = ["tests.support.faults_table"]
 
 #: By pid: the processes that run a part of the tests each, where there are such.
 NODES = pytest.StashKey[dict[int, Any]]()

@@ -14,24 +14,25 @@ from starlette.middleware.cors import CORSMiddleware
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import ReplogError
-from replog.store.connection import Connection
-from replog.store.rights import QUERY_SERVICE
-from replog.store.sharing import SharedPipelines
-from replog_api import metrics, problems
-from replog_api.access import Tokens
-from replog_api.answering import Answering
-from replog_api.connections import Drain, room_for_connections
-from replog_api.freshness import Freshness
-from replog_api.gate import Gate
-from replog_api.hosts import known_hosts
-from replog_api.limits import Limits, RateLimit
-from replog_api.proxies import Proxies
+from replog.store.client.connection import Connection
+from replog.store.client.pipelining import SharedPipelines
+from replog.store.client.rights import QUERY_SERVICE
+from replog_api import metrics
+from replog_api.admission.auth import Tokens
+from replog_api.admission.hosts import known_hosts
+from replog_api.admission.limits import Limits, RateLimit
+from replog_api.admission.proxies import Proxies
+from replog_api.admission.waiting_clients import END_WAITING, Watchers
+from replog_api.http import errors
+from replog_api.http.as_of import Freshness
+from replog_api.http.request_context import TIME_ZONE_HEADER, visit_of
+from replog_api.http.store_trouble import StoreTrouble
+from replog_api.live.snapshots import Sights
+from replog_api.middleware import Gate
+from replog_api.queries.query_runner import Answering
 from replog_api.routes import query_routes, service_routes
-from replog_api.service_endpoints import ServiceEndpoints
-from replog_api.sights import Sights
-from replog_api.trouble import StoreTrouble
-from replog_api.visit import TIME_ZONE_HEADER, visit_of
-from replog_api.watchers import END_WAITING, Watchers
+from replog_api.server.connections import Drain, room_for_connections
+from replog_api.service import ServiceEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,7 +82,7 @@ def create_app(
     # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
-    problems.install(app, trouble)
+    errors.install(app, trouble)
     app.router.routes += query_routes(shared, answering, sights, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
     gate = Gate(

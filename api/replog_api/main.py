@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url, report_environment
 from replog.telemetry import configure_logs, logger
+from replog_api.admission.hosts import is_loopback
+from replog_api.admission.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
 from replog_api.app import create_app
-from replog_api.connections import ConnectionLimits, Drain
-from replog_api.hosts import is_loopback
-from replog_api.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
-from replog_api.server import Server, configuration, finish_s, hold_signals
-from replog_api.supervisor import Supervisor
+from replog_api.server.connections import ConnectionLimits, Drain
+from replog_api.server.server import Server, configuration, finish_s, hold_signals
+from replog_api.server.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from replog_api import documentation as doc
-from replog_api import messages
-from replog_api.access import Rights
-from replog_api.answering import or_busy
-from replog_api.latest_endpoints import LatestEndpoints
-from replog_api.places import Places
-from replog_api.presence import WhilePresent
-from replog_api.problems import WRONG_METHOD, RefusedError
-from replog_api.record_endpoints import RecordEndpoints
-from replog_api.stream import StreamEndpoint
-from replog_api.task_endpoints import TaskEndpoints
-from replog_api.visit import visit_of
+from replog_api.admission.auth import Rights
+from replog_api.admission.places import Places
+from replog_api.contracts import operations as doc
+from replog_api.http import messages
+from replog_api.http.errors import WRONG_METHOD, RefusedError
+from replog_api.http.presence import WhilePresent
+from replog_api.http.request_context import visit_of
+from replog_api.live.stream import StreamEndpoint
+from replog_api.queries.query_runner import or_busy
+from replog_api.queries.records import RecordEndpoints
+from replog_api.queries.task import TaskEndpoints
+from replog_api.queries.tasks import LatestEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.sharing import Runs
-    from replog_api.answering import Answering
-    from replog_api.limits import Limits
-    from replog_api.openapi.operation import Operation
-    from replog_api.service_endpoints import ServiceEndpoints
-    from replog_api.sights import Sights
+    from replog.store.client.pipelining import Runs
+    from replog_api.admission.limits import Limits
+    from replog_api.contracts.openapi.operation import Operation
+    from replog_api.live.snapshots import Sights
+    from replog_api.queries.query_runner import Answering
+    from replog_api.service import ServiceEndpoints
 
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 

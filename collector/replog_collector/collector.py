@@ -20,23 +20,23 @@ from replog.errors import RecoverableError
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.backoff import Backoff
-from replog_collector.decoding import decode
-from replog_collector.delivery import Delivery
-from replog_collector.in_flight import InFlight
-from replog_collector.marking import Marking
-from replog_collector.retrying import Retrying, StopRequested
+from replog_collector.pipeline.checkpointing import Marking
+from replog_collector.pipeline.decoding import decode
+from replog_collector.pipeline.delivery import Delivery
+from replog_collector.pipeline.in_flight import InFlight
+from replog_collector.pipeline.retrying import Retrying, StopRequested
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from replog_collector.ahead import AheadLimit
-    from replog_collector.dead_letters import DeadLetters
-    from replog_collector.decoding import Decoded
-    from replog_collector.limits import DeadLetterLimit
-    from replog_collector.merging import Store
-    from replog_collector.progress import Progress
-    from replog_collector.source import Source
-    from replog_collector.store_markers import StoreMarkers
+    from replog_collector.checkpoint_store import StoreMarkers
+    from replog_collector.health.progress import Progress
+    from replog_collector.kafka.dead_letters import DeadLetters
+    from replog_collector.kafka.source import Source
+    from replog_collector.pipeline.clock_limit import AheadLimit
+    from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
+    from replog_collector.pipeline.decoding import Decoded
+    from replog_collector.pipeline.merging import Store
 
 #: How long a poll waits for messages; a stop is noticed within this time. While a batch is held up, also how often
 #: the paused partitions are polled.

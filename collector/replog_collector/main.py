@@ -13,24 +13,24 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from replog.errors import FatalError
-from replog.kafka import KafkaProducer
+from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings, describe, load_or_exit, mask_url, report_environment
-from replog.store.connection import Connection
-from replog.store.markers import Markers
-from replog.store.retention import Policy, Retention
-from replog.store.staleness import Staleness
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.maintain.retention import Policy, Retention
+from replog.store.maintain.staleness import Staleness
+from replog.store.write.checkpoints import Markers
+from replog.store.write.writer import Writer
 from replog.telemetry import configure_logs, logger
-from replog_collector.ahead import AheadLimit
 from replog_collector.collector import Collector
-from replog_collector.dead_letters import DeadLetterTopic
-from replog_collector.health import HealthServer
-from replog_collector.kafka_source import KafkaSource
-from replog_collector.limits import DeadLetterLimit
-from replog_collector.progress import Progress
+from replog_collector.health.progress import Progress
+from replog_collector.health.server import HealthServer
+from replog_collector.health.watchdog import Watchdog
+from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.dead_letters import DeadLetterTopic
+from replog_collector.periodic_task import COUNT_S, Sweeper, count_stale, note_refusal, remove_due
+from replog_collector.pipeline.clock_limit import AheadLimit
+from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.shutdown import Shutdown
-from replog_collector.sweeper import COUNT_S, Sweeper, count_stale, note_refusal, remove_due
-from replog_collector.watchdog import Watchdog
 
 #: How long Redis may take to answer a batch, in seconds.
 STORE_TIMEOUT_S = 10.0

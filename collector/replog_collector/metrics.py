@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from replog_collector.accounts import EventAccounts
+from replog_collector.event_accounting import EventAccounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Execution records of repository replication: the event contract and the publisher for workers.
 
-See ``docs/events.md`` for the contract and ``replog.publisher`` for how to publish.
+See ``docs/events.md`` for the contract and ``replog.publisher.publisher`` for how to publish.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replog.publisher import Publisher
+    from replog.publisher.publisher import Publisher
 
 __all__ = ["Publisher"]
 
@@ -16,7 +16,7 @@ __all__ = ["Publisher"]
 def __getattr__(name: str) -> Any:
     # On demand: the Kafka client is slow to import, and most who import replog want another part of it.
     if name == "Publisher":
-        from replog.publisher import Publisher  # noqa: PLC0415
+        from replog.publisher.publisher import Publisher  # noqa: PLC0415
 
         return Publisher
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

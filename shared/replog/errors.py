@@ -12,7 +12,7 @@
     ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
     ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
     ├── UnreadableError       never try again: pass over what Kafka has there, and dead-letter what can be read of it
-    ├── RefusedError          tell the client of the API (:mod:`replog_api.problems`)
+    ├── RefusedError          tell the client of the API (:mod:`replog_api.http.errors`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
         ├── StoreIncompatible     the Redis server is too old

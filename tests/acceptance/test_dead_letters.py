@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.acceptance.system import COLLECTOR, READABLE_TIMEOUT_S, Message, message, narrow, system_on
-from tests.services.process import wait_until
+from tests.support.services.process import wait_until
+from tests.support.system import COLLECTOR, READABLE_TIMEOUT_S, Message, message, narrow, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.acceptance.system import Process, System
-    from tests.services.kafka import Broker
+    from tests.support.services.kafka import Broker
+    from tests.support.system import Process, System
 
 pytestmark = pytest.mark.real_broker
 

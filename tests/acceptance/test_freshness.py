@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.acceptance.freshness import Witness, as_of_ms, let_the_broker_date
-from tests.acceptance.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, Process, system_on
-from tests.services.process import wait_until
+from tests.support.freshness import Witness, as_of_ms, let_the_broker_date
+from tests.support.services.process import wait_until
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, Process, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.acceptance.system import System
-    from tests.services.kafka import Broker
-    from tests.services.redis import RedisServer
+    from tests.support.services.kafka import Broker
+    from tests.support.services.redis import RedisServer
+    from tests.support.system import System
 
 #: How far behind an idle system may be: a look, a mark and a reading of it are a second, a half and a second apart.
 FRESH_MS = 5000

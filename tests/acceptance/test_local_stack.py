@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from replog_local.announcement import READY
-from tests.services.process import wait_until
+from replog_cli.announcement import READY
+from tests.support.services.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class LocalStack:
 
 def replog(*arguments: str) -> list[str]:
     """The ``replog`` command, without relying on PATH."""
-    return [sys.executable, "-m", "replog_local.cli", *arguments]
+    return [sys.executable, "-m", "replog_cli.main", *arguments]
 
 
 def data_of(url: str) -> Any:

@@ -20,15 +20,15 @@ import pytest
 import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from replog_api.contracts import openapi_json
-from replog_api.documentation import STREAM
-from replog_api.openapi.examples import RECORD_ID
-from replog_api.problems import UNKNOWN_RECORD
-from tests import streams
-from tests.acceptance.system import API, Process
-from tests.integration.api.service import write
+from replog_api.contracts.documents import openapi_json
+from replog_api.contracts.openapi.examples import RECORD_ID
+from replog_api.contracts.operations import STREAM
+from replog_api.http.errors import UNKNOWN_RECORD
 from tests.integration.api.test_examples import EVENTS
-from tests.services.redis import remove_keys
+from tests.support import streams
+from tests.support.query_service import write
+from tests.support.services.redis import remove_keys
+from tests.support.system import API, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from replog_api.limits import MAX_URL_BYTES
-from tests.acceptance.system import API, RECORDS, Process
-from tests.integration.api.service import event, write
-from tests.services import redis as redis_service
-from tests.services.process import wait_until
-from tests.services.redis import OwnRedis
+from replog_api.admission.limits import MAX_URL_BYTES
+from tests.support.query_service import event, write
+from tests.support.services import redis as redis_service
+from tests.support.services.process import wait_until
+from tests.support.services.redis import OwnRedis
+from tests.support.system import API, RECORDS, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.acceptance.system import API, RECORDS, Process
-from tests.services import redis as redis_service
-from tests.services.process import wait_until
-from tests.services.redis import OwnRedis
+from tests.support.services import redis as redis_service
+from tests.support.services.process import wait_until
+from tests.support.services.redis import OwnRedis
+from tests.support.system import API, RECORDS, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, message, system_on
-from tests.services.process import wait_until
+from tests.support.services.process import wait_until
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, message, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.acceptance.system import Process, System
-    from tests.services.kafka import Broker
-    from tests.streams import Event
+    from tests.support.services.kafka import Broker
+    from tests.support.streams import Event
+    from tests.support.system import Process, System
 
 STARTED = {"recordId": "r", "taskKey": "t", "eventTime": "2021-05-12T12:00:00Z"}
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaException
 
-from tests import streams
-from tests.acceptance.system import API, COLLECTOR, Message, answers_what, message, system_on
-from tests.model import Model
-from tests.services import ServiceUnavailableError, kafka_admin
-from tests.services.kafka_maven import MavenBroker
-from tests.services.process import free_port, wait_until
-from tests.services.redis import OwnRedis, server_binary
+from tests.support import streams
+from tests.support.model import Model
+from tests.support.services import ServiceUnavailableError, kafka_admin
+from tests.support.services.kafka_maven import MavenBroker
+from tests.support.services.process import free_port, wait_until
+from tests.support.services.redis import OwnRedis, server_binary
+from tests.support.system import API, COLLECTOR, Message, answers_what, message, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.acceptance.system import Process, System
-    from tests.services.kafka import Broker
-    from tests.streams import Event
+    from tests.support.services.kafka import Broker
+    from tests.support.streams import Event
+    from tests.support.system import Process, System
 
 PROMISED_S = 10.0
 DEADLINE_S = 60.0

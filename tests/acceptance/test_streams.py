@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.main import allow_many_clients
-from replog_api.watchers import INTERVAL_S
-from tests.acceptance.system import API, RECORDS, Process
-from tests.integration.api.service import event, write
-from tests.services import redis as redis_service
-from tests.services.redis import OwnRedis, connected
+from tests.support.query_service import event, write
+from tests.support.services import redis as redis_service
+from tests.support.services.redis import OwnRedis, connected
+from tests.support.system import API, RECORDS, Process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

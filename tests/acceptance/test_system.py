@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.events import MAX_VALUE_BYTES
-from tests import streams
-from tests.acceptance.system import API, COLLECTOR, READABLE_TIMEOUT_S, Message, answers_what, message, system_on
-from tests.model import Model
-from tests.services.kafka_admin import PARTITIONS
-from tests.services.process import free_port, wait_until
+from tests.support import streams
+from tests.support.model import Model
+from tests.support.services.kafka_admin import PARTITIONS
+from tests.support.services.process import free_port, wait_until
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, Message, answers_what, message, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.acceptance.system import Process, System
-    from tests.services.kafka import Broker
-    from tests.streams import Event
+    from tests.support.services.kafka import Broker
+    from tests.support.streams import Event
+    from tests.support.system import Process, System
 
 SEED = 2021
 VALID = {"type": "record.started", "recordId": "bad", "taskKey": "bad", "eventTime": "2021-05-12T12:19:08.813Z"}

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.acceptance.system import API, RECORDS, Process
-from tests.integration.api.service import event, write
-from tests.services.plain_http import NO_TLS
-from tests.services.redis import remove_keys
+from tests.support.query_service import event, write
+from tests.support.services.plain_http import NO_TLS
+from tests.support.services.redis import remove_keys
+from tests.support.system import API, RECORDS, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.system import API, COLLECTOR, command, environment
+from tests.support.system import API, COLLECTOR, command, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,6 @@ def test_a_wrong_line_of_the_env_file_is_named(tmp_path: Path) -> None:
 
 def test_the_local_stack_refuses_what_its_processes_would(tmp_path: Path) -> None:
     variables = {"REPLOG_REDIS_URL": f"rediss://:{SECRET}@127.0.0.1?ssl_cert_reqs=maybe"}
-    line = refused("replog_local.cli", tmp_path, "up", **variables)
+    line = refused("replog_cli.main", tmp_path, "up", **variables)
     assert line.startswith("REPLOG_REDIS_URL=rediss://:***@127.0.0.1?ssl_cert_reqs=maybe is wrong")
     assert "none, optional, required" in line

@@ -19,9 +19,9 @@ from rich.table import Table
 from tests.benchmarks import collect, decode, page, polling, soak, store
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
-from tests.services import kafka_admin
-from tests.services.kafka_maven import MavenBroker
-from tests.services.redis import version_of
+from tests.support.services import kafka_admin
+from tests.support.services.kafka_maven import MavenBroker
+from tests.support.services.redis import version_of
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Load

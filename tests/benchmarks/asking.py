@@ -6,16 +6,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from replog.store.reader import Reader
+from replog.store.read.reader import Reader
 from tests.benchmarks.store_questions import LIMIT
 from tests.benchmarks.waiting import QUIET_S, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.connection import Call
-    from replog.store.filters import DetailFilter
-    from replog.store.sharing import Runs
+    from replog.store.client.connection import Call
+    from replog.store.client.pipelining import Runs
+    from replog.store.read.filters import DetailFilter
     from tests.benchmarks.store_questions import Question
 
 

@@ -14,10 +14,10 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from replog.store.bounded import BYTES_A_CALL
-from replog.store.keys import RecordKeys, task_keys
-from replog.store.rows import RECORD_FIELDS
-from replog.store.scripts import PAGE, TASK_PAGE
+from replog.store.client.scripts import PAGE, TASK_PAGE
+from replog.store.format.keys import RecordKeys, task_keys
+from replog.store.format.rows import RECORD_FIELDS
+from replog.store.read.bounded_reads import BYTES_A_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

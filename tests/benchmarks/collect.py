@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from replog.events import encode
 from replog_local.simulation import simulate
 from tests.benchmarks.machine import pin
-from tests.services.process import free_port
+from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

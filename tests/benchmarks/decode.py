@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from replog.events import encode, parse
-from replog.store.batch import Batch
+from replog.store.write.batch import Batch
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH
 

@@ -20,17 +20,17 @@ from zoneinfo import ZoneInfo
 from redis import Redis
 
 from replog.settings import StoreSettings
-from replog.store.batch import Batch
-from replog.store.connection import Connection
-from replog.store.filters import NO_FILTER
-from replog.store.reader import Reader
-from replog.store.writer import Writer
-from replog_api.render import Renderer
+from replog.store.client.connection import Connection
+from replog.store.read.filters import NO_FILTER
+from replog.store.read.reader import Reader
+from replog.store.write.batch import Batch
+from replog.store.write.writer import Writer
+from replog_api.queries.render import Renderer
 from replog_local.simulation import simulate
 from tests.benchmarks.load import Load, measure
 from tests.benchmarks.machine import pin
 from tests.benchmarks.store_data import batch_of, record_event, record_rows
-from tests.services.process import free_port, wait_until
+from tests.support.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from replog_api.schemas import Detail, Envelope, Page
+from replog_api.contracts.schemas import Detail, Envelope, Page
 
 app = FastAPI()
 redis: Redis = Redis.from_url(os.environ["PLAIN_REDIS_URL"])

@@ -15,7 +15,7 @@ from tests.benchmarks.store_questions import LIMIT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from replog.store.filters import DetailFilter
+    from replog.store.read.filters import DetailFilter
     from tests.benchmarks.store_data import RecordRow, Row
 
 #: Ids in one HMGET.

@@ -15,9 +15,9 @@ from redis import Redis
 
 from replog.events import parse
 from replog.settings import StoreSettings
-from replog.store.batch import Batch
-from replog.store.connection import Connection
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.write.batch import Batch
+from replog.store.write.writer import Writer
 from tests.benchmarks.keep_alive import KeepAlive
 from tests.benchmarks.page import BASE, started
 

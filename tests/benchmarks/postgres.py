@@ -18,13 +18,13 @@ from tests.benchmarks.plain_store import content_of
 from tests.benchmarks.servers import SERVERS_CORE
 from tests.benchmarks.store_data import BATCH, chunks
 from tests.benchmarks.store_questions import LIMIT
-from tests.services.process import ServerProcess, free_port, run
+from tests.support.services.process import ServerProcess, free_port, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
-    from replog.store.filters import DetailFilter
+    from replog.store.read.filters import DetailFilter
     from tests.benchmarks.store_data import RecordRow, Row
 
 _USER = "postgres"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from redis import Redis
 
 from tests.benchmarks.machine import pin
-from tests.services.redis import OwnRedis
+from tests.support.services.redis import OwnRedis
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from tests.services.process import ServerProcess
+    from tests.support.services.process import ServerProcess
 
 #: The program that is measured has the other core for itself.
 SERVERS_CORE = 1

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog.events import DetailFinished, DetailStarted, RecordStarted
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.write.writer import Writer
 from replog.times import TimeUs
 from tests.benchmarks.keep_alive import KeepAlive
 from tests.benchmarks.machine import pin
 from tests.benchmarks.store_data import batch_of
-from tests.services.process import ServerProcess, free_port
+from tests.support.services.process import ServerProcess, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
+from replog.store.client.connection import Connection
 from replog_collector.main import GC_THRESHOLD
 from tests.benchmarks import (
     store_bytes,
@@ -32,7 +32,7 @@ from tests.benchmarks.store_questions import questions
 from tests.benchmarks.store_table import Line, Section, markdown, show
 from tests.benchmarks.stores import Stores
 from tests.benchmarks.witness import Witness
-from tests.services.redis import version_of
+from tests.support.services.redis import version_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
-from replog.store.markers import Markers, Span
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.write.checkpoints import Markers, Span
+from replog.store.write.writer import Writer
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, event_of
 from tests.benchmarks.store_table import Line, Section

@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from replog.events import DetailFinished, DetailStarted, Progress, RecordFinished, RecordStarted, Tally
-from replog.store.batch import Batch
+from replog.store.write.batch import Batch
 from replog.times import TimeUs
 from replog_local.simulation import EPOCH_US
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from replog.events import DetailEvent, RecordEvent
-    from replog.store.filters import DetailFilter
+    from replog.store.read.filters import DetailFilter
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from tests.benchmarks.asking import shown_ms
 from tests.benchmarks.machine import pin
 from tests.benchmarks.store_table import Line, Section
 from tests.benchmarks.witness import Witness
-from tests.services.process import free_port, wait_until
+from tests.support.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.read.task_pages import Tasks
+from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
 from tests.benchmarks.store_questions import LIMIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.store.filters import NO_FILTER, DetailFilter
+from replog.store.read.filters import NO_FILTER, DetailFilter
 from tests.benchmarks.store_data import BROAD, SCHEME, narrow_package
 
 if TYPE_CHECKING:

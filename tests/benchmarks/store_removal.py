@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from redis import Redis
 
-from replog.store.retention import Policy, Retention
+from replog.store.maintain.retention import Policy, Retention
 from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from replog.records import STATUS_LETTERS
-from replog.store.connection import Call
-from replog.store.keys import task_keys
-from replog.store.reader import Reader
-from replog.store.scripts import TASK_PAGE
-from replog.store.writer import Writer
+from replog.store.client.connection import Call
+from replog.store.client.scripts import TASK_PAGE
+from replog.store.format.keys import task_keys
+from replog.store.read.reader import Reader
+from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
 from tests.benchmarks.store_questions import LIMIT
@@ -20,7 +20,7 @@ from tests.benchmarks.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from replog.store.connection import Connection
+    from replog.store.client.connection import Connection
     from tests.benchmarks.stores import Stores
 
 TASK = "big-task"

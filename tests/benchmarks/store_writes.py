@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from replog.store.writer import Writer
+from replog.store.write.writer import Writer
 from tests.benchmarks.servers import settle
 from tests.benchmarks.store_data import BATCH, detail_batches
 from tests.benchmarks.store_table import Line, Section
@@ -16,8 +16,8 @@ from tests.benchmarks.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from replog.store.batch import Batch
-    from replog.store.connection import Connection
+    from replog.store.client.connection import Connection
+    from replog.store.write.batch import Batch
     from tests.benchmarks.store_data import Row, Shape
     from tests.benchmarks.stores import Stores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from replog.store.connection import Connection
+    from replog.store.client.connection import Connection
     from tests.benchmarks.plain_store import PlainStore
     from tests.benchmarks.postgres import Postgres
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from redis import Redis, ResponseError
 
-from replog.store import scripts
+from replog.store.client import scripts
 from tests.benchmarks.waiting import Waiting
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Producer
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
-from replog.kafka import KafkaProducer
+from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
-from replog.store.markers import Span
-from replog_collector.kafka_source import KafkaSource
-from replog_collector.source import Message, Source, Standing, Unreadable
-from tests import batches
-from tests.fakes import MemoryMarkers, MemorySource, MemoryTopic
-from tests.services.kafka_admin import PARTITIONS
+from replog.store.write.checkpoints import Span
+from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.source import Message, Source, Standing, Unreadable
+from tests.support import batches
+from tests.support.fakes import MemoryMarkers, MemorySource, MemoryTopic
+from tests.support.services.kafka_admin import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -146,7 +146,7 @@ async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return InMemory()
     if request.getfixturevalue("kafka").kind == "embedded":
         # It keeps a member that has left until its session is over.
-        monkeypatch.setattr("replog_collector.kafka_consumer._SESSION_MS", 4000)
+        monkeypatch.setattr("replog_collector.kafka.client._SESSION_MS", 4000)
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(
         CollectorSettings(

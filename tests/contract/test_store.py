@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from replog.events import parse
 from replog.records import Effect, Registers
 from replog.settings import StoreSettings
-from replog.store import stored
-from replog.store.batch import Batch
-from replog.store.connection import Call, Connection
-from replog.store.keys import RecordKeys, task_bucket, task_keys
-from replog.store.writer import Writer
-from tests.fakes import MemoryStore
-from tests.services.redis import remove_keys
-from tests.strategies import RECORD_IDS, TASK_KEYS, Event, streams
+from replog.store.client.connection import Call, Connection
+from replog.store.format import detail_codec
+from replog.store.format.keys import RecordKeys, task_bucket, task_keys
+from replog.store.write.batch import Batch
+from replog.store.write.writer import Writer
+from tests.support.fakes import MemoryStore
+from tests.support.services.redis import remove_keys
+from tests.support.strategies import RECORD_IDS, TASK_KEYS, Event, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -69,7 +69,7 @@ class InRedis:
                 states[record_id, None] = Registers(*(register or b"" for register in record))
             pairs = details.items() if isinstance(details, dict) else zip(details[::2], details[1::2], strict=True)
             for detail_id, packed in pairs:
-                states[record_id, detail_id.decode()] = stored.unpack(packed)
+                states[record_id, detail_id.decode()] = detail_codec.unpack(packed)
         return states
 
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.system import system_on
-from tests.faults.scenario import Scenario
-from tests.faults.table import JOURNAL
-from tests.services.kafka_cluster import KafkaCluster, start_kafka_cluster
-from tests.services.kafka_maven import MavenBroker
-from tests.services.redis import OwnRedis
-from tests.services.redis_cluster import start_cluster
-from tests.services.redis_sentinel import start_sentinel
+from tests.support.faults_table import JOURNAL
+from tests.support.scenario import Scenario
+from tests.support.services.kafka_cluster import KafkaCluster, start_kafka_cluster
+from tests.support.services.kafka_maven import MavenBroker
+from tests.support.services.redis import OwnRedis
+from tests.support.services.redis_cluster import start_cluster
+from tests.support.services.redis_sentinel import start_sentinel
+from tests.support.system import system_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.services.kafka import Broker
-    from tests.services.redis_sentinel import RedisSentinel
+    from tests.support.services.kafka import Broker
+    from tests.support.services.redis_sentinel import RedisSentinel
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import pytest
 
-from tests.acceptance.system import message
 from tests.acceptance.test_system import share
-from tests.faults.scenario import POISON, accounts, stream
-from tests.services.redis import connected
+from tests.support.scenario import POISON, accounts, stream
+from tests.support.services.redis import connected
+from tests.support.system import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
+    from tests.support.system import Process
 
 pytestmark = pytest.mark.long
 

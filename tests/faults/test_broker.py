@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scenario import stream
+from tests.support.scenario import stream
 
 if TYPE_CHECKING:
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.long
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.test_system import share
-from tests.faults.scenario import POISON, stream
+from tests.support.scenario import POISON, stream
 
 if TYPE_CHECKING:
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
+    from tests.support.system import Process
 
 pytestmark = pytest.mark.long
 

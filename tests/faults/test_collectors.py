@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.system import COLLECTOR, Message, message
 from tests.acceptance.test_system import share
-from tests.faults.scenario import POISON, stream
-from tests.services.redis import connected
+from tests.support.scenario import POISON, stream
+from tests.support.services.redis import connected
+from tests.support.system import COLLECTOR, Message, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
+    from tests.support.system import Process
 
 #: Two batches, and more that cannot be taken while they are held up.
 MANY = {"records": 60, "details": 60}

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import batches, streams
-from tests.acceptance.system import Message, message
 from tests.acceptance.test_system import share
-from tests.faults.scenario import POISON, stream
-from tests.services.kafka_admin import PARTITIONS
-from tests.services.redis import connected
+from tests.support import batches, streams
+from tests.support.scenario import POISON, stream
+from tests.support.services.kafka_admin import PARTITIONS
+from tests.support.services.redis import connected
+from tests.support.system import Message, message
 
 if TYPE_CHECKING:
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
-    from tests.streams import Event
+    from tests.support.scenario import Scenario
+    from tests.support.streams import Event
+    from tests.support.system import Process
 
 
 def jumping(random: Random, events: list[Event]) -> list[Event]:

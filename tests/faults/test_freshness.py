@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.freshness import Witness, let_the_broker_date
-from tests.acceptance.system import API
-from tests.faults.scenario import stream
 from tests.faults.test_redis_forgets import wait_until_synced
-from tests.services.kafka_admin import PARTITIONS
+from tests.support.freshness import Witness, let_the_broker_date
+from tests.support.scenario import stream
+from tests.support.services.kafka_admin import PARTITIONS
+from tests.support.system import API
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.long
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_collector.watchdog import EXIT_CODE
-from tests.faults.scenario import stream
+from replog_collector.health.watchdog import EXIT_CODE
+from tests.support.scenario import stream
 
 if TYPE_CHECKING:
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
+    from tests.support.scenario import Scenario
+    from tests.support.system import Process
 
 pytestmark = pytest.mark.long
 
-HANGING = "tests.faults.hanging_collector"
+HANGING = "tests.support.hanging_collector"
 ROOT = Path(__file__).parents[2]
 
 

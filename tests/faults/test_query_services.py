@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from tests.acceptance.system import API, RECORDS, Process
-from tests.integration.api.service import event, write
-from tests.services.process import free_port, wait_until
+from tests.support.query_service import event, write
+from tests.support.services.process import free_port, wait_until
+from tests.support.system import API, RECORDS, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.services.redis import OwnRedis
+    from tests.support.services.redis import OwnRedis
 
 DEADLINE_S = 60.0
 PATHS = ["list/t", "page/t?pageNumber=1&pageSize=5", "detail/list/r", "overview/r", "r"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.scenario import stream
-from tests.services import redis_acl
-from tests.services.process import wait_until
-from tests.services.redis import connected, is_loading
+from tests.support.scenario import stream
+from tests.support.services import redis_acl
+from tests.support.services.process import wait_until
+from tests.support.services.redis import connected, is_loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from tests.acceptance.system import Process
-    from tests.faults.scenario import Scenario
-    from tests.services.redis import OwnRedis
+    from tests.support.scenario import Scenario
+    from tests.support.services.redis import OwnRedis
+    from tests.support.system import Process
 pytestmark = pytest.mark.long
 
 LONG = {"records": 40, "details": 40}

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.faults.scenario import stream
-from tests.services.process import wait_until
-from tests.services.redis import connected
+from tests.support.scenario import stream
+from tests.support.services.process import wait_until
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.faults.scenario import Scenario
-    from tests.services.redis import OwnRedis
-    from tests.services.redis_sentinel import RedisSentinel
+    from tests.support.scenario import Scenario
+    from tests.support.services.redis import OwnRedis
+    from tests.support.services.redis_sentinel import RedisSentinel
 
 pytestmark = pytest.mark.long
 

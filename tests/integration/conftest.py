@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
-from replog.store.markers import Markers
+from replog.store.client.connection import Connection
+from replog.store.write.checkpoints import Markers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

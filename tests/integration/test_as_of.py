@@ -7,11 +7,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
-from replog.store.as_of import UNKNOWN_MS, read_as_of
-from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys
-from replog.store.markers import Markers, Moment, Reached, Span
-from tests.integration.api.service import path_of, serving
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, BucketKeys
+from replog.store.read.as_of import UNKNOWN_MS, read_as_of
+from replog.store.write.checkpoints import Markers, Moment, Reached, Span
+from tests.support.query_service import path_of, serving
 
 pytestmark = pytest.mark.every_topology
 

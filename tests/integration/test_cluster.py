@@ -14,24 +14,24 @@ from redis.crc import key_slot
 
 from replog.errors import RecoverableError, StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.keys import BUCKETS, RecordKeys, task_bucket
-from replog.store.reader import Reader
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, RecordKeys, task_bucket
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.read.task_pages import Tasks
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, answers, expected, loads, many_events, without_stale
 from tests.integration.test_tasks import indexed, to_be_indexed
-from tests.model import Model
-from tests.services.redis import remove_keys
-from tests.services.redis_cluster import MASTERS
+from tests.support.model import Model
+from tests.support.services.redis import remove_keys
+from tests.support.services.redis_cluster import MASTERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.services.redis_cluster import RedisCluster
-    from tests.strategies import Event
+    from tests.support.services.redis_cluster import RedisCluster
+    from tests.support.strategies import Event
 
 DEADLINE_S = 60.0
 BATCH_EVENTS = 50

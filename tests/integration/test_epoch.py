@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from tests.services.redis import OwnRedis, connected
+from replog.store.client.connection import Call, Connection
+from tests.support.services.redis import OwnRedis, connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

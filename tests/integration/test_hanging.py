@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from replog_collector.watchdog import EXIT_CODE
-from tests.services.process import free_port, wait_until
+from replog_collector.health.watchdog import EXIT_CODE
+from tests.support.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,8 @@ DEADLINE_S = 30.0
 PROGRAM = """
 import asyncio, sys, time
 from replog_collector import watchdog
-from replog_collector.health import HealthServer
-from replog_collector.progress import Progress
+from replog_collector.health.server import HealthServer
+from replog_collector.health.progress import Progress
 
 watchdog.GRACE_S = 3.0
 

@@ -12,19 +12,19 @@ import pytest
 
 from replog.errors import StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from replog.store.keys import RecordKeys, task_keys
-from replog.store.ownership import task_keys_of
-from replog.store.reader import Reader
-from replog.store.scripts import ENLIST, LEAVE, SETTLE, Script
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.client.scripts import ENLIST, LEAVE, SETTLE, Script
+from replog.store.format.keys import RecordKeys, task_keys
+from replog.store.read.ownership import task_keys_of
+from replog.store.read.reader import Reader
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from replog.store.sharing import Runs
-    from tests.strategies import Event
+    from replog.store.client.pipelining import Runs
+    from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
 

@@ -8,15 +8,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
-from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys, task_bucket
-from replog.store.markers import Markers, Moment, Reached, Span
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
+from replog.store.write.checkpoints import Markers, Moment, Reached, Span
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
-from tests.services.redis import connected, servers_of
+from tests.support.services.redis import connected, servers_of
 
 if TYPE_CHECKING:
-    from replog.store.batch import Batch
+    from replog.store.write.batch import Batch
 
 pytestmark = pytest.mark.every_topology
 
@@ -50,7 +50,7 @@ async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> Non
 async def test_markers_move_on_with_what_is_merged(
     connection: Connection, markers: Markers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replog.store.writer.ENTITIES_A_CALL", 50)
+    monkeypatch.setattr("replog.store.write.writer.ENTITIES_A_CALL", 50)
     batch = await merged(connection)
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
     assert sum(await noted(connection, batch)) == sum(batch.receipt.calls.values()) == 4

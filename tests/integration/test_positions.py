@@ -11,13 +11,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client import REGISTRY
 
-from replog.kafka import KafkaProducer
+from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
-from replog_collector.kafka_source import KafkaSource
-from tests.fakes import MemoryMarkers
+from replog_collector.kafka.consumer import KafkaSource
+from tests.support.fakes import MemoryMarkers
 
 if TYPE_CHECKING:
-    from replog_collector.source import Message
+    from replog_collector.kafka.source import Message
 
 DEADLINE_S = 30.0
 

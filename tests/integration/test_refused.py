@@ -8,14 +8,14 @@ import pytest
 
 from replog.errors import StoreRefused, StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.connection import Connection
-from replog.store.keys import RecordKeys
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.format.keys import RecordKeys
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
-from tests.services.redis import connected
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
-    from tests.services.redis import RedisServer
+    from tests.support.services.redis import RedisServer
 
 STARTED = {"type": "record.started", "taskKey": "t", "eventTime": "2021-05-12T12:00:00Z"}
 

@@ -10,19 +10,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
-from replog.store.reader import Reader
-from replog.store.retention import Policy, Retention
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
+from replog.store.maintain.retention import Policy, Retention
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
-from tests.services.redis import connected
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.strategies import Event
+    from tests.support.strategies import Event
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 POLICY = Policy(days=10, failed_days=20)
@@ -203,8 +203,8 @@ async def test_a_record_that_came_back_meanwhile_stays_listed(store: Store, monk
 
 
 async def test_more_records_than_one_step_takes_all_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replog.store.retention.RECORDS_A_STEP", 2)
-    monkeypatch.setattr("replog.store.keys.BUCKETS", 1)
+    monkeypatch.setattr("replog.store.maintain.retention.RECORDS_A_STEP", 2)
+    monkeypatch.setattr("replog.store.format.keys.BUCKETS", 1)
     for number in range(7):
         await store.write(*run(f"old{number}", 12, "SUCCESS" if number % 2 else "FAILED"))
     assert await store.sweep() == 3

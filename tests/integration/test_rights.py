@@ -15,26 +15,26 @@ import structlog
 from replog.errors import StoreRefused, StoreUnavailable
 from replog.events import parse
 from replog.settings import StoreSettings
-from replog.store import rights
-from replog.store.batch import Batch
-from replog.store.connection import Call, Connection
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.keys import RecordKeys
-from replog.store.markers import Markers, Span
-from replog.store.reader import Reader
-from replog.store.retention import Policy, Retention
-from replog.store.staleness import Staleness
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
-from tests.integration.api.service import BASE, serving
-from tests.services import redis_acl
-from tests.services.redis import connected
+from replog.store.client import rights
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import RecordKeys
+from replog.store.maintain.retention import Policy, Retention
+from replog.store.maintain.staleness import Staleness
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.read.task_pages import Tasks
+from replog.store.write.batch import Batch
+from replog.store.write.checkpoints import Markers, Span
+from replog.store.write.writer import Writer
+from tests.support.query_service import BASE, serving
+from tests.support.services import redis_acl
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.services.redis import RedisServer
-    from tests.strategies import Event
+    from tests.support.services.redis import RedisServer
+    from tests.support.strategies import Event
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 PASSWORD = "only-of-this-test"  # noqa: S105 - of a user that lives as long as its test

@@ -11,20 +11,20 @@ import pytest
 
 from replog.errors import StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import answers, expected, many_events
-from tests.model import Model
-from tests.services.process import free_port
-from tests.services.redis_sentinel import NAME, start_sentinel
+from tests.support.model import Model
+from tests.support.services.process import free_port
+from tests.support.services.redis_sentinel import NAME, start_sentinel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from tests.services.redis_sentinel import RedisSentinel
-    from tests.strategies import Event
+    from tests.support.services.redis_sentinel import RedisSentinel
+    from tests.support.strategies import Event
 
 T = TypeVar("T")
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.services import ServiceUnavailableError
-from tests.services.kafka import start_broker
-from tests.services.process import ServerProcess, run
-from tests.services.redis import VARIABLE, connected, remove_keys, start_redis
+from tests.support.services import ServiceUnavailableError
+from tests.support.services.kafka import start_broker
+from tests.support.services.process import ServerProcess, run
+from tests.support.services.redis import VARIABLE, connected, remove_keys, start_redis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.services.kafka import Broker
-    from tests.services.redis import RedisServer
+    from tests.support.services.kafka import Broker
+    from tests.support.services.redis import RedisServer
 
 DEADLINE_S = 30.0
 #: How long a run of one test may take.
@@ -90,7 +90,7 @@ def test_prefix_is_the_tests_own(redis_url: str, redis_prefix: str) -> None:
 @pytest.mark.parametrize("choice", ["nonsense", "127.0.0.1:1"])
 def test_a_named_broker_is_never_replaced(choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An explicit choice that does not work is an error that names it."""
-    monkeypatch.setattr("tests.services.kafka.PROBE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("tests.support.services.kafka.PROBE_TIMEOUT_S", 0.1)
     with pytest.raises(ServiceUnavailableError, match=choice):
         start_broker(choice, tmp_path)
 

@@ -9,17 +9,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.settings import StoreSettings
-from replog.store import staleness
-from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys, RecordKeys
-from replog.store.staleness import Staleness
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
+from replog.store.maintain import staleness
+from replog.store.maintain.staleness import Staleness
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.strategies import Event
+    from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
 

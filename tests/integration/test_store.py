@@ -13,18 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
-from replog.store.connection import Call, Connection
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.index import KINDS
-from replog.store.keys import RecordKeys
-from replog.store.reader import Reader
-from replog.store.scripts import FACETS
-from replog.store.writer import Writer
-from replog_api.render import Renderer
+from replog.store.client.connection import Call, Connection
+from replog.store.client.scripts import FACETS
+from replog.store.format.index_entries import KINDS
+from replog.store.format.keys import RecordKeys
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.write.writer import Writer
+from replog_api.queries.render import Renderer
 from tests.contract.test_store import batch_of, forget
-from tests.model import Model
-from tests.services.redis import connected, servers_of
-from tests.strategies import Event, streams
+from tests.support.model import Model
+from tests.support.services.redis import connected, servers_of
+from tests.support.strategies import Event, streams
 
 pytestmark = pytest.mark.every_topology
 

@@ -30,27 +30,28 @@ from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.records import DETAIL_FACTS as DETAIL_LETTERS
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
-from replog.store import facets, names, ranks, search, stored
-from replog.store.connection import Call, Connection
-from replog.store.index import placement_of, split_pair, sums_of
-from replog.store.keys import RecordKeys
-from replog.store.reader import Reader
-from replog.store.retention import Policy, Retention
-from replog.store.scripts import ENLIST
-from replog.store.short_ids import short_of
-from replog.store.staleness import Staleness
-from replog.store.stored import TIME_BYTES, head_of
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.client.scripts import ENLIST
+from replog.store.format import detail_codec
+from replog.store.format.detail_codec import TIME_BYTES, head_of
+from replog.store.format.index_entries import placement_of, split_pair, sums_of
+from replog.store.format.keys import RecordKeys
+from replog.store.format.short_ids import short_of
+from replog.store.maintain.retention import Policy, Retention
+from replog.store.maintain.staleness import Staleness
+from replog.store.read import detail_search, facets, page_by_name, page_by_rank
+from replog.store.read.reader import Reader
+from replog.store.read.task_pages import Tasks
+from replog.store.write.writer import Writer
 from replog.times import TimeUs
-from replog_api.parameters import detail_filter
-from replog_api.render import overview
+from replog_api.http.parameters import detail_filter
+from replog_api.queries.render import overview
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
 from tests.integration.test_tasks import indexed, shown, to_be_indexed
-from tests.model import DETAIL_FACTS, EPOCH, Model, _us
-from tests.services.redis import remove_keys
-from tests.strategies import (
+from tests.support.model import DETAIL_FACTS, EPOCH, Model, _us
+from tests.support.services.redis import remove_keys
+from tests.support.strategies import (
     DETAIL_IDS,
     RECORD_IDS,
     TASK_KEYS,
@@ -67,7 +68,7 @@ from tests.strategies import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
-    from replog.store.sharing import Runs
+    from replog.store.client.pipelining import Runs
 
 Filters = dict[str, str]
 T = TypeVar("T")
@@ -126,21 +127,21 @@ RARE = {"joined", "in parts", "counted", "back", "by heads"}
 
 limits = st.fixed_dictionaries(
     {
-        "search.NARROW": st.integers(0, 2),
-        "search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
-        "search.STEP": st.integers(1, 4),
-        "facets.FEW_FIELDS": st.sampled_from((15, 1000)),
-        "facets.PAIRS_A_CALL": st.integers(1, 4),
-        "ranks.HEADS_A_CALL": st.integers(1, 4),
-        "ranks.STEP": st.integers(1, 4),
-        "ranks.CALLS_AT_ONCE": st.integers(1, 3),
-        "ranks.FETCHED_A_CALL": st.integers(1, 6),
-        "names.ENTRIES_A_CALL": st.integers(1, 4),
-        "names.CALLS_AT_ONCE": st.integers(1, 3),
-        "writer.ENTITIES_A_CALL": st.integers(1, 4),
-        "writer.CALLS_AT_ONCE": st.integers(1, 4),
-        "reader.STEP": st.integers(1, 4),
-        "staleness.STEP": st.integers(1, 4),
+        "read.detail_search.NARROW": st.integers(0, 2),
+        "read.detail_search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
+        "read.detail_search.STEP": st.integers(1, 4),
+        "read.facets.FEW_FIELDS": st.sampled_from((15, 1000)),
+        "read.facets.PAIRS_A_CALL": st.integers(1, 4),
+        "read.page_by_rank.HEADS_A_CALL": st.integers(1, 4),
+        "read.page_by_rank.STEP": st.integers(1, 4),
+        "read.page_by_rank.CALLS_AT_ONCE": st.integers(1, 3),
+        "read.page_by_rank.FETCHED_A_CALL": st.integers(1, 6),
+        "read.page_by_name.ENTRIES_A_CALL": st.integers(1, 4),
+        "read.page_by_name.CALLS_AT_ONCE": st.integers(1, 3),
+        "write.writer.ENTITIES_A_CALL": st.integers(1, 4),
+        "write.writer.CALLS_AT_ONCE": st.integers(1, 4),
+        "read.reader.STEP": st.integers(1, 4),
+        "maintain.staleness.STEP": st.integers(1, 4),
     }
 )
 record_ids = st.sampled_from((*RECORD_IDS, *RECORD_IDS, UNKNOWN))
@@ -343,7 +344,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.written_ms = _us(written) // 1000
         self.writers = [self.writer_over(self.connection) for _ in range(2)]
         self.limit(limits)
-        self.monkeypatch.setattr("replog.store.staleness.RESTS", 0)
+        self.monkeypatch.setattr("replog.store.maintain.staleness.RESTS", 0)
         self.absent = {fact for kind in absent for fact in NAMES[kind]}
 
     def limit(self, limits: dict[str, float]) -> None:
@@ -356,16 +357,16 @@ class StoreMachine(RuleBasedStateMachine):
         """Choose what decides between ways; at random, for Hypothesis would mostly take the first of each."""
         self.chance = Random(chance.random())
         choices: dict[str, tuple[float, ...]] = {
-            "ranks.DEVIATIONS": (0, 2.5),
-            "ranks.HEAD_COSTS": (0, 1, 3, 30),
-            "ranks.NEAR": (0, 1, 3),
-            "names.KEPT": (0, 0, 1, 4),
-            "names.JOINED_AT_ONCE": (1, 1, 3),
-            "planner.ASKING_COSTS": (0.1, 100),
-            "planner.VALUE_COSTS": (0.1, 1, 100, 100),
-            "planner.HEAD_COSTS": (0.1, 100),
-            "names.MARGIN": (0, 1, 4),
-            "names.SAMPLED": (0.3, 1),
+            "read.page_by_rank.DEVIATIONS": (0, 2.5),
+            "read.page_by_rank.HEAD_COSTS": (0, 1, 3, 30),
+            "read.page_by_rank.NEAR": (0, 1, 3),
+            "read.page_by_name.KEPT": (0, 0, 1, 4),
+            "read.page_by_name.JOINED_AT_ONCE": (1, 1, 3),
+            "read.filter_planner.ASKING_COSTS": (0.1, 100),
+            "read.filter_planner.VALUE_COSTS": (0.1, 1, 100, 100),
+            "read.filter_planner.HEAD_COSTS": (0.1, 100),
+            "read.page_by_name.MARGIN": (0, 1, 4),
+            "read.page_by_name.SAMPLED": (0.3, 1),
         }
         self.limit({name: chance.choice(limits) for name, limits in choices.items()})
 
@@ -669,7 +670,7 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
     """What the indexes have to hold of stored ``details``, where ``numbers`` are those of the pairs."""
     indexes, counts = Indexes({}, set(), set(), {}), Counter[bytes]()
     for detail_id, value in details.items():
-        start, facts, outcome, progress, _ = stored.unpack(value)
+        start, facts, outcome, progress, _ = detail_codec.unpack(value)
         known: Any = {name: facts_of(facts).get(letter) for name, letter in DETAIL_LETTERS.items()}
         event = DetailStarted(record_id="", detail_id="", event_us=TimeUs(0), **known)
         placement, at_ms = placement_of(event if facts else None), start_ms(start)
@@ -689,21 +690,26 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Of :data:`WAYS`, how often each was taken."""
     ways = Counter[str]()
-    page, scan, chosen, join = search.Search.page, search.Search._scan, search.Search._ways, names.Named._joined
-    newer, walked, fetched = ranks.Ranked._newer, ranks.Ranked._walked, ranks.Ranked._fetched
-    between, sweep, glimpsed = names.Named._between, Retention.sweep, ranks._Glimpse.page
+    page, scan, chosen, join = (
+        detail_search.Search.page,
+        detail_search.Search._scan,
+        detail_search.Search._ways,
+        page_by_name.Named._joined,
+    )
+    newer, walked, fetched = page_by_rank.Ranked._newer, page_by_rank.Ranked._walked, page_by_rank.Ranked._fetched
+    between, sweep, glimpsed = page_by_name.Named._between, Retention.sweep, page_by_rank._Glimpse.page
 
-    async def noted_page(self: search.Search, offset: int, limit: int) -> search.Found | None:
+    async def noted_page(self: detail_search.Search, offset: int, limit: int) -> detail_search.Found | None:
         found = await page(self, offset, limit)
         ways.update([found.strategy] if found else [])
         return found
 
-    async def noted_scan(self: search.Search, *window: int) -> list[bytes] | None:
+    async def noted_scan(self: detail_search.Search, *window: int) -> list[bytes] | None:
         ids = await scan(self, *window)
         ways["hopeless" if ids is None else "stopped"] += 1
         return ids
 
-    async def noted_ways(self: search.Search, *arguments: Any) -> names.Ways:
+    async def noted_ways(self: detail_search.Search, *arguments: Any) -> page_by_name.Ways:
         found = await chosen(self, *arguments)
         taken = {
             "joined": found.joined,
@@ -714,7 +720,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update(way for way, is_taken in taken.items() if is_taken)
         return found
 
-    async def noted_join(self: names.Named, part: int, parts: int) -> list[bytes]:
+    async def noted_join(self: page_by_name.Named, part: int, parts: int) -> list[bytes]:
         ways.update(["in parts"] if parts > 1 else [])
         return await join(self, part, parts)
 
@@ -725,8 +731,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return stepped
 
-    async def noted_between(self: names.Named, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
-        ways["all" if (above, below) == (names._TOP, b"") else "enclosed"] += 1
+    async def noted_between(self: page_by_name.Named, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
+        ways["all" if (above, below) == (page_by_name._TOP, b"") else "enclosed"] += 1
         return await between(self, above, below)
 
     async def noted_sweep(self: Retention) -> int:
@@ -735,23 +741,23 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return removed
 
     monkeypatch.setattr(Retention, "sweep", noted_sweep)
-    monkeypatch.setattr(search.Search, "page", noted_page)
-    monkeypatch.setattr(search.Search, "_scan", noted_scan)
-    monkeypatch.setattr(search.Search, "_ways", noted_ways)
-    monkeypatch.setattr(names.Named, "_joined", noted_join)
+    monkeypatch.setattr(detail_search.Search, "page", noted_page)
+    monkeypatch.setattr(detail_search.Search, "_scan", noted_scan)
+    monkeypatch.setattr(detail_search.Search, "_ways", noted_ways)
+    monkeypatch.setattr(page_by_name.Named, "_joined", noted_join)
 
-    def noted_glimpse(self: ranks._Glimpse, offset: int, limit: int) -> list[bytes] | None:
+    def noted_glimpse(self: page_by_rank._Glimpse, offset: int, limit: int) -> list[bytes] | None:
         page = glimpsed(self, offset, limit)
         ways["missed" if page is None else "glimpsed"] += 1
         return page
 
-    monkeypatch.setattr(ranks._Glimpse, "page", noted_glimpse)
+    monkeypatch.setattr(page_by_rank._Glimpse, "page", noted_glimpse)
     monkeypatch.setattr(facets, "_in_parts", noted("parts", facets._in_parts))
-    monkeypatch.setattr(ranks.Ranked, "_newer", noted("counted", newer))
-    monkeypatch.setattr(ranks.Ranked, "_walked", noted("walked", walked))
-    monkeypatch.setattr(ranks.Ranked, "_fetched", noted("fetched", fetched))
-    monkeypatch.setattr(ranks.Ranked, "_read_back", noted("back", ranks.Ranked._read_back))
-    monkeypatch.setattr(names.Named, "_between", noted_between)
+    monkeypatch.setattr(page_by_rank.Ranked, "_newer", noted("counted", newer))
+    monkeypatch.setattr(page_by_rank.Ranked, "_walked", noted("walked", walked))
+    monkeypatch.setattr(page_by_rank.Ranked, "_fetched", noted("fetched", fetched))
+    monkeypatch.setattr(page_by_rank.Ranked, "_read_back", noted("back", page_by_rank.Ranked._read_back))
+    monkeypatch.setattr(page_by_name.Named, "_between", noted_between)
     return ways
 
 
@@ -818,20 +824,20 @@ def small_record(record_id: str, path: str, *, at_ms: Iterable[int], pairs: str 
 #: Limits with which pages by rank are counted near and read head by head, and broad names are read twice; no way to
 #: check what is not joined is cheap.
 _READ_LITTLE: dict[str, float] = {
-    "search.NARROW": 4,
-    "search.SCANNING_COSTS": 1,
-    "search.STEP": 3,
-    "names.JOINED_AT_ONCE": 100,
-    "planner.ASKING_COSTS": 10,
-    "planner.VALUE_COSTS": 10,
-    "planner.HEAD_COSTS": 10,
-    "ranks.NEAR": 0,
-    "ranks.HEAD_COSTS": 0,
-    "ranks.DEVIATIONS": 0,
-    "names.KEPT": 0,
-    "names.SAMPLED": 1,
+    "read.detail_search.NARROW": 4,
+    "read.detail_search.SCANNING_COSTS": 1,
+    "read.detail_search.STEP": 3,
+    "read.page_by_name.JOINED_AT_ONCE": 100,
+    "read.filter_planner.ASKING_COSTS": 10,
+    "read.filter_planner.VALUE_COSTS": 10,
+    "read.filter_planner.HEAD_COSTS": 10,
+    "read.page_by_rank.NEAR": 0,
+    "read.page_by_rank.HEAD_COSTS": 0,
+    "read.page_by_rank.DEVIATIONS": 0,
+    "read.page_by_name.KEPT": 0,
+    "read.page_by_name.SAMPLED": 1,
 }
-_CHEAP = ("planner.VALUE_COSTS", "planner.HEAD_COSTS")
+_CHEAP = ("read.filter_planner.VALUE_COSTS", "read.filter_planner.HEAD_COSTS")
 #: What to read of the four small records, and the ways that have to be taken; further limits.
 WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r1", {"repoName": "a"}, {"pairs"}, {}),
@@ -840,9 +846,9 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}, {}),
     ("r1", {"packageName": "p"}, {"names", "enclosed"}, {}),
     ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"names.JOINED_AT_ONCE": 3}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"planner.ASKING_COSTS": 0.1}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"planner.VALUE_COSTS": 0.1}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"read.page_by_name.JOINED_AT_ONCE": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"read.filter_planner.ASKING_COSTS": 0.1}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"read.filter_planner.VALUE_COSTS": 0.1}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),
     ("r1", {"clusterName": "a", "path": "a"}, {"names"}, {}),
     ("r2", {"path": "b"}, {"names", "scan", "stopped"}, {}),

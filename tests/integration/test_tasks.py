@@ -14,21 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
-from replog.store import activity, task_names
-from replog.store.connection import Call, Connection
-from replog.store.keys import BUCKETS, BucketKeys, task_keys
-from replog.store.retention import Policy, Retention
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
+from replog.store.client.connection import Call, Connection
+from replog.store.format.keys import BUCKETS, BucketKeys, task_keys
+from replog.store.maintain.retention import Policy, Retention
+from replog.store.read import tasks_by_activity, tasks_by_prefix
+from replog.store.read.task_pages import Tasks
+from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, loads
-from tests.model import Model
-from tests.services.redis import remove_keys
+from tests.support.model import Model
+from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.strategies import Event
+    from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
 
@@ -43,12 +43,12 @@ START = datetime(2021, 5, 12, 12, tzinfo=UTC)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so small that few tasks take every way there is."""
     for module, name, limit in (
-        (activity, "NEAR", 3),
-        (activity, "ENTRIES_A_CALL", 2),
-        (task_names, "ENTRIES_A_CALL", 2),
-        (task_names, "LOOKED_AT", 1),
-        (task_names, "NARROW", 5),
-        (task_names, "CALLS_AT_ONCE", 3),
+        (tasks_by_activity, "NEAR", 3),
+        (tasks_by_activity, "ENTRIES_A_CALL", 2),
+        (tasks_by_prefix, "ENTRIES_A_CALL", 2),
+        (tasks_by_prefix, "LOOKED_AT", 1),
+        (tasks_by_prefix, "NARROW", 5),
+        (tasks_by_prefix, "CALLS_AT_ONCE", 3),
     ):
         monkeypatch.setattr(module, name, limit)
 
@@ -182,7 +182,7 @@ async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
 
 async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """All old tasks are in one bucket, all new ones in others; also by a prefix that they all share."""
-    monkeypatch.setattr(activity, "NEAR", 10)
+    monkeypatch.setattr(tasks_by_activity, "NEAR", 10)
     keys = [f"k{number}" for number in range(3000)]
     buckets = [task_keys(connection.prefix, key)[0].split(b":")[1] for key in keys]
     old = Counter(buckets).most_common(1)[0][0]

@@ -8,22 +8,22 @@ import pytest
 
 from replog.events import DetailFinished, DetailStarted, RecordFinished, RecordStarted
 from replog.settings import StoreSettings
-from replog.store import staleness
-from replog.store.batch import Batch
-from replog.store.bounded import BYTES_A_CALL
-from replog.store.connection import Connection
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog.store.reader import Reader
-from replog.store.staleness import Staleness
-from replog.store.tasks import Tasks
-from replog.store.writer import Writer
+from replog.store.client.connection import Connection
+from replog.store.maintain import staleness
+from replog.store.maintain.staleness import Staleness
+from replog.store.read.bounded_reads import BYTES_A_CALL
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.read.task_pages import Tasks
+from replog.store.write.batch import Batch
+from replog.store.write.writer import Writer
 from replog.times import TimeUs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from replog.events import DetailEvent, RecordEvent
-    from replog.store.connection import Call
+    from replog.store.client.connection import Call
 
 #: The largest valid row: facts of 64 KiB, a reason of which each character takes six bytes.
 FACTS, REASON = {"versions": ["x" * 1024] * 61}, "\x01" * 8192
@@ -141,8 +141,8 @@ async def test_details_are_read_whole_in_calls_of_bounded_size(
 
 async def test_pages_by_rank_walk_over_wide_details(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one has to count first and then to read on in order of time, heads are told by the values."""
-    monkeypatch.setattr("replog.store.ranks.DEVIATIONS", 0)
-    monkeypatch.setattr("replog.store.ranks.NEAR", 0)
+    monkeypatch.setattr("replog.store.read.page_by_rank.DEVIATIONS", 0)
+    monkeypatch.setattr("replog.store.read.page_by_rank.NEAR", 0)
     events = details("r", [REASON] * 40, **FACTS)
     await write(connection, events)
     measured = Measured(connection)

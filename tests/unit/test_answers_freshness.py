@@ -9,13 +9,13 @@ import msgpack
 import pytest
 
 from replog.errors import StoreRefused, StoreUnavailable
-from replog_api import freshness
-from replog_api.freshness import Freshness, header_of
+from replog_api.http import as_of
+from replog_api.http.as_of import Freshness, header_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.call import Call
+    from replog.store.client.command import Call
 
 EPOCH = header_of(0)
 
@@ -124,7 +124,7 @@ async def test_where_somebody_wrote_over_it_nothing_is_known(service: Service) -
 
 
 async def test_nobody_waits_long_for_a_store_that_hangs(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(as_of, "PATIENCE_S", 0.01)
     service.store.awake.clear()
     assert await service.told() == EPOCH
     assert await service.told() == EPOCH
@@ -134,7 +134,7 @@ async def test_nobody_waits_long_for_a_store_that_hangs(service: Service, monkey
 
 
 async def test_not_too_many_wait(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "MOST_WAITING", 2)
+    monkeypatch.setattr(as_of, "MOST_WAITING", 2)
     service.store.ms = 1000
     service.store.awake.clear()
     waiting = [asyncio.create_task(service.told()) for _ in range(2)]

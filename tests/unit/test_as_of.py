@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import msgpack
 import pytest
 
-from replog.store.as_of import as_of
-from replog.store.keys import BUCKETS
-from replog_api.freshness import header_of
+from replog.store.format.keys import BUCKETS
+from replog.store.read.as_of import as_of
+from replog_api.http.as_of import header_of
 
 Fields = dict[bytes, bytes]
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from replog.events import parse
 from replog.records import Effect
-from replog.store.batch import Batch
+from replog.store.write.batch import Batch
 
 if TYPE_CHECKING:
-    from tests.strategies import Event
+    from tests.support.strategies import Event
 
 STARTED: Event = {
     "type": "record.started",

@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog_collector import beginnings as module
-from replog_collector.beginnings import Beginnings
-from tests.fakes import MemoryMarkers
+from replog_collector.kafka import start_offsets as module
+from replog_collector.kafka.start_offsets import Beginnings
+from tests.support.fakes import MemoryMarkers
 
 if TYPE_CHECKING:
     from collections.abc import Collection

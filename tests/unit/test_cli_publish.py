@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from replog import Publisher
-from replog_local import cli
-from tests.unit.fake_producer import FakeProducer
+from replog_cli import main
+from tests.support.fake_producer import FakeProducer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ NO_TASK = f'{{"type":"record.started","recordId":"r","eventTime":"{TIME}"}}'
 def producer(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     """What the command publishes to."""
     fake = FakeProducer()
-    monkeypatch.setattr(cli, "Publisher", lambda: Publisher(producer=fake))
+    monkeypatch.setattr(main, "Publisher", lambda: Publisher(producer=fake))
     return fake
 
 
@@ -33,21 +33,21 @@ def test_every_line_is_published_in_order(producer: FakeProducer, tmp_path: Path
     """Blank lines are no events."""
     file = tmp_path / "events.jsonl"
     file.write_text(f"{STARTED}\n\n  \n{FINISHED}")
-    result = CliRunner().invoke(cli.app, ["publish", str(file)])
+    result = CliRunner().invoke(main.app, ["publish", str(file)])
     assert (result.exit_code, result.stdout) == (0, "2 events published\n")
     assert [event.type for event in producer.events] == ["record.started", "record.finished"]
 
 
 def test_a_dash_reads_stdin(producer: FakeProducer) -> None:
     """So that a pipe can publish."""
-    result = CliRunner().invoke(cli.app, ["publish", "-"], input=STARTED)
+    result = CliRunner().invoke(main.app, ["publish", "-"], input=STARTED)
     assert result.exit_code == 0
     assert len(producer.events) == 1
 
 
 def test_one_invalid_line_stops_all_of_them(producer: FakeProducer) -> None:
     """Each is reported by its line number in the file, and nothing leaves."""
-    result = CliRunner().invoke(cli.app, ["publish", "-"], input=f"{STARTED}\n\n{NO_TASK}\nno json\n")
+    result = CliRunner().invoke(main.app, ["publish", "-"], input=f"{STARTED}\n\n{NO_TASK}\nno json\n")
     assert result.exit_code == 1
     assert result.stdout == ""
     problems = result.stderr.splitlines()
@@ -60,7 +60,7 @@ def test_one_invalid_line_stops_all_of_them(producer: FakeProducer) -> None:
 def test_invalid_lines_can_be_skipped(producer: FakeProducer) -> None:
     """They are reported all the same."""
     lines = f"{STARTED}\n{NO_TASK}\n{FINISHED}\n"
-    result = CliRunner().invoke(cli.app, ["publish", "-", "--skip-invalid"], input=lines)
+    result = CliRunner().invoke(main.app, ["publish", "-", "--skip-invalid"], input=lines)
     assert (result.exit_code, result.stdout) == (0, "2 events published\n")
     assert result.stderr == "line 2: taskKey is missing\n"
     assert len(producer.events) == 2
@@ -70,7 +70,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """The exit code of the ``replog`` command."""
     monkeypatch.setattr(sys, "argv", ["replog", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     return ended.value.code
 
 

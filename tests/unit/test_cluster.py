@@ -9,9 +9,9 @@ import pytest
 from redis import exceptions
 from redis.crc import key_slot
 
-from replog.store.call import Call
-from replog.store.cluster import Cluster
-from replog.store.epoch import Epoch
+from replog.store.client.cluster import Cluster
+from replog.store.client.command import Call
+from replog.store.client.epoch import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

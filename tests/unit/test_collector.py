@@ -11,23 +11,24 @@ from structlog.testing import capture_logs
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
-from replog.store.markers import Moment
+from replog.store.write.checkpoints import Moment
 from replog.times import format_time_us, parse_time_us
-from replog_collector import backoff, collector, marking
-from replog_collector.ahead import AheadLimit
+from replog_collector import backoff, collector
 from replog_collector.collector import Collector
-from replog_collector.decoding import decode
-from replog_collector.limits import DeadLetterLimit
-from replog_collector.progress import Progress
-from replog_collector.retrying import Retrying
-from replog_collector.source import Polled
-from tests.fakes import FakeMessage, MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
+from replog_collector.health.progress import Progress
+from replog_collector.kafka.source import Polled
+from replog_collector.pipeline import checkpointing
+from replog_collector.pipeline.clock_limit import AheadLimit
+from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
+from replog_collector.pipeline.decoding import decode
+from replog_collector.pipeline.retrying import Retrying
+from tests.support.fakes import FakeMessage, MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from replog.store.batch import Batch
-    from replog.store.markers import Span
+    from replog.store.write.batch import Batch
+    from replog.store.write.checkpoints import Span
 
 #: What was received, and what nothing became of yet.
 ACCOUNTS = ("replog_events_received_total", "replog_events_pending")
@@ -536,7 +537,7 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
 
 async def test_batches_of_a_moment_are_marked_together(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the latest when partitions are given up, or at a stop."""
-    monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
+    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 1000)
     monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(5):
@@ -556,7 +557,7 @@ async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its events come again, and are marked then."""
-    monkeypatch.setattr(marking, "MARK_EVERY_S", 1000)
+    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 1000)
     monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(3):
@@ -661,7 +662,7 @@ async def test_no_time_is_told_before_what_came_by_then_is_marked(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever fails on the way; a batch is held up in each step."""
-    monkeypatch.setattr(marking, "MARK_EVERY_S", 0.0)
+    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 0.0)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     await running(system, lambda: told_ms(system) == 0)
     system.source.clock_ms = 1000

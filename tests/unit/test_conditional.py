@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replog_api.conditional import digest_of, names, still_good, tag_of
+from replog_api.http.etags import digest_of, names, still_good, tag_of
 
 DIGEST = digest_of(b"question", b"version")
 NOW_MS = 1_620_821_948_813

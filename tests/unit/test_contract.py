@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from replog.errors import InvalidEventError
 from replog.events import encode, event_of, parse
-from tests.strategies import Event, damaged, events
-from tests.validity import content, facts_bytes, problems, time_us
+from tests.support.strategies import Event, damaged, events
+from tests.support.validity import content, facts_bytes, problems, time_us
 
 
 def outcome(event: Event, *, ascii_only: bool) -> Event | tuple[str, str]:

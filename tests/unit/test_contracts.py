@@ -16,13 +16,14 @@ from replog import letters
 from replog.errors import InvalidEventError
 from replog.events import TYPES, parse
 from replog.settings import ApiSettings, CollectorSettings, load
-from replog_api import asyncapi, problems
 from replog_api.app import create_app
-from replog_api.contracts import CONTRACTS, asyncapi_json, openapi_json
-from replog_api.documentation import OPERATIONS
-from replog_api.openapi import errors
-from replog_api.problems import Problem
-from tests.strategies import Event, damaged
+from replog_api.contracts import asyncapi
+from replog_api.contracts.documents import CONTRACTS, asyncapi_json, openapi_json
+from replog_api.contracts.openapi import errors
+from replog_api.contracts.operations import OPERATIONS
+from replog_api.http import errors as http_errors
+from replog_api.http.errors import Problem
+from tests.support.strategies import Event, damaged
 from tests.unit.test_documentation import DOCS, fenced
 
 if TYPE_CHECKING:
@@ -173,8 +174,8 @@ def test_a_stream_says_what_it_may_be_answered_with() -> None:
 
 
 def test_the_document_has_the_whole_error_table() -> None:
-    """Each line of problems.py, with its status and its code."""
-    known = {value for value in vars(problems).values() if isinstance(value, Problem)}
+    """Each line of http/errors.py, with its status and its code."""
+    known = {value for value in vars(http_errors).values() if isinstance(value, Problem)}
     assert {error.problem for error in errors.TABLE} == known
     responses = [
         *((status, node) for item in OPENAPI["paths"].values() for status, node in item["get"]["responses"].items()),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from replog.errors import TooManyDeadLetters
-from replog_collector.limits import DeadLetterLimit
+from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 
 
 class Clock:

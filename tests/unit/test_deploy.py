@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from replog.settings import ApiSettings, CollectorSettings, variable
-from tests.services import kafka_docker
-from tests.services import redis as redis_service
+from tests.support.services import kafka_docker
+from tests.support.services import redis as redis_service
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings

@@ -20,7 +20,7 @@ from replog.records import EMPTY, join
 from replog.settings import ApiSettings, CollectorSettings, variable
 from replog.state import registers_of
 from replog.telemetry import LogAction
-from replog_api import schemas
+from replog_api.contracts import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 #: Pages about what exists; the roadmap is about what does not.
 OF_THE_PRESENT = [page for page in PAGES if page.name != "roadmap.md"]
-PACKAGES = {"replog_api", "replog_collector", "replog_local"}
+PACKAGES = {"replog_api", "replog_collector", "replog_cli", "replog_local"}
 HISTOGRAM_SUFFIXES = re.compile(r"_(bucket|sum|count)$")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,9 +8,9 @@ import re
 import pytest
 from starlette.requests import Request
 
-from replog_api.envelope import answer, refusal
-from replog_api.languages import Text
-from replog_api.visit import visit_of
+from replog_api.http.envelope import answer, refusal
+from replog_api.http.languages import Text
+from replog_api.http.request_context import visit_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from replog.store.markers import Moment, Reached
-from replog_collector import freshness
-from replog_collector.freshness import Freshness
-from replog_collector.source import Look
+from replog.store.write.checkpoints import Moment, Reached
+from replog_collector.kafka.source import Look
+from replog_collector.pipeline import freshness
+from replog_collector.pipeline.freshness import Freshness
 
 
 def looks(*ends: int, partitions: int = 1) -> Freshness:

@@ -9,19 +9,19 @@ import msgpack
 import pytest
 
 from replog.errors import StoreUnavailable
-from replog_api.access import Tokens
-from replog_api.freshness import Freshness, header_of
-from replog_api.gate import AS_OF_HEADER, Gate
-from replog_api.limits import RateLimit
-from replog_api.proxies import Proxies
-from replog_api.trouble import StoreTrouble
+from replog_api.admission.auth import Tokens
+from replog_api.admission.limits import RateLimit
+from replog_api.admission.proxies import Proxies
+from replog_api.http.as_of import Freshness, header_of
+from replog_api.http.store_trouble import StoreTrouble
+from replog_api.middleware import AS_OF_HEADER, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from replog.store.call import Call
+    from replog.store.client.command import Call
 
 SCOPE: dict[str, Any] = {
     "type": "http",

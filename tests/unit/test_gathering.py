@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from replog_api.gathering import Gathering
+from replog_api.queries.single_flight import Gathering
 
 
 class Store:

@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import BrokerUnavailable, SettingsError, StoreIncompatible, StoreUnavailable
-from replog_collector.health import HealthServer, Limits
-from replog_collector.progress import Progress
+from replog_collector.health.progress import Progress
+from replog_collector.health.server import HealthServer, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from replog.settings import ApiSettings, load
-from replog_api.hosts import known_hosts
+from replog_api.admission.hosts import known_hosts
 
 TOKEN = f"a:{'0' * 64}"
 

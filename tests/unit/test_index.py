@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.events import Progress, Tally, parse
-from replog.store.filters import DetailFilter
-from replog.store.index import (
+from replog.store.format.index_entries import (
     KEYED,
     UNPLACED,
     Sums,
@@ -20,6 +19,7 @@ from replog.store.index import (
     split_pair,
     sums_of,
 )
+from replog.store.read.filters import DetailFilter
 
 if TYPE_CHECKING:
     from replog.events import DetailEvent

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from replog_api.joined import MAX_JOINED_BYTES, Joined
+from replog_api.server.write_coalescing import MAX_JOINED_BYTES, Joined
 
 
 class Transport:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from replog.errors import SettingsError
-from replog.kafka import client_options
+from replog.publisher.kafka import client_options
 from replog.settings import KafkaSettings, load
 
 if TYPE_CHECKING:

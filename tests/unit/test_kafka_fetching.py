@@ -10,9 +10,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 
-from replog_collector.kafka_fetching import SafeConsumer, _with_names
-from replog_collector.kafka_records import FetchedRecords
-from tests import batches
+from replog_collector.kafka.fetching import SafeConsumer, _with_names
+from replog_collector.kafka.records import FetchedRecords
+from tests.support import batches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,10 +12,10 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
-from replog.store.markers import Span
-from replog_collector import kafka_source
-from replog_collector.kafka_source import KafkaSource
-from tests.fakes import FakeMessage, MemoryMarkers
+from replog.store.write.checkpoints import Span
+from replog_collector.kafka import consumer
+from replog_collector.kafka.consumer import KafkaSource
+from tests.support.fakes import FakeMessage, MemoryMarkers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -150,7 +150,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
         made.append(Client(**listeners))
         return made[-1]
 
-    monkeypatch.setattr(kafka_source, "subscribed_consumer", client)
+    monkeypatch.setattr(consumer, "subscribed_consumer", client)
     return made
 
 
@@ -238,7 +238,7 @@ async def test_a_client_that_does_not_stop_is_closed_all_the_same(
     clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its broker does not answer that it has left; what it has fetched and would go on fetching is let go."""
-    monkeypatch.setattr(kafka_source, "_GROUP_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(consumer, "_GROUP_TIMEOUT_S", 0.01)
     source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
     await source.start()
     (client,) = clients

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from replog_api import messages
-from replog_api.languages import Text, preferred
+from replog_api.http import messages
+from replog_api.http.languages import Text, preferred
 
 EVERY_MESSAGE = [
     messages.missing("p"),

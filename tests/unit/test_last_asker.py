@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog_api.answering import Shared
-from replog_api.answers import Found
-from replog_api.gathering import Gathering
+from replog_api.queries.query_runner import Shared
+from replog_api.queries.responses import Found
+from replog_api.queries.single_flight import Gathering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from replog_api.documentation import OPERATIONS
-from replog_api.limits import MAX_LINK_BYTES
-from replog_api.links import links
-from replog_api.openapi.operation import Query
-from replog_api.parameters import Window
+from replog_api.admission.limits import MAX_LINK_BYTES
+from replog_api.contracts.openapi.operation import Query
+from replog_api.contracts.operations import OPERATIONS
+from replog_api.http.parameters import Window
+from replog_api.queries.links import links
 
 QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
 LINK = re.compile(r'<([^>]*)>; rel="([a-z]+)"')

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_local.cli import _plan
+from replog_cli.main import _plan
 from replog_local.places import DataFolder
 from replog_local.stack import Addresses, _environment
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from replog.store.filters import NO_FILTER, DetailFilter
-from replog_api.parameters import detail_filter, path_id, status, task_keys, window
-from replog_api.problems import INVALID_PARAMETER, MISSING_PARAMETER, Problem, RefusedError
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, Problem, RefusedError
+from replog_api.http.parameters import detail_filter, path_id, status, task_keys, window
 
 
 def request_for(raw: str) -> Request:

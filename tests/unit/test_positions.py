@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from replog.store.markers import Span
-from replog_collector.positions import Positions
+from replog.store.write.checkpoints import Span
+from replog_collector.kafka.positions import Positions
 
 
 def begun(offset: int, *, committed: int | None = None) -> Positions:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from replog_api.presence import ClientLeftError, WhilePresent
+from replog_api.http.presence import ClientLeftError, WhilePresent
 
 
 class Client:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from replog_collector.progress import Progress
-from replog_collector.source import Standing
+from replog_collector.health.progress import Progress
+from replog_collector.kafka.source import Standing
 
 
 class Clock:

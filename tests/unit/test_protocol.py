@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from replog_api.connections import ConnectionLimits, Connections, Drain
-from replog_api.protocol import BoundedProtocol
-from replog_api.watchers import END_WAITING
+from replog_api.admission.waiting_clients import END_WAITING
+from replog_api.server.connections import ConnectionLimits, Connections, Drain
+from replog_api.server.protocol import BoundedProtocol
 
 LIMITS = ConnectionLimits()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replog.errors import SettingsError
-from replog_api.proxies import MAX_HOPS, Proxies, _shown, parse_proxies
+from replog_api.admission.proxies import MAX_HOPS, Proxies, _shown, parse_proxies
 
 PROXY = "10.0.0.1"
 

@@ -18,9 +18,9 @@ from replog.events import (
     RecordProgressed,
     RecordStarted,
 )
-from replog.scopes import RecordScope
+from replog.publisher.scopes import RecordScope
 from replog.times import TimeUs
-from tests.unit.fake_producer import FakeProducer
+from tests.support.fake_producer import FakeProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

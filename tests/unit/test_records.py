@@ -13,8 +13,8 @@ from replog.entities import Overview, detail_from, record_from
 from replog.events import parse
 from replog.records import DETAIL_FACTS, EMPTY, RECORD_FACTS, Effect, Registers, fold, join
 from replog.state import registers_of
-from tests.model import Model
-from tests.strategies import DETAIL_IDS, Event, events, streams
+from tests.support.model import Model
+from tests.support.strategies import DETAIL_IDS, Event, events, streams
 
 if TYPE_CHECKING:
     import random

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio.connection import SSLConnection
 
 from replog.redis_url import Address, parse
-from replog.store.node import server_options
+from replog.store.client.node import server_options
 
 
 @pytest.mark.parametrize("url", ["redis://user:secret@h:1/2?db=3", "rediss://h", "unix:///run/redis.sock?db=1"])

@@ -10,9 +10,10 @@ import pytest
 
 from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
-from replog.store.rows import StoredTask
-from replog_api import render, schemas
-from replog_api.parameters import Window
+from replog.store.format.rows import StoredTask
+from replog_api.contracts import schemas
+from replog_api.http.parameters import Window
+from replog_api.queries import render
 
 MS = 1620821948813  # 2021-05-12T12:19:08.813Z
 LEAST_MS, MOST_MS = -62135596800000, 253402300799999

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replog_api.limits import BURST_S, KEPT_CLIENTS, RateLimit
+from replog_api.admission.limits import BURST_S, KEPT_CLIENTS, RateLimit
 
 
 class Clock:

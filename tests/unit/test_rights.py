@@ -11,14 +11,15 @@ import pytest
 
 import replog_api
 import replog_collector
-from replog.store import rights, scripts
-from tests.services import redis_acl
+from replog import store
+from replog.store.client import rights, scripts
+from tests.support.services import redis_acl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-STORE = Path(scripts.__file__).parent
+STORE = Path(store.__file__).parent
 #: What the driver's methods that the edge uses send.
 METHODS = {"info": "info", "script_load": "script|load"}
 #: What has subcommands, of which access lists name one.
@@ -45,10 +46,10 @@ def modules_from(package: ModuleType) -> set[Path]:
 
 def imported_from(source: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "replog.store":
-            yield from (STORE / f"{alias.name}.py" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("replog.store."):
-            yield STORE / f"{str(node.module).rpartition('.')[2]}.py"
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("replog.store"):
+            place = STORE.joinpath(*str(node.module).split(".")[2:])
+            named = [place.with_suffix(".py"), *(place / f"{alias.name}.py" for alias in node.names)]
+            yield from (module for module in named if module.is_file())
 
 
 def commands_of_python(source: Path) -> set[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replog.store.selection import approach
+from replog.store.read.rank_selection import approach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

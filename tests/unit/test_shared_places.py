@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from replog_api.places import NoPlaceError, Places
+from replog_api.admission.places import NoPlaceError, Places
 
 #: Longer than any of these tests may take.
 LONG_S = 60.0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.errors import StoreUnavailable
-from replog.store import sharing
-from replog.store.connection import Call
-from replog.store.sharing import SharedPipelines
+from replog.store.client import pipelining
+from replog.store.client.connection import Call
+from replog.store.client.pipelining import SharedPipelines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ async def test_calls_that_come_together_leave_together(echo: Echo) -> None:
     shared = SharedPipelines(echo, timeout_s=10)
     await asyncio.gather(*(shared.run(calls(i)) for i in range(100)))
     assert len(echo.sizes) <= 2
-    assert echo.most_at_once <= sharing.LANES
+    assert echo.most_at_once <= pipelining.LANES
 
 
 async def test_no_call_is_left_waiting_when_a_lane_ends_as_it_comes(echo: Echo) -> None:
@@ -85,7 +85,7 @@ async def test_no_call_is_left_waiting_when_a_lane_ends_as_it_comes(echo: Echo) 
 async def test_a_pipeline_is_not_filled_without_end(echo: Echo) -> None:
     shared = SharedPipelines(echo, timeout_s=10)
     await asyncio.gather(*(shared.run(calls(i, 50)) for i in range(10)))
-    assert max(echo.sizes) <= sharing.CALLS_A_PIPELINE
+    assert max(echo.sizes) <= pipelining.CALLS_A_PIPELINE
 
 
 async def test_a_failure_is_everybodys_and_passes(echo: Echo) -> None:
@@ -143,7 +143,7 @@ async def test_closing_ends_what_is_under_way(echo: Echo) -> None:
     shared = SharedPipelines(echo, timeout_s=60)
     echo.awake.clear()
     waiting = [asyncio.create_task(shared.run(calls(i, 100))) for i in range(6)]
-    while len(echo.sizes) < sharing.LANES:
+    while len(echo.sizes) < pipelining.LANES:
         await asyncio.sleep(0)
     assert {task.get_name() for task in shared._tasks} == {"sharing: sender"}
     async with asyncio.timeout(10):

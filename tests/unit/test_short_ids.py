@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replog.store.short_ids import id_of, short_of
+from replog.store.format.short_ids import id_of, short_of
 
 #: Of digits, what lies beside and between them, and anything.
 ids = st.text(alphabet="0123456789abcdef-./") | st.text(alphabet="\x00,-./0189:@Z`abefgz\x7fé\uffff😀") | st.text()

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from replog.events import parse
 from replog.records import EMPTY, fold, join
 from replog.state import State, registers_of
-from tests.strategies import events, streams
+from tests.support.strategies import events, streams
 
 if TYPE_CHECKING:
     import random
 
     from replog.events import DetailEvent, RecordEvent
-    from tests.strategies import Event
+    from tests.support.strategies import Event
 
     AnyEvent = RecordEvent | DetailEvent
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from replog.events import parse
 from replog.records import EMPTY, Registers
 from replog.state import State
-from replog.store.index import placement_of, sums_of
-from replog.store.stored import pack, shortened, unpack
-from tests.strategies import Event, detail_events
+from replog.store.format.detail_codec import pack, shortened, unpack
+from replog.store.format.index_entries import placement_of, sums_of
+from tests.support.strategies import Event, detail_events
 
 
 def state_of(stream: list[Event]) -> State:

@@ -16,21 +16,24 @@ from replog.events import parse
 from replog.records import EMPTY, join
 from replog.settings import ApiSettings, load
 from replog.state import registers_of
-from replog.store.rows import RECORD_FIELDS
-from replog_api import answering, metrics, schemas, sights, stream
-from replog_api.access import Rights
-from replog_api.answering import Answering
-from replog_api.problems import RefusedError
-from replog_api.sights import Sights
-from replog_api.stream import StreamEndpoint
-from replog_api.watchers import Watchers
-from tests.integration.api.service import event
-from tests.sse import SentEvent, events_of
+from replog.store.format.rows import RECORD_FIELDS
+from replog_api import metrics
+from replog_api.admission.auth import Rights
+from replog_api.admission.waiting_clients import Watchers
+from replog_api.contracts import schemas
+from replog_api.http.errors import RefusedError
+from replog_api.live import snapshots, stream
+from replog_api.live.snapshots import Sights
+from replog_api.live.stream import StreamEndpoint
+from replog_api.queries import query_runner
+from replog_api.queries.query_runner import Answering
+from tests.support.query_service import event
+from tests.support.sse import SentEvent, events_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from replog.store.call import Call
+    from replog.store.client.command import Call
 
 INTERVAL_S = 0.02
 SETTLED_S = 0.1
@@ -141,7 +144,7 @@ class Service(NamedTuple):
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What rows are rendered as of: the only element, in ms."""
     now = [NOW_MS]
-    monkeypatch.setattr(answering, "_now_ms", lambda: now[0])
+    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
     return now
 
 
@@ -154,7 +157,7 @@ def interval_s(request: pytest.FixtureRequest) -> float:
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch, clock: list[int], interval_s: float) -> AsyncIterator[Service]:
     """A service over a store that has the record."""
-    monkeypatch.setattr(sights, "INTERVAL_S", interval_s)
+    monkeypatch.setattr(snapshots, "INTERVAL_S", interval_s)
     monkeypatch.setattr(stream, "INTERVAL_S", interval_s)
     monkeypatch.setattr(stream, "SETTLED_S", SETTLED_S)
     store, watchers = Store(), Watchers()

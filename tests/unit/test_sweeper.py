@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from replog.errors import StoreRefused, StoreUnavailable
 from replog_collector import metrics
-from replog_collector.sweeper import Sweeper, count_stale, remove_due
+from replog_collector.periodic_task import Sweeper, count_stale, remove_due
 
 
 class Sweeps:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from replog_api.time_zones import offset_now, zone_of
+from replog_api.http.time_zones import offset_now, zone_of
 
 SUMMER = datetime(2021, 7, 1, tzinfo=UTC)
 

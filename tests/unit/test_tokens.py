@@ -9,8 +9,8 @@ import pytest
 from replog.errors import SettingsError
 from replog.settings import ApiSettings, describe, load
 from replog.tokens import ApiToken, parse
-from replog_api.access import Rights, Tokens
-from replog_api.problems import FORBIDDEN, UNAUTHENTICATED, RefusedError
+from replog_api.admission.auth import Rights, Tokens
+from replog_api.http.errors import FORBIDDEN, UNAUTHENTICATED, RefusedError
 
 SECRET, OTHER = "correct horse", "battery staple"
 DIGEST, OTHERS = sha256(SECRET.encode()), sha256(OTHER.encode())
@@ -110,7 +110,7 @@ def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch, tokens: Tokens
         compared.append(known)
         return known == shown
 
-    monkeypatch.setattr("replog_api.access.compare_digest", compare)
+    monkeypatch.setattr("replog_api.admission.auth.compare_digest", compare)
     for secret in (SECRET, OTHER, "nobody's"):
         compared.clear()
         try:

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog_api.trouble import EVERY_S, QUIET_S, StoreTrouble
+from replog_api.http.store_trouble import EVERY_S, QUIET_S, StoreTrouble
 
 
 class Clock:

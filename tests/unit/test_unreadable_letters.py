@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from replog_collector.dead_letters import DeadLetter, DeadLetterTopic
-from replog_collector.source import Unreadable
+from replog_collector.kafka.dead_letters import DeadLetter, DeadLetterTopic
+from replog_collector.kafka.source import Unreadable
 
 
 class Producer:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from replog_collector.progress import Progress
-from replog_collector.source import Standing
-from replog_collector.watchdog import EXIT_CODE, GRACE_S, Watchdog
+from replog_collector.health.progress import Progress
+from replog_collector.health.watchdog import EXIT_CODE, GRACE_S, Watchdog
+from replog_collector.kafka.source import Standing
 
 
 class Bench:

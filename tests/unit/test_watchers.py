@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from replog_api.problems import RefusedError
-from replog_api.visit import visit_of
-from replog_api.watchers import Watchers
+from replog_api.admission.waiting_clients import Watchers
+from replog_api.http.errors import RefusedError
+from replog_api.http.request_context import visit_of
 
 #: Longer than any of these tests may take.
 FOREVER_S = 60.0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests import streams
-from tests.integration.api.service import QueryService, serving, write
-from tests.model import Model
-from tests.services.redis import remove_keys
+from tests.support import streams
+from tests.support.model import Model
+from tests.support.query_service import QueryService, serving, write
+from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

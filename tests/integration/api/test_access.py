@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from replog.store.reader import Reader
-from replog_api.limits import BURST_S
-from tests.integration.api.service import BASE, event, serving, write
+from replog.store.read.reader import Reader
+from replog_api.admission.limits import BURST_S
 from tests.integration.api.test_errors import refused
+from tests.support.query_service import BASE, event, serving, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 ALL, MINE, STRANGE = "token-of-all", "token-of-mine", "token-of-nobody"
 TOKENS = ",".join(

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.settings import StoreSettings, load
-from replog.store.connection import Connection
-from replog.store.retention import Policy, Retention
-from replog_api import answering
-from tests import streams
-from tests.integration.api.service import BASE, event, path_of, serving, write
-from tests.services.redis import connected
+from replog.store.client.connection import Connection
+from replog.store.maintain.retention import Policy, Retention
+from replog_api.queries import query_runner
+from tests.support import streams
+from tests.support.query_service import BASE, event, path_of, serving, write
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.api.conftest import Serve
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 pytestmark = pytest.mark.every_topology
 
@@ -61,7 +61,7 @@ class Poller:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The service's clock: its only element, in ms."""
     now = [START_MS]
-    monkeypatch.setattr(answering, "_now_ms", lambda: now[0])
+    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
     return now  # type: ignore[return-value]
 
 

@@ -10,21 +10,21 @@ import schemathesis
 from schemathesis.specs.openapi import checks
 from structlog.testing import capture_logs
 
-from replog.store.sharing import SharedPipelines
-from replog_api.contracts import openapi_json
-from replog_api.documentation import OPERATIONS
-from replog_api.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
-from replog_api.openapi.operation import Query, Service, Stream
-from tests.integration.api.service import serving
+from replog.store.client.pipelining import SharedPipelines
+from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
+from replog_api.contracts.documents import openapi_json
+from replog_api.contracts.openapi.operation import Query, Service, Stream
+from replog_api.contracts.operations import OPERATIONS
 from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
-from tests.services.process import free_port
+from tests.support.query_service import serving
+from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 DOCUMENT: dict[str, Any] = json.loads(openapi_json())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog_api.documentation import OPERATIONS
-from replog_api.openapi.examples import TRACEPARENT, enveloped
-from replog_api.openapi.operation import Query
-from tests.integration.api.service import in_order
+from replog_api.contracts.openapi.examples import TRACEPARENT, enveloped
+from replog_api.contracts.openapi.operation import Query
+from replog_api.contracts.operations import OPERATIONS
 from tests.integration.api.test_examples import EVENTS
+from tests.support.query_service import in_order
 
 if TYPE_CHECKING:
-    from replog_api.openapi.parameters import Parameter
+    from replog_api.contracts.openapi.parameters import Parameter
     from tests.integration.api.conftest import Serve
 
 QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]

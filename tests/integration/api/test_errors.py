@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from replog.store.reader import Reader
-from tests.integration.api.service import BASE, in_order, serving
-from tests.services.process import free_port
+from replog.store.read.reader import Reader
+from tests.support.query_service import BASE, in_order, serving
+from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 PAGE = "pageNumber=1&pageSize=10"
 SECRET = "hunter2"  # noqa: S105 - looked for in what is shown

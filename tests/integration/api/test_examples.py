@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api.service import in_order
+from tests.support.query_service import in_order
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Serve

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store import search
-from tests import streams
-from tests.integration.api.service import QueryService, page_of, serving, write
-from tests.model import Model
-from tests.services.redis import remove_keys
+from replog.store.read import detail_search
+from tests.support import streams
+from tests.support.model import Model
+from tests.support.query_service import QueryService, page_of, serving, write
+from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -147,17 +147,17 @@ async def filtered(redis_url: str) -> AsyncIterator[Filtered]:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The strategies that searches took since."""
     strategies: list[str] = []
-    page = search.Search.page
+    page = detail_search.Search.page
 
-    async def noted(self: search.Search, offset: int, limit: int) -> search.Found | None:
+    async def noted(self: detail_search.Search, offset: int, limit: int) -> detail_search.Found | None:
         found = await page(self, offset, limit)
         if found:
             strategies.append(found.strategy)
         return found
 
-    monkeypatch.setattr(search.Search, "page", noted)
+    monkeypatch.setattr(detail_search.Search, "page", noted)
     # What is asked again is searched again.
-    monkeypatch.setattr("replog_api.answering.KEPT_ANSWERS", 0)
+    monkeypatch.setattr("replog_api.queries.query_runner.KEPT_ANSWERS", 0)
     return strategies
 
 
@@ -222,25 +222,51 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
             taken.clear()
             for number, size in random.sample(pages, 1 if variant else 4):
                 await filtered.check(kind, filters, number, size)
-            assert set(taken) <= expected.strategies(filters, narrow=search.NARROW)
+            assert set(taken) <= expected.strategies(filters, narrow=detail_search.NARROW)
             assert bool(taken) == bool(filters)
 
 
 @pytest.mark.parametrize(
     "limits",
     [
-        {"search.NARROW": 0},
-        {"search.NARROW": 20, "search.STEP": 20},
-        {"search.NARROW": 20, "search.STEP": 7, "ranks.HEADS_A_CALL": 1},
-        {"facets.FEW_FIELDS": 0, "facets.PAIRS_A_CALL": 2},
-        {"ranks.NEAR": 0, "ranks.HEAD_COSTS": 1},
-        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 0, "ranks.HEADS_A_CALL": 2, "ranks.FETCHED_A_CALL": 2},
-        {"ranks.NEAR": 3, "ranks.HEAD_COSTS": 50, "ranks.STEP": 3, "ranks.CALLS_AT_ONCE": 2, "facets.FEW_FIELDS": 0},
-        {"search.NARROW": 0, "names.KEPT": 0, "names.ENTRIES_A_CALL": 3, "names.SAMPLED": 0.5},
-        {"search.SCANNING_COSTS": 1000, "names.KEPT": 5, "names.SAMPLED": 0.01},
-        {"search.NARROW": 0, "search.SCANNING_COSTS": 0.5, "planner.VALUE_COSTS": 0.1, "planner.HEAD_COSTS": 0.1},
-        {"search.NARROW": 0, "planner.ASKING_COSTS": 0.1, "names.KEPT": 5},
-        {"search.NARROW": 0, "planner.VALUE_COSTS": 1000, "planner.ASKING_COSTS": 1000, "names.JOINED_AT_ONCE": 7},
+        {"read.detail_search.NARROW": 0},
+        {"read.detail_search.NARROW": 20, "read.detail_search.STEP": 20},
+        {"read.detail_search.NARROW": 20, "read.detail_search.STEP": 7, "read.page_by_rank.HEADS_A_CALL": 1},
+        {"read.facets.FEW_FIELDS": 0, "read.facets.PAIRS_A_CALL": 2},
+        {"read.page_by_rank.NEAR": 0, "read.page_by_rank.HEAD_COSTS": 1},
+        {
+            "read.page_by_rank.NEAR": 3,
+            "read.page_by_rank.HEAD_COSTS": 0,
+            "read.page_by_rank.HEADS_A_CALL": 2,
+            "read.page_by_rank.FETCHED_A_CALL": 2,
+        },
+        {
+            "read.page_by_rank.NEAR": 3,
+            "read.page_by_rank.HEAD_COSTS": 50,
+            "read.page_by_rank.STEP": 3,
+            "read.page_by_rank.CALLS_AT_ONCE": 2,
+            "read.facets.FEW_FIELDS": 0,
+        },
+        {
+            "read.detail_search.NARROW": 0,
+            "read.page_by_name.KEPT": 0,
+            "read.page_by_name.ENTRIES_A_CALL": 3,
+            "read.page_by_name.SAMPLED": 0.5,
+        },
+        {"read.detail_search.SCANNING_COSTS": 1000, "read.page_by_name.KEPT": 5, "read.page_by_name.SAMPLED": 0.01},
+        {
+            "read.detail_search.NARROW": 0,
+            "read.detail_search.SCANNING_COSTS": 0.5,
+            "read.filter_planner.VALUE_COSTS": 0.1,
+            "read.filter_planner.HEAD_COSTS": 0.1,
+        },
+        {"read.detail_search.NARROW": 0, "read.filter_planner.ASKING_COSTS": 0.1, "read.page_by_name.KEPT": 5},
+        {
+            "read.detail_search.NARROW": 0,
+            "read.filter_planner.VALUE_COSTS": 1000,
+            "read.filter_planner.ASKING_COSTS": 1000,
+            "read.page_by_name.JOINED_AT_ONCE": 7,
+        },
     ],
     ids=str,
 )
@@ -250,7 +276,7 @@ async def test_every_way_to_search(
     """As the limits say, and with the same answers."""
     for name, limit in limits.items():
         monkeypatch.setattr(f"replog.store.{name}", limit)
-    random, narrow = Random(SEED), limits.get("search.NARROW", search.NARROW)
+    random, narrow = Random(SEED), limits.get("read.detail_search.NARROW", detail_search.NARROW)
     ways = set()
     for names in random.sample(subsets("mixed")[1:], COMBINATIONS_A_WAY):
         for filters in variants(random, names):
@@ -268,9 +294,9 @@ async def test_pages_of_any_size_are_the_list_cut_up(
     filtered: Filtered, near: int, read_at_once: int | None, taken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without overlap or gap, also among details that start at once, and where matches are rarer than expected."""
-    monkeypatch.setattr("replog.store.ranks.NEAR", near)
+    monkeypatch.setattr("replog.store.read.page_by_rank.NEAR", near)
     if read_at_once:
-        monkeypatch.setattr("replog.store.ranks._among", lambda *_: read_at_once)
+        monkeypatch.setattr("replog.store.read.page_by_rank._among", lambda *_: read_at_once)
     rows = filtered.expected["mixed"].matches({"clusterName": "d"})
     for size in (1, 7, 1000):
         pages = [

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api.service import BASE, event, path_of, serving
-from tests.streams import AWKWARD_IDS
+from tests.support.query_service import BASE, event, path_of, serving
+from tests.support.streams import AWKWARD_IDS
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Awkward, Serve
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 ZONE = "X-BKREPO-Time-Zone"
 

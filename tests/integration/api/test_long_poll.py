@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.store.versions import Versions
-from replog_api import answering
-from replog_api.limits import Limits
-from tests.integration.api.live import live, until
-from tests.integration.api.service import BASE, event, write
+from replog.store.read.versions import Versions
+from replog_api.admission.limits import Limits
+from replog_api.queries import query_runner
 from tests.integration.api.test_conditional import START_MS, clock
 from tests.integration.api.test_errors import refused
-from tests.services.redis import connected
+from tests.support.live import live, until
+from tests.support.query_service import BASE, event, write
+from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
     import httpx
 
     from tests.integration.api.conftest import Serve
-    from tests.integration.api.live import LiveService
-    from tests.integration.api.service import QueryService
+    from tests.support.live import LiveService
+    from tests.support.query_service import QueryService
 
 __all__ = ["clock"]
 
@@ -44,7 +44,7 @@ each_page = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "INTERVAL_S", INTERVAL_S)
+    monkeypatch.setattr(query_runner, "INTERVAL_S", INTERVAL_S)
 
 
 @pytest.fixture

@@ -11,18 +11,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog.store.reader import Reader
-from replog.store.search import Search
-from replog_api.limits import BURST_S, Limits
-from tests.integration.api.live import live, until
-from tests.integration.api.service import BASE, event, write
+from replog.store.read.detail_search import Search
+from replog.store.read.reader import Reader
+from replog_api.admission.limits import BURST_S, Limits
 from tests.integration.api.test_errors import refused
+from tests.support.live import live, until
+from tests.support.query_service import BASE, event, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from replog.store.rows import StoredDetail
-    from tests.integration.api.live import LiveService
+    from replog.store.format.rows import StoredDetail
+    from tests.support.live import LiveService
 
 #: Rows of a list that is read in several parts.
 ROWS = 1200

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog_api import schemas
-from tests.integration.api.service import page_of
-from tests.streams import AWKWARD_IDS
+from replog_api.contracts import schemas
+from tests.support.query_service import page_of
+from tests.support.streams import AWKWARD_IDS
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Awkward

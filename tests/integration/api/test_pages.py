@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.search import Search
-from tests.integration.api.service import page_of
+from replog.store.read.detail_search import Search
+from tests.support.query_service import page_of
 
 if TYPE_CHECKING:
-    from replog.store.search import Found
+    from replog.store.read.detail_search import Found
     from tests.integration.api.conftest import Serve
-    from tests.integration.api.service import QueryService
-    from tests.streams import Event
+    from tests.support.query_service import QueryService
+    from tests.support.streams import Event
 
 pytestmark = pytest.mark.every_topology
 
@@ -190,8 +190,8 @@ async def test_a_page_that_the_record_changed_under_is_read_anew(serve: Serve, m
 @pytest.mark.parametrize("step", [1, 3, 7, 500])
 async def test_lists_of_several_steps_are_whole(serve: Serve, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Valid JSON, complete and in order, whether or not the last step is full."""
-    monkeypatch.setattr("replog.store.search.STEP", step)
-    monkeypatch.setattr("replog.store.reader.STEP", step)
+    monkeypatch.setattr("replog.store.read.detail_search.STEP", step)
+    monkeypatch.setattr("replog.store.read.reader.STEP", step)
     names = [f"{number:02}" for number in range(21)]
     service = await serve(*(event for name in names for event in (started(name), detail("05", name))))
     for endpoint, entity_id in (("list", "task"), ("detail/list", "05")):

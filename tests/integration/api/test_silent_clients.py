@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_api.connections import ConnectionLimits
-from tests.integration.api.live import DEADLINE_S, live, until
+from replog_api.server.connections import ConnectionLimits
+from tests.support.live import DEADLINE_S, live, until
 
 if TYPE_CHECKING:
-    from tests.integration.api.live import LiveService
+    from tests.support.live import LiveService
 
 #: Shorter than any test may take, longer than a request takes.
 SOON_S = 0.3

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from replog_api.connections import ConnectionLimits
-from tests.integration.api.live import live, unread, until
-from tests.integration.api.service import BASE, event, write
+from replog_api.server.connections import ConnectionLimits
+from tests.support.live import live, unread, until
+from tests.support.query_service import BASE, event, write
 
 if TYPE_CHECKING:
     import socket

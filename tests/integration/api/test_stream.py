@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_api import schemas, sights, stream
-from replog_api.connections import ConnectionLimits
-from replog_api.limits import Limits
-from tests.integration.api.live import DEADLINE_S, Viewer, live, unread, until
-from tests.integration.api.service import BASE, event, write
+from replog_api.admission.limits import Limits
+from replog_api.contracts import schemas
+from replog_api.live import snapshots, stream
+from replog_api.server.connections import ConnectionLimits
 from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.integration.api.test_conditional import swept
 from tests.integration.api.test_errors import refused
+from tests.support.live import DEADLINE_S, Viewer, live, unread, until
+from tests.support.query_service import BASE, event, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from tests.integration.api.live import LiveService
-    from tests.streams import Event
+    from tests.support.live import LiveService
+    from tests.support.streams import Event
 
 INTERVAL_S = 0.05
 CLIENTS = "replog_stream_clients"
@@ -30,7 +31,7 @@ LOOKS = 'replog_store_seconds_count{operation="watch"}'
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sights, "INTERVAL_S", INTERVAL_S)
+    monkeypatch.setattr(snapshots, "INTERVAL_S", INTERVAL_S)
     monkeypatch.setattr(stream, "SETTLED_S", 5 * INTERVAL_S)
 
 
@@ -231,7 +232,7 @@ def progress(number: int) -> Event:
 async def test_a_client_that_takes_nothing_is_cut_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """And until then little is kept for it, however much there was to say; others are told all of it."""
     limits = ConnectionLimits(stalled_s=10 * INTERVAL_S)
-    monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
+    monkeypatch.setattr(snapshots, "INTERVAL_S", 0.005)
     await store.has(progress(0))
     async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")
@@ -261,7 +262,7 @@ async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(
 ) -> None:
     """It is cut off sooner than else; one that takes what comes gets all of its answer."""
     limits = ConnectionLimits(stalled_at_stop_s=5 * INTERVAL_S)
-    monkeypatch.setattr(sights, "INTERVAL_S", 0.005)
+    monkeypatch.setattr(snapshots, "INTERVAL_S", 0.005)
     await store.has(progress(0))
     async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")

@@ -11,12 +11,12 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from replog_api import schemas
-from tests import streams
-from tests.integration.api.service import event, in_order, page_of, serving, write
+from replog_api.contracts import schemas
 from tests.integration.api.test_access import MINE, TOKENS, bearer
 from tests.integration.api.test_conditional import START_MS, Poller, clock, swept
 from tests.integration.api.test_errors import refused
+from tests.support import streams
+from tests.support.query_service import event, in_order, page_of, serving, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.integration.api.conftest import Awkward, Serve
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 __all__ = ["clock"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.api.service import event, serving
+from tests.support.query_service import event, serving
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Serve
-    from tests.integration.api.service import QueryService
+    from tests.support.query_service import QueryService
 
 MOST = 2**63 - 1
 COUNT = {"total": MOST, "success": MOST, "skip": MOST, "failed": MOST}

@@ -1,0 +1,1 @@
+"""Who may ask, and how much at once: tokens, rates, places, and the clients that wait."""

@@ -1,0 +1,98 @@
+"""Clients that wait for changes, by a stream or a long poll: not too many, and all sent away when the service stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from replog.cancellation import cancel_and_wait
+from replog_api.admission.limits import Limits
+from replog_api.admission.places import NoPlaceError, Places
+from replog_api.http import messages
+from replog_api.http.errors import RETRY_AFTER_S, TOO_MANY_REQUESTS, TOO_MANY_WATCHERS, RefusedError
+from replog_api.http.request_context import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import Receive
+
+#: Under which name the lifespan's state has :meth:`Watchers.end`, for the protocol, which hears of the stop.
+END_WAITING = "replog.end_waiting"
+#: What is watched is looked at once in so many seconds, by one for all its watchers.
+INTERVAL_S = 0.5
+#: Seconds that a task which listens to a client may take to end.
+_ENDS_WITHIN_S = 1.0
+
+
+class Watchers:
+    """The clients of one process that wait."""
+
+    def __init__(self, most: int = Limits.most_watchers) -> None:
+        self._places = Places(most)
+        self._limits: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    @asynccontextmanager
+    async def waiting(self, request: Request, wait_s: float | None = None) -> AsyncIterator[None]:
+        """A block that is left without an error once ``wait_s`` are over, the client is gone or the service stops.
+
+        Raises:
+            RefusedError: too many wait already, or this client has its share of them.
+        """
+        visit = visit_of(request.scope)
+        began_s = time.perf_counter()
+        async with _place(self._places, visit.client):
+            try:
+                async with asyncio.timeout(0 if self._ended else wait_s) as limit, self._sent_away(request, limit):
+                    yield
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            finally:
+                visit.waited_s += time.perf_counter() - began_s
+
+    @asynccontextmanager
+    async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        self._limits.add(limit)
+        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="watchers: listener")
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
+            await cancel_and_wait([listener], timeout_s=_ENDS_WITHIN_S)
+
+    def end(self) -> None:
+        """Send all away, and let nobody wait any more; safe to repeat."""
+        if self._ended:
+            return
+        self._ended = True
+        for limit in self._limits:
+            _leave(limit)
+
+
+@asynccontextmanager
+async def _place(places: Places, client: str) -> AsyncIterator[None]:
+    retry = {"Retry-After": str(RETRY_AFTER_S)}
+    try:
+        async with places.place(client):
+            yield
+    except NoPlaceError as error:
+        if error.own_share:
+            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_WATCHERS_OF_ONE, retry) from None
+        raise RefusedError(TOO_MANY_WATCHERS, messages.TOO_MANY_WATCHERS, retry) from None
+
+
+async def _leave_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    _leave(limit)
+
+
+def _leave(limit: asyncio.Timeout) -> None:
+    # Once expired, a limit can not be set anew.
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())

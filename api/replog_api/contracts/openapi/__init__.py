@@ -1,0 +1,1 @@
+"""The parts of the OpenAPI document; :mod:`replog_api.contracts.operations` says what is served."""

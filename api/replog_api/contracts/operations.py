@@ -1,0 +1,199 @@
+"""What is served, and what OpenAPI says of it: an operation for each path, with its parameters, answers and errors."""
+
+from __future__ import annotations
+
+from replog_api.contracts import schemas
+from replog_api.contracts.openapi import examples, parameters
+from replog_api.contracts.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
+from replog_api.contracts.openapi.operation import JSON, PLAIN, Query, Service, Stream
+from replog_api.http.languages import Text
+
+TASKS = "/replication/api/task"
+RECORDS = f"{TASKS}/record"
+_OF_A_PAGE = ("X-Total-Count", "Link")
+#: Load balancers probe with either.
+PROBED_BY = ("GET", "HEAD")
+
+LATEST_RECORDS = Query(
+    path=f"{TASKS}/latest",
+    operation_id="list_latest_task_record",
+    summary=Text("list latest task record", "查询多个任务的最新日志"),
+    text=Text(
+        "Tasks by key, each with its latest record, in the order asked; the record is null where none is known.",
+        "按 key 查询多个任务及其最新的执行日志，顺序与请求一致；没有执行日志时为 null。",
+    ),
+    data=list[schemas.Task],
+    parameters=(parameters.KEYS,),
+    errors=(MISSING, INVALID_ID),
+    examples={"documented": [examples.TASK]},
+)
+PAGE_TASKS = Query(
+    path=f"{TASKS}/list",
+    operation_id="list_task_page",
+    summary=Text("list task page", "分页查询任务列表"),
+    text=Text(
+        "A page of tasks, each with its latest record, the last active ones first. A token that is limited to a prefix "
+        "knows no other tasks.",
+        "任务列表的一页，含各任务最新的执行日志，最近活动的在前。仅限于某一前缀的令牌只能看到该前缀下的任务。",
+    ),
+    data=schemas.TaskPage,
+    parameters=(*parameters.PAGE, parameters.KEY_PREFIX, parameters.LATEST_STATUS),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.page_of(examples.TASK)},
+    headers=_OF_A_PAGE,
+)
+LIST_RECORDS = Query(
+    path=f"{RECORDS}/list/{{key}}",
+    operation_id="list_task_record",
+    summary=Text("list task record", "查询任务信息列表"),
+    text=Text(
+        "All records of a task, newest first; an empty array where the task is unknown. Use pages where there may "
+        "be many.",
+        "任务的全部执行日志，最新的在前；任务未知时为空数组。数量可能很多时请用分页接口。",
+    ),
+    data=list[schemas.Record],
+    parameters=(parameters.KEY,),
+    errors=(INVALID_ID,),
+    examples={"documented": [examples.RECORD]},
+)
+PAGE_RECORDS = Query(
+    path=f"{RECORDS}/page/{{key}}",
+    operation_id="list_task_record_page",
+    summary=Text("list task record page", "分页查询任务日志列表"),
+    text=Text(
+        "A page of a task's records, newest first; an empty one where the task is unknown, or past the end.",
+        "任务执行日志的一页，最新的在前；任务未知或超出末页时为空页。",
+    ),
+    data=schemas.RecordPage,
+    parameters=(parameters.KEY, *parameters.PAGE, parameters.STATUS, parameters.WAIT),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.page_of(examples.RECORD)},
+    headers=_OF_A_PAGE,
+)
+LIST_DETAILS = Query(
+    path=f"{RECORDS}/detail/list/{{recordId}}",
+    operation_id="list_task_record_detail",
+    summary=Text("list task record detail", "查询任务日志详情列表"),
+    text=Text(
+        "All details of a record, newest first; an empty array where the record is unknown. Use pages where there "
+        "may be many.",
+        "执行日志的全部详情，最新的在前；执行日志未知时为空数组。数量可能很多时请用分页接口。",
+    ),
+    data=list[schemas.Detail],
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID,),
+    examples={"documented": [examples.DETAIL]},
+)
+PAGE_DETAILS = Query(
+    path=f"{RECORDS}/detail/page/{{recordId}}",
+    operation_id="list_task_record_detail_page",
+    summary=Text("list task record detail page", "分页查询任务日志详情列表"),
+    text=Text(
+        "A page of a record's details, newest first. All filters have to match. Where no such record is known, but "
+        "a task with that key: a page of its records, of the filters with status alone. Else an empty page.",
+        "执行日志详情的一页，最新的在前。所有过滤条件须同时满足。若没有此执行日志而有以此为 key 的任务，"
+        "则为该任务执行日志的一页，"
+        "过滤条件仅 status 有效。两者皆无时为空页。",
+    ),
+    data=schemas.DetailPage | schemas.RecordPage,
+    parameters=(parameters.RECORD_OR_KEY, *parameters.PAGE, *parameters.FILTERS, parameters.WAIT),
+    errors=(MISSING, INVALID_PAGE),
+    examples={
+        "documented": examples.page_of(examples.DETAIL),
+        "documentedOfATask": examples.page_of(examples.RECORD),
+    },
+    headers=_OF_A_PAGE,
+)
+OVERVIEW = Query(
+    path=f"{RECORDS}/overview/{{recordId}}",
+    operation_id="get_task_record_overview",
+    summary=Text("get task record overview", "查询任务日志的详情汇总"),
+    text=Text(
+        "A record's roll-up over its details, up to date while it runs; null where the record is unknown.",
+        "执行日志的详情汇总，执行期间保持最新；执行日志未知时为 null。",
+    ),
+    data=schemas.Overview | None,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID,),
+    examples={"documented": examples.OVERVIEW},
+)
+STREAM = Stream(
+    path=f"{RECORDS}/stream/{{recordId}}",
+    operation_id="stream_task_record",
+    summary=Text("stream task record", "实时查询单条任务日志"),
+    text=Text(
+        "One record, live: a snapshot, a change whenever the record or its roll-up is another, and the end once it is "
+        "finished or removed. Comments in between are heart-beats. An unknown record is an error: 400, code 250310.",
+        "实时查询一条执行日志：先是 snapshot，其后每当执行日志或其汇总有变化则为 change，完成或被删除后为 end。"
+        "其间的注释行为心跳。执行日志未知时返回错误：400，错误码 250310。",
+    ),
+    data=schemas.Watched,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID, UNKNOWN_RECORD),
+    events=("snapshot", "change", "end"),
+    examples={"documented": examples.END},
+)
+RECORD = Query(
+    path=f"{RECORDS}/{{recordId}}",
+    operation_id="get_task_record",
+    summary=Text("get task record", "查询单条任务日志"),
+    text=Text(
+        "One record, with what its task replicates. An unknown one is an error: 400, code 250310.",
+        "一条执行日志及其任务的类型。执行日志未知时返回错误：400，错误码 250310。",
+    ),
+    data=schemas.Run,
+    parameters=(parameters.RECORD,),
+    errors=(INVALID_ID, UNKNOWN_RECORD),
+    examples={"documented": examples.RUN},
+)
+
+LIVE = Service(
+    path="/livez",
+    operation_id="livez",
+    summary=Text("the process answers", "进程存活"),
+    text=Text("Whether the process answers; its store is not asked.", "进程是否存活；不检查存储。"),
+    methods=PROBED_BY,
+    media={PLAIN: {"type": "string", "const": "ok\n"}},
+)
+READY = Service(
+    path="/readyz",
+    operation_id="readyz",
+    summary=Text("queries can be answered", "可以响应查询"),
+    text=Text("Whether the store answers in time.", "存储是否及时响应。"),
+    media={PLAIN: {"type": "string", "const": "ok\n"}},
+    unavailable=Text("the store does not answer; the body says the kind of trouble", "存储无响应；响应体说明故障类型"),
+    methods=PROBED_BY,
+)
+METRICS = Service(
+    path="/metrics",
+    operation_id="metrics",
+    summary=Text("metrics for Prometheus", "Prometheus 指标"),
+    text=Text(
+        "Metrics in the text format of Prometheus; docs/operations.md lists them.",
+        "Prometheus 文本格式的指标；列表见 docs/operations.md。",
+    ),
+    media={PLAIN: {"type": "string"}},
+)
+OPENAPI = Service(
+    path="/openapi.json",
+    operation_id="openapi",
+    summary=Text("this document", "本文档"),
+    text=Text("The OpenAPI document of this service.", "本服务的 OpenAPI 文档。"),
+    media={JSON: {"type": "object", "required": ["openapi", "info", "paths"]}},
+)
+ASYNCAPI = Service(
+    path="/asyncapi.json",
+    operation_id="asyncapi",
+    summary=Text("the topics that the answers come from", "数据来源的 topic"),
+    text=Text(
+        "The AsyncAPI document of the topics to which replication workers publish.",
+        "同步任务发布事件的 topic 的 AsyncAPI 文档。",
+    ),
+    media={JSON: {"type": "object", "required": ["asyncapi", "info", "channels"]}},
+)
+
+#: All that is served.
+OPERATIONS = (
+    *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
+)

@@ -1,0 +1,1 @@
+"""HTTP: the context of a request, its parameters, errors, tags, languages and time zones."""

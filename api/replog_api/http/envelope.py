@@ -1,0 +1,41 @@
+"""The envelope every answer comes in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orjson import dumps
+from starlette.responses import Response
+
+from replog_api.http.languages import preferred
+from replog_api.http.request_context import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from replog_api.http.languages import Text
+
+JSON = "application/json"
+#: What stands before the data of a good answer.
+HEAD = b'{"code":0,"message":null,"data":'
+
+
+def tail(request: Request) -> bytes:
+    """What stands behind the data."""
+    return b',"traceId":"%b"}' % visit_of(request.scope).trace_id.encode()
+
+
+def answer(request: Request, data: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """``data`` (JSON) as a good answer."""
+    return Response(HEAD + data + tail(request), headers=headers, media_type=JSON)
+
+
+def refusal(
+    request: Request, http_status: int, code: int, text: Text, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error of docs/api.md, in the language that the client prefers."""
+    language = preferred(visit_of(request.scope).accept_language)
+    body = b'{"code":%d,"message":%b,"data":null' % (code, dumps(text.in_language(language))) + tail(request)
+    return Response(body, http_status, {**(headers or {}), "Content-Language": language}, JSON)

@@ -1,0 +1,129 @@
+"""The parameters of the query API: read from a request, or refused with a message that names the parameter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from replog.records import STATUS_LETTERS
+from replog.store.format.index_entries import SEPARATOR
+from replog.store.read.filters import DetailFilter
+from replog_api.http import messages
+from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+#: Largest page.
+MAX_PAGE_SIZE = 1000
+#: Largest page number: what the API's clients can say in 32 bits.
+MAX_PAGE_NUMBER = 2**31 - 1
+#: Longest time that a client may wait for a page to change, in seconds.
+MAX_WAIT_S = 60
+#: Longest id or key, in characters.
+MAX_ID_LENGTH = 128
+#: Most task keys in one request.
+MAX_KEYS = 200
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Window(NamedTuple):
+    """Which page: ``number`` counts from 1."""
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        """Rows before the page."""
+        return (self.number - 1) * self.size
+
+
+def path_id(request: Request, name: str) -> str:
+    """The id or key in the path.
+
+    Raises:
+        RefusedError: longer than 128 characters, or no text without control characters.
+    """
+    # The path was routed as it came, so that an id may hold an encoded slash.
+    return _id(unquote_to_bytes(request.path_params[name].encode("latin-1")), name)
+
+
+def task_keys(query_string: bytes) -> list[str]:
+    """All of ``key``, as often as they are given.
+
+    Raises:
+        RefusedError: there is none, or too many; or one is as :func:`path_id` says, or empty.
+    """
+    # Not by Starlette's reading, which makes text of what is none.
+    pairs = (part.replace(b"+", b" ").partition(b"=") for part in query_string.split(b"&"))
+    keys = [unquote_to_bytes(value) for name, _, value in pairs if unquote_to_bytes(name) == b"key"]
+    if not keys or b"" in keys:
+        raise RefusedError(MISSING_PARAMETER, messages.missing("key"))
+    if len(keys) > MAX_KEYS:
+        raise RefusedError(INVALID_PARAMETER, messages.too_many("key", len(keys), MAX_KEYS))
+    return [_id(key, "key") for key in keys]
+
+
+def _id(raw: bytes, name: str) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(INVALID_PARAMETER, messages.not_utf8(name)) from None
+    if len(text) > MAX_ID_LENGTH:
+        raise RefusedError(INVALID_PARAMETER, messages.too_long(name, len(text), MAX_ID_LENGTH))
+    if _CONTROL.search(text):
+        raise RefusedError(INVALID_PARAMETER, messages.control_character(name))
+    return text
+
+
+def window(query: Mapping[str, str]) -> Window:
+    """``pageNumber`` and ``pageSize``. Raises RefusedError."""
+    number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
+    size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
+    return Window(max(1, number), size)
+
+
+def wait_s(query: Mapping[str, str]) -> int:
+    """``wait``, 0 where absent. Raises RefusedError."""
+    return _integer(query, "wait", 0, MAX_WAIT_S) if query.get("wait") else 0
+
+
+def status(query: Mapping[str, str]) -> str:
+    """``status``, empty where absent. Raises RefusedError."""
+    text = query.get("status", "")
+    if text and text not in STATUS_LETTERS:
+        raise RefusedError(INVALID_PARAMETER, messages.none_of("status", text, STATUS_LETTERS))
+    return text
+
+
+def detail_filter(query: Mapping[str, str]) -> DetailFilter:
+    """All filters on details. Raises RefusedError."""
+    package = query.get("packageName", "")
+    is_key = SEPARATOR in package
+    return DetailFilter(
+        status=status(query),
+        cluster_name=query.get("clusterName", ""),
+        repo_name=query.get("repoName", ""),
+        package_name="" if is_key else package,
+        path=query.get("path", ""),
+        artifact_name=query.get("artifactName", ""),
+        version=query.get("version", ""),
+        remote_cluster=query.get("remoteCluster", ""),
+        local_repo_name=query.get("localRepoName", ""),
+        package_key=package if is_key else "",
+    )
+
+
+def _integer(query: Mapping[str, str], name: str, least: int, most: int) -> int:
+    text = query.get(name, "")
+    if not text:
+        raise RefusedError(MISSING_PARAMETER, messages.missing(name))
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise RefusedError(INVALID_PARAMETER, messages.out_of_range(name, text, least, most))
+    return int(text)

@@ -1,0 +1,1 @@
+"""Live answers: snapshots of records, and the streams that tell their changes."""

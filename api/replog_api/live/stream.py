@@ -1,0 +1,157 @@
+"""The stream of one record: what it is, each change, and its end, as Server-Sent Events.
+
+Every event says all there is to say, so a client that is slower than the changes gets fewer and newer ones: nothing is
+kept for it. One that takes nothing at all is cut off by the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from secrets import randbelow
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response
+
+from replog.errors import StoreUnavailable
+from replog_api import metrics
+from replog_api.admission.waiting_clients import INTERVAL_S
+from replog_api.http import messages, parameters
+from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
+from replog_api.http.request_context import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.types import Receive, Scope, Send
+
+    from replog_api.admission.auth import Rights
+    from replog_api.admission.waiting_clients import Watchers
+    from replog_api.live.snapshots import Sight, Sights, Told
+    from replog_api.queries.query_runner import Answering, Question
+
+#: Most seconds until a client hears whether there will be a stream.
+FIRST_LOOK_S = 1.5
+#: Most seconds between two heart-beats.
+HEARTBEAT_S = 15.0
+#: A stream ends when its record is finished and nothing has changed for so many seconds: details may be merged after
+#: the end of their record.
+SETTLED_S = 2.0
+#: After so many milliseconds a client whose connection broke is to come again; where the service stops, up to so many
+#: later, or all would come at once.
+RETRY_MS = 2000
+
+_HEARTBEAT = b": alive\n\n"
+_HEADERS = {"Cache-Control": "no-store", "Connection": "close", "X-Accel-Buffering": "no"}
+FINISHED, REMOVED = b"finished", b"removed"
+
+
+class Watch(NamedTuple):
+    """What one client watches."""
+
+    request: Request
+    record_id: str
+    question: Question
+
+
+class StreamEndpoint:
+    """Streams records; one instance a process."""
+
+    def __init__(self, answering: Answering, rights: Rights, sights: Sights) -> None:
+        self._answering = answering
+        self._rights = rights
+        self._sights = sights
+
+    async def stream(self, request: Request) -> Response:
+        """A stream; 204 where the client has seen its end."""
+        record_id = parameters.path_id(request, "recordId")
+        sight = await self._first_look(request, record_id)
+        if sight is None:
+            raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
+        watch = Watch(request, record_id, self._answering.question(request, "stream", record_id))
+        if visit_of(request.scope).last_event_id == self._told(watch, sight).end_id:
+            return Response(status_code=204)
+        return EventStream(self._events(watch, sight), request, self._answering.watchers)
+
+    async def _first_look(self, request: Request, record_id: str) -> Sight | None:
+        # Whoever comes while others look waits for the next look, which begins when that one has ended.
+        try:
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await self._rights.check_record(visit_of(request.scope).prefix, record_id)
+                return await self._sights.look(record_id)
+        except TimeoutError:
+            raise StoreUnavailable("timeout", f"no answer in {FIRST_LOOK_S} s") from None
+
+    async def _events(self, watch: Watch, sight: Sight) -> AsyncGenerator[bytes]:
+        yield b"retry: %d\n\n" % RETRY_MS
+        told = self._told(watch, sight)
+        if told.state_id != visit_of(watch.request.scope).last_event_id:
+            yield _event(b"snapshot", told.state_id, told.data)
+        changed_s = beaten_s = time.monotonic()
+        while not _settled(sight, changed_s):
+            newer = await self._look_again(watch, sight)
+            if newer is None:
+                yield _end(told, REMOVED)
+                return
+            now_s = time.monotonic()
+            if newer is not sight:
+                sight, before, told = newer, told, self._told(watch, newer)
+                if told.state_id != before.state_id:
+                    changed_s = now_s
+                    yield _event(b"change", told.state_id, told.data)
+            # The next look may be too late.
+            if now_s + INTERVAL_S > beaten_s + HEARTBEAT_S:
+                beaten_s = now_s
+                yield _HEARTBEAT
+        yield _end(told, FINISHED)
+
+    async def _look_again(self, watch: Watch, sight: Sight) -> Sight | None:
+        """The record's next sight; the one that there is while the store does not answer."""
+        try:
+            return await self._sights.look(watch.record_id)
+        except StoreUnavailable:
+            return sight
+
+    def _told(self, watch: Watch, sight: Sight) -> Told:
+        return sight.told(watch.question, self._answering.renderer(watch.request))
+
+
+class EventStream(Response):
+    """Sends events as they come, until they end, the client goes or the service stops."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes], request: Request, watchers: Watchers) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._events = events
+        self._request = request
+        self._watchers = watchers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        last = b": the service stops\nretry: %d\n\n" % (RETRY_MS + randbelow(RETRY_MS))
+        async with self._watchers.waiting(self._request), aclosing(self._events) as events:
+            with metrics.STREAM_CLIENTS.track_inprogress():
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+            last = b""
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def _settled(sight: Sight, changed_s: float) -> bool:
+    """Whether no more is to come, as far as anybody can tell; clocks of collectors may be wrong."""
+    if not sight.finished:
+        return False
+    return time.time() - sight.written_ms / 1000 >= SETTLED_S or time.monotonic() - changed_s >= SETTLED_S
+
+
+def _event(kind: bytes, event_id: str, data: bytes) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), kind, data)
+
+
+def _end(told: Told, reason: bytes) -> bytes:
+    return _event(b"end", told.end_id, b'%b,"reason":"%b"}' % (told.data[:-1], reason))

@@ -1,0 +1,165 @@
+"""The gate that every request passes on its way in, and every answer on its way out."""
+
+from __future__ import annotations
+
+from http.client import BAD_REQUEST, NOT_MODIFIED, OK
+from math import ceil
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from replog.errors import StoreUnavailable
+from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
+from replog_api.http import messages
+from replog_api.http.envelope import JSON
+from replog_api.http.errors import (
+    HEADERS_TOO_LARGE,
+    MISDIRECTED,
+    TOO_MANY_REQUESTS,
+    URL_TOO_LONG,
+    RefusedError,
+    refused,
+)
+from replog_api.http.request_context import begin_visit
+from replog_api.http.time_zones import offset_now, zone_of
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from replog_api.admission.auth import Tokens
+    from replog_api.admission.hosts import KnownHosts
+    from replog_api.admission.limits import RateLimit
+    from replog_api.admission.proxies import Proxies
+    from replog_api.http.as_of import Freshness
+    from replog_api.http.request_context import Visit
+    from replog_api.http.store_trouble import StoreTrouble
+
+#: What answers of data are in, unlike streams.
+JSON_TYPE = (b"content-type", JSON.encode())
+#: Says which zone the times of an answer are in.
+ZONE_HEADER = b"x-bkrepo-time-zone"
+#: Says up to which time events had been applied when the answer was read.
+AS_OF_HEADER = b"x-replog-as-of"
+
+#: Said in every answer: that no browser is to guess its type, frame it, run it or tell others where it came from.
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+#: What probes, Prometheus and authors of clients ask without a token and by any name: nothing there is of a task.
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
+
+_CACHE_CONTROL = b"cache-control"
+_ASK_AGAIN = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
+#: Statuses that say that the store has answered.
+_ANSWERED = (OK, NOT_MODIFIED)
+_KEEP_NOTHING = ((_CACHE_CONTROL, b"no-store"),)
+
+
+class Gate:
+    """Reads a request's head, refuses what may not pass, and completes the head of every answer.
+
+    Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        freshness: Freshness,
+        zone: tzinfo,
+        tokens: Tokens,
+        limit: RateLimit,
+        proxies: Proxies,
+        trouble: StoreTrouble,
+        hosts: KnownHosts | None = None,
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._freshness = freshness
+        self._zone = zone
+        self._tokens = tokens
+        self._limit = limit
+        self._proxies = proxies
+        self._trouble = trouble
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is no request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope.get("raw_path") is not None:
+            scope["path"] = scope["raw_path"].decode("latin-1")
+        visit = begin_visit(scope, self._zone)
+        as_of, told = self._freshness.known, b""
+
+        async def completed(message: Message) -> None:
+            nonlocal told
+            header = self._freshness.header(as_of)
+            if message["type"] == "http.response.start":
+                _complete(message, visit, header)
+                # A stream goes on; what it says later is not as of its head.
+                told = header if JSON_TYPE in message["headers"] else b""
+                if visit.store_failed:
+                    self._freshness.doubt()
+                elif self._trouble.failing and visit.client and message["status"] in _ANSWERED:
+                    self._trouble.worked()
+            elif told and header != told:
+                raise StoreUnavailable("connection", "Redis was started anew while a list was read from it")
+            await send(message)
+
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                self._admit(scope, visit)
+                as_of = await self._freshness.read()
+        except RefusedError as error:
+            await refused(Request(scope), error)(scope, receive, completed)
+            return
+        await self._app(scope, receive, completed)
+
+    def _admit(self, scope: Scope, visit: Visit) -> None:
+        if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+            raise RefusedError(URL_TOO_LONG, messages.URL_TOO_LONG)
+        if header_bytes(scope["headers"]) > MAX_HEADER_BYTES:
+            raise RefusedError(HEADERS_TOO_LARGE, messages.HEADERS_TOO_LARGE)
+        if self._hosts is not None and visit.host not in self._hosts:
+            raise RefusedError(MISDIRECTED, messages.misdirected(visit.host))
+        self._authenticate(scope, visit)
+        if visit.time_zone:
+            # Clients name a zone before they know their user's: what cannot be read is no error.
+            visit.zone = zone_of(visit.time_zone) or self._zone
+
+    def _authenticate(self, scope: Scope, visit: Visit) -> None:
+        if not self._tokens:
+            self._count(visit, self._address(scope))
+            return
+        try:
+            token = self._tokens.holder(visit.authorization)
+        except RefusedError:
+            self._count(visit, self._address(scope))
+            raise
+        self._count(visit, f"token {token.name}")
+        visit.prefix = token.prefix
+
+    def _address(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        return f"address {self._proxies.client(peer[0], scope['headers'])}" if peer else "address"
+
+    def _count(self, visit: Visit, client: str) -> None:
+        visit.client = client
+        wait_s = self._limit.seconds_to_wait(client)
+        if wait_s:
+            headers = {"Retry-After": str(ceil(wait_s))}
+            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_REQUESTS, headers)
+
+
+def _complete(message: Message, visit: Visit, as_of: bytes) -> None:
+    headers = message["headers"]
+    headers.append((ZONE_HEADER, offset_now(visit.zone)))
+    headers.append((AS_OF_HEADER, as_of))
+    headers.extend(SECURITY_HEADERS)
+    if not any(name == _CACHE_CONTROL for name, _ in headers):
+        headers.extend(_ASK_AGAIN if message["status"] < BAD_REQUEST else _KEEP_NOTHING)

@@ -1,0 +1,57 @@
+"""``Link`` headers of pages (RFC 8288): first, previous, next and last, with every other parameter. Pure.
+
+Parameters that no query has are left out: the header would repeat each up to four times. Where it is too long all the
+same it is left out as a whole, for a proxy in between might refuse the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_plus
+
+from replog_api.admission.limits import MAX_LINK_BYTES
+from replog_api.contracts.openapi.operation import Query
+from replog_api.contracts.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from replog_api.http.parameters import Window
+
+NUMBER = "pageNumber"
+_QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
+#: What belongs to the page: every parameter of a query but its number, and how long one asking waits.
+_OF_THE_PAGE = {
+    parameter.name for query in _QUERIES for parameter in query.parameters if parameter.place == "query"
+} - {NUMBER, "wait"}
+#: What may stand in a path or query as it is; all else is percent-encoded.
+_PLAIN = "%/:@!$&'()*+,;=~?-._"
+_TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
+
+
+def links(path: str, query: bytes, window: Window, total: int) -> str | None:
+    """The links of one page of ``total`` rows; None where they are too long.
+
+    ``path`` and ``query`` are as they were sent.
+    """
+    last = max(1, -(-total // window.size))
+    targets = {"first": 1}
+    if window.number > 1:
+        targets["prev"] = min(window.number - 1, last)
+    if window.number < last:
+        targets["next"] = window.number + 1
+    targets["last"] = last
+    base = f"<{path}?{_kept(query)}"
+    if _TO_ENCODE.search(base, 1):
+        base = f"<{quote(base[1:], _PLAIN)}"
+    found = ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
+    return found if len(found) <= MAX_LINK_BYTES else None
+
+
+def _kept(query: bytes) -> str:
+    parts = query.decode("latin-1").split("&")
+    return "".join([f"{part}&" for part in parts if _name(part) in _OF_THE_PAGE])
+
+
+def _name(part: str) -> str:
+    name = part.partition("=")[0]
+    return unquote_plus(name) if "%" in name else name

@@ -1,0 +1,157 @@
+"""The endpoints of one record and its details."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response  # noqa: TC002
+
+from replog.store.read.filters import NO_FILTER
+from replog.store.read.reader import Reader
+from replog.store.read.versions import NOTHING, Versions, Witness, record_version, version_call
+from replog_api.admission.auth import Rights
+from replog_api.admission.limits import LONG_LIST_COST
+from replog_api.http import messages, parameters
+from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
+from replog_api.http.request_context import visit_of
+from replog_api.queries import render
+from replog_api.queries.query_runner import timed
+from replog_api.queries.responses import Found, Steps, listed, long_list, paged, single
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from replog.store.client.pipelining import Runs
+    from replog.store.format.rows import StoredDetail
+    from replog.store.read.filters import DetailFilter
+    from replog_api.http.parameters import Window
+    from replog_api.queries.query_runner import Answering
+    from replog_api.queries.task import TaskEndpoints
+
+
+class RecordEndpoints:
+    """Answers about records; one instance a process. ``tasks`` answers where an id turns out to be a task's key."""
+
+    def __init__(self, connection: Runs, answering: Answering, rights: Rights, tasks: TaskEndpoints) -> None:
+        self._connection = connection
+        self._answering = answering
+        self._rights = rights
+        self._tasks = tasks
+        self._versions = Versions(connection)
+
+    async def list_details(self, request: Request) -> Response:
+        """Endpoint 3: all details of a record."""
+        # A long list is read while it is sent, to one client.
+        return await self._answer(request, "list_details", self._all, share=False)
+
+    async def record(self, request: Request) -> Response:
+        """One record."""
+        return await self._answer(request, "record", self._one)
+
+    async def overview(self, request: Request) -> Response:
+        """A record's roll-up."""
+        return await self._answer(request, "overview", self._overview)
+
+    async def page_details(self, request: Request) -> Response:
+        """Endpoint 4: a page of a record's details; of a task's records where no such record exists."""
+        record_id = parameters.path_id(request, "recordId")
+        window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
+        wait_s = parameters.wait_s(request.query_params)
+        prefix = visit_of(request.scope).prefix
+        as_record = await self._rights.may_read_record(prefix, record_id)
+        if not as_record:
+            Rights.check_task(prefix, record_id)
+        question = self._answering.question(request, "page_details", record_id, *window, *flt, as_record, prefix)
+
+        async def version() -> bytes | None:
+            found = await self._versions.record(record_id) if as_record else NOTHING
+            return await self._tasks.version(question, record_id) if found == NOTHING else found
+
+        async def find() -> Found:
+            found = await self._page(request, record_id, flt, window) if as_record else None
+            if found is not None:
+                return found
+            Rights.check_task(prefix, record_id)
+            return await self._tasks.page(request, question, record_id, flt.status, window)
+
+        return await self._answering.answer(request, question, version, find, wait_s=wait_s)
+
+    async def _answer(
+        self,
+        request: Request,
+        operation: str,
+        find: Callable[[Request, str], Coroutine[Any, Any, Found]],
+        *,
+        share: bool = True,
+    ) -> Response:
+        """What ``find`` finds of the record in the path, which may be read."""
+        record_id = parameters.path_id(request, "recordId")
+        await self._rights.check_record(visit_of(request.scope).prefix, record_id)
+        question = self._answering.question(request, operation, record_id)
+
+        async def version() -> bytes:
+            return await self._versions.record(record_id)
+
+        async def timed_find() -> Found:
+            with timed(operation):
+                return await find(request, record_id)
+
+        return await self._answering.answer(request, question, version, timed_find, share=share)
+
+    async def _one(self, request: Request, record_id: str) -> Found:
+        witness = Witness(self._connection)
+        record = await Reader(witness).record(record_id)
+        if record is None:
+            raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
+        renderer = self._answering.renderer(request)
+        data = renderer.run(record)
+        return single(_version_of_row(witness), data, renderer.until_ms)
+
+    async def _overview(self, request: Request, record_id: str) -> Found:
+        witness = Witness(self._connection)
+        overview = await Reader(witness).overview(record_id)
+        data = render.overview(overview) if overview else b"null"
+        return single(_version_of_row(witness), data)
+
+    async def _page(self, request: Request, record_id: str, flt: DetailFilter, window: Window) -> Found | None:
+        witness = Witness(self._connection, version_call(self._connection.prefix, record_id))
+        looking = self._answering.searching(request) if flt != NO_FILTER else nullcontext()
+        async with looking:
+            with timed("page_details"):
+                page = await Reader(witness).detail_page(record_id, flt, window.offset, window.size)
+        if page is None:
+            return None
+        counter, written, _ = witness.reply
+        # It came between the look at its version and the page: the next look will find another version.
+        version = os.urandom(16) if counter is None else record_version(counter, written)
+        return paged(version, window, page, self._answering.renderer(request))
+
+    async def _all(self, request: Request, record_id: str) -> Found:
+        witness = Witness(self._connection, version_call(self._connection.prefix, record_id))
+        steps = Reader(witness).details(record_id)
+        first: list[StoredDetail] = await anext(steps, [])
+        second = await anext(steps, None)
+        counter, written, running = witness.reply
+        version = record_version(counter, written)
+        if second is None:
+            return listed(version, first, self._answering.renderer(request))
+        self._answering.charge(request, LONG_LIST_COST)
+        as_of_ms, until_ms = self._answering.list_until(may_change=int(running or 0) > 0)
+        rows = Steps(first, _beginning_with(second, steps))
+        return long_list(version, until_ms, rows, self._answering.renderer(request, as_of_ms))
+
+
+async def _beginning_with(
+    step: list[StoredDetail], others: AsyncIterator[list[StoredDetail]]
+) -> AsyncIterator[list[StoredDetail]]:
+    yield step
+    async for other in others:
+        yield other
+
+
+def _version_of_row(witness: Witness) -> bytes:
+    (row,) = witness.rows
+    return record_version(row.counter, row.written)

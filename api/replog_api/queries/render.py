@@ -1,0 +1,207 @@
+"""Records and details as the API's JSON, put together as bytes: no models on the way out. Pure."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orjson import Fragment, dumps
+
+from replog.entities import is_stale, stale_from
+from replog.records import RUNNING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from replog.entities import Detail, Overview
+    from replog.records import Progressed, Tallied
+    from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
+    from replog_api.http.parameters import Window
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BOOL = (b"false}", b"true}")
+#: What a run says of its task where no event said it: the API's own clients take no null there.
+DEFAULT_REPLICA_TYPE, DEFAULT_REPLICA_OBJECT_TYPE = "SCHEDULED", "REPOSITORY"
+#: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
+KEPT_ROWS = 2048
+#: Seconds kept formatted: events of one page are close in time.
+KEPT_SECONDS = 8192
+
+
+class Renderer:
+    """Renders in one time zone, as of ``now_ms``, calling stale what was silent for ``stale_after_s``."""
+
+    __slots__ = ("_now_ms", "_stale_after_s", "_zone", "until_ms")
+
+    def __init__(self, zone: tzinfo, *, now_ms: int, stale_after_s: int) -> None:
+        self._zone = zone
+        self._now_ms = now_ms
+        self._stale_after_s = stale_after_s
+        #: When the first of the rows rendered so far will be stale that is not yet; None where none will.
+        self.until_ms: int | None = None
+
+    def record(self, stored: StoredRecord) -> bytes:
+        """A Record of docs/api.md."""
+        return self._completed(_record(stored, self._zone))
+
+    def task(self, stored: StoredTask) -> bytes:
+        """A Task of docs/api.md."""
+        record = self.record(stored.record) if stored.record else b"null"
+        return b'{"taskKey":%b,"record":%b}' % (dumps(stored.key), record)
+
+    def run(self, stored: StoredRecord) -> bytes:
+        """The answer to ``GET /{recordId}``."""
+        record = stored.read()
+        return b'{"replicaObjectType":%b,"replicaType":%b,"record":%b}' % (
+            dumps(record.replica_object_type or DEFAULT_REPLICA_OBJECT_TYPE),
+            dumps(record.replica_type or DEFAULT_REPLICA_TYPE),
+            self.record(stored),
+        )
+
+    def watched(self, stored: StoredRecord) -> bytes:
+        """The data of an event of a stream, but for why it ended."""
+        return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
+    def detail(self, stored: StoredDetail) -> bytes:
+        """A Detail of docs/api.md."""
+        return self._completed(_detail(stored, self._zone))
+
+    def _completed(self, row: _Row) -> bytes:
+        stale = is_stale(row.status, row.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)
+        if row.status == RUNNING and not stale:
+            until_ms = stale_from(row.last_ms, stale_after_s=self._stale_after_s)
+            self.until_ms = until_ms if self.until_ms is None else min(self.until_ms, until_ms)
+        return row.begun + _BOOL[stale]
+
+
+class _Row(NamedTuple):
+    """A row but for the value of ``stale``, which time alone changes."""
+
+    begun: bytes
+    status: str
+    last_ms: int
+
+
+@lru_cache(KEPT_ROWS)
+def _record(stored: StoredRecord, zone: tzinfo) -> _Row:
+    record = stored.read()
+    fields = {
+        "id": record.id,
+        "taskKey": record.task_key,
+        "status": record.status,
+        "startTime": _time(record.start_ms, zone),
+        "endTime": _time(record.end_ms, zone),
+        "errorReason": record.error_reason,
+        "replicatedBytes": record.replicated_bytes,
+        "totalBytes": record.total_bytes,
+        "replicaOverview": Fragment(overview(record.overview)),
+        "lastEventTime": _time(record.last_ms, zone),
+    }
+    return _Row(_begun(fields), record.status, record.last_ms)
+
+
+@lru_cache(KEPT_ROWS)
+def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
+    detail = stored.read()
+    fields = {
+        "id": detail.id,
+        "recordId": detail.record_id,
+        "localCluster": detail.local_cluster or "",
+        "remoteCluster": detail.remote_cluster or "",
+        "localRepoName": detail.repo_name or "",
+        "repoType": detail.repo_type.upper(),
+        "packageConstraint": _package(detail),
+        "pathConstraint": None if detail.path is None else {"path": detail.path},
+        "artifactName": detail.artifact_name,
+        "version": detail.version,
+        "conflictStrategy": detail.conflict_strategy and detail.conflict_strategy.upper(),
+        "size": detail.size,
+        "sha256": detail.sha256,
+        "status": detail.status,
+        "progress": Fragment(progress(detail.progress)),
+        "startTime": _time(detail.start_ms, zone),
+        "endTime": _time(detail.end_ms, zone),
+        "errorReason": detail.error_reason,
+        "lastEventTime": _time(detail.last_ms, zone),
+    }
+    return _Row(_begun(fields), detail.status, detail.last_ms)
+
+
+def _begun(fields: dict[str, Any]) -> bytes:
+    return dumps(fields)[:-1] + b',"stale":'
+
+
+def _time(ms: int | None, zone: tzinfo) -> str | None:
+    if ms is None:
+        return None
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second, zone)}.{rest:03d}"
+
+
+@lru_cache(KEPT_SECONDS)
+def _second(second: int, zone: tzinfo) -> str:
+    moment = _EPOCH + timedelta(seconds=second)
+    # Within a day of the first or last year that a date can name, the zone's time has no name.
+    with suppress(OverflowError):
+        moment = moment.astimezone(zone)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _package(detail: Detail) -> dict[str, Any] | None:
+    key = detail.package_key if detail.package_key is not None else detail.package_name
+    if key is None:
+        return None
+    versions = detail.versions
+    if versions is None and detail.version is not None:
+        versions = [detail.version]
+    return {"packageKey": key, "versions": versions}
+
+
+def overview(overview: Overview) -> bytes:
+    """A roll-up of docs/api.md. Sums may exceed 64 bits, which the JSON library refuses."""
+    return (
+        b'{"success":%d,"failed":%d,"running":%d,"total":%d,"expected":%b,"skip":%d,"conflict":%d,"totalSize":%d}'
+    ) % (
+        overview.success,
+        overview.failed,
+        overview.running,
+        overview.total,
+        dumps(overview.expected),
+        overview.skip,
+        overview.conflict,
+        overview.total_size,
+    )
+
+
+def progress(progress: Progressed) -> bytes:
+    """A detail's progress, and beside it the numbers of artifacts."""
+    _, success, skip, failed = progress.artifacts
+    return b'{"blob":%b,"node":%b,"version":%b,"totalSize":%d,"success":%d,"skip":%d,"failed":%d}' % (
+        _tally(progress.blob),
+        _tally(progress.node),
+        _tally(progress.version),
+        progress.total_size,
+        success,
+        skip,
+        failed,
+    )
+
+
+def _tally(tally: Tallied | None) -> bytes:
+    if tally is None:
+        return b"null"
+    return b'{"total":%d,"success":%d,"skip":%d,"failed":%d}' % tally
+
+
+def page(window: Window, total: int, rows: Iterable[bytes]) -> bytes:
+    """A Page of docs/api.md."""
+    return b'{"pageNumber":%d,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[%b]}' % (
+        window.number,
+        window.size,
+        total,
+        -(-total // window.size),
+        b",".join(rows),
+    )

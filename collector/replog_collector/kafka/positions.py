@@ -1,0 +1,49 @@
+"""Where a member stands in each of its partitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replog.store.write.checkpoints import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Positions:
+    """Offsets by partition, of those of which is decided where they begin."""
+
+    def __init__(self) -> None:
+        #: Everything before this offset is in the store or dead-lettered.
+        self.applied: dict[int, int] = {}
+        #: Everything before this offset was polled.
+        self._polled: dict[int, int] = {}
+        #: What the broker is still to be told.
+        self.uncommitted: dict[int, int] = {}
+
+    def begin(self, partition: int, offset: int, *, committed: int | None) -> None:
+        """Go on from ``offset``. Where something else is ``committed``, the next member is to begin there too."""
+        self.applied[partition] = self._polled[partition] = offset
+        self.uncommitted.pop(partition, None)
+        if committed is not None and committed != offset:
+            self.uncommitted[partition] = offset
+
+    def poll(self, ends: Mapping[int, int]) -> dict[int, Span]:
+        """Take what was polled up to before ``ends``; returns, by partition, what of it is new."""
+        spans = {
+            number: Span(self._polled[number], end)
+            for number, end in ends.items()
+            if end > self._polled.get(number, end)
+        }
+        self._polled |= {number: span.end for number, span in spans.items()}
+        return spans
+
+    def apply(self, offsets: Mapping[int, int]) -> None:
+        """Everything before ``offsets`` is applied, and to be committed. Never goes back."""
+        for partition, offset in offsets.items():
+            if offset > self.applied.get(partition, offset):
+                self.applied[partition] = self.uncommitted[partition] = offset
+
+    def commit(self, sent: Mapping[int, int]) -> None:
+        """The broker has taken ``sent``; more may have come meanwhile."""
+        self.uncommitted = {number: at for number, at in self.uncommitted.items() if sent.get(number) != at}

@@ -1,0 +1,1 @@
+"""The pipeline of a batch, in the order of its steps: decode, merge, dead-letter, checkpoint."""

@@ -1,0 +1,78 @@
+"""A batch's way out of the collector: merge, dead-letter, count, and have it marked and committed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from replog.telemetry import logger
+from replog_collector import metrics
+from replog_collector.kafka.source import Unreadable
+from replog_collector.pipeline.merging import Merging
+
+if TYPE_CHECKING:
+    from replog_collector.kafka.dead_letters import DeadLetters
+    from replog_collector.pipeline.checkpointing import Marking
+    from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
+    from replog_collector.pipeline.decoding import Decoded
+    from replog_collector.pipeline.merging import Store
+    from replog_collector.pipeline.retrying import Retrying
+
+
+class Delivery:
+    """Delivers batches, one after the other."""
+
+    def __init__(
+        self,
+        store: Store,
+        marking: Marking,
+        dead_letters: DeadLetters,
+        limit: DeadLetterLimit,
+        *,
+        retrying: Retrying,
+    ) -> None:
+        self._marking = marking
+        self._dead_letters = dead_letters
+        self._limit = limit
+        self._retrying = retrying
+        self._merging = Merging(store, retrying)
+
+    async def deliver(self, decoded: Decoded) -> None:
+        """Return once all of ``decoded`` is in the store or dead-lettered, and given to be marked and committed.
+
+        Raises:
+            StopRequested: a stop came before that; nothing is committed.
+            TooManyDeadLetters: the same, for the limit's sake.
+        """
+        if not (decoded.messages or decoded.letters):
+            # Only the place in the topic moves on, past the end of a transaction.
+            await self._marking.take(decoded)
+            return
+        if decoded.batches:
+            await self._merging.merge(decoded)
+        await self._dead_letter(decoded)
+        _count(decoded)
+        await self._marking.take(decoded)
+        metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
+
+    async def _dead_letter(self, decoded: Decoded) -> None:
+        self._limit.take(decoded.events, len(decoded.letters))
+        if not decoded.letters:
+            return
+        for message, reason, error in decoded.letters:
+            offset = message.offset
+            last = message.last if isinstance(message, Unreadable) else offset
+            logger().warning(
+                "dead_letter", reason=reason, error=error, partition=message.partition, offset=offset, last=last
+            )
+        await self._retrying(lambda: self._dead_letters.send(decoded.letters))
+
+
+def _count(decoded: Decoded) -> None:
+    metrics.ACCOUNTS.settle(decoded.effects, len(decoded.letters))
+    for reason, count in Counter(letter.reason for letter in decoded.letters).items():
+        metrics.DEAD_LETTERS.labels(reason).inc(count)
+    metrics.BATCH_EVENTS.observe(decoded.events)
+    now_ms = time.time_ns() // 1_000_000
+    metrics.EVENT_AGE.observe([message.timestamp for message in decoded.messages], now_ms)

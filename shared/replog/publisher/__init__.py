@@ -1,0 +1,1 @@
+"""The publisher of events, for replication workers written in Python."""

@@ -1,0 +1,195 @@
+"""What a replication worker publishes with.
+
+::
+
+    async with Publisher() as publisher:
+        async with publisher.record(task_key="nightly") as record:
+            async with record.detail(remote_cluster="dev", package_name="helloworld") as detail:
+                await detail.progress(blob={"total": 10, "success": 4}, total_size=4096)
+
+Leaving the publisher returns once the broker has acknowledged every event, or raises and names the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+from replog.cancellation import cancel_and_wait
+from replog.errors import BrokerUnavailable, InvalidEventError
+from replog.events import MAX_VALUE_BYTES, DetailEvent, bounded, encode, parse
+from replog.publisher.kafka import KafkaProducer
+from replog.publisher.scopes import RecordScope
+from replog.settings import KafkaSettings, load
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from replog.events import RecordEvent
+
+#: At most one progress event of a record or detail in this time.
+PROGRESS_INTERVAL_S = 1.0
+#: How long an event may take to be buffered, and the last ones to be acknowledged.
+DELIVERY_TIMEOUT_S = 120.0
+#: How long disconnecting may take once all is acknowledged; and after that was cancelled, again and again.
+STOP_TIMEOUT_S = 10.0
+CANCEL_S = 1.0
+#: How many events a message names; the others are counted.
+NAMED_EVENTS = 10
+
+
+class Producer(Protocol):
+    """Where encoded events go: :class:`replog.publisher.kafka.KafkaProducer`, or a test's double."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def send(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+        """Buffer one message; the result ends with the broker's acknowledgement."""
+
+    async def stop(self) -> None:
+        """Disconnect once all is acknowledged."""
+
+    async def abort(self) -> None:
+        """Disconnect now."""
+
+
+class Publisher:
+    """Publishes events and keeps account of their acknowledgement; use it with ``async with``.
+
+    Without ``settings`` they are read from the environment. The tasks of one event loop may share it.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings | None = None,
+        *,
+        producer: Producer | None = None,
+        progress_interval_s: float = PROGRESS_INTERVAL_S,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+    ) -> None:
+        self.progress_interval_s = progress_interval_s
+        self._settings = settings
+        self._producer = producer
+        self._delivery_timeout_s = delivery_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._unacknowledged: dict[bytes, str] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._producer is None:
+            settings = self._settings or load(KafkaSettings)
+            self._producer = KafkaProducer(settings, settings.kafka_topic)
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._disconnect()
+        if not self._unacknowledged:
+            return
+        if error is None:
+            raise BrokerUnavailable(self._account())
+        error.add_note(self._account())
+
+    def record(
+        self,
+        *,
+        task_key: str,
+        record_id: str | None = None,
+        attempt: int = 0,
+        task_name: str | None = None,
+        replica_type: Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"] | None = None,
+        replica_object_type: Literal["REPOSITORY", "PACKAGE", "PATH"] | None = None,
+        expected_details: int | None = None,
+    ) -> RecordScope:
+        """A block for one run of a task; a retry has the same ``record_id`` and a higher ``attempt``.
+
+        Raises:
+            InvalidEventError: a value is wrong; names the field.
+        """
+        facts = {
+            "task_name": task_name,
+            "replica_type": replica_type,
+            "replica_object_type": replica_object_type,
+            "expected_details": expected_details,
+        }
+        return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
+
+    async def publish(self, event: RecordEvent | DetailEvent) -> None:
+        """Publish ``event``, a long error's reason cut; returns once it is buffered and waits while the buffer is full.
+
+        Raises:
+            InvalidEventError: the event breaks the contract, or is too large.
+            BrokerUnavailable: it could not be buffered in time.
+        """
+        value = encode(bounded(event))
+        if len(value) > MAX_VALUE_BYTES:
+            raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
+        parse(value)  # structs are not checked when they are made
+        try:
+            acknowledgement = await self._buffer(event.record_id.encode(), value)
+        except BrokerUnavailable as unavailable:
+            self._unacknowledged[value] = str(unavailable)
+            raise
+        self._watch(acknowledgement, value)
+
+    async def _buffer(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+        if self._producer is None:
+            raise RuntimeError("a publisher is used with `async with`")
+        try:
+            async with asyncio.timeout(self._delivery_timeout_s):
+                return await self._producer.send(key, value)
+        except TimeoutError:
+            raise BrokerUnavailable(f"no room in the buffer for {self._delivery_timeout_s:g} s") from None
+
+    def _watch(self, acknowledgement: asyncio.Future[Any], value: bytes) -> None:
+        self._unacknowledged[value] = "no answer in time"
+        self._in_flight.add(acknowledgement)
+        acknowledgement.add_done_callback(lambda done: self._settle(done, value))
+
+    def _settle(self, acknowledgement: asyncio.Future[Any], value: bytes) -> None:
+        self._in_flight.discard(acknowledgement)
+        error = None if acknowledgement.cancelled() else acknowledgement.exception()
+        if acknowledgement.cancelled() or error is not None:
+            self._unacknowledged[value] = str(error or "cancelled")
+        else:
+            self._unacknowledged.pop(value, None)
+
+    async def _disconnect(self) -> None:
+        producer = self._producer
+        if producer is None:
+            return
+        try:
+            await self._wait_for_acknowledgements()
+        finally:
+            await self._end(producer)
+
+    async def _end(self, producer: Producer) -> None:
+        if not self._in_flight:
+            stopping = asyncio.create_task(producer.stop(), name="publisher stop")
+            try:
+                await asyncio.wait([stopping], timeout=self._stop_timeout_s)
+            finally:
+                await cancel_and_wait([stopping], timeout_s=CANCEL_S)
+            if stopping.done() and not stopping.cancelled():
+                stopping.result()
+                return
+        await producer.abort()
+
+    async def _wait_for_acknowledgements(self) -> None:
+        if self._in_flight:
+            await asyncio.wait(set(self._in_flight), timeout=self._delivery_timeout_s)
+
+    def _account(self) -> str:
+        lost = [f"{_name(parse(value))} ({why})" for value, why in list(self._unacknowledged.items())[:NAMED_EVENTS]]
+        more = len(self._unacknowledged) - len(lost)
+        listed = ", ".join(lost) + (f" and {more} more" if more else "")
+        return f"{len(self._unacknowledged)} events were not acknowledged: {listed}"
+
+
+def _name(event: RecordEvent | DetailEvent) -> str:
+    detail = f" detail {event.detail_id}" if isinstance(event, DetailEvent) else ""
+    return f"{event.type} of record {event.record_id}{detail}"

@@ -1,0 +1,1 @@
+"""The client of Redis: sends commands to one server, behind Sentinels or to a cluster."""

@@ -1,0 +1,203 @@
+"""One Redis server: sends it calls in one go, loads the scripts that it lacks, and asks it why a call failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from replog.store.client import rights, scripts
+from replog.store.client.epoch import Greeting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from redis.asyncio.connection import AbstractConnection
+
+    from replog.redis_url import Address, RedisUrl
+    from replog.store.client.command import Call
+    from replog.store.client.epoch import Epoch
+    from replog.store.client.rights import Needs
+
+T = TypeVar("T")
+
+#: The code of errors that have none of their own: of scripts, in Redis 6.2 of all that goes wrong in them.
+_NO_CODE = "ERR"
+
+
+class Node:
+    """One server behind ``client``, which it owns; ``needs`` is what its user has to be allowed.
+
+    Every method raises the driver's ``RedisError`` where the server cannot be reached or breaks off; what it answers
+    to a call is a reply, also where that is an error. An error of the code ``ERR`` is one that comes again, while
+    nothing keeps the server from taking every command: what the call's keys hold is in its way.
+    """
+
+    def __init__(self, client: Redis, needs: Needs) -> None:
+        self._redis = client
+        self._needs = needs
+
+    async def send(self, calls: Sequence[Call]) -> list[Any]:
+        """Send ``calls`` in one go, in order, and return their replies."""
+        replies = await self._named(self._send(calls))
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
+        if missing:
+            await self._named(self._load_scripts())
+            for i, reply in zip(missing, await self._send([calls[i] for i in missing]), strict=True):
+                replies[i] = reply
+        for i in [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.ResponseError)]:
+            replies[i] = await self._explained(replies[i], calls[i])
+        return replies
+
+    async def send_asking(self, call: Call) -> list[Any]:
+        """As :meth:`send`, for one call whose keys this node of a cluster is about to take over."""
+        reply = await self._send_asking(call)
+        if isinstance(reply, exceptions.NoScriptError):
+            await self._named(self._load_scripts())
+            reply = await self._send_asking(call)
+        return [await self._explained(reply, call)]
+
+    async def infos(self) -> list[dict[str, Any]]:
+        """What the server says of itself."""
+        return [await self._named(self._redis.info("server"))]
+
+    async def slots(self) -> list[Any]:
+        """Who serves which slots, as this node of a cluster sees it."""
+        found: list[Any] = await self._named(self._redis.execute_command("CLUSTER", "SLOTS"))
+        return found
+
+    async def missing_rights(self) -> list[str]:
+        """What its user lacks, as rules for the access list."""
+        return await rights.missing_rights(self, self._needs)
+
+    async def queue(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """As :class:`replog.store.client.rights.Asked` says."""
+        pool = self._redis.connection_pool
+        connection = await pool.get_connection()
+        clean = False
+        try:
+            # By itself: where it fails, the commands would be run.
+            answers = await _answers(connection, [("MULTI",)])
+            if not isinstance(answers[0], exceptions.RedisError):
+                answers += await _answers(connection, [*commands, ("DISCARD",)])
+            clean = len(answers) == 1 or not isinstance(answers[-1], exceptions.RedisError)
+        finally:
+            if not clean:
+                await connection.disconnect(nowait=True)
+            await pool.release(connection)
+        return answers
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+    async def _explained(self, reply: Any, call: Call) -> Any:
+        """``reply``; where it is an error that does not say why it is one, the error that does, or another reply."""
+        if isinstance(reply, exceptions.NoPermissionError):
+            return await rights.named(self, self._needs, reply)
+        if not _has_no_code(reply):
+            return reply
+        if error := await self._obstacle(rights.key_beside(call.keys[0]) if call.keys else self._needs.key):
+            return error
+        # What kept it from the call may have ended before it was asked. To repeat a call is safe.
+        return await self._send_one(call)
+
+    async def _obstacle(self, key: bytes) -> exceptions.RedisError | None:
+        error = await rights.obstacle(self, self._needs, key)
+        if isinstance(error, exceptions.NoPermissionError):
+            return await rights.named(self, self._needs, error)
+        if isinstance(error, exceptions.AskError):
+            # Some of the call's keys are still here: it is not to be sent elsewhere.
+            return exceptions.TryAgainError(f"the slot is on the move to {error.host}:{error.port}")
+        # A command that this server does not know says nothing of the keys.
+        return exceptions.RedisError(str(error)) if _has_no_code(error) else error
+
+    async def _named(self, answer: Awaitable[T]) -> T:
+        try:
+            return await answer
+        except exceptions.NoPermissionError as error:
+            raise await rights.named(self, self._needs, error) from None
+
+    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+        if len(calls) == 1:
+            return [await self._send_one(calls[0])]
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for call in calls:
+                pipeline.execute_command(*call.words())
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            return replies
+
+    async def _send_one(self, call: Call) -> Any:
+        try:
+            return await self._redis.execute_command(*call.words())
+        except exceptions.ResponseError as error:
+            return error
+
+    async def _send_asking(self, call: Call) -> Any:
+        # ASKING counts for the next command of the same connection: a pipeline is one.
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("ASKING")
+            pipeline.execute_command(*call.words())
+            asking, reply = await pipeline.execute(raise_on_error=False)
+            return asking if isinstance(asking, exceptions.RedisError) else reply
+
+    async def _load_scripts(self) -> None:
+        for script in scripts.ALL:
+            await self._redis.script_load(script.text)
+
+
+async def _answers(connection: AbstractConnection, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    await connection.send_packed_command(connection.pack_commands(commands))
+    return [await _answer(connection) for _ in commands]
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except exceptions.ResponseError as error:
+        return error
+
+
+def _has_no_code(reply: Any) -> bool:
+    return isinstance(reply, exceptions.ResponseError) and reply.status_code == _NO_CODE
+
+
+def patience(timeout_s: float) -> dict[str, Any]:
+    """Options of connections that give up after ``timeout_s`` and never try again by themselves."""
+    return {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        # The callers know what may be tried again, and when.
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        # Not every Redis knows CLIENT SETINFO, and it would be one more right.
+        "driver_info": None,
+    }
+
+
+def server_options(url: RedisUrl) -> dict[str, Any]:
+    """Options of connections to any server of ``url``: credentials, database, TLS."""
+    options = dict(parse_url(url.server))
+    return {name: value for name, value in options.items() if name not in {"host", "port"}}
+
+
+def greeted(epoch: Epoch) -> dict[str, Any]:
+    """Options of the connections to one node, that ``epoch`` is to know of."""
+    return {"redis_connect_func": Greeting(epoch).greet}
+
+
+def open_node(
+    url: RedisUrl, address: Address | None, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int
+) -> Node:
+    """The server at ``address``, or the one of a URL that names one alone; nothing is sent yet."""
+    # A burst waits for a connection instead of failing.
+    options = {"max_connections": pool_size, "timeout": timeout_s, **patience(timeout_s), **greeted(epoch)}
+    if address is None:
+        return Node(Redis.from_pool(BlockingConnectionPool.from_url(url.server, **options)), needs)
+    host, port = address
+    pool = BlockingConnectionPool(host=host, port=port, **server_options(url), **options)
+    return Node(Redis.from_pool(pool), needs)

@@ -1,0 +1,70 @@
+"""The store's Lua scripts, as Redis knows them: text and SHA-1.
+
+Each is a file beside its caller. A line ``-- include: FOLDER/FILE`` at its top names a file that stands before it.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha1
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    """One script: the file that it is, its whole text, and the SHA-1 that EVALSHA takes."""
+
+    name: str
+    text: str
+    sha: str
+
+
+_INCLUDE = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
+
+
+def _script(path: str) -> Script:
+    text = _text(path)
+    return Script(path, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _text(path: str) -> str:
+    """The file at ``path`` below the store's folder, behind the files that it includes."""
+    text = (files("replog.store") / path).read_text(encoding="utf-8")
+    return "\n".join([*map(_text, _INCLUDE.findall(text)), text])
+
+
+MERGE = _script("write/merge.lua")
+ADVANCE = _script("write/advance.lua")
+ENLIST = _script("write/enlist.lua")
+REMOVE = _script("maintain/remove.lua")
+DELIST = _script("maintain/delist.lua")
+LEAVE = _script("write/leave.lua")
+SETTLE = _script("write/settle.lua")
+PAGE = _script("read/page.lua")
+TASK_PAGE = _script("read/task_page.lua")
+SEEK = _script("read/seek.lua")
+VALUES = _script("read/values.lua")
+COUNT = _script("read/count.lua")
+GLIMPSE = _script("read/glimpse.lua")
+FACETS = _script("read/facets.lua")
+PAIRS = _script("read/pairs.lua")
+HEADS = _script("read/heads.lua")
+
+ALL = (
+    MERGE,
+    ADVANCE,
+    ENLIST,
+    SETTLE,
+    REMOVE,
+    DELIST,
+    LEAVE,
+    PAGE,
+    TASK_PAGE,
+    SEEK,
+    VALUES,
+    COUNT,
+    GLIMPSE,
+    FACETS,
+    PAIRS,
+    HEADS,
+)

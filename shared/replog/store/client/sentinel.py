@@ -1,0 +1,84 @@
+"""A Redis whose master Sentinels appoint."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis import RedisError
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from replog.store.client.node import Node, greeted, patience, server_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio.connection import AbstractConnection
+
+    from replog.redis_url import RedisUrl
+    from replog.store.client.command import Call
+    from replog.store.client.epoch import Epoch
+    from replog.store.client.rights import Needs
+
+
+#: How often the Sentinels are asked whether the master is still the same. After a failover that somebody ordered the
+#: old one takes writes for 10 s more, without an error, and then forgets them.
+ASK_EVERY_S = 1.0
+
+
+class _WaitingPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Asks the Sentinels for the master at every new connection; a burst waits for one instead of failing."""
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """Take ``connection`` back; closed, where the master changed while it was lent."""
+        if self.master_address != (getattr(connection, "host", None), getattr(connection, "port", None)):
+            await connection.disconnect()
+        await super().release(connection)
+
+
+class SentinelNode(Node):
+    """The master of the moment. Where it is replaced, the next calls break or go to the new one."""
+
+    def __init__(self, url: RedisUrl, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int) -> None:
+        credentials = {"username": url.sentinel_username, "password": url.sentinel_password}
+        self._sentinels = Sentinel(url.addresses, sentinel_kwargs={**credentials, **patience(timeout_s)})
+        options: dict[str, Any] = server_options(url)
+        encrypted = options.pop("connection_class", None) is not None
+        master = self._sentinels.master_for(
+            url.name,
+            connection_pool_class=_WaitingPool,
+            connection_class=SentinelManagedSSLConnection if encrypted else SentinelManagedConnection,
+            max_connections=pool_size,
+            timeout=timeout_s,
+            **options,
+            **patience(timeout_s),
+            **greeted(epoch),
+        )
+        super().__init__(master, needs)
+        self._pool: Any = master.connection_pool
+        self._asked_s = 0.0
+
+    async def send(self, calls: Sequence[Call]) -> list[Any]:
+        """As :meth:`Node.send`."""
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= ASK_EVERY_S:
+            self._asked_s = now_s
+            # Sentinels that do not answer are no reason not to use the master that is known.
+            with contextlib.suppress(RedisError):
+                # Closes what leads to another than the master.
+                await self._pool.get_master_address()
+        return await super().send(calls)
+
+    async def close(self) -> None:
+        """Close all connections, those to the Sentinels too."""
+        try:
+            await super().close()
+        finally:
+            await self._sentinels.aclose()

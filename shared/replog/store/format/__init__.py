@@ -1,0 +1,1 @@
+"""The format of the store: its keys, and what their values hold."""

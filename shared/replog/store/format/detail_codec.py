@@ -1,0 +1,109 @@
+"""A detail as its record's hash holds it: packed by writers, read by readers, packed again by ``merge.lua``. Pure.
+
+The value is its *head*, pair and status letter, and the msgpack array ``start facts outcome progress last names sums``.
+A *pair* is a number from 1: one byte below :data:`LONG`, else ``LONG`` plus a count of bytes, and these. The first five
+of the array are the registers, shortened where something else says the same (no order key begins with ``=``):
+
+* ``facts`` are ``=`` and their content where they and the start are of one started event;
+* ``outcome`` lacks the status letter;
+* ``progress`` is ``=`` and its content where its order key is the outcome's;
+* ``last`` is empty where it is the outcome's time.
+
+``names`` are what the detail is indexed by, see :mod:`replog.store.format.index_entries`: an array of each as text or,
+where the facts have it as it is, as three numbers: index of the kind, position, length. A single text stands alone; an
+empty one for no names. ``sums`` are what the detail adds to those of the record, without the zeros at the end, and as
+a number where that leaves only one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from replog.records import MS_TOP, Registers
+from replog.store.format.index_entries import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replog.store.format.index_entries import Sums
+
+#: First byte of a pair's number that is longer than one byte, less the number of bytes behind it.
+LONG = 0xF0
+#: Bytes of milliseconds, as they stand in the indexes' entries; and of a time in an order key.
+TIME_BYTES = 7
+_ORDER_TIME_BYTES = 9
+_SAME = b"="
+#: A time and its complement add up to this.
+_EARLIEST = MS_TOP << 16 | 999
+
+# Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
+_pack = msgpack.Packer(use_bin_type=False).pack
+# The packer writes raw as its oldest readers know it, with a byte more than needed.
+_HEADS = [bytes((0xA0 | length,)) if length < 32 else bytes((0xD9, length)) for length in range(256)]  # noqa: PLR2004
+_ARRAY_OF_SEVEN = b"\x97"
+
+
+def pair_bytes(first: int) -> int:
+    """Bytes of the pair's number that begins with this byte."""
+    return 1 if first < LONG else first - LONG + 1
+
+
+def head_of(value: bytes) -> bytes:
+    """Pair and status letter of a value, or of an entry of the by-pair index."""
+    return value[: pair_bytes(value[0]) + 1]
+
+
+def shortened(sums: Sums) -> int | tuple[int, ...]:
+    """``sums`` without the zeros at the end, and as a number where that leaves only one."""
+    end = len(sums)
+    while end > 1 and not sums[end - 1]:
+        end -= 1
+    return sums[:end] if end > 1 else sums[0]
+
+
+def pack(registers: Registers, names: Sequence[bytes], sums: int | tuple[int, ...]) -> bytes:
+    """The value of a detail but for its head; ``sums`` as :func:`shortened` gives them."""
+    start, facts, outcome, progress, last = registers
+    if facts.startswith(order := _order_of_facts(start)):
+        facts = _SAME + facts[len(order) :]
+    order = outcome[: outcome[0] + 2 + _ORDER_TIME_BYTES]
+    if progress.startswith(order):
+        progress = _SAME + progress[len(order) :]
+    if last == order[-_ORDER_TIME_BYTES:]:
+        last = b""
+    texts = map(_raw, (start, facts, outcome[:-1], progress, last))
+    return b"".join((_ARRAY_OF_SEVEN, *texts, _pack(_references(names, registers.facts)), _pack(sums)))
+
+
+def unpack(value: bytes) -> Registers:
+    """The registers in a value."""
+    head = pair_bytes(value[0]) + 1
+    start, facts, outcome, progress, last = msgpack.unpackb(value[head:], raw=True)[:5]
+    key_bytes = outcome[0] + 2 + _ORDER_TIME_BYTES
+    if facts[:1] == _SAME:
+        facts = _order_of_facts(start) + facts[1:]
+    if progress[:1] == _SAME:
+        progress = outcome[:key_bytes] + progress[1:]
+    last = last or outcome[key_bytes - _ORDER_TIME_BYTES : key_bytes]
+    return Registers(start, facts, outcome + value[head - 1 : head], progress, last)
+
+
+def _order_of_facts(start: bytes) -> bytes:
+    """The order key of the facts of the event that this start is of."""
+    earlier = int.from_bytes(start[-_ORDER_TIME_BYTES:], "big")
+    return start[:-_ORDER_TIME_BYTES] + (_EARLIEST - earlier).to_bytes(_ORDER_TIME_BYTES, "big")
+
+
+def _raw(text: bytes) -> bytes:
+    packed: bytes = _HEADS[len(text)] + text if len(text) < len(_HEADS) else _pack(text)
+    return packed
+
+
+def _references(names: Sequence[bytes], facts: bytes) -> Any:
+    told: list[Any] = []
+    for name in names:
+        position = facts.find(name[1:]) if len(name) > 1 else -1
+        told += (name,) if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
+    return told if len(told) > 1 else told[0] if told else b""

@@ -1,0 +1,80 @@
+"""What is stored of a record or detail, as it came from Redis; reading it is a pure function of the bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.entities import Overview, detail_from, record_from
+from replog.records import Registers
+from replog.store.format import detail_codec
+from replog.store.format.index_entries import Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replog.entities import Detail, Record
+
+_REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
+_OVERVIEW_FIELDS = ("nS", "nF", "nR", *(f"s{i}" for i in range(1, len(Sums._fields) + 1)))
+#: Fields of a record's hash that make a :class:`StoredRecord`, in order; the version counter stands last.
+RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v")
+_REGISTERS = len(_REGISTER_FIELDS)
+
+
+class StoredDetail(NamedTuple):
+    """A detail."""
+
+    record_id: str
+    detail_id: bytes
+    value: bytes
+
+    def read(self) -> Detail:
+        """What it says."""
+        return detail_from(self.record_id, self.detail_id.decode(), detail_codec.unpack(self.value))
+
+
+class StoredRecord(NamedTuple):
+    """A record, or what its details alone have left: the values of :data:`RECORD_FIELDS`."""
+
+    record_id: str
+    fields: tuple[bytes | None, ...]
+
+    @property
+    def exists(self) -> bool:
+        """Whether the record or a detail of it was seen."""
+        return self.fields[-1] is not None
+
+    @property
+    def known(self) -> bool:
+        """Whether an event of the record itself was seen."""
+        return self.fields[0] is not None
+
+    def read(self) -> Record:
+        """What it says, where it is known."""
+        registers = Registers._make(field or b"" for field in self.fields[:_REGISTERS])
+        return record_from(self.record_id, registers, _overview(self.fields[_REGISTERS:-1]))
+
+    def read_overview(self) -> Overview:
+        """The roll-up, also where only details were seen."""
+        return self.read().overview if self.known else _overview(self.fields[_REGISTERS:-1])
+
+
+class StoredTask(NamedTuple):
+    """A task with its latest record; None where it has none."""
+
+    key: str
+    record: StoredRecord | None
+
+
+def _overview(fields: Sequence[bytes | None]) -> Overview:
+    success, failed, running, *parts = (int(field or 0) for field in fields)
+    sums = Sums._make(parts)
+    return Overview(
+        success=success,
+        failed=failed,
+        running=running,
+        expected=None,
+        skip=sums.skip,
+        conflict=sums.conflicts,
+        total_size=sums.total_size,
+    )

@@ -1,0 +1,144 @@
+"""How many RUNNING records and details of the store are stale, as answers say it of each.
+
+Records are counted exactly, by one small call a bucket. Of details no index knows when they were heard of last, for it
+would have to move with every sign of life. They are walked instead: of the records that have RUNNING details those
+details that began long enough ago, :data:`STEP` at a time. A step takes Redis some half a millisecond in two calls and
+this process some two; between two steps the walk rests :data:`RESTS` times as long as the step took, so that it takes a
+tenth of one process at most. A million RUNNING details of old are walked in some minutes. What ends or moves meanwhile
+is counted as it was when the walk came by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from replog.entities import stale_until
+from replog.errors import StoreRefused
+from replog.records import MS_BIAS, RUNNING, STATUS_LETTERS, last_ms
+from replog.store.client.command import Call
+from replog.store.format import detail_codec
+from replog.store.format.detail_codec import TIME_BYTES
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
+from replog.store.format.short_ids import id_of
+from replog.store.maintain.retention import log_refusal
+from replog.store.read.bounded_reads import values_of
+from replog.store.read.facets import read_facets
+from replog.store.read.filters import DetailFilter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from replog.store.client.pipelining import Runs
+
+#: Details that are read in one step, and records whose ids are.
+STEP = 250
+#: How many times as long as a step took the walk rests.
+RESTS = 9
+
+#: What reading bytes of another shape raises.
+_GARBLED = (ValueError, TypeError, LookupError)
+_LETTER = STATUS_LETTERS[RUNNING]
+_OF_RUNNING = DetailFilter(status=RUNNING)
+
+
+class Staleness:
+    """Counts what had no event for longer than ``stale_after_s``; ``clock`` gives seconds since 1970.
+
+    What somebody wrote over with something else does not count; ``refused`` is called with it, once a walk.
+
+    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
+    """
+
+    def __init__(
+        self,
+        connection: Runs,
+        *,
+        stale_after_s: int,
+        refused: Callable[[StoreRefused], None] = log_refusal,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._connection = connection
+        self._refused = refused
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+
+    async def records(self) -> int:
+        """How many records are stale."""
+        window = ["-inf", self._until_ms()]
+        counts: list[int] = await self._connection.run(
+            [Call("ZCOUNT", [bucket.running], window) for bucket in self._buckets]
+        )
+        return sum(counts)
+
+    async def details(self) -> int:
+        """How many details are stale; walks them, and rests on the way."""
+        until_ms = self._until_ms()
+        found = 0
+        async for record_id in self._unfinished():
+            keys = RecordKeys(self._connection.prefix, record_id)
+            try:
+                found += await self._of_record(keys, until_ms)
+            except StoreRefused as error:
+                self._refused(error)
+            except _GARBLED as error:
+                self._refused(StoreRefused(f"{keys.details.decode()}: cannot be read: {error!r}"))
+        return found
+
+    def _until_ms(self) -> int:
+        return stale_until(int(self._clock() * 1000), stale_after_s=self._stale_after_s)
+
+    async def _unfinished(self) -> AsyncIterator[str]:
+        """The ids of the records that have RUNNING details all the while; each once."""
+        for bucket in self._buckets:
+            # A set that is being rehashed may give the same twice.
+            seen, cursor = set[bytes](), 0
+            while True:
+                ((cursor, raw_ids),) = await self._connection.run(
+                    [Call("SSCAN", [bucket.unfinished], [cursor, "COUNT", STEP])]
+                )
+                for raw_id in {*raw_ids} - seen:
+                    try:
+                        yield raw_id.decode()
+                    except UnicodeDecodeError as error:
+                        self._refused(StoreRefused(f"{bucket.unfinished.decode()}: no record's id: {error}"))
+                seen |= {*raw_ids}
+                if not int(cursor):
+                    break
+
+    async def _of_record(self, keys: RecordKeys, until_ms: int) -> int:
+        begun_s = time.perf_counter()
+        facets = await read_facets(self._connection, keys, _OF_RUNNING)
+        await _rest(begun_s)
+        return sum([await self._of_head(keys, head, until_ms) for head in facets.matching])
+
+    async def _of_head(self, keys: RecordKeys, head: bytes, until_ms: int) -> int:
+        """The stale ones of one pair: they began no later than they were heard of last."""
+        low, high = b"[" + head, b"(" + head + max(0, until_ms + 1 + MS_BIAS).to_bytes(TIME_BYTES, "big")
+        found = 0
+        while True:
+            begun_s = time.perf_counter()
+            (entries,) = await self._connection.run(
+                [Call("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, STEP])]
+            )
+            found += await self._stale_among(
+                keys, [id_of(entry[len(head) + TIME_BYTES :]) for entry in entries], until_ms
+            )
+            await _rest(begun_s)
+            if len(entries) < STEP:
+                return found
+            low = b"(" + entries[-1]
+
+    async def _stale_among(self, keys: RecordKeys, ids: Sequence[bytes], until_ms: int) -> int:
+        return sum([_is_stale(value, until_ms) async for _, value in values_of(self._connection, keys.details, ids)])
+
+
+def _is_stale(value: bytes, until_ms: int) -> bool:
+    registers = detail_codec.unpack(value)
+    return registers.outcome.endswith(_LETTER) and last_ms(registers.last) <= until_ms
+
+
+async def _rest(begun_s: float) -> None:
+    await asyncio.sleep((time.perf_counter() - begun_s) * RESTS)

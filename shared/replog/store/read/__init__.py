@@ -1,0 +1,1 @@
+"""Reads of query services: pages, filters, totals, versions."""

@@ -1,0 +1,116 @@
+"""Reads of many values, entries or records in calls of bounded size, however large what they find is.
+
+A call takes many small things at once. Of large ones it takes some :data:`BYTES_A_CALL`, and the next call goes on
+there: Redis serves other clients in between. One thing that is larger by itself comes alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.store.client.command import Call
+from replog.store.client.scripts import VALUES
+from replog.store.format.keys import RecordKeys
+from replog.store.format.rows import RECORD_FIELDS, StoredRecord
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from replog.store.client.pipelining import Runs
+
+#: Bytes that one call may find, some more if the last thing was large: Redis takes some 5 ms for them.
+BYTES_A_CALL = 1024 * 1024
+#: Ids whose values are asked for in one call, and calls sent at once.
+IDS_A_CALL = 250
+CALLS_AT_ONCE = 4
+#: Entries of an index that the first calls read, which do not know how long they are. The longest has some 16 KiB.
+FIRST_ENTRIES = 128
+#: Records that are read at once, and the first of them.
+RECORDS_AT_ONCE = 256
+FIRST_RECORDS = 24
+
+
+def values_call(key: bytes, ids: Sequence[bytes], *, wary: bool = False) -> Call:
+    """Asks for the values of the first ``ids`` in a hash, of one at least; ``wary`` where wide ones are expected."""
+    return Call(VALUES, [key], (BYTES_A_CALL, int(wary), *ids))
+
+
+async def values_of(
+    connection: Runs, key: bytes, ids: Sequence[bytes], *, wary: bool = False
+) -> AsyncIterator[tuple[bytes, bytes]]:
+    """The ids that a hash has, with their values, in any order."""
+    parts = deque(ids[i : i + IDS_A_CALL] for i in range(0, len(ids), IDS_A_CALL))
+    while parts:
+        asked = [parts.popleft() for _ in range(min(CALLS_AT_ONCE, len(parts)))]
+        replies = await connection.run([values_call(key, part, wary=wary) for part in asked])
+        for part, values in zip(asked, replies, strict=True):
+            for detail_id, value in zip(part, values, strict=False):
+                if value is not None:
+                    yield detail_id, value
+            if len(values) < len(part):
+                wary = True
+                parts.append(part[len(values) :])
+
+
+async def completed(
+    connection: Runs, key: bytes, ids: Sequence[bytes], values: Sequence[bytes | None]
+) -> Sequence[bytes | None]:
+    """The values of all ``ids`` in a hash, in their order, of which the first ``values`` have been read."""
+    if len(values) == len(ids):
+        return values
+    rest = ids[len(values) :]
+    found = {i: value async for i, value in values_of(connection, key, rest, wary=True)}
+    return [*values, *map(found.get, rest)]
+
+
+async def entries_of(
+    connection: Runs, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
+) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """The members of an index, in steps, each with the number of its range (from 0).
+
+    ``ranges`` are first ranks and numbers of members.
+
+    A call reads ``a_call`` of them at most, and ``at_once`` are sent together.
+    """
+    left, widest, step = deque(_Range(number, *of) for number, of in enumerate(ranges)), 1, min(FIRST_ENTRIES, a_call)
+    while left:
+        asked = [_next_range(left, step) for _ in range(at_once) if left]
+        replies = await connection.run([Call("ZRANGE", [key], [of.first, of.first + of.size - 1]) for of in asked])
+        for of, members in zip(asked, replies, strict=True):
+            widest = max(widest, *map(len, members)) if members else widest
+            yield of.number, members
+        step = max(1, min(a_call, BYTES_A_CALL // widest))
+
+
+class _Range(NamedTuple):
+    number: int
+    first: int
+    size: int
+
+
+def _next_range(left: deque[_Range], step: int) -> _Range:
+    """The first ``step`` members that are left to be read, or as many as the first range has."""
+    number, first, size = left.popleft()
+    if size > step:
+        left.appendleft(_Range(number, first + step, size - step))
+    return _Range(number, first, min(size, step))
+
+
+async def records_of(connection: Runs, record_ids: Sequence[str]) -> list[StoredRecord]:
+    """The records of these ids, in their order; also where there is no such record."""
+    records: list[StoredRecord] = []
+    step = FIRST_RECORDS
+    while len(records) < len(record_ids):
+        part = record_ids[len(records) : len(records) + step]
+        keys = [RecordKeys(connection.prefix, record_id).record for record_id in part]
+        rows = await connection.run([Call("HMGET", [key], RECORD_FIELDS) for key in keys])
+        records += [StoredRecord(record_id, tuple(row)) for record_id, row in zip(part, rows, strict=True)]
+        step = max(1, min(RECORDS_AT_ONCE, BYTES_A_CALL // max(map(_size, records[-len(part) :]))))
+    return records
+
+
+def _size(record: StoredRecord) -> int:
+    """Bytes of what may be long in a record, and at least 1."""
+    _, facts, outcome, *_ = record.fields
+    return 1 + len(facts or b"") + len(outcome or b"")

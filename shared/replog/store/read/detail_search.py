@@ -1,0 +1,222 @@
+"""Runs a filtered page of a record's details: which ids stand on it, and how many match in all.
+
+Conditions that all details of the record (of the asked status) meet are left out first. Then, the first that fits:
+
+``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
+             rank (:mod:`replog.store.read.page_by_rank`)
+``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
+             details are read in order of time, in steps of :data:`STEP`, until the page is full
+``names``    entries are read from the indexes as :mod:`replog.store.read.filter_planner` says
+             (:mod:`replog.store.read.page_by_name`)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.records import STATUS_LETTERS
+from replog.store.client.connection import Call
+from replog.store.client.scripts import SEEK
+from replog.store.format.rows import StoredDetail
+from replog.store.read import filter_planner
+from replog.store.read.bounded_reads import BYTES_A_CALL, values_of
+from replog.store.read.facets import read_facets
+from replog.store.read.page_by_name import Named, Source, Span, Ways
+from replog.store.read.page_by_rank import Ranked
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from replog.store.client.pipelining import Runs
+    from replog.store.format.keys import RecordKeys
+    from replog.store.read.facets import Facets
+    from replog.store.read.filters import DetailFilter, NameCondition
+
+#: Entries of a name's prefix that are read as a whole, whatever else would do.
+NARROW = 2000
+#: Entries of the by-name index that are read in the time of one detail's scanning.
+SCANNING_COSTS = 4
+#: Details read at once by a scan.
+STEP = 250
+_TOP = b"\xff"
+
+
+class Found(NamedTuple):
+    """The ids of one page, newest first, and the number of all matches.
+
+    ``version`` is the record's when the search began; ``strategy`` names how the page was found.
+    """
+
+    version: bytes
+    total: int
+    ids: list[bytes]
+    strategy: str
+
+
+class _Counted(NamedTuple):
+    """A condition on names with the entries that meet it; ``spans`` are by start and status."""
+
+    condition: NameCondition
+    spans: list[Span]
+
+    @property
+    def entries(self) -> int:
+        return sum(span.entries for span in self.spans)
+
+
+class _Begun(NamedTuple):
+    """What a search by name begins with: ``details`` are those of the asked status, or all."""
+
+    version: bytes | None
+    details: int
+    conditions: list[_Counted]
+
+
+class Search:
+    """One filtered read of one record's details."""
+
+    def __init__(self, connection: Runs, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._record_id = record_id
+        self._filter, self._needle = flt, flt.needle
+        self._letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
+
+    async def page(self, offset: int, limit: int) -> Found | None:
+        """The page of ``limit`` matches from ``offset`` on; None where the record does not exist."""
+        names = self._filter.names
+        if not names:
+            return await self._by_rank(offset, limit)
+        begun = await self._begin(names)
+        if begun.version is None:
+            return None
+        if not all(counted.entries for counted in begun.conditions):
+            return Found(begun.version, 0, [], "names")
+        narrowing = [each for each in begun.conditions if each.condition.is_of_key or each.entries < begun.details]
+        if not narrowing:
+            return await self._by_rank(offset, limit)
+        facets = await self._narrowing_facets(begun.details)
+        total, ids, strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
+        return Found(begun.version, total, ids, strategy)
+
+    async def _by_rank(self, offset: int, limit: int) -> Found | None:
+        facets = await read_facets(self._connection, self._keys, self._filter)
+        if facets.version is None:
+            return None
+        ids = await Ranked(self._connection, self._keys, facets).page(offset, limit)
+        return Found(facets.version, facets.matches, ids, "pairs")
+
+    async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
+        starts = [letter + start for name in names for start in name.starts for letter in self._letters]
+        calls = [Call("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
+        (version, *details), *counts = await self._connection.run(calls + _counting(self._keys.by_name, starts))
+        spans = iter(_spans(counts))
+        counted = [_Counted(name, [next(spans) for _ in name.starts for _ in self._letters]) for name in names]
+        return _Begun(version, sum(int(number or 0) for number in details), counted)
+
+    async def _narrowing_facets(self, details: int) -> Facets | None:
+        """The facets, where the filter does not admit all pairs of the record's so many ``details``."""
+        if not self._filter.is_of_pairs:
+            return None
+        facets = await read_facets(self._connection, self._keys, self._filter)
+        return facets if facets.keyed or facets.matches < details else None
+
+    async def _by_name(
+        self, conditions: list[_Counted], facets: Facets | None, details: int, offset: int, limit: int
+    ) -> tuple[int, list[bytes], str]:
+        """A page where some of ``conditions`` and, unless None, ``facets`` decide among so many ``details``."""
+        if len(conditions) == 1 and facets is None:
+            total = conditions[0].entries
+            if offset >= total:
+                return total, [], "names"
+            # A page near the newest is met soon by reading in order of time; the fewer match, the later.
+            most = total // SCANNING_COSTS
+            if total > NARROW and (offset + limit) * details // total < most:
+                ids = await self._scan(offset, min(limit, total - offset), most)
+                if ids is not None:
+                    return total, ids, "scan"
+        named = Named(self._connection, self._keys.by_name, await self._ways(conditions, facets))
+        return *await named.page(offset, limit), "names"
+
+    async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
+        pairs = facets and filter_planner.Pairs(facets.matches, len(facets.matching))
+        weighed = [filter_planner.Condition(each.entries, each.condition.is_exact) for each in conditions]
+        plan = filter_planner.cheapest(weighed, pairs)
+        sources = [self._source(counted, facets) for counted in conditions]
+        heads = list(facets.matching) if facets else []
+        driver = await self._of_heads(heads) if plan.driver is None else sources[plan.driver]
+        return Ways(
+            driver,
+            [sources[number] for number in plan.joined],
+            [conditions[number].condition.starts[0] for number in plan.asked],
+            self._admitted if plan.checked else None,
+        )
+
+    def _source(self, counted: _Counted, facets: Facets | None) -> Source:
+        """The entries of a condition, of the pairs that count."""
+        spans = counted.spans
+        if facets is not None:
+            spans = [span._replace(pairs=facets.pairs) for span in spans]
+        if facets is not None and counted.condition.is_of_key:
+            of_names = facets.pairs - facets.keyed
+            spans[: len(self._letters)] = [span._replace(pairs=of_names) for span in spans[: len(self._letters)]]
+        return Source(self._keys.by_name, spans)
+
+    async def _of_heads(self, heads: Sequence[bytes]) -> Source:
+        """The entries of the index by pair that begin with one of ``heads``."""
+        counts = await self._connection.run(_counting(self._keys.by_pair, heads))
+        return Source(self._keys.by_pair, list(_spans(counts)), is_by_pair=True)
+
+    async def _admitted(self, ids: list[bytes]) -> set[bytes]:
+        values = values_of(self._connection, self._keys.details, ids)
+        return {detail_id async for detail_id, value in values if self._matches(detail_id, value)}
+
+    async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
+        """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
+        seen, matches, ids = 0, 0, list[bytes]()
+        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
+            seen += 1
+            if seen > most:
+                return None
+            if not self._matches(detail_id, value):
+                continue
+            matches += 1
+            if matches > offset:
+                ids.append(detail_id)
+            if len(ids) == wanted:
+                break
+        return ids
+
+    def _matches(self, detail_id: bytes, value: bytes) -> bool:
+        return self._needle in value and self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
+
+
+def _counting(key: bytes, starts: Sequence[bytes]) -> list[Call]:
+    """Calls that count, for each of ``starts``, the entries before and with it; :func:`_spans` reads the replies."""
+    bounds = [((b"-", b"(" + start), (b"[" + start, b"(" + start + _TOP)) for start in starts]
+    return [Call("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
+
+
+def _spans(counts: Sequence[int]) -> list[Span]:
+    return [Span(first, entries) for first, entries in zip(counts[::2], counts[1::2], strict=True)]
+
+
+async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
+    """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
+
+    What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
+    """
+    keys = [time_key] if values_key is None else [time_key, values_key]
+    score, last, wary = b"", b"", 0
+    while True:
+        ((scored, values),) = await connection.run([Call(SEEK, keys, [STEP, score, last, BYTES_A_CALL, wary])])
+        ids = scored[::2]
+        # Of wide values only the first were read.
+        read = len(values) if values_key else len(ids)
+        for member, value in zip(ids[:read], values or [b""] * read, strict=True):
+            if value is not None:
+                yield member, value
+        if read == len(ids) < STEP:
+            return
+        last, score = scored[2 * read - 2 : 2 * read]
+        wary = int(read < len(ids))

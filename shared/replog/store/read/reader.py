@@ -1,0 +1,134 @@
+"""Reads records and details from the store; never writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from replog.records import STATUS_LETTERS
+from replog.store.client.connection import Call
+from replog.store.client.scripts import PAGE, TASK_PAGE
+from replog.store.format.keys import RecordKeys, task_keys
+from replog.store.format.rows import StoredDetail, StoredRecord
+from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
+from replog.store.read.detail_search import STEP, Found, Search, scan
+from replog.store.read.filters import NO_FILTER, DetailFilter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from replog.entities import Overview
+    from replog.store.client.pipelining import Runs
+
+T = TypeVar("T")
+
+#: How often a page that takes several calls is read anew because the record changed in between. After that the
+#: last reading stands: its total and order are of one moment, its rows may be newer.
+ATTEMPTS = 5
+
+
+class Page(NamedTuple, Generic[T]):
+    """One page: the rows, newest first, and how many rows all pages have together."""
+
+    total: int
+    rows: list[T]
+
+
+class Reader:
+    """What the query service asks of the store.
+
+    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
+    """
+
+    def __init__(self, connection: Runs) -> None:
+        self._connection = connection
+
+    async def record(self, record_id: str) -> StoredRecord | None:
+        """The record; None where no event of it was seen (its details alone do not make it known)."""
+        (record,) = await records_of(self._connection, [record_id])
+        return record if record.known else None
+
+    async def overview(self, record_id: str) -> Overview | None:
+        """The record's roll-up; None where neither the record nor a detail of it was seen."""
+        (record,) = await records_of(self._connection, [record_id])
+        return record.read_overview() if record.exists else None
+
+    async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Page[StoredRecord] | None:
+        """A page of the task's records, of one status or (empty) all; None where the task is unknown."""
+        keys = task_keys(self._connection.prefix, task_key)[1:]
+        letter = STATUS_LETTERS[status] if status else b""
+        ((known, total, ids),) = await self._connection.run([Call(TASK_PAGE, keys, [offset, limit, letter])])
+        if not known:
+            return None
+        return Page(total, await self._known_records(ids))
+
+    async def records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
+        """All records of the task, newest first, in steps."""
+        time_key = task_keys(self._connection.prefix, task_key)[1]
+        async for ids in _in_steps(scan(self._connection, time_key, None)):
+            yield await self._known_records([record_id for record_id, _ in ids])
+
+    async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
+        """All details of the record, newest first, in steps."""
+        keys = self._keys(record_id).all
+        async for values in _in_steps(scan(self._connection, keys[2], keys[1])):
+            yield [StoredDetail(record_id, detail_id, value) for detail_id, value in values]
+
+    async def detail_page(
+        self, record_id: str, flt: DetailFilter, offset: int, limit: int
+    ) -> Page[StoredDetail] | None:
+        """A page of the record's details; None where neither the record nor a detail of it was seen."""
+        if flt == NO_FILTER:
+            return await self._unfiltered_page(record_id, offset, limit)
+        for _ in range(ATTEMPTS):
+            found = await Search(self._connection, self._keys(record_id), record_id, flt).page(offset, limit)
+            if found is None:
+                return None
+            page, version = await self._found_page(record_id, found)
+            if version == found.version:
+                break
+        return page
+
+    async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[StoredDetail] | None:
+        keys = self._keys(record_id).all[:3]
+        call = Call(PAGE, keys, [offset, limit, BYTES_A_CALL])
+        ((known, total, ids, first),) = await self._connection.run([call])
+        if not known:
+            return None
+        return Page(total, _details(record_id, ids, await completed(self._connection, keys[1], ids, first)))
+
+    async def _found_page(self, record_id: str, found: Found) -> tuple[Page[StoredDetail], bytes | None]:
+        keys, ids = self._keys(record_id), found.ids
+        asks_version = Call("HGET", [keys.record], ["v"])
+        calls = [values_call(keys.details, ids)] if ids else []
+        *first, version = await self._connection.run([*calls, asks_version])
+        values: Sequence[bytes | None] = first[0] if first else []
+        if len(values) < len(ids):
+            values = await completed(self._connection, keys.details, ids, values)
+            (version,) = await self._connection.run([asks_version])
+        return Page(found.total, _details(record_id, ids, values)), version
+
+    async def _known_records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
+        records = await records_of(self._connection, [raw.decode() for raw in ids])
+        return [record for record in records if record.known]
+
+    def _keys(self, record_id: str) -> RecordKeys:
+        return RecordKeys(self._connection.prefix, record_id)
+
+
+async def _in_steps(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:
+    step: list[T] = []
+    async for item in items:
+        step.append(item)
+        if len(step) == STEP:
+            yield step
+            step = []
+    if step:
+        yield step
+
+
+def _details(record_id: str, ids: Iterable[bytes], values: Iterable[bytes | None]) -> list[StoredDetail]:
+    return [
+        StoredDetail(record_id, detail_id, value)
+        for detail_id, value in zip(ids, values, strict=True)
+        if value is not None
+    ]

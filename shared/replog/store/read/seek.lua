@@ -1,0 +1,48 @@
+-- include: read/within.lua
+-- The members that follow a given one in a time index, newest first, with what a hash holds of them.
+--
+-- KEYS[1] zset by time   KEYS[2] hash of the members; may be missing from the call
+-- ARGV[1] limit, at most 1000   ARGV[2] score and ARGV[3] id of the last member seen; both '' to begin
+-- ARGV[4] bytes of values after which no more are read   ARGV[5] '1' where wide values are known to be there
+--
+-- Returns {{id, score, ...}, {value, ...}}; the second is empty without KEYS[2], and of the first ids alone where all
+-- are more than the bytes.
+-- The last member need not be there any more. Cost: O(log(n)^2 + limit + bytes), also where all scores are equal.
+-- Only reads.
+
+-- Ids are compared as bytes: Lua's `<` follows the server's locale.
+local function less(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then
+      return x < y
+    end
+  end
+  return #a < #b
+end
+
+-- Rank, newest first, of the first member behind (score, id): among equal scores ids descend.
+local function rank_behind(score, id)
+  local low = redis.call('ZCOUNT', KEYS[1], '(' .. score, '+inf')
+  local high = low + redis.call('ZCOUNT', KEYS[1], score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if less(redis.call('ZREVRANGE', KEYS[1], middle, middle)[1], id) then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+
+local from = ARGV[2] == '' and 0 or rank_behind(ARGV[2], ARGV[3])
+local scored = redis.call('ZREVRANGE', KEYS[1], from, from + ARGV[1] - 1, 'WITHSCORES')
+if #scored == 0 or not KEYS[2] then
+  return { scored, {} }
+end
+local ids = {}
+for i = 1, #scored, 2 do
+  ids[#ids + 1] = scored[i]
+end
+return { scored, values_within(KEYS[2], ids, tonumber(ARGV[4]), ARGV[5] == '1') }

@@ -1,0 +1,93 @@
+"""Many tasks at once, each with its latest record: those of some keys, or a page of all in order of activity.
+
+A task's latest record is the first of its list. Its last *activity* is when that record ended or, while it is RUNNING,
+the newest event of its newest attempt: the time in its outcome register, which the task's list holds. So it is a
+function of the list, and the index of tasks is kept by the same script calls as the list (``write/activity.lua``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.records import STATUS_LETTERS
+from replog.store.client.command import Call
+from replog.store.format.keys import task_keys
+from replog.store.format.rows import StoredRecord, StoredTask
+from replog.store.read.bounded_reads import records_of
+from replog.store.read.tasks_by_activity import NEAR, Order
+from replog.store.read.tasks_by_prefix import Named
+from replog.store.read.versions import counter_call, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replog.store.client.pipelining import Runs
+
+#: Stands for every status in the index.
+ANY = b"*"
+#: Where retention has removed a task's latest records and the list has them still, so many times more are looked at in
+#: each step, up to so many.
+FURTHER, MOST_A_STEP = 8, 512
+
+
+class TaskRows(NamedTuple):
+    """Tasks with their latest records, how many there are in all, and a counter that moves with what is listed."""
+
+    counter: bytes
+    total: int
+    rows: list[StoredTask]
+
+
+class Tasks:
+    """What the query service asks about many tasks.
+
+    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
+    """
+
+    def __init__(self, connection: Runs) -> None:
+        self._connection = connection
+
+    async def latest(self, keys: Sequence[str]) -> TaskRows:
+        """The tasks of ``keys``, in this order; without a record where a task is unknown."""
+        lists = [task_keys(self._connection.prefix, key) for key in keys]
+        first = [counter_call(self._connection.prefix, key) for key in keys]
+        counters, records = await self._latest_of(lists, first)
+        return TaskRows(joined(counters), len(keys), list(map(StoredTask, keys, records)))
+
+    async def page(self, prefix: str, status: str, offset: int, limit: int) -> TaskRows:
+        """A page of the tasks whose key begins with ``prefix``, by status of the latest record or (empty) all."""
+        raw = prefix.encode()
+        # In the index, NUL stands behind each key; none has one.
+        if b"\x00" in raw:
+            return TaskRows(b"", 0, [])
+        order = Order(self._connection, STATUS_LETTERS[status] if status else ANY)
+        if raw:
+            named = Named(self._connection, raw, status)
+            seen = await named.look()
+            keys = await named.page(seen, order, offset, limit)
+        else:
+            seen = await order.look(offset + limit if offset <= NEAR else 0)
+            keys = await order.page(seen, offset, limit)
+        _, records = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
+        tasks = (StoredTask(key.decode(), record) for key, record in zip(keys, records, strict=True))
+        # Retention may have taken the last record of a task that was there a moment ago.
+        return TaskRows(joined(seen.counters), seen.total, [task for task in tasks if task.record])
+
+    async def _latest_of(
+        self, lists: Sequence[list[bytes]], first: Sequence[Call] = ()
+    ) -> tuple[list[bytes | None], list[StoredRecord | None]]:
+        """The replies to ``first``, which is asked together with the lists, and the latest record of each list."""
+        found: list[StoredRecord | None] = [None] * len(lists)
+        waiting, begin, size = list(range(len(lists))), 0, 1
+        replies: list[bytes | None] = []
+        while waiting:
+            calls = [Call("ZREVRANGE", [lists[i][1]], (begin, begin + size - 1)) for i in waiting]
+            answers = await self._connection.run([*first, *calls])
+            replies, ids, first = replies or answers[: len(first)], answers[len(first) :], ()
+            records = iter(await records_of(self._connection, [raw.decode() for of_list in ids for raw in of_list]))
+            for i, of_list in zip(waiting, ids, strict=True):
+                known = [record for record in (next(records) for _ in of_list) if record.known]
+                found[i] = known[0] if known else None
+            waiting = [i for i, of_list in zip(waiting, ids, strict=True) if of_list and not found[i]]
+            begin, size = begin + size, min(size * FURTHER, MOST_A_STEP)
+        return replies, found

@@ -1,0 +1,84 @@
+"""Tasks whose key begins with a prefix: counted exactly by key, a page of them in order of activity.
+
+Few are read and sorted. Of many, the first pages are met sooner in the order of all tasks, and later ones take reading
+all that match, step by step.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from replog.records import STATUS_LETTERS
+from replog.store.client.command import Call
+from replog.store.format.detail_codec import TIME_BYTES
+from replog.store.format.keys import BUCKETS, BucketKeys
+from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, Order, look
+
+if TYPE_CHECKING:
+    from replog.store.client.pipelining import Runs
+    from replog.store.read.tasks_by_activity import Look
+
+#: Matches of one bucket that the first look reads.
+LOOKED_AT = 32
+#: Matches up to which they are all read, wherever the page is.
+NARROW = 2000
+#: Calls sent at once, where all matches are read.
+CALLS_AT_ONCE = 32
+
+_TOP = b"\xff"
+
+
+class Named:
+    """The tasks of one status (empty: all) whose key begins with ``prefix``."""
+
+    def __init__(self, connection: Runs, prefix: bytes, status: str) -> None:
+        self._connection = connection
+        self._prefix = prefix
+        letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
+        self._heads = [b"=" + letter + prefix for letter in letters]
+
+    async def look(self) -> Look:
+        """How many there are, and some of them."""
+        return await look(self._connection, self._heads, LOOKED_AT)
+
+    async def page(self, seen: Look, order: Order, offset: int, limit: int) -> list[bytes]:
+        """The keys from ``offset`` on; ``seen`` is what was looked at before, ``order`` that of the status."""
+        matches = seen.total
+        wanted = min(offset + limit, matches)
+        if offset >= matches:
+            return []
+        if matches > NARROW:
+            of_all = await order.look(0)
+            if of_all.total == matches:
+                return await order.page(of_all, offset, limit)
+            # A page near the newest is met soon by reading in that order; the fewer match, the later.
+            if wanted * of_all.total < matches * matches:
+                return (await order.first(of_all, self._prefix, wanted, matches))[offset:]
+        entries = await self._every(seen)
+        ordered = sorted((entry[-TIME_BYTES:] + entry[2 : -TIME_BYTES - 1] for entry in entries), reverse=True)
+        return [entry[TIME_BYTES:] for entry in ordered[offset:wanted]]
+
+    async def _every(self, seen: Look) -> list[bytes]:
+        entries: list[bytes] = []
+        rest: list[tuple[bytes, bytes, bytes]] = []
+        for number, known, found in zip(range(BUCKETS), seen.numbers, seen.entries, strict=True):
+            if len(found) >= known:
+                entries += found
+            else:
+                key = BucketKeys(self._connection.prefix, number).tasks
+                rest += [(key, head, b"(" + head + _TOP) for head in self._heads]
+        while rest:
+            asked, rest = rest[:CALLS_AT_ONCE], rest[CALLS_AT_ONCE:]
+            replies = await self._connection.run([_reading(*of) for of in asked])
+            entries += chain.from_iterable(replies)
+            rest += [
+                (key, head, b"(" + found[-1])
+                for (key, head, _), found in zip(asked, replies, strict=True)
+                if len(found) == ENTRIES_A_CALL
+            ]
+        return entries
+
+
+def _reading(key: bytes, head: bytes, at_most: bytes) -> Call:
+    return Call("ZREVRANGEBYLEX", [key], [at_most, b"[" + head, "LIMIT", 0, ENTRIES_A_CALL])

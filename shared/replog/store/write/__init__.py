@@ -1,0 +1,1 @@
+"""Writes of collectors: batches, merges and checkpoints."""

@@ -1,0 +1,90 @@
+-- include: write/order.lua
+-- include: write/calls.lua
+-- include: write/activity.lua
+-- Joins the start and outcome of records into one task's list of records, and indexes the task by its latest record.
+--
+-- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset   KEYS[4] calls string (as in merge.lua)
+-- KEYS[5] tasks lex zset   KEYS[6] moved string   KEYS[7] left zset   (of the bucket)
+-- ARGV[1] msgpack array of records, each {id, start register, outcome register}
+-- ARGV[2] number of this call among those that the bucket gets of this merge   ARGV[3] the task's key
+--
+-- Returns the number of records that changed. Cost: O(records * log(records of the task) + log(tasks of the bucket)).
+-- Safe to repeat: what is not greater than the state changes nothing.
+
+local TASK, TIME, STATUS, LEFT, KEY = KEYS[1], KEYS[2], KEYS[3], KEYS[7], ARGV[3]
+local REGISTERS = 2
+
+local states, written = {}, {}
+
+local function write(field, value)
+  written[#written + 1] = field
+  written[#written + 1] = value
+end
+
+local function status_entry(id, state)
+  return string.sub(state[2], -1) .. index_time(start_ms(state[1])) .. id
+end
+
+local function enlist(id, incoming, stored)
+  local state = stored and cmsgpack.unpack(stored) or { '', '' }
+  local before = stored and status_entry(id, state)
+  states[id] = state
+  if join(state, incoming, 1, REGISTERS) ~= APPLIED then
+    return 0
+  end
+  local after = status_entry(id, state)
+  -- Adds first: in a slot on the move, a script may not touch a key that it has emptied.
+  redis.call('ZADD', STATUS, 0, after)
+  if before and before ~= after then
+    redis.call('ZREM', STATUS, before)
+  end
+  redis.call('ZADD', TIME, decimal(start_ms(state[1])), id)
+  write(id, cmsgpack.pack(state))
+  return 1
+end
+
+-- Records that have left the list for good are passed over.
+local function staying(records)
+  if redis.call('EXISTS', LEFT) == 0 then
+    return records
+  end
+  local found = {}
+  for _, record in ipairs(records) do
+    if not redis.call('ZSCORE', LEFT, KEY .. '\0' .. record[1]) then
+      found[#found + 1] = record
+    end
+  end
+  return found
+end
+
+local function latest_place()
+  local id = redis.call('ZREVRANGE', TIME, 0, 0)[1]
+  if not id then
+    return nil
+  end
+  local state = states[id] or cmsgpack.unpack(redis.call('HGET', TASK, id))
+  return place_of(state[2])
+end
+
+note_call(KEYS[4], ARGV[2])
+local records, ids, changed = staying(cmsgpack.unpack(ARGV[1])), {}, 0
+for i, record in ipairs(records) do
+  ids[i] = table.remove(record, 1)
+end
+ids[#ids + 1] = INDEXED
+local stored = redis.call('HMGET', TASK, unpack(ids))
+for i, record in ipairs(records) do
+  changed = changed + enlist(ids[i], record, stored[i])
+end
+-- Also where nothing changed: a list may have been made before there was an index.
+local was, place = stored[#ids], latest_place()
+if place and was ~= place then
+  move_task(KEYS[5], KEY, was, place)
+  write(INDEXED, place)
+end
+if #written > 0 then
+  redis.call('HSET', TASK, unpack(written))
+  redis.call('HINCRBY', TASK, '', 1)
+  redis.call('INCR', KEYS[6])
+end
+return changed

@@ -1,0 +1,59 @@
+"""A producer that a test controls, in place of :class:`replog.publisher.kafka.KafkaProducer`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from replog.events import parse
+
+if TYPE_CHECKING:
+    from replog.events import DetailEvent, RecordEvent
+
+
+class FakeProducer:
+    """Keeps what is sent; acknowledges at once unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, RecordEvent | DetailEvent]] = []
+        self.ended_by: str | None = None
+        self.acknowledges = True
+        self.full = asyncio.Event()
+        self.room = asyncio.Event()
+        self.room.set()
+        self.refuses: Exception | None = None
+        self.pending: list[asyncio.Future[Any]] = []
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def send(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+        """Take the message, as soon as there is room."""
+        if not self.room.is_set():
+            self.full.set()
+            await self.room.wait()
+        if self.refuses is not None:
+            raise self.refuses
+        self.sent.append((key, parse(value)))
+        acknowledgement = asyncio.get_running_loop().create_future()
+        self.pending.append(acknowledgement)
+        if self.acknowledges:
+            acknowledgement.set_result(None)
+        return acknowledgement
+
+    async def stop(self) -> None:
+        """Note it."""
+        self.ended_by = "stop"
+
+    async def abort(self) -> None:
+        """Note it."""
+        self.ended_by = "abort"
+
+    @property
+    def events(self) -> list[RecordEvent | DetailEvent]:
+        """What was sent, in order."""
+        return [event for _, event in self.sent]
+
+    def of_type(self, kind: type[Any]) -> list[Any]:
+        """What was sent of one model."""
+        return [event for event in self.events if isinstance(event, kind)]

@@ -1,0 +1,245 @@
+"""Fakes of the collector's ports. tests/contract runs one suite over each fake and what it stands for."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
+from replog.records import EMPTY, Effect, Registers, fold
+from replog_collector.kafka.positions import Positions
+from replog_collector.kafka.source import Look, Polled, Standing, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from replog.store.write.batch import Batch, Folded, Receipt
+    from replog.store.write.checkpoints import Moment, Reached, Span
+    from replog_collector.kafka.dead_letters import DeadLetter
+    from replog_collector.kafka.source import Message
+
+
+@dataclass(frozen=True)
+class FakeMessage:
+    """A message as the source gives it."""
+
+    value: bytes | None
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+class MemoryStore:
+    """The store without Redis. ``failures`` are raised first, one a call; ``broken`` records are refused."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[str, str | None], Registers] = {}
+        self.task_keys: dict[str, set[str]] = {}
+        self.failures: list[StoreUnavailable] = []
+        self.broken: set[str] = set()
+        self.merged = asyncio.Event()
+        #: How often it was told that what was merged comes again.
+        self.renewals = 0
+
+    def renew(self) -> None:
+        """As the protocol says."""
+        self.renewals += 1
+
+    async def merge(self, batch: Batch) -> None:
+        """As :class:`replog_collector.collector.Store`."""
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.broken & batch.records.keys():
+            raise StoreRefused("WRONGTYPE")
+        for record_id, record in batch.records.items():
+            entities: list[tuple[str | None, Folded]] = [*record.details.items()]
+            if record.record:
+                entities.append((None, record.record))
+            for detail_id, folded in entities:
+                state = self.states.get((record_id, detail_id), EMPTY)
+                joined, effect = fold(state, folded.registers)
+                self.states[record_id, detail_id] = joined
+                listed = detail_id is None and self._list(record_id, record.task_keys)
+                batch.merged(folded, Effect.APPLIED if listed else effect)
+        self.merged.set()
+
+    def _list(self, record_id: str, task_keys: list[str]) -> bool:
+        known = self.task_keys.get(record_id, set())
+        self.task_keys[record_id] = {*sorted(known.union(task_keys))[:16]}
+        return self.task_keys[record_id] != known
+
+
+class MemoryMarkers:
+    """The markers without Redis. ``failures`` are raised first, one a call; while ``away``, every call fails."""
+
+    def __init__(self) -> None:
+        self.stored: dict[int, int] = {}
+        self.failures: list[StoreUnavailable] = []
+        self.away = False
+        #: What was told last to be reached, by partition.
+        self.moments: dict[int, Moment] = {}
+        #: Whether the store has lost calls that it acknowledged since the markers were moved on.
+        self.lost_calls = False
+
+    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+        """As the protocol says."""
+        self._fail()
+        return {number: self.stored.get(number) for number in partitions}
+
+    async def begin(self, positions: Mapping[int, int]) -> None:
+        """As the protocol says."""
+        self._fail()
+        self.stored.update(positions)
+
+    async def advance(
+        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+    ) -> None:
+        """As the protocol says."""
+        self._fail()
+        lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
+        if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
+            raise StoreRewound("something is missing")
+        self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
+        moments = reached.moments if reached else {}
+        self.moments |= {number: of for number, of in moments.items() if self.stored.get(number, -1) >= of.offset}
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.away:
+            raise StoreUnavailable("connection", "away")
+
+
+@dataclass
+class MemoryTopic:
+    """A topic of one partition, and what its group has committed. One transaction at most is open."""
+
+    #: By offset; None is what takes an offset and is no message of its own.
+    messages: list[FakeMessage | Unreadable | None] = field(default_factory=list)
+    committed: int = 0
+    #: Where the transaction that is open began.
+    opened_at: int | None = None
+
+    def publish(self, value: bytes | None, key: bytes | None = None) -> None:
+        """Add one message."""
+        self.messages.append(FakeMessage(value, offset=len(self.messages), key=key))
+
+    def publish_unreadable(self, error: str, *, messages: int = 1, **parts: Any) -> None:
+        """Add one message, or a batch of some, of which no more than ``parts`` can be read."""
+        first = len(self.messages)
+        self.messages.append(Unreadable(0, first, error, last=first + messages - 1, **parts))
+        self.messages += [None] * (messages - 1)
+
+    def open_transaction(self, value: bytes, key: bytes | None = None) -> None:
+        """Add one message of a transaction that is open."""
+        self.opened_at = len(self.messages)
+        self.publish(value, key)
+
+    def end_transaction(self, *, commit: bool = True) -> None:
+        """Commit or abort what :meth:`open_transaction` added; without one, an empty one ends."""
+        if self.opened_at is not None and not commit:
+            self.messages[self.opened_at] = None
+        self.messages.append(None)
+        self.opened_at = None
+
+    @property
+    def stable(self) -> int:
+        """The offset up to which the topic can be read."""
+        return len(self.messages) if self.opened_at is None else self.opened_at
+
+
+class MemorySource:
+    """:class:`replog_collector.kafka.source.Source` on a :class:`MemoryTopic`."""
+
+    def __init__(self, topic: MemoryTopic, markers: MemoryMarkers) -> None:
+        self.topic = topic
+        self.markers = markers
+        self.commit_fails = False
+        self.failures: list[BrokerUnavailable] = []
+        self.paused_polls = 0
+        #: What the source's clock shows when the broker is asked.
+        self.clock_ms = 0
+        self.look: Look | None = None
+        #: Whether the group moves partitions.
+        self.moving = False
+        self._position: int | None = None
+        self._positions = Positions()
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """As the protocol says."""
+        return self._positions.applied
+
+    async def start(self) -> None:
+        """As the protocol says."""
+        marker = (await self.markers.read([0]))[0]
+        self._position = 0 if marker is None else min(self.topic.committed, marker)
+        if marker is None:
+            await self.markers.begin({0: 0})
+        self._positions.begin(0, self._position, committed=self.topic.committed)
+        self.topic.committed = self._position
+
+    async def stop(self) -> None:
+        """As the protocol says."""
+        self._position, self._positions = None, Positions()
+
+    async def rewind(self) -> None:
+        """As the protocol says."""
+        await self.start()
+
+    def give_up(self) -> None:
+        """The group takes the partition, and gives it back: where to begin is decided with the next poll."""
+        self._position, self._positions = None, Positions()
+
+    async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
+        """As the protocol says; ``failures`` are raised first, one a call."""
+        if self.failures:
+            raise self.failures.pop(0)
+        if self._position is None:
+            await self.start()
+        assert self._position is not None
+        self.look = Look(self.clock_ms, 1, {0: len(self.topic.messages)})
+        if paused:
+            self.paused_polls += 1
+            await asyncio.sleep(0)
+            return Polled()
+        readable = self.topic.messages[self._position : self.topic.stable]
+        messages: list[Message] = [message for message in readable if isinstance(message, FakeMessage)]
+        unreadable = [message for message in readable if isinstance(message, Unreadable)]
+        self._position += len(readable)
+        spans = self._positions.poll({0: self._position})
+        await asyncio.sleep(0)
+        return Polled(messages, spans, unreadable)
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """As the protocol says."""
+        self._positions.apply(offsets)
+        if self.commit_fails:
+            raise BrokerUnavailable("the group is rebalancing")
+        self.topic.committed = self._positions.uncommitted.get(0, self.topic.committed)
+
+    async def check(self) -> None:
+        """As the protocol says."""
+        if self._position is None:
+            raise BrokerUnavailable("not connected")
+
+    def standings(self) -> dict[int, Standing]:
+        """As the protocol says."""
+        return {number: Standing(at, max(at, self.topic.stable)) for number, at in self.positions.items()}
+
+
+class MemoryDeadLetters:
+    """Keeps dead letters. ``failures`` are raised first, one a call."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.failures: list[BrokerUnavailable] = []
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        """As the protocol says."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.letters.extend(letters)

@@ -1,0 +1,136 @@
+"""The query service in the test's own process, over a store that the test writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from replog.events import parse
+from replog.settings import ApiSettings, StoreSettings, load
+from replog.store.client.connection import Connection
+from replog.store.write.batch import Batch
+from replog.store.write.writer import Writer
+from replog_api.app import create_app
+from tests.support.services.redis_acl import url_as_query_service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from starlette.types import ASGIApp
+
+    from tests.support.streams import Event
+
+BASE = "/replication/api/task/record"
+#: Events in one batch of the tests' writer: small, so that entities are merged with what is stored.
+BATCH_EVENTS = 97
+TIMEOUT_S = 10.0
+
+
+def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Event:
+    """An event of the record ``r`` of the task ``t``, or of its detail ``d``."""
+    ids = {"taskKey": "t"} if kind.startswith("record") else {"detailId": "d"}
+    return {"type": kind, "recordId": "r", "eventTime": at, **ids, **fields}
+
+
+async def write(url: str, prefix: str, events: Sequence[Event]) -> None:
+    """Store ``events`` under ``prefix`` as a collector does."""
+    async with Connection(load(StoreSettings, redis_url=url, redis_prefix=prefix), timeout_s=TIMEOUT_S) as store:
+        writer = Writer(store)
+        for start in range(0, len(events), BATCH_EVENTS):
+            batch = Batch()
+            for event in events[start : start + BATCH_EVENTS]:
+                batch.add(parse(json.dumps(event).encode()))
+            await writer.merge(batch)
+
+
+def path_of(endpoint: str, entity_id: str) -> str:
+    """The URL path of an endpoint (empty, or as ``detail/page``) for an id."""
+    return "/".join((BASE, *filter(None, [endpoint]), quote(entity_id, safe="")))
+
+
+def in_order(text: str | bytes) -> Any:
+    """JSON as values in which the order of keys counts."""
+    return json.loads(text, object_pairs_hook=tuple)
+
+
+@dataclass(frozen=True)
+class QueryService:
+    """A running query service."""
+
+    client: httpx.AsyncClient
+
+    async def get(self, endpoint: str, entity_id: str, **query: object) -> httpx.Response:
+        """The answer of an endpoint."""
+        return await self.client.get(path_of(endpoint, entity_id), params=_texts(query))
+
+    async def data(self, endpoint: str, entity_id: str, **query: object) -> Any:
+        """The data of an answer, which has to be a good one."""
+        answer = await self.get(endpoint, entity_id, **query)
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["message"]) == (200, 0, None), answer.text
+        return body["data"]
+
+    async def is_answered(self, expected: object, endpoint: str, entity_id: str, **query: object) -> None:
+        """Require ``expected`` as data, keys in this order, in an envelope of four keys."""
+        answer = await self.get(endpoint, entity_id, **query)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        envelope = in_order(answer.content)
+        assert [key for key, _ in envelope] == ["code", "message", "data", "traceId"]
+        assert envelope[:2] == (("code", 0), ("message", None))
+        assert envelope[2][1] == in_order(json.dumps(expected))
+
+    async def page(self, endpoint: str, entity_id: str, number: int, size: int, **query: object) -> Any:
+        """The data of a page."""
+        return await self.data(endpoint, entity_id, pageNumber=number, pageSize=size, **query)
+
+
+def page_of(rows: Sequence[Any], number: int, size: int) -> dict[str, Any]:
+    """The page ``number`` of all ``rows``, as the API has to answer it."""
+    return {
+        "pageNumber": max(1, number),
+        "pageSize": size,
+        "totalRecords": len(rows),
+        "totalPages": -(-len(rows) // size),
+        "records": rows[(max(1, number) - 1) * size :][:size],
+    }
+
+
+@asynccontextmanager
+async def serving(redis_url: str, redis_prefix: str, **settings: Any) -> AsyncIterator[QueryService]:
+    """A query service over what is stored under ``redis_prefix``; ``settings`` beside the store's."""
+    url = url_as_query_service(redis_url)
+    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings))
+    # The answer to an unexpected error is looked at, not the error.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield QueryService(client)
+
+
+@asynccontextmanager
+async def _alive(app: ASGIApp) -> AsyncIterator[None]:
+    asked, answered = asyncio.Queue[Any](), asyncio.Queue[Any]()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    life = asyncio.ensure_future(app(scope, asked.get, answered.put))
+
+    async def complete(step: str) -> None:
+        await asked.put({"type": f"lifespan.{step}"})
+        assert (await answered.get())["type"] == f"lifespan.{step}.complete"
+
+    await complete("startup")
+    try:
+        yield
+    finally:
+        # Also where the test failed: without being asked to end, it never does.
+        await complete("shutdown")
+        await life
+
+
+def _texts(query: dict[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in query.items()}
