@@ -54,9 +54,9 @@ test-pythons: $(INSTALLED) ## run the unit and contract tests on each CPython fr
 test-redis: export REPLOG_TEST_KAFKA := embedded
 test-redis: export REPLOG_TEST_REDIS_ACL := documented
 test-redis: $(INSTALLED) ## run what needs Redis on version 8, and the store's tests on 6.2, with the documented rights
-	@REPLOG_TEST_REDIS=redis-8 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile \
+	@REPLOG_TEST_REDIS=redis-8 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not long" \
 	  tests/integration tests/contract/test_store.py $(ARGS)
-	@REPLOG_TEST_REDIS=redis-6.2 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(STORE_TESTS) $(ARGS)
+	@REPLOG_TEST_REDIS=redis-6.2 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not long" $(STORE_TESTS) $(ARGS)
 
 # Real servers are named, so that one that is missing fails instead of leaving its tests out.
 faults: export REPLOG_TEST_KAFKA ?= maven
