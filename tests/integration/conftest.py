@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.settings import StoreSettings
-from replog.store.client.connection import Connection
 from replog.store.write.checkpoints import Markers
+from tests.support.administered import AdministeredConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from replog.store.client.connection import Connection
 
 
 @pytest.fixture
 async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
     """To the store of this test."""
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+    async with AdministeredConnection(redis_url, redis_prefix) as connection:
         yield connection
 
 

@@ -11,7 +11,6 @@ import msgpack
 import pytest
 
 from replog.errors import StoreUnavailable
-from replog.settings import StoreSettings
 from replog.store.client.connection import Call, Connection
 from replog.store.client.scripts import ENLIST, LEAVE, SETTLE, Script
 from replog.store.format.keys import RecordKeys, task_keys
@@ -19,6 +18,7 @@ from replog.store.read.ownership import task_keys_of
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
+from tests.support.administered import AdministeredConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -55,7 +55,7 @@ class Watched:
 
 @pytest.fixture
 async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+    async with AdministeredConnection(redis_url, redis_prefix) as connection:
         yield connection
 
 

@@ -9,7 +9,6 @@ import msgpack
 import pytest
 from structlog.testing import capture_logs
 
-from replog.settings import StoreSettings
 from replog.store.client.connection import Call, Connection
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
@@ -17,6 +16,7 @@ from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
+from tests.support.administered import AdministeredConnection
 from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Store:
 
 @pytest.fixture
 async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+    async with AdministeredConnection(redis_url, redis_prefix) as connection:
         yield Store(connection, redis_url)
 
 

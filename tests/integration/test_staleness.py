@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from replog.settings import StoreSettings
 from replog.store.client.connection import Call, Connection
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.maintain import staleness
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
+from tests.support.administered import AdministeredConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ class Store:
 
 @pytest.fixture
 async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
-    async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=5) as connection:
+    async with AdministeredConnection(redis_url, redis_prefix) as connection:
         yield Store(connection)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from hashlib import sha1
 from importlib.resources import files
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """One script: the file that it is, its whole text, and the SHA-1 that EVALSHA takes."""
+    """One script: its name, its whole text, and the SHA-1 that EVALSHA takes."""
 
     name: str
     text: str
@@ -24,7 +25,7 @@ _INCLUDE = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
 
 def _script(path: str) -> Script:
     text = _text(path)
-    return Script(path, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script(PurePosixPath(path).stem, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def _text(path: str) -> str:
