@@ -18,7 +18,7 @@ DEADLINE_S = 30.0
 #: As the collector's main, with less patience; the loop is then blocked for as long as nobody ends it.
 PROGRAM = """
 import asyncio, sys, time
-from replog_collector import watchdog
+from replog_collector.health import watchdog
 from replog_collector.health.server import HealthServer
 from replog_collector.health.progress import Progress
 
