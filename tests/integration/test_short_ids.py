@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from importlib.resources import files
 
-from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Call
 from replog.store.format.short_ids import short_of
+from tests.support.administered import AdministeredConnection
 
 #: Of digits, what lies beside and between them, and bytes of longer characters.
 _CHARACTERS = b"\x00+,-./0189:@Z`abefgz\x7f\xc3\xff"
@@ -20,6 +20,6 @@ async def test_scripts_make_the_same_short_ids(redis_url: str) -> None:
     ids += [bytes([code]) for code in range(256)] + [b"0f" * size for size in range(1, 64)]
     tails = (files("replog.store") / "read" / "tails.lua").read_text(encoding="utf-8")
     script = f"{tails}\nreturn short(ARGV[1])"
-    async with Connection(StoreSettings(redis_url=redis_url), timeout_s=10) as connection:
+    async with AdministeredConnection(redis_url, "replog:", timeout_s=10) as connection:
         shorts = await connection.run([Call("EVAL", [], [script, 0, detail_id]) for detail_id in ids])
     assert shorts == [short_of(detail_id) for detail_id in ids]

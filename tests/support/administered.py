@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from replog.store.client.command import Call
 
-#: Commands of tests: they write over keys, or look into them. No process may send them.
-OF_TESTS = frozenset({"DEL", "HKEYS", "RPUSH", "SET"})
+#: Commands of tests: they write over keys, look into them, or run a script of their own. No process may send them.
+OF_TESTS = frozenset({"DEL", "EVAL", "HKEYS", "RPUSH", "SET"})
 
 
 class AdministeredConnection(Connection):
