@@ -22,14 +22,14 @@ from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
 from replog_api.admission.limits import Limits, RateLimit
 from replog_api.admission.proxies import Proxies
-from replog_api.admission.waiting_clients import END_WAITING, Watchers
+from replog_api.admission.waiting_clients import END_WAITING, WaitingClients
 from replog_api.http import errors
 from replog_api.http.as_of import Freshness
-from replog_api.http.request_context import TIME_ZONE_HEADER, visit_of
+from replog_api.http.request_context import TIME_ZONE_HEADER, context_of
 from replog_api.http.store_trouble import StoreTrouble
-from replog_api.live.snapshots import Sights
-from replog_api.middleware import Gate
-from replog_api.queries.query_runner import Answering
+from replog_api.live.snapshots import Snapshots
+from replog_api.middleware import RequestMiddleware
+from replog_api.queries.query_runner import QueryRunner
 from replog_api.routes import query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
@@ -63,18 +63,18 @@ def create_app(
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
     freshness = Freshness(connection, time.monotonic)
-    watchers = Watchers(min(limits.most_watchers, room_for_connections() // 2))
-    answering = Answering(settings, watchers, limits, rate)
-    sights = Sights(shared, answering)
+    waiting_clients = WaitingClients(min(limits.most_watchers, room_for_connections() // 2))
+    runner = QueryRunner(settings, waiting_clients, limits, rate)
+    sights = Snapshots(shared, runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
         await checkpoint()
         looking = asyncio.create_task(_look_at(connection), name="look at the store")
-        yield {END_WAITING: watchers.end}
+        yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await asyncio.gather(*(owner.close() for owner in (answering, sights, freshness, shared)))
+        await asyncio.gather(*(owner.close() for owner in (runner, sights, freshness, shared)))
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
                 pass
@@ -83,9 +83,9 @@ def create_app(
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app, trouble)
-    app.router.routes += query_routes(shared, answering, sights, limits)
+    app.router.routes += query_routes(shared, runner, sights, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
-    gate = Gate(
+    middleware = RequestMiddleware(
         app,
         freshness=freshness,
         zone=ZoneInfo(settings.time_zone),
@@ -95,7 +95,7 @@ def create_app(
         proxies=proxies or Proxies(),
         trouble=trouble,
     )
-    return Observed(_for_other_origins(gate, settings.cors_origins))
+    return Observed(_for_other_origins(middleware, settings.cors_origins))
 
 
 async def _look_at(connection: Connection) -> None:
@@ -145,5 +145,5 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics.REQUESTS.labels(route, str(status)).inc()
-            took_s = time.perf_counter() - began - visit_of(scope).waited_s
+            took_s = time.perf_counter() - began - context_of(scope).waited_s
             metrics.REQUEST_SECONDS.labels(route).observe(took_s)

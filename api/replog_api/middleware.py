@@ -20,7 +20,7 @@ from replog_api.http.errors import (
     RefusedError,
     refused,
 )
-from replog_api.http.request_context import begin_visit
+from replog_api.http.request_context import begin_request
 from replog_api.http.time_zones import offset_now, zone_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from replog_api.admission.limits import RateLimit
     from replog_api.admission.proxies import Proxies
     from replog_api.http.as_of import Freshness
-    from replog_api.http.request_context import Visit
+    from replog_api.http.request_context import RequestContext
     from replog_api.http.store_trouble import StoreTrouble
 
 #: What answers of data are in, unlike streams.
@@ -59,7 +59,7 @@ _ANSWERED = (OK, NOT_MODIFIED)
 _KEEP_NOTHING = ((_CACHE_CONTROL, b"no-store"),)
 
 
-class Gate:
+class RequestMiddleware:
     """Reads a request's head, refuses what may not pass, and completes the head of every answer.
 
     Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
@@ -93,19 +93,19 @@ class Gate:
             return
         if scope.get("raw_path") is not None:
             scope["path"] = scope["raw_path"].decode("latin-1")
-        visit = begin_visit(scope, self._zone)
+        context = begin_request(scope, self._zone)
         as_of, told = self._freshness.known, b""
 
         async def completed(message: Message) -> None:
             nonlocal told
             header = self._freshness.header(as_of)
             if message["type"] == "http.response.start":
-                _complete(message, visit, header)
+                _complete(message, context, header)
                 # A stream goes on; what it says later is not as of its head.
                 told = header if JSON_TYPE in message["headers"] else b""
-                if visit.store_failed:
+                if context.store_failed:
                     self._freshness.doubt()
-                elif self._trouble.failing and visit.client and message["status"] in _ANSWERED:
+                elif self._trouble.failing and context.client and message["status"] in _ANSWERED:
                     self._trouble.worked()
             elif told and header != told:
                 raise StoreUnavailable("connection", "Redis was started anew while a list was read from it")
@@ -113,52 +113,52 @@ class Gate:
 
         try:
             if scope["path"] not in OPEN_PATHS:
-                self._admit(scope, visit)
+                self._admit(scope, context)
                 as_of = await self._freshness.read()
         except RefusedError as error:
             await refused(Request(scope), error)(scope, receive, completed)
             return
         await self._app(scope, receive, completed)
 
-    def _admit(self, scope: Scope, visit: Visit) -> None:
+    def _admit(self, scope: Scope, context: RequestContext) -> None:
         if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise RefusedError(URL_TOO_LONG, messages.URL_TOO_LONG)
         if header_bytes(scope["headers"]) > MAX_HEADER_BYTES:
             raise RefusedError(HEADERS_TOO_LARGE, messages.HEADERS_TOO_LARGE)
-        if self._hosts is not None and visit.host not in self._hosts:
-            raise RefusedError(MISDIRECTED, messages.misdirected(visit.host))
-        self._authenticate(scope, visit)
-        if visit.time_zone:
+        if self._hosts is not None and context.host not in self._hosts:
+            raise RefusedError(MISDIRECTED, messages.misdirected(context.host))
+        self._authenticate(scope, context)
+        if context.time_zone:
             # Clients name a zone before they know their user's: what cannot be read is no error.
-            visit.zone = zone_of(visit.time_zone) or self._zone
+            context.zone = zone_of(context.time_zone) or self._zone
 
-    def _authenticate(self, scope: Scope, visit: Visit) -> None:
+    def _authenticate(self, scope: Scope, context: RequestContext) -> None:
         if not self._tokens:
-            self._count(visit, self._address(scope))
+            self._count(context, self._address(scope))
             return
         try:
-            token = self._tokens.holder(visit.authorization)
+            token = self._tokens.holder(context.authorization)
         except RefusedError:
-            self._count(visit, self._address(scope))
+            self._count(context, self._address(scope))
             raise
-        self._count(visit, f"token {token.name}")
-        visit.prefix = token.prefix
+        self._count(context, f"token {token.name}")
+        context.prefix = token.prefix
 
     def _address(self, scope: Scope) -> str:
         peer = scope.get("client")
         return f"address {self._proxies.client(peer[0], scope['headers'])}" if peer else "address"
 
-    def _count(self, visit: Visit, client: str) -> None:
-        visit.client = client
+    def _count(self, context: RequestContext, client: str) -> None:
+        context.client = client
         wait_s = self._limit.seconds_to_wait(client)
         if wait_s:
             headers = {"Retry-After": str(ceil(wait_s))}
             raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_REQUESTS, headers)
 
 
-def _complete(message: Message, visit: Visit, as_of: bytes) -> None:
+def _complete(message: Message, context: RequestContext, as_of: bytes) -> None:
     headers = message["headers"]
-    headers.append((ZONE_HEADER, offset_now(visit.zone)))
+    headers.append((ZONE_HEADER, offset_now(context.zone)))
     headers.append((AS_OF_HEADER, as_of))
     headers.extend(SECURITY_HEADERS)
     if not any(name == _CACHE_CONTROL for name, _ in headers):

@@ -9,17 +9,17 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from replog_api.admission.auth import Rights
-from replog_api.admission.places import Places
+from replog_api.admission.concurrency import ConcurrencyLimiter
 from replog_api.contracts import operations as doc
 from replog_api.http import messages
 from replog_api.http.errors import WRONG_METHOD, RefusedError
 from replog_api.http.presence import WhilePresent
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 from replog_api.live.stream import StreamEndpoint
 from replog_api.queries.query_runner import or_busy
 from replog_api.queries.records import RecordEndpoints
 from replog_api.queries.task import TaskEndpoints
-from replog_api.queries.tasks import LatestEndpoints
+from replog_api.queries.tasks import TasksEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog_api.admission.limits import Limits
     from replog_api.contracts.openapi.operation import Operation
-    from replog_api.live.snapshots import Sights
-    from replog_api.queries.query_runner import Answering
+    from replog_api.live.snapshots import Snapshots
+    from replog_api.queries.query_runner import QueryRunner
     from replog_api.service import ServiceEndpoints
 
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -67,7 +67,9 @@ class PlainRoute(Route):
 class ListRoute(PlainRoute):
     """A route whose answer may be long: not too many are under way at once."""
 
-    def __init__(self, operation: Operation, endpoint: Endpoint, places: Places, notice_after_s: float) -> None:
+    def __init__(
+        self, operation: Operation, endpoint: Endpoint, places: ConcurrencyLimiter, notice_after_s: float
+    ) -> None:
         super().__init__(operation.path, endpoint, operation.methods)
         self._places = places
         self._notice_after_s = notice_after_s
@@ -75,18 +77,18 @@ class ListRoute(PlainRoute):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             async with WhilePresent(receive, self._notice_after_s):
-                await stack.enter_async_context(or_busy(self._places, visit_of(scope).client))
+                await stack.enter_async_context(or_busy(self._places, context_of(scope).client))
             await super()._answer(scope, receive, send)
 
 
-def query_routes(connection: Runs, answering: Answering, sights: Sights, limits: Limits) -> list[PlainRoute]:
+def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapshots, limits: Limits) -> list[PlainRoute]:
     """The routes of the queries; they answer from what ``connection`` leads to."""
     rights = Rights(connection)
-    tasks = TaskEndpoints(connection, answering)
-    records = RecordEndpoints(connection, answering, rights, tasks)
-    stream = StreamEndpoint(answering, rights, sights)
-    latest = LatestEndpoints(connection, answering)
-    lists = Places(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
+    tasks = TaskEndpoints(connection, runner)
+    records = RecordEndpoints(connection, runner, rights, tasks)
+    stream = StreamEndpoint(runner, rights, sights)
+    latest = TasksEndpoints(connection, runner)
+    lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     long_ones = {doc.LIST_RECORDS: tasks.list_records, doc.LIST_DETAILS: records.list_details}
     return [
         ListRoute(operation, endpoint, lists, limits.notice_after_s) for operation, endpoint in long_ones.items()

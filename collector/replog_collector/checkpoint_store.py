@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from replog.store.write.batch import Receipt
+    from replog.store.write.batch import MergeReceipt
     from replog.store.write.checkpoints import Reached, Span
 
 
-class StoreMarkers(Protocol):
-    """As :class:`replog.store.write.checkpoints.Markers`. Every method raises StoreUnavailable."""
+class CheckpointStore(Protocol):
+    """As :class:`replog.store.write.checkpoints.Checkpoints`. Every method raises StoreUnavailable."""
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         """By partition: the offset before which the store has everything; None where it does not know."""
@@ -21,6 +21,6 @@ class StoreMarkers(Protocol):
         """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
     ) -> None:
         """Take ``spans`` for applied, by the batches of ``receipts``, and then ``reached``. Raises StoreRewound."""

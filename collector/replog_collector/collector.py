@@ -20,7 +20,7 @@ from replog.errors import RecoverableError
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.backoff import Backoff
-from replog_collector.pipeline.checkpointing import Marking
+from replog_collector.pipeline.checkpointing import Checkpointing
 from replog_collector.pipeline.decoding import decode
 from replog_collector.pipeline.delivery import Delivery
 from replog_collector.pipeline.in_flight import InFlight
@@ -29,7 +29,7 @@ from replog_collector.pipeline.retrying import Retrying, StopRequested
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from replog_collector.checkpoint_store import StoreMarkers
+    from replog_collector.checkpoint_store import CheckpointStore
     from replog_collector.health.progress import Progress
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.kafka.source import Source
@@ -52,7 +52,7 @@ class Collector:
         self,
         source: Source,
         store: Store,
-        markers: StoreMarkers,
+        markers: CheckpointStore,
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
         *,
@@ -64,8 +64,8 @@ class Collector:
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
-        self._marking = Marking(source, markers, self._retrying, rewinding=store.renew)
-        self._delivery = Delivery(store, self._marking, dead_letters, limit, retrying=self._retrying)
+        self._checkpointing = Checkpointing(source, markers, self._retrying, rewinding=store.renew)
+        self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, retrying=self._retrying)
         self._in_flight = InFlight()
         self._in_hand = 0
         self._ended = False
@@ -88,7 +88,7 @@ class Collector:
         try:
             async with asyncio.timeout(REVOKE_S):
                 await self._empty_handed.wait()
-                await self._marking.finish()
+                await self._checkpointing.finish()
         except (TimeoutError, StopRequested):
             logger().warning("batch_unfinished")
 
@@ -108,7 +108,7 @@ class Collector:
                     await self._round()
             with contextlib.suppress(StopRequested):
                 await self._in_flight.over()
-                await self._marking.finish()
+                await self._checkpointing.finish()
         finally:
             self._ended = True
             self._stopping.set()
@@ -132,7 +132,7 @@ class Collector:
     async def _compare(self) -> None:
         # Where there is nothing to merge, nothing else would tell that the store has lost something.
         if await self._in_flight.over(0):
-            self._in_flight.start(self._marking.compare(), name="comparison")
+            self._in_flight.start(self._checkpointing.compare(), name="comparison")
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)

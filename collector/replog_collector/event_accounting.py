@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from replog.records import Effect
 
 
-class EventAccounts(Collector):
+class EventAccounting(Collector):
     """Three metrics that are written and read in one step: scrapes come from another thread."""
 
     RECEIVED, PENDING, RESULTS = "replog_events_received", "replog_events_pending", "replog_events"

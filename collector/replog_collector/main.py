@@ -18,7 +18,7 @@ from replog.settings import CollectorSettings, describe, load_or_exit, mask_url,
 from replog.store.client.connection import Connection
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
-from replog.store.write.checkpoints import Markers
+from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.writer import Writer
 from replog.telemetry import configure_logs, logger
 from replog_collector.collector import Collector
@@ -27,7 +27,7 @@ from replog_collector.health.server import HealthServer
 from replog_collector.health.watchdog import Watchdog
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.dead_letters import DeadLetterTopic
-from replog_collector.periodic_task import COUNT_S, Sweeper, count_stale, note_refusal, remove_due
+from replog_collector.periodic_task import COUNT_S, PeriodicTask, count_stale, note_refusal, remove_due
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.shutdown import Shutdown
@@ -74,7 +74,7 @@ async def serve(settings: CollectorSettings) -> None:
         dead_letters = DeadLetterTopic(
             KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
         )
-        markers = Markers(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
+        markers = Checkpoints(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
         writer = Writer(connection)
 
         def assigned(partitions: list[int]) -> None:
@@ -121,9 +121,9 @@ async def serve(settings: CollectorSettings) -> None:
         retention = Retention(connection, policy, refused=note_refusal)
         staleness = Staleness(connection, stale_after_s=settings.stale_after_s, refused=note_refusal)
         async with (
-            Sweeper(lambda: remove_due(retention), name="retention", on_death=stop),
+            PeriodicTask(lambda: remove_due(retention), name="retention", on_death=stop),
             # Partition 0 is there in every topic, and one collector's.
-            Sweeper(
+            PeriodicTask(
                 lambda: count_stale(staleness, mine=lambda: 0 in source.positions),
                 name="staleness",
                 on_death=stop,

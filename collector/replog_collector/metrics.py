@@ -9,13 +9,13 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from replog_collector.event_accounting import EventAccounts
+from replog_collector.event_accounting import EventAccounting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Events received; by type and what became of them (applied, duplicate, superseded or invalid); and those in hand.
-ACCOUNTS = EventAccounts()
+ACCOUNTS = EventAccounting()
 REGISTRY.register(ACCOUNTS)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")

@@ -39,7 +39,7 @@ class Counts(Protocol):
         """How many details are; may take minutes. Raises StoreUnavailable."""
 
 
-class Sweeper:
+class PeriodicTask:
     """Sweeps while its ``async with`` block runs; where it fails, calls ``on_death``, and leaving raises the error."""
 
     def __init__(

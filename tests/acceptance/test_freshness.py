@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.support.freshness import Witness, as_of_ms, let_the_broker_date
+from tests.support.freshness import VersionRecorder, as_of_ms, let_the_broker_date
 from tests.support.services.process import wait_until
 from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, Process, system_on
 
@@ -74,18 +74,18 @@ def test_what_was_published_before_that_time_is_in_the_answer(kafka: Broker, sys
     if dated:
         let_the_broker_date(system)
     api, collector = system.started(API), system.started(COLLECTOR)
-    witness = Witness(system, api, dated=dated)
-    with witness.running():
-        assert wait_until(lambda: witness.told_ms > now_ms() - FRESH_MS, READABLE_TIMEOUT_S)
+    recorder = VersionRecorder(system, api, dated=dated)
+    with recorder.running():
+        assert wait_until(lambda: recorder.told_ms > now_ms() - FRESH_MS, READABLE_TIMEOUT_S)
         before_ms = now_ms()
-        assert wait_until(lambda: witness.told_ms > before_ms, READABLE_TIMEOUT_S)
+        assert wait_until(lambda: recorder.told_ms > before_ms, READABLE_TIMEOUT_S)
         collector.kill()
         killed_ms = now_ms()
-        answered = len(witness.answers)
-        assert wait_until(lambda: len(witness.answers) > answered + 60, READABLE_TIMEOUT_S)
-        assert witness.told_ms <= killed_ms
+        answered = len(recorder.answers)
+        assert wait_until(lambda: len(recorder.answers) > answered + 60, READABLE_TIMEOUT_S)
+        assert recorder.told_ms <= killed_ms
         collector.start()
-        assert wait_until(lambda: witness.told_ms > killed_ms, READABLE_TIMEOUT_S)
+        assert wait_until(lambda: recorder.told_ms > killed_ms, READABLE_TIMEOUT_S)
 
 
 def test_while_the_store_is_down_answers_say_the_last_time_known(system: System, redis_server: RedisServer) -> None:

@@ -13,8 +13,8 @@ from tests.benchmarks.waiting import QUIET_S, Waiting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.client.connection import Call
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.command import Command
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.read.filters import DetailFilter
     from tests.benchmarks.store_questions import Question
 
@@ -112,12 +112,12 @@ async def ask(store: Store, question: Question, *, budget_s: float) -> tuple[Tim
 class Counting:
     """Runs calls of the store, and counts how often it waits for Redis."""
 
-    def __init__(self, connection: Runs) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self.prefix = connection.prefix
         self.trips = 0
         self._connection = connection
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """As the protocol says."""
         self.trips += bool(calls)
         return await self._connection.run(calls)
@@ -126,7 +126,7 @@ class Counting:
 class Ours:
     """The store of this project, as the query service asks it."""
 
-    def __init__(self, connection: Runs, pid: int) -> None:
+    def __init__(self, connection: CommandRunner, pid: int) -> None:
         self.pid = pid
         self.connection = Counting(connection)
         self._reader = Reader(self.connection)

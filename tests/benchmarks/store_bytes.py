@@ -9,7 +9,7 @@ from redis import Redis
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.write.checkpoints import Markers, Span
+from replog.store.write.checkpoints import Checkpoints, Span
 from replog.store.write.writer import Writer
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, event_of
@@ -52,7 +52,7 @@ async def _written(url: str, events: Iterable[RecordEvent | DetailEvent]) -> tup
     with Redis.from_url(url, socket_timeout=60) as redis:
         before = _used(redis)
         async with Connection(StoreSettings(redis_url=url, redis_prefix=_PREFIX), timeout_s=60) as connection:
-            writer, markers, offset = Writer(connection), Markers(connection, group="bench", topic="bench"), 0
+            writer, markers, offset = Writer(connection), Checkpoints(connection, group="bench", topic="bench"), 0
             await markers.begin({0: offset})
             for chunk in chunks(events, BATCH):
                 batch = batch_of(chunk)

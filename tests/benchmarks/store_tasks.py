@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import TASK_PAGE
 from replog.store.format.keys import task_keys
 from replog.store.read.reader import Reader
@@ -51,7 +51,7 @@ class TaskPages:
         """Read the page's ids; returns the total."""
         keys = task_keys(self._connection.prefix, TASK)[1:]
         letter = STATUS_LETTERS[status] if status else b""
-        ((_, total, ids),) = await self._connection.run([Call(TASK_PAGE, keys, [offset, LIMIT, letter])])
+        ((_, total, ids),) = await self._connection.run([Command(TASK_PAGE, keys, [offset, LIMIT, letter])])
         assert len(ids) == LIMIT
         return int(total)
 

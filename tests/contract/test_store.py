@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from replog.events import parse
 from replog.records import Effect, Registers
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.format import detail_codec
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.write.batch import Batch
@@ -61,8 +62,8 @@ class InRedis:
             keys = RecordKeys(self.connection.prefix, record_id)
             record, details = await self.connection.run(
                 [
-                    Call("HMGET", [keys.record], ["start", "facts", "outcome", "progress", "last"]),
-                    Call("HGETALL", [keys.details]),
+                    Command("HMGET", [keys.record], ["start", "facts", "outcome", "progress", "last"]),
+                    Command("HGETALL", [keys.details]),
                 ]
             )
             if record[0]:
@@ -167,4 +168,4 @@ async def forget(connection: Connection) -> None:
     keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
     keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
     keys += [[task_bucket(connection.prefix, task_key).tasks] for task_key in TASK_KEYS]
-    await connection.run([Call("UNLINK", keys_of_one) for keys_of_one in keys])
+    await connection.run([Command("UNLINK", keys_of_one) for keys_of_one in keys])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.store.write.checkpoints import Markers
+from replog.store.write.checkpoints import Checkpoints
 from tests.support.administered import AdministeredConnection
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connect
 
 
 @pytest.fixture
-async def markers(connection: Connection) -> Markers:
+async def markers(connection: Connection) -> Checkpoints:
     """Of two partitions, begun."""
-    markers = Markers(connection, group="g", topic="t")
+    markers = Checkpoints(connection, group="g", topic="t")
     await markers.begin({0: 10, 1: 5})
     return markers

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgpack
 import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.store.read.as_of import UNKNOWN_MS, read_as_of
-from replog.store.write.checkpoints import Markers, Moment, Reached, Span
+from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
 from tests.support.query_service import path_of, serving
+
+if TYPE_CHECKING:
+    from replog.store.client.connection import Connection
 
 pytestmark = pytest.mark.every_topology
 
@@ -24,7 +29,7 @@ def reached(*, partitions: int = 2, asked_ms: int = 9000, **at: tuple[int, int])
     return Reached(partitions, asked_ms, {int(name[1:]): Moment(*moment) for name, moment in at.items()})
 
 
-async def both_tell(markers: Markers, first_ms: int, second_ms: int) -> None:
+async def both_tell(markers: Checkpoints, first_ms: int, second_ms: int) -> None:
     await markers.advance(ONE, (), reached(p0=(10, first_ms), asked_ms=first_ms))
     await markers.advance(TWO, (), reached(p1=(5, second_ms), asked_ms=second_ms))
 
@@ -37,7 +42,7 @@ async def test_a_store_that_nobody_wrote_to_is_of_no_time(connection: Connection
     assert await read_as_of(connection) == UNKNOWN_MS
 
 
-async def test_it_is_the_least_over_all_partitions(connection: Connection, markers: Markers) -> None:
+async def test_it_is_the_least_over_all_partitions(connection: Connection, markers: Checkpoints) -> None:
     await markers.advance(ONE, (), reached(p0=(10, 7000)))
     assert await read_as_of(connection) == UNKNOWN_MS
     await markers.advance(TWO, (), reached(p1=(5, 6000)))
@@ -47,25 +52,27 @@ async def test_it_is_the_least_over_all_partitions(connection: Connection, marke
     assert await read_as_of(connection) == 7000
 
 
-async def test_it_moves_on_with_the_markers(connection: Connection, markers: Markers) -> None:
+async def test_it_moves_on_with_the_markers(connection: Connection, markers: Checkpoints) -> None:
     await both_tell(markers, 7000, 8000)
     await markers.advance({0: Span(10, 15)}, (), reached(p0=(15, 7500)))
     assert await read_as_of(connection) == 7500
 
 
-async def test_nothing_is_told_of_what_the_markers_have_not_reached(connection: Connection, markers: Markers) -> None:
+async def test_nothing_is_told_of_what_the_markers_have_not_reached(
+    connection: Connection, markers: Checkpoints
+) -> None:
     await both_tell(markers, 7000, 8000)
     await markers.advance(ONE, (), reached(p0=(11, 7500)))
     assert await read_as_of(connection) == 7000
 
 
 @pytest.mark.parametrize("number", [0, 31, 63])
-async def test_what_a_bucket_lost_it_does_not_tell(connection: Connection, markers: Markers, number: int) -> None:
+async def test_what_a_bucket_lost_it_does_not_tell(connection: Connection, markers: Checkpoints, number: int) -> None:
     """As after a failover of one node between a collector's look at the markers and its word on the time."""
     await both_tell(markers, 7000, 8000)
     bucket = buckets(connection)[number]
-    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", 7])])
-    await connection.run([Call("HSET", [bucket.as_of], ["g:t", msgpack.packb([6000, [6000, 8000]])])])
+    await connection.run([Command("HSET", [bucket.applied], ["g:t:0", 7])])
+    await connection.run([Command("HSET", [bucket.as_of], ["g:t", msgpack.packb([6000, [6000, 8000]])])])
     assert await read_as_of(connection) == 6000
     with pytest.raises(StoreRewound):
         await markers.advance(ONE, (), reached(p0=(10, 7900)))
@@ -104,12 +111,12 @@ GARBAGE = [
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 async def test_what_is_no_time_is_unknown_and_made_anew(
-    connection: Connection, markers: Markers, garbage: bytes
+    connection: Connection, markers: Checkpoints, garbage: bytes
 ) -> None:
     """Every partition is to be told again before anything is known; it is logged."""
     await both_tell(markers, 7000, 8000)
     key = buckets(connection)[31].as_of
-    await connection.run([Call("HSET", [key], ["g:t", garbage])])
+    await connection.run([Command("HSET", [key], ["g:t", garbage])])
     assert await read_as_of(connection) == UNKNOWN_MS
     with capture_logs() as lines:
         await markers.advance(ONE, (), reached(p0=(10, 7500), asked_ms=9100))
@@ -119,21 +126,21 @@ async def test_what_is_no_time_is_unknown_and_made_anew(
     assert await read_as_of(connection) == 7500
 
 
-async def test_a_key_of_another_type_is_unknown(connection: Connection, markers: Markers) -> None:
+async def test_a_key_of_another_type_is_unknown(connection: Connection, markers: Checkpoints) -> None:
     await both_tell(markers, 7000, 8000)
     key = buckets(connection)[31].as_of
-    await connection.run([Call("DEL", [key])])
-    await connection.run([Call("SET", [key], ["x"])])
+    await connection.run([Command("DEL", [key])])
+    await connection.run([Command("SET", [key], ["x"])])
     assert await read_as_of(connection) == UNKNOWN_MS
 
 
-async def test_what_another_group_left_as_garbage_does_not_count(connection: Connection, markers: Markers) -> None:
+async def test_what_another_group_left_as_garbage_does_not_count(connection: Connection, markers: Checkpoints) -> None:
     await both_tell(markers, 7000, 8000)
-    await connection.run([Call("HSET", [bucket.as_of], ["h:t", b"x"]) for bucket in buckets(connection)])
+    await connection.run([Command("HSET", [bucket.as_of], ["h:t", b"x"]) for bucket in buckets(connection)])
     assert await read_as_of(connection) == 7000
 
 
-async def test_a_partition_that_is_new_is_not_forgotten(connection: Connection, markers: Markers) -> None:
+async def test_a_partition_that_is_new_is_not_forgotten(connection: Connection, markers: Checkpoints) -> None:
     await both_tell(markers, 7000, 8000)
     await markers.advance(ONE, (), reached(p0=(10, 9500), partitions=4, asked_ms=9500))
     await markers.advance(TWO, (), reached(p1=(5, 9600), partitions=4, asked_ms=9600))
@@ -145,7 +152,7 @@ async def test_a_partition_that_is_new_is_not_forgotten(connection: Connection, 
 
 
 async def test_who_heard_less_of_the_topic_lately_does_not_count_its_partitions(
-    connection: Connection, markers: Markers
+    connection: Connection, markers: Checkpoints
 ) -> None:
     await both_tell(markers, 7000, 8000)
     await markers.advance(ONE, (), reached(p0=(10, 9500), partitions=3, asked_ms=9500))
@@ -154,7 +161,7 @@ async def test_who_heard_less_of_the_topic_lately_does_not_count_its_partitions(
 
 
 async def test_partitions_of_a_topic_that_was_made_anew_smaller_do_not_count(
-    connection: Connection, markers: Markers
+    connection: Connection, markers: Checkpoints
 ) -> None:
     await both_tell(markers, 7000, 8000)
     await markers.advance(TWO, (), reached(p1=(5, 8500), partitions=2, asked_ms=8500))
@@ -162,9 +169,9 @@ async def test_partitions_of_a_topic_that_was_made_anew_smaller_do_not_count(
     assert await read_as_of(connection) == 9500
 
 
-async def test_another_group_begins_with_nothing_and_takes_over(connection: Connection, markers: Markers) -> None:
+async def test_another_group_begins_with_nothing_and_takes_over(connection: Connection, markers: Checkpoints) -> None:
     await both_tell(markers, 7000, 8000)
-    other = Markers(connection, group="h", topic="t")
+    other = Checkpoints(connection, group="h", topic="t")
     await other.begin({0: 0, 1: 0})
     await other.advance({0: Span(0, 3)}, (), reached(p0=(3, 9000)))
     assert await read_as_of(connection) == 7000
@@ -173,7 +180,7 @@ async def test_another_group_begins_with_nothing_and_takes_over(connection: Conn
 
 
 async def test_every_answer_says_it(
-    connection: Connection, markers: Markers, redis_url: str, redis_prefix: str
+    connection: Connection, markers: Checkpoints, redis_url: str, redis_prefix: str
 ) -> None:
     await both_tell(markers, 1_767_323_045_678, 1_767_323_046_000)
     async with serving(redis_url, redis_prefix) as service:

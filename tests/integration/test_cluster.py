@@ -14,7 +14,8 @@ from redis.crc import key_slot
 
 from replog.errors import RecoverableError, StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.format.keys import BUCKETS, RecordKeys, task_bucket
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
@@ -173,16 +174,16 @@ async def test_what_does_not_exist_is_found_missing_in_a_slot_on_the_move(
 ) -> None:
     """By a call with one key: the old master sends it to the new one, which answers only because it was asked so."""
     keys = RecordKeys(connection.prefix, BUSY)
-    await connection.run([Call("HSET", [keys.record], ["field", "there"])])
+    await connection.run([Command("HSET", [keys.record], ["field", "there"])])
     slot = key_slot(keys.record)
     target = (redis_cluster.owner(slot) + 1) % MASTERS
     source = redis_cluster.begin_move(slot, target)
     calls = [
-        Call("HSET", [keys.details], ["field", "new"]),
-        Call("HGET", [keys.record], ["field"]),
-        Call("HGET", [keys.details], ["field"]),
-        Call("HDEL", [keys.details], ["field"]),
-        Call("HGET", [keys.details], ["field"]),
+        Command("HSET", [keys.details], ["field", "new"]),
+        Command("HGET", [keys.record], ["field"]),
+        Command("HGET", [keys.details], ["field"]),
+        Command("HDEL", [keys.details], ["field"]),
+        Command("HGET", [keys.details], ["field"]),
     ]
     try:
         # Several at once, so that there are several connections to mistake.
@@ -209,7 +210,7 @@ async def test_a_merge_in_a_slot_on_the_move_is_whole_or_not_at_all(
     finished = {**started, "type": "detail.finished", "status": "SUCCESS", "eventTime": "2021-05-12T12:00:01Z"}
     await merge(connection, [started])
     bucket = RecordKeys(connection.prefix, BUSY).bucket
-    await connection.run([Call("ZADD", [bucket.removed], [1, "another"])])
+    await connection.run([Command("ZADD", [bucket.removed], [1, "another"])])
     slot = key_slot(bucket.removed)
     target = (redis_cluster.owner(slot) + 1) % MASTERS
     source = redis_cluster.begin_move(slot, target)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from tests.support.services.redis import OwnRedis, connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CALLS = [Call("EXISTS", [b"{1}"])]
+CALLS = [Command("EXISTS", [b"{1}"])]
 
 
 @pytest.fixture

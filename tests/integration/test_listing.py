@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from replog.errors import StoreUnavailable
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
 from replog.store.client.scripts import ENLIST, LEAVE, SETTLE, Script
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.read.ownership import task_keys_of
@@ -23,7 +23,8 @@ from tests.support.administered import AdministeredConnection
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
     from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
@@ -40,11 +41,11 @@ class Watched:
     def __init__(self, connection: Connection, dies_at: Script | None = None) -> None:
         self.prefix = connection.prefix
         self.calls = Counter[str]()
-        self.unsent: list[Call] = []
+        self.unsent: list[Command] = []
         self._connection = connection
         self._dies_at = dies_at
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         names = [call.command.name if isinstance(call.command, Script) else call.command for call in calls]
         if self._dies_at and self._dies_at.name in names:
             self.unsent += calls
@@ -64,7 +65,7 @@ def started(task_key: str, second: int = 0, kind: str = "record.started", **fiel
     return {"type": kind, "recordId": "r", "taskKey": task_key, "eventTime": moment, **fields}
 
 
-async def write(connection: Runs, *events: Event) -> None:
+async def write(connection: CommandRunner, *events: Event) -> None:
     await Writer(connection).merge(batch_of(events))
 
 
@@ -75,9 +76,9 @@ async def lists_of(connection: Connection, keys: Sequence[str] = KEYS) -> dict[s
         entries, times, statuses = task_keys(connection.prefix, key)
         state, ids, status = await connection.run(
             [
-                Call("HGET", [entries], ["r"]),
-                Call("ZRANGE", [times], [0, -1, "WITHSCORES"]),
-                Call("ZRANGE", [statuses], [0, -1]),
+                Command("HGET", [entries], ["r"]),
+                Command("ZRANGE", [times], [0, -1, "WITHSCORES"]),
+                Command("ZRANGE", [statuses], [0, -1]),
             ]
         )
         if state or ids or status:
@@ -193,10 +194,10 @@ async def test_a_record_of_before_there_was_a_limit_is_cut_to_it(connection: Con
     await write(connection, *map(started, SMALLEST))
     many = sorted(KEYS)[MOST : MOST + 10]
     key = RecordKeys(connection.prefix, "r").record
-    await connection.run([Call("HDEL", [key], ["tasks", "lists"])])
+    await connection.run([Command("HDEL", [key], ["tasks", "lists"])])
     await write(connection, *map(started, many))
     assert {*await lists_of(connection)} == {*SMALLEST, *many}
     packed = msgpack.packb([key.encode() for key in (*SMALLEST, *many)], use_bin_type=False)
-    await connection.run([Call("HSET", [key], ["tasks", packed])])
+    await connection.run([Command("HSET", [key], ["tasks", packed])])
     await write(connection, started(SMALLEST[0]))
     await assert_listed_under_the_smallest(connection)

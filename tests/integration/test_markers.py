@@ -8,14 +8,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreRewound
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
-from replog.store.write.checkpoints import Markers, Moment, Reached, Span
+from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.support.services.redis import connected, servers_of
 
 if TYPE_CHECKING:
+    from replog.store.client.connection import Connection
     from replog.store.write.batch import Batch
 
 pytestmark = pytest.mark.every_topology
@@ -39,16 +40,16 @@ def buckets(connection: Connection) -> list[BucketKeys]:
 async def noted(connection: Connection, batch: Batch) -> list[int]:
     """How many calls of the batch each bucket has noted."""
     keys = [bucket.calls(batch.receipt.merge_id) for bucket in buckets(connection)]
-    return [int(count) for count in await connection.run([Call("BITCOUNT", [key]) for key in keys])]
+    return [int(count) for count in await connection.run([Command("BITCOUNT", [key]) for key in keys])]
 
 
 async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> None:
-    assert await Markers(connection, group="g", topic="t").read([0, 3]) == {0: None, 3: None}
-    assert await Markers(connection, group="g", topic="t").read([]) == {}
+    assert await Checkpoints(connection, group="g", topic="t").read([0, 3]) == {0: None, 3: None}
+    assert await Checkpoints(connection, group="g", topic="t").read([]) == {}
 
 
 async def test_markers_move_on_with_what_is_merged(
-    connection: Connection, markers: Markers, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, markers: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("replog.store.write.writer.ENTITIES_A_CALL", 50)
     batch = await merged(connection)
@@ -59,7 +60,7 @@ async def test_markers_move_on_with_what_is_merged(
     assert sum(await noted(connection, batch)) == 0
 
 
-async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Markers) -> None:
+async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Checkpoints) -> None:
     batch = await merged(connection)
     for _ in range(2):
         await markers.advance(SPAN, [batch.receipt])
@@ -67,7 +68,7 @@ async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Mark
     assert await markers.read([0]) == {0: 20}
 
 
-async def test_all_parts_of_a_batch_that_was_halved_count(connection: Connection, markers: Markers) -> None:
+async def test_all_parts_of_a_batch_that_was_halved_count(connection: Connection, markers: Checkpoints) -> None:
     batches = [await merged(connection, f"r{number}") for number in range(3)]
     await markers.advance(SPAN, [batch.receipt for batch in batches])
     assert [sum(await noted(connection, batch)) for batch in batches] == [0, 0, 0]
@@ -81,12 +82,12 @@ async def lose(connection: Connection, batch: Batch, *, last_only: bool = False)
     """Take away what one bucket noted, or its last call."""
     number, count = next(iter(batch.receipt.calls.items()))
     key = buckets(connection)[number].calls(batch.receipt.merge_id)
-    await connection.run([Call("SETBIT", [key], [count - 1, 0]) if last_only else Call("UNLINK", [key])])
+    await connection.run([Command("SETBIT", [key], [count - 1, 0]) if last_only else Command("UNLINK", [key])])
 
 
 @pytest.mark.parametrize("last_only", [False, True], ids=["all of a bucket", "the last call"])
 async def test_markers_stay_where_a_call_is_missing(
-    connection: Connection, markers: Markers, *, last_only: bool
+    connection: Connection, markers: Checkpoints, *, last_only: bool
 ) -> None:
     batch = await merged(connection)
     await lose(connection, batch, last_only=last_only)
@@ -100,27 +101,27 @@ async def test_markers_stay_where_a_call_is_missing(
 
 
 async def test_markers_stay_where_a_record_is_missing_in_its_task_s_list(
-    connection: Connection, markers: Markers
+    connection: Connection, markers: Checkpoints
 ) -> None:
     """Its bucket may lie on another node than the record's."""
     batch = await merged(connection)
     bucket = task_bucket(connection.prefix, "task-r1")
     assert batch.receipt.calls[bucket.number] == 1
     assert len(batch.receipt.calls) == 2
-    await connection.run([Call("UNLINK", [bucket.calls(batch.receipt.merge_id)])])
+    await connection.run([Command("UNLINK", [bucket.calls(batch.receipt.merge_id)])])
     with pytest.raises(StoreRewound):
         await markers.advance(SPAN, [batch.receipt])
     assert await markers.read([0]) == {0: 10}
 
 
 @pytest.mark.parametrize("number", [0, 31, 63])
-async def test_markers_that_fell_are_noticed(connection: Connection, markers: Markers, number: int) -> None:
+async def test_markers_that_fell_are_noticed(connection: Connection, markers: Checkpoints, number: int) -> None:
     bucket = buckets(connection)[number]
-    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", 7])])
+    await connection.run([Command("HSET", [bucket.applied], ["g:t:0", 7])])
     with pytest.raises(StoreRewound):
         await markers.advance(SPAN, [])
     assert await markers.read([0]) == {0: 7}
-    await connection.run([Call("UNLINK", [bucket.applied])])
+    await connection.run([Command("UNLINK", [bucket.applied])])
     with pytest.raises(StoreRewound):
         await markers.advance({0: Span(7, 20)}, [])
     assert await markers.read([0, 1]) == {0: None, 1: None}
@@ -128,12 +129,12 @@ async def test_markers_that_fell_are_noticed(connection: Connection, markers: Ma
 
 async def write_over(connection: Connection, key: bytes) -> None:
     """Put something else than markers there."""
-    await connection.run([Call("UNLINK", [key]), Call("SADD", [key], ["no hash"])])
+    await connection.run([Command("UNLINK", [key]), Command("SADD", [key], ["no hash"])])
 
 
 @pytest.mark.parametrize("number", [0, 31, 63])
 async def test_markers_that_somebody_wrote_over_are_as_good_as_lost(
-    connection: Connection, markers: Markers, number: int
+    connection: Connection, markers: Checkpoints, number: int
 ) -> None:
     key = buckets(connection)[number].applied
     await write_over(connection, key)
@@ -153,11 +154,11 @@ GARBAGE = [b"", b"x", b"-1", b"1.5", b"1e3", b"0x10", b"nan", b"inf", b" 7", b"9
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 async def test_a_marker_that_is_no_offset_is_as_good_as_lost(
-    connection: Connection, markers: Markers, garbage: bytes
+    connection: Connection, markers: Checkpoints, garbage: bytes
 ) -> None:
     """It is removed and logged; others of its key are left."""
     bucket = buckets(connection)[31]
-    await connection.run([Call("HSET", [bucket.applied], ["g:t:0", garbage])])
+    await connection.run([Command("HSET", [bucket.applied], ["g:t:0", garbage])])
     with pytest.raises(StoreRewound):
         await markers.advance(SPAN, [])
     with pytest.raises(StoreRewound):
@@ -167,17 +168,17 @@ async def test_a_marker_that_is_no_offset_is_as_good_as_lost(
     assert [(line["event"], line["keys"]) for line in lines] == [
         ("markers_removed", [f"{bucket.applied.decode()} g:t:0"])
     ]
-    assert await connection.run([Call("HKEYS", [bucket.applied])]) == [[b"g:t:1"]]
+    assert await connection.run([Command("HKEYS", [bucket.applied])]) == [[b"g:t:1"]]
     await markers.begin({0: 3})
     await markers.advance({0: Span(3, 7)}, [])
     assert await markers.read([0, 1]) == {0: 7, 1: 5}
 
 
 @pytest.mark.parametrize("kind", ["applied", "as_of"])
-async def test_keys_of_any_other_type_are_removed(connection: Connection, markers: Markers, kind: str) -> None:
+async def test_keys_of_any_other_type_are_removed(connection: Connection, markers: Checkpoints, kind: str) -> None:
     key = getattr(buckets(connection)[7], kind)
-    for other in (Call("SADD", [key], ["x"]), Call("RPUSH", [key], ["x"]), Call("ZADD", [key], [1, "x"])):
-        await connection.run([Call("DEL", [key])])
+    for other in (Command("SADD", [key], ["x"]), Command("RPUSH", [key], ["x"]), Command("ZADD", [key], [1, "x"])):
+        await connection.run([Command("DEL", [key])])
         await connection.run([other])
         await markers.begin({0: 10, 1: 5})
         moments = Reached(2, 9000, {0: Moment(10, 7000), 1: Moment(5, 7000)})
@@ -185,19 +186,19 @@ async def test_keys_of_any_other_type_are_removed(connection: Connection, marker
         assert await markers.read([0, 1]) == {0: 10, 1: 5}
 
 
-async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Markers) -> None:
+async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Checkpoints) -> None:
     batch = await merged(connection)
     number = next(iter(batch.receipt.calls))
     key = buckets(connection)[number].calls(batch.receipt.merge_id)
-    await connection.run([Call("DEL", [key])])
-    await connection.run([Call("SADD", [key], ["x"])])
+    await connection.run([Command("DEL", [key])])
+    await connection.run([Command("SADD", [key], ["x"])])
     with capture_logs() as lines, pytest.raises(StoreRewound):
         await markers.advance(SPAN, [batch.receipt])
     assert lines[0]["keys"] == [key.decode()]
 
 
-async def test_groups_and_topics_do_not_disturb_each_other(connection: Connection, markers: Markers) -> None:
-    others = [Markers(connection, group="h", topic="t"), Markers(connection, group="g", topic="u")]
+async def test_groups_and_topics_do_not_disturb_each_other(connection: Connection, markers: Checkpoints) -> None:
+    others = [Checkpoints(connection, group="h", topic="t"), Checkpoints(connection, group="g", topic="u")]
     for other in others:
         assert await other.read([0]) == {0: None}
         await other.begin({0: 3})
@@ -210,7 +211,7 @@ async def test_groups_and_topics_do_not_disturb_each_other(connection: Connectio
 
 
 async def test_scripts_that_redis_forgot_are_loaded_again(
-    connection: Connection, markers: Markers, redis_url: str
+    connection: Connection, markers: Checkpoints, redis_url: str
 ) -> None:
     batch = await merged(connection)
     for url in servers_of(redis_url):
@@ -226,7 +227,7 @@ async def test_scripts_that_redis_forgot_are_loaded_again(
     assert await markers.read([0]) == {0: 30}
 
 
-async def test_each_try_to_merge_is_noted_by_itself(connection: Connection, markers: Markers) -> None:
+async def test_each_try_to_merge_is_noted_by_itself(connection: Connection, markers: Checkpoints) -> None:
     """Of a try that failed nobody knows which calls came through: they must not stand for those of the next."""
     batch = await merged(connection)
     first = batch.receipt.merge_id

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 from structlog.testing import capture_logs
 
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.read.filters import NO_FILTER, DetailFilter
@@ -22,6 +22,7 @@ from tests.support.services.redis import connected
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from replog.store.client.connection import Connection
     from tests.support.strategies import Event
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -61,7 +62,10 @@ class Store:
         """In which of its bucket's lists of what runs the record is."""
         bucket = RecordKeys(self.connection.prefix, record_id).bucket
         record, (_, details) = await self.connection.run(
-            [Call("ZSCORE", [bucket.running], [record_id]), Call("SSCAN", [bucket.unfinished], [0, "COUNT", 1000])]
+            [
+                Command("ZSCORE", [bucket.running], [record_id]),
+                Command("SSCAN", [bucket.unfinished], [0, "COUNT", 1000]),
+            ]
         )
         listed = (("running", record is not None), ("unfinished", record_id.encode() in details))
         return {name for name, is_in in listed if is_in}
@@ -257,16 +261,16 @@ async def test_garbage_in_the_keys_it_goes_by_is_removed_and_holds_nothing_up(st
         msgpack.packb([b"s", b"o", [b"\xff"]]),
         msgpack.packb(None),
     ]
-    await store.connection.run([Call("ZADD", [bucket.due], [-5, b"\xff\xfe"]) for bucket in buckets])
-    await store.connection.run([Call("ZADD", [bucket.removed], [5, b"\xff\xfe"]) for bucket in buckets])
-    left = [Call("HSET", [of.leaving], [f"g{n}", entry]) for of in buckets for n, entry in enumerate(garbage)]
+    await store.connection.run([Command("ZADD", [bucket.due], [-5, b"\xff\xfe"]) for bucket in buckets])
+    await store.connection.run([Command("ZADD", [bucket.removed], [5, b"\xff\xfe"]) for bucket in buckets])
+    left = [Command("HSET", [of.leaving], [f"g{n}", entry]) for of in buckets for n, entry in enumerate(garbage)]
     await store.connection.run(left)
     with capture_logs() as lines:
         assert await store.sweep() == len(records)
     assert {line["event"] for line in lines} == {"garbage_removed"}
     assert await store.listed("t") == []
-    assert await store.connection.run([Call("HLEN", [of.leaving]) for of in buckets]) == [0] * BUCKETS
-    assert await store.connection.run([Call("ZCARD", [of.due]) for of in buckets]) == [0] * BUCKETS
+    assert await store.connection.run([Command("HLEN", [of.leaving]) for of in buckets]) == [0] * BUCKETS
+    assert await store.connection.run([Command("ZCARD", [of.due]) for of in buckets]) == [0] * BUCKETS
 
 
 @pytest.mark.parametrize("kind", ["due", "removed", "leaving"])
@@ -276,8 +280,8 @@ async def test_a_key_of_another_type_holds_up_nothing_but_itself(store: Store, k
     broken = RecordKeys(store.connection.prefix, "r0").bucket
     elsewhere = [name for name in records if RecordKeys(store.connection.prefix, name).bucket.number != broken.number]
     key = getattr(broken, kind)
-    await store.connection.run([Call("DEL", [key])])
-    await store.connection.run([Call("SET", [key], ["x"])])
+    await store.connection.run([Command("DEL", [key])])
+    await store.connection.run([Command("SET", [key], ["x"])])
     with capture_logs() as lines:
         assert await store.sweep() >= len(elsewhere)
     assert {line["event"] for line in lines} == {"sweep_refused"}
@@ -289,20 +293,20 @@ async def test_a_record_that_redis_refuses_holds_up_no_other_of_its_bucket(store
     records = [f"r{number}" for number in range(500)]
     await store.write(*map(old, records))
     keys = RecordKeys(store.connection.prefix, "r0")
-    await store.connection.run([Call("DEL", [keys.record])])
-    await store.connection.run([Call("SET", [keys.record], ["x"])])
+    await store.connection.run([Command("DEL", [keys.record])])
+    await store.connection.run([Command("SET", [keys.record], ["x"])])
     with capture_logs() as lines:
         assert await store.sweep() == len(records) - 1
     assert {line["event"] for line in lines} == {"sweep_refused"}
     by_time = task_keys(store.connection.prefix, "t")[1]
-    assert await store.connection.run([Call("ZRANGE", [by_time], [0, -1])]) == [[b"r0"]]
+    assert await store.connection.run([Command("ZRANGE", [by_time], [0, -1])]) == [[b"r0"]]
 
 
 async def test_a_list_that_redis_refuses_holds_up_no_other(store: Store) -> None:
     await store.write(*[old(f"r{number}", f"t{number}") for number in range(100)])
     entries = task_keys(store.connection.prefix, "t0")[0]
-    await store.connection.run([Call("DEL", [entries])])
-    await store.connection.run([Call("SET", [entries], ["x"])])
+    await store.connection.run([Command("DEL", [entries])])
+    await store.connection.run([Command("SET", [entries], ["x"])])
     with capture_logs() as lines:
         assert await store.sweep() == 100
         assert await store.sweep() == 0
@@ -356,7 +360,7 @@ async def test_the_memory_of_what_was_dated_far_ahead_is_forgotten_in_time(store
     store.now += timedelta(days=2 * POLICY.failed_days)
     await store.sweep()
     bucket = RecordKeys(store.connection.prefix, "r").bucket
-    left = [Call("EXISTS", [key]) for key in (bucket.due, bucket.removed, bucket.claimed, bucket.leaving)]
+    left = [Command("EXISTS", [key]) for key in (bucket.due, bucket.removed, bucket.claimed, bucket.leaving)]
     assert await store.connection.run(left) == [0, 0, 0, 0]
     await store.write(*run("r", 0))
     assert await store.total("r") == 2
@@ -369,7 +373,7 @@ async def test_a_store_of_before_that_has_records_due_far_ahead_loses_them_in_ti
     keys = RecordKeys(store.connection.prefix, "r")
     claimed_ms = int((NOW + timedelta(days=AHEAD_DAYS)).timestamp() * 1000)
     await store.connection.run(
-        [Call("ZADD", [keys.bucket.due], [claimed_ms, "r"]), Call("HDEL", [keys.record], ["ahead"])]
+        [Command("ZADD", [keys.bucket.due], [claimed_ms, "r"]), Command("HDEL", [keys.record], ["ahead"])]
     )
     assert await store.sweep() == 0
     store.now += timedelta(days=POLICY.failed_days)

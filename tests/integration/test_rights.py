@@ -16,7 +16,8 @@ from replog.errors import StoreRefused, StoreUnavailable
 from replog.events import parse
 from replog.settings import StoreSettings
 from replog.store.client import rights
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.format.keys import RecordKeys
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
@@ -24,7 +25,7 @@ from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.batch import Batch
-from replog.store.write.checkpoints import Markers, Span
+from replog.store.write.checkpoints import Checkpoints, Span
 from replog.store.write.writer import Writer
 from tests.support.query_service import BASE, serving
 from tests.support.services import redis_acl
@@ -133,7 +134,7 @@ class Work(NamedTuple):
         batch = batch_of(finished(self.ids[0]))
         await writer.merge(batch)
         assert batch.receipt
-        markers = Markers(self.connection, group="g", topic="t")
+        markers = Checkpoints(self.connection, group="g", topic="t")
         await markers.begin({0: 0})
         await markers.advance({0: Span(0, 1)}, [batch.receipt])
         assert await markers.read([0]) == {0: 1}
@@ -306,7 +307,7 @@ async def test_a_command_that_the_server_does_not_know_is_no_records_fault(colle
     needed = (*rights.COLLECTOR, rights.Right("replog.unknown", ("KEY",)))
     async with collector.connected(needed) as connection:
         with pytest.raises(StoreUnavailable) as refused:
-            await connection.run([Call("REPLOG.UNKNOWN", [f"{collector.prefix}:{{0}}:x".encode()])])
+            await connection.run([Command("REPLOG.UNKNOWN", [f"{collector.prefix}:{{0}}:x".encode()])])
     assert refused.value.kind == "response"
 
 

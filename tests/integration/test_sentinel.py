@@ -11,7 +11,8 @@ import pytest
 
 from replog.errors import StoreUnavailable
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import answers, expected, many_events
@@ -143,7 +144,7 @@ async def failure_of(connection: Connection) -> StoreUnavailable:
 async def port_of(connection: Connection) -> int | None:
     """The port of the server behind ``connection``; None where none answers."""
     try:
-        ((_, port),) = await connection.run([Call("CONFIG", [], ["GET", "port"])])
+        ((_, port),) = await connection.run([Command("CONFIG", [], ["GET", "port"])])
     except StoreUnavailable:
         return None
     return int(port)
@@ -154,7 +155,7 @@ async def test_where_nobody_listens_the_store_is_unavailable(url: str) -> None:
     """As with a single server."""
     settings = StoreSettings(redis_url=url.format(port=free_port()))
     async with Connection(settings, timeout_s=1) as connection:
-        for action in (connection.check(), connection.run([Call("EXISTS", [b"{1}"])])):
+        for action in (connection.check(), connection.run([Command("EXISTS", [b"{1}"])])):
             with pytest.raises(StoreUnavailable) as refused:
                 await action
             assert refused.value.kind == "connection"

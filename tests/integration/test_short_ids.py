@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from importlib.resources import files
 
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.short_ids import short_of
 from tests.support.administered import AdministeredConnection
 
@@ -21,5 +21,5 @@ async def test_scripts_make_the_same_short_ids(redis_url: str) -> None:
     tails = (files("replog.store") / "read" / "tails.lua").read_text(encoding="utf-8")
     script = f"{tails}\nreturn short(ARGV[1])"
     async with AdministeredConnection(redis_url, "replog:", timeout_s=10) as connection:
-        shorts = await connection.run([Call("EVAL", [], [script, 0, detail_id]) for detail_id in ids])
+        shorts = await connection.run([Command("EVAL", [], [script, 0, detail_id]) for detail_id in ids])
     assert shorts == [short_of(detail_id) for detail_id in ids]

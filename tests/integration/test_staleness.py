@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.maintain import staleness
 from replog.store.maintain.staleness import Staleness
@@ -19,6 +19,7 @@ from tests.support.administered import AdministeredConnection
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from replog.store.client.connection import Connection
     from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
@@ -133,7 +134,7 @@ async def test_nothing_is_left_of_what_ended(store: Store) -> None:
     await store.write(event("record.finished", 1, status="SUCCESS"), event("detail.finished", 1, status="FAILED"))
     buckets = [BucketKeys(store.connection.prefix, number) for number in range(BUCKETS)]
     keys = [key for bucket in buckets for key in (bucket.running, bucket.unfinished)]
-    assert sum(await store.connection.run([Call("EXISTS", [key]) for key in keys])) == 0
+    assert sum(await store.connection.run([Command("EXISTS", [key]) for key in keys])) == 0
 
 
 async def test_what_somebody_wrote_over_does_not_count_and_ends_nothing(store: Store) -> None:
@@ -141,9 +142,9 @@ async def test_what_somebody_wrote_over_does_not_count_and_ends_nothing(store: S
         await store.write(event("detail.started", -10_000_000, f"r{number}", detailId="d"))
     run, prefix = store.connection.run, store.connection.prefix
     keys = [RecordKeys(prefix, f"r{number}") for number in range(5)]
-    await run([Call("SADD", [keys[0].bucket.unfinished], [b"\xff\xfe"])])
-    await run([Call("HSET", [keys[1].details], ["d", b"x"])])
-    await run([Call("DEL", [keys[2].details]), Call("SET", [keys[2].details], ["x"])])
+    await run([Command("SADD", [keys[0].bucket.unfinished], [b"\xff\xfe"])])
+    await run([Command("HSET", [keys[1].details], ["d", b"x"])])
+    await run([Command("DEL", [keys[2].details]), Command("SET", [keys[2].details], ["x"])])
     with capture_logs() as lines:
         assert (await store.stale())[1] == 3
     assert [line["event"] for line in lines] == ["sweep_refused"] * 3

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.client.scripts import FACETS
 from replog.store.format.index_entries import KINDS
 from replog.store.format.keys import RecordKeys
@@ -100,11 +101,11 @@ async def assert_indexes_agree(connection: Connection, record_id: str) -> None:
     keys = RecordKeys(connection.prefix, record_id).all
     details, times, by_pair, by_name, fields = await connection.run(
         [
-            Call("HLEN", [keys[1]]),
-            Call("ZCARD", [keys[2]]),
-            Call("ZCARD", [keys[4]]),
-            Call("ZCARD", [keys[5]]),
-            Call("HGETALL", [keys[0]]),
+            Command("HLEN", [keys[1]]),
+            Command("ZCARD", [keys[2]]),
+            Command("ZCARD", [keys[4]]),
+            Command("ZCARD", [keys[5]]),
+            Command("HGETALL", [keys[0]]),
         ]
     )
     assert times == by_pair == details
@@ -172,7 +173,7 @@ async def test_a_page_that_changes_while_it_is_read_is_read_again(
     interrupt = iter([batch_of([{**event, "detailId": "d2"}])])
     run = connection.run
 
-    async def interrupted(calls: list[Call]) -> list[Any]:
+    async def interrupted(calls: list[Command]) -> list[Any]:
         replies = await run(calls)
         if any(call.command is FACETS for call in calls):
             for batch in interrupt:

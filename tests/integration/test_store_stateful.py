@@ -30,7 +30,8 @@ from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.records import DETAIL_FACTS as DETAIL_LETTERS
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.client.scripts import ENLIST
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES, head_of
@@ -68,7 +69,7 @@ from tests.support.strategies import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 Filters = dict[str, str]
 T = TypeVar("T")
@@ -216,11 +217,11 @@ class Dying:
 
     def __init__(self, connection: Connection, runs: int) -> None:
         self.prefix = connection.prefix
-        self.unsent: list[Call] = []
+        self.unsent: list[Command] = []
         self._connection = connection
         self._runs = runs
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """As the connection, while it lives."""
         self._runs -= 1
         if self._runs >= 0:
@@ -265,7 +266,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.chance = Random(0)
         self.writers: list[Writer] = []
         #: Calls that a writer which died had yet to send, and sends after all.
-        self.late: list[Call] = []
+        self.late: list[Command] = []
         self.absent: set[str] = set()
 
     def teardown(self) -> None:
@@ -304,7 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
             await self.connection.run(self.late)
             self.late.clear()
 
-    def writer_over(self, connection: Runs) -> Writer:
+    def writer_over(self, connection: CommandRunner) -> Writer:
         """A writer by the writers' clock."""
         return Writer(connection, clock=lambda: self.written_ms / 1000)
 
@@ -490,11 +491,11 @@ class StoreMachine(RuleBasedStateMachine):
         aim = self.existing(chance, kinds=("detail",))
         known = self.said_of(aim["recordId"], aim["detailId"])
         texts = {name: said(chance, name, known) or "" for name in ("packageName", "path", "artifactName", "version")}
-        beginnings = {name: text[: None if name in EXACT else 1] for name, text in texts.items()}
+        start_offsets = {name: text[: None if name in EXACT else 1] for name, text in texts.items()}
         places = {"clusterName": known.get("remoteCluster", "")[:1]} if chance.random() < 0.3 else {}
         for name in texts:
-            self.check_details(aim["recordId"], {**beginnings, name: ""} | places, cut)
-        self.check_details(aim["recordId"], beginnings | places, cut)
+            self.check_details(aim["recordId"], {**start_offsets, name: ""} | places, cut)
+        self.check_details(aim["recordId"], start_offsets | places, cut)
 
     @rule(chance=chances, cut=cuts)
     def read_any_details(self, chance: Random, cut: Cut) -> None:
@@ -613,10 +614,10 @@ async def assert_indexes_are_of_the_details(connection: Connection, record_id: s
     keys = RecordKeys(connection.prefix, record_id).all
     details, scored, pairs, by_pair, by_name, fields = await connection.run(
         [
-            Call("HGETALL", [keys[1]]),
-            Call("ZRANGE", [keys[2]], [0, -1, "WITHSCORES"]),
-            *(Call("ZRANGE", [key], [0, -1]) for key in keys[3:]),
-            Call("HGETALL", [keys[0]]),
+            Command("HGETALL", [keys[1]]),
+            Command("ZRANGE", [keys[2]], [0, -1, "WITHSCORES"]),
+            *(Command("ZRANGE", [key], [0, -1]) for key in keys[3:]),
+            Command("HGETALL", [keys[0]]),
         ]
     )
     starts = {detail_id: float(score) for detail_id, score in by_twos(scored)}
@@ -631,9 +632,9 @@ async def assert_listed_as_it_runs(connection: Connection, record_id: str) -> No
     keys = RecordKeys(connection.prefix, record_id)
     (outcome, last, details), listed, (_, unfinished) = await connection.run(
         [
-            Call("HMGET", [keys.record], ["outcome", "last", "nR"]),
-            Call("ZSCORE", [keys.bucket.running], [record_id]),
-            Call("SSCAN", [keys.bucket.unfinished], [0, "COUNT", 1000]),
+            Command("HMGET", [keys.record], ["outcome", "last", "nR"]),
+            Command("ZSCORE", [keys.bucket.running], [record_id]),
+            Command("SSCAN", [keys.bucket.unfinished], [0, "COUNT", 1000]),
         ]
     )
     assert (listed and int(float(listed))) == (last_ms(last) if outcome and outcome.endswith(b"R") else None)
@@ -691,12 +692,16 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         detail_search.Search.page,
         detail_search.Search._scan,
         detail_search.Search._ways,
-        page_by_name.Named._joined,
+        page_by_name.NameIndex._joined,
     )
-    newer, walked, fetched = page_by_rank.Ranked._newer, page_by_rank.Ranked._walked, page_by_rank.Ranked._fetched
-    between, sweep, glimpsed = page_by_name.Named._between, Retention.sweep, page_by_rank._Glimpse.page
+    newer, walked, fetched = (
+        page_by_rank.RankedDetails._newer,
+        page_by_rank.RankedDetails._walked,
+        page_by_rank.RankedDetails._fetched,
+    )
+    between, sweep, glimpsed = page_by_name.NameIndex._between, Retention.sweep, page_by_rank._RankWindow.page
 
-    async def noted_page(self: detail_search.Search, offset: int, limit: int) -> detail_search.Found | None:
+    async def noted_page(self: detail_search.Search, offset: int, limit: int) -> detail_search.SearchResult | None:
         found = await page(self, offset, limit)
         ways.update([found.strategy] if found else [])
         return found
@@ -717,7 +722,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update(way for way, is_taken in taken.items() if is_taken)
         return found
 
-    async def noted_join(self: page_by_name.Named, part: int, parts: int) -> list[bytes]:
+    async def noted_join(self: page_by_name.NameIndex, part: int, parts: int) -> list[bytes]:
         ways.update(["in parts"] if parts > 1 else [])
         return await join(self, part, parts)
 
@@ -728,7 +733,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return stepped
 
-    async def noted_between(self: page_by_name.Named, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
+    async def noted_between(self: page_by_name.NameIndex, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
         ways["all" if (above, below) == (page_by_name._TOP, b"") else "enclosed"] += 1
         return await between(self, above, below)
 
@@ -741,20 +746,20 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(detail_search.Search, "page", noted_page)
     monkeypatch.setattr(detail_search.Search, "_scan", noted_scan)
     monkeypatch.setattr(detail_search.Search, "_ways", noted_ways)
-    monkeypatch.setattr(page_by_name.Named, "_joined", noted_join)
+    monkeypatch.setattr(page_by_name.NameIndex, "_joined", noted_join)
 
-    def noted_glimpse(self: page_by_rank._Glimpse, offset: int, limit: int) -> list[bytes] | None:
+    def noted_glimpse(self: page_by_rank._RankWindow, offset: int, limit: int) -> list[bytes] | None:
         page = glimpsed(self, offset, limit)
         ways["missed" if page is None else "glimpsed"] += 1
         return page
 
-    monkeypatch.setattr(page_by_rank._Glimpse, "page", noted_glimpse)
+    monkeypatch.setattr(page_by_rank._RankWindow, "page", noted_glimpse)
     monkeypatch.setattr(facets, "_in_parts", noted("parts", facets._in_parts))
-    monkeypatch.setattr(page_by_rank.Ranked, "_newer", noted("counted", newer))
-    monkeypatch.setattr(page_by_rank.Ranked, "_walked", noted("walked", walked))
-    monkeypatch.setattr(page_by_rank.Ranked, "_fetched", noted("fetched", fetched))
-    monkeypatch.setattr(page_by_rank.Ranked, "_read_back", noted("back", page_by_rank.Ranked._read_back))
-    monkeypatch.setattr(page_by_name.Named, "_between", noted_between)
+    monkeypatch.setattr(page_by_rank.RankedDetails, "_newer", noted("counted", newer))
+    monkeypatch.setattr(page_by_rank.RankedDetails, "_walked", noted("walked", walked))
+    monkeypatch.setattr(page_by_rank.RankedDetails, "_fetched", noted("fetched", fetched))
+    monkeypatch.setattr(page_by_rank.RankedDetails, "_read_back", noted("back", page_by_rank.RankedDetails._read_back))
+    monkeypatch.setattr(page_by_name.NameIndex, "_between", noted_between)
     return ways
 
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
-from replog.store.client.connection import Call, Connection
+from replog.store.client.command import Command
+from replog.store.client.connection import Connection
 from replog.store.format.keys import BUCKETS, BucketKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.read import tasks_by_activity, tasks_by_prefix
@@ -100,7 +101,7 @@ async def assert_pages(connection: Connection, model: Model, prefix: str, status
 async def indexed(connection: Connection) -> set[bytes]:
     """What the index holds, of all buckets."""
     keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    replies = await connection.run([Call("ZRANGE", [key], (0, -1)) for key in keys])
+    replies = await connection.run([Command("ZRANGE", [key], (0, -1)) for key in keys])
     entries = [entry for entries in replies for entry in entries]
     assert len(set(entries)) == len(entries)
     return set(entries)
@@ -282,15 +283,15 @@ async def test_a_list_that_was_there_before_the_index_gets_into_it(connection: C
     events = some_tasks(Random(3), 20, within_ms=1000)
     await write(connection, events)
     indexes = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    await connection.run([Call("UNLINK", [key]) for key in indexes])
+    await connection.run([Command("UNLINK", [key]) for key in indexes])
     lists = [task_keys(connection.prefix, key)[0] for key in Model(events).task_keys]
-    await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
+    await connection.run([Command("HDEL", [key], ["\0"]) for key in lists])
     assert await order_of(connection) == []
     await write(connection, events[:1])
     assert [key for key, _ in await order_of(connection)] == [events[0]["taskKey"]]
     await write(connection, events)
     assert await indexed(connection) == to_be_indexed(Model(events))
-    await connection.run([Call("HDEL", [key], ["\0"]) for key in lists])
-    await connection.run([Call("UNLINK", [key]) for key in indexes])
+    await connection.run([Command("HDEL", [key], ["\0"]) for key in lists])
+    await connection.run([Command("UNLINK", [key]) for key in indexes])
     await sweep(connection, 5)
     assert await indexed(connection) == set()

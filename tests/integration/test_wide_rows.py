@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from replog.events import DetailEvent, RecordEvent
-    from replog.store.client.connection import Call
+    from replog.store.client.command import Command
 
 #: The largest valid row: facts of 64 KiB, a reason of which each character takes six bytes.
 FACTS, REASON = {"versions": ["x" * 1024] * 61}, "\x01" * 8192
@@ -42,7 +42,7 @@ class Measured:
         self.largest = 0
         self._connection = connection
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         replies = await self._connection.run(calls)
         self.largest = max([self.largest, *map(size, replies)])
         return replies
@@ -200,7 +200,7 @@ async def test_records_are_read_whole_in_pipelines_of_bounded_size(
     expected = [event.record_id for event in events[::-1]]
 
     class Pipelined(Measured):
-        async def run(self, calls: Sequence[Call]) -> list[Any]:
+        async def run(self, calls: Sequence[Command]) -> list[Any]:
             replies = await super().run(calls)
             pipelines.append(sum(map(size, replies)))
             return replies

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
 
 #: Commands of tests: they write over keys, look into them, or run a script of their own. No process may send them.
 OF_TESTS = frozenset({"DEL", "EVAL", "HKEYS", "RPUSH", "SET"})
@@ -32,7 +32,7 @@ class AdministeredConnection(Connection):
         await self._administrator.__aexit__(kind, error, trace)
         await super().__aexit__(kind, error, trace)
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """As :meth:`Connection.run`."""
         if any(call.command in OF_TESTS for call in calls):
             return await self._administrator.run(calls)

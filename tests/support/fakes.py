@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
 from replog_collector.kafka.positions import Positions
-from replog_collector.kafka.source import Look, Polled, Standing, Unreadable
+from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from replog.store.write.batch import Batch, Folded, Receipt
+    from replog.store.write.batch import Batch, Folded, MergeReceipt
     from replog.store.write.checkpoints import Moment, Reached, Span
     from replog_collector.kafka.dead_letters import DeadLetter
     from replog_collector.kafka.source import Message
@@ -95,7 +95,7 @@ class MemoryMarkers:
         self.stored.update(positions)
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
     ) -> None:
         """As the protocol says."""
         self._fail()
@@ -162,7 +162,7 @@ class MemorySource:
         self.paused_polls = 0
         #: What the source's clock shows when the broker is asked.
         self.clock_ms = 0
-        self.look: Look | None = None
+        self.look: TopicSnapshot | None = None
         #: Whether the group moves partitions.
         self.moving = False
         self._position: int | None = None
@@ -201,7 +201,7 @@ class MemorySource:
         if self._position is None:
             await self.start()
         assert self._position is not None
-        self.look = Look(self.clock_ms, 1, {0: len(self.topic.messages)})
+        self.look = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     detail_ids: frozenset[str]
 
 
-class Witness:
+class VersionRecorder:
     """Publishes events, asks about them, and remembers both.
 
     Where the topic is ``dated`` by the broker, that says exactly when it had each event; else it is when it said so.

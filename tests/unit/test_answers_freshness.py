@@ -15,7 +15,7 @@ from replog_api.http.as_of import Freshness, header_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
 
 EPOCH = header_of(0)
 
@@ -36,7 +36,7 @@ class Store:
         self.awake = asyncio.Event()
         self.awake.set()
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         self.reads += 1
         self.epoch = self.epoch + 1 if self.restless else max(self.epoch, self.epoch_on_read)
         fields = {b"g:t": msgpack.packb([0, [self.ms]])}

@@ -10,7 +10,7 @@ from redis import exceptions
 from redis.crc import key_slot
 
 from replog.store.client.cluster import Cluster
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.client.epoch import Epoch
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class FakeNode:
         self.down = False
         self.closed = False
 
-    async def send(self, calls: Sequence[Call]) -> list[Any]:
+    async def send(self, calls: Sequence[Command]) -> list[Any]:
         await asyncio.sleep(0)
         if self.down:
             raise exceptions.ConnectionError("down")
         return [self._answer(call.keys[0]) for call in calls]
 
-    async def send_asking(self, call: Call) -> list[Any]:
+    async def send_asking(self, call: Command) -> list[Any]:
         self.got.append(b"ASKING")
         return await self.send([call])
 
@@ -77,8 +77,8 @@ def nodes() -> FakeNodes:
     return FakeNodes()
 
 
-def calls(*keys: bytes) -> list[Call]:
-    return [Call("GET", [key]) for key in keys]
+def calls(*keys: bytes) -> list[Command]:
+    return [Command("GET", [key]) for key in keys]
 
 
 async def test_replies_come_in_the_order_of_the_calls(nodes: FakeNodes) -> None:

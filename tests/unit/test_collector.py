@@ -704,7 +704,7 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     await run
 
 
-class Gate:
+class RequestMiddleware:
     """A call that is held up before ``call`` until it is opened; swallows the first ``swallows`` cancellations."""
 
     def __init__(self, call: Callable[..., Awaitable[None]], *, swallows: int = 0) -> None:
@@ -740,16 +740,16 @@ class Gate:
 
 async def test_a_batch_on_its_way_is_told_as_such_and_no_longer(system: System) -> None:
     """It may be slow five times as long as anything else."""
-    system.store.merge = gate = Gate(system.store.merge)  # type: ignore[method-assign, assignment]
+    system.store.merge = middleware = RequestMiddleware(system.store.merge)  # type: ignore[method-assign, assignment]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     assert not system.progress.delivering
     system.topic.publish(event())
     async with asyncio.timeout(10):
-        await gate.reached.wait()
+        await middleware.reached.wait()
         for _ in range(20):
             await asyncio.sleep(0)
             assert system.progress.delivering
-        gate.open()
+        middleware.open()
         while system.topic.committed < 1:
             await asyncio.sleep(0)
     await running(system, lambda: not system.progress.delivering)
@@ -791,13 +791,13 @@ async def test_batches_one_behind_the_other_are_both_on_their_way(system: System
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     merge = system.store.merge
     for number in range(3):
-        system.store.merge = gate = Gate(merge)  # type: ignore[method-assign, assignment]
+        system.store.merge = middleware = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"a{number}"))
         async with asyncio.timeout(10):
-            await gate.reached.wait()
-        system.store.merge = behind = Gate(merge)  # type: ignore[method-assign, assignment]
+            await middleware.reached.wait()
+        system.store.merge = behind = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"b{number}"))
-        gate.open()
+        middleware.open()
         async with asyncio.timeout(10):
             await behind.reached.wait()
         for _ in range(20):
@@ -832,11 +832,11 @@ async def test_an_outage_that_is_waited_for_is_no_hanging(system: System) -> Non
 @pytest.mark.parametrize("ends_by", ["an error", "a cancellation", "several cancellations"])
 async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows: int) -> None:
     """Whatever ends that, and where the driver swallows cancellations: nothing is written afterwards."""
-    system.store.merge = gate = Gate(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
+    system.store.merge = middleware = RequestMiddleware(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     async with asyncio.timeout(10):
-        await gate.reached.wait()
+        await middleware.reached.wait()
         if ends_by == "an error":
             system.source.failures = [TooManyDeadLetters("a limit")]  # type: ignore[list-item]
             await asyncio.wait([run])
@@ -845,13 +845,13 @@ async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows
             await asyncio.wait([run])
         else:
             await cancel_and_wait([run], timeout_s=10)
-    assert gate.inside == 0
-    assert gate.cancellations == swallows + 1
+    assert middleware.inside == 0
+    assert middleware.cancellations == swallows + 1
     if ends_by == "an error":
         assert isinstance(run.exception(), TooManyDeadLetters)
     else:
         assert run.cancelled()
-    gate.open()
+    middleware.open()
     for _ in range(20):
         await asyncio.sleep(0)
     assert (system.store.states, system.topic.committed) == ({}, 0)
@@ -862,7 +862,7 @@ async def test_partitions_are_given_up_at_once_when_the_loop_has_ended(system: S
     """A store that stands still would hold up leaving the group."""
     system.topic.publish(event())
     await system.run_until(lambda: system.topic.committed == 1)
-    system.markers.advance = Gate(system.markers.advance)  # type: ignore[method-assign, assignment]
+    system.markers.advance = RequestMiddleware(system.markers.advance)  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(1):
         await system.collector.finish_batch()
 

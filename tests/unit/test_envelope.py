@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from replog_api.http.envelope import answer, refusal
 from replog_api.http.languages import Text
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -24,7 +24,7 @@ def request(traceparent: str | None = None, language: str = "") -> Request:
 
 def trace_id(made: Request) -> str:
     """The trace id of a request."""
-    return visit_of(made.scope).trace_id
+    return context_of(made.scope).trace_id
 
 
 def test_a_good_answer_carries_its_data_as_it_is() -> None:

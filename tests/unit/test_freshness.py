@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from replog.store.write.checkpoints import Moment, Reached
-from replog_collector.kafka.source import Look
+from replog_collector.kafka.source import TopicSnapshot
 from replog_collector.pipeline import freshness
 from replog_collector.pipeline.freshness import Freshness
 
@@ -10,7 +10,7 @@ def looks(*ends: int, partitions: int = 1) -> Freshness:
     """A collector's memory of looks at partition 0, one a second, from second 1 on."""
     seen = Freshness()
     for second, end in enumerate(ends, start=1):
-        seen.remember(Look(second * 1000, partitions, {0: end}))
+        seen.remember(TopicSnapshot(second * 1000, partitions, {0: end}))
     return seen
 
 
@@ -42,14 +42,14 @@ def test_where_nothing_comes_time_goes_on() -> None:
     seen = looks(7)
     assert times(seen.reached({0: 7})) == {0: 1000}
     assert seen.reached({0: 7}) is None
-    seen.remember(Look(2000, 1, {0: 7}))
+    seen.remember(TopicSnapshot(2000, 1, {0: 7}))
     assert times(seen.reached({0: 7})) == {0: 2000}
 
 
 def test_a_look_that_is_remembered_twice_is_told_once() -> None:
     seen = Freshness()
     for _ in range(2):
-        seen.remember(Look(1000, 1, {0: 7}))
+        seen.remember(TopicSnapshot(1000, 1, {0: 7}))
         told = seen.reached({0: 7})
     assert told is None
 
@@ -57,34 +57,34 @@ def test_a_look_that_is_remembered_twice_is_told_once() -> None:
 def test_who_goes_back_tells_nothing_before_it_is_where_it_was() -> None:
     seen = looks(5, 8)
     assert times(seen.reached({0: 8})) == {0: 2000}
-    seen.remember(Look(3000, 1, {0: 8}))
+    seen.remember(TopicSnapshot(3000, 1, {0: 8}))
     assert seen.reached({0: 5}) is None
     assert times(seen.reached({0: 8})) == {0: 3000}
 
 
 def test_each_partition_has_a_time_of_its_own() -> None:
     seen = Freshness()
-    seen.remember(Look(1000, 3, {0: 5, 1: 5}))
-    seen.remember(Look(2000, 3, {0: 9, 1: 5}))
+    seen.remember(TopicSnapshot(1000, 3, {0: 5, 1: 5}))
+    seen.remember(TopicSnapshot(2000, 3, {0: 9, 1: 5}))
     assert times(seen.reached({0: 5, 1: 5})) == {0: 1000, 1: 2000}
 
 
 def test_of_a_partition_that_was_given_up_nothing_is_told() -> None:
     seen = Freshness()
-    seen.remember(Look(1000, 2, {0: 5, 1: 5}))
+    seen.remember(TopicSnapshot(1000, 2, {0: 5, 1: 5}))
     assert times(seen.reached({0: 5})) == {0: 1000}
     assert seen.reached({0: 5, 1: 5}) is None
 
 
 def test_the_number_of_partitions_is_that_of_the_last_look() -> None:
     seen = looks(5)
-    seen.remember(Look(2000, 4, {0: 9}))
+    seen.remember(TopicSnapshot(2000, 4, {0: 9}))
     assert seen.reached({0: 5}) == Reached(4, 2000, {0: Moment(5, 1000)})
 
 
 def test_a_topic_that_was_made_anew_counts_from_the_start() -> None:
     seen = looks(100)
-    seen.remember(Look(2000, 1, {0: 3}))
+    seen.remember(TopicSnapshot(2000, 1, {0: 3}))
     assert times(seen.reached({0: 3})) == {0: 2000}
 
 

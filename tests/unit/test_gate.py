@@ -14,14 +14,14 @@ from replog_api.admission.limits import RateLimit
 from replog_api.admission.proxies import Proxies
 from replog_api.http.as_of import Freshness, header_of
 from replog_api.http.store_trouble import StoreTrouble
-from replog_api.middleware import AS_OF_HEADER, Gate
+from replog_api.middleware import AS_OF_HEADER, RequestMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
 
 SCOPE: dict[str, Any] = {
     "type": "http",
@@ -38,7 +38,7 @@ class Store:
     prefix = "p"
     epoch = 1
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         return [{b"g:t": msgpack.packb([0, [TOLD_MS]])}] * len(calls)
 
 
@@ -60,7 +60,7 @@ class Answer:
         await send({"type": "http.response.body", "body": b"2", "more_body": False})
 
     async def given(self) -> Answer:
-        gate = Gate(
+        middleware = RequestMiddleware(
             self,
             freshness=Freshness(self.store, lambda: 0.0),
             zone=ZoneInfo("UTC"),
@@ -76,7 +76,7 @@ class Answer:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
-        await gate(dict(SCOPE), receive, send)
+        await middleware(dict(SCOPE), receive, send)
         return self
 
     @property

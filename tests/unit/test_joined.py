@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from replog_api.server.write_coalescing import MAX_JOINED_BYTES, Joined
+from replog_api.server.write_coalescing import MAX_JOINED_BYTES, WriteCoalescingTransport
 
 
 class Transport:
@@ -30,15 +30,15 @@ def transport() -> Transport:
 
 
 @pytest.fixture
-async def joined(transport: Transport) -> Joined:
-    return Joined(cast("asyncio.Transport", transport), asyncio.get_running_loop())
+async def joined(transport: Transport) -> WriteCoalescingTransport:
+    return WriteCoalescingTransport(cast("asyncio.Transport", transport), asyncio.get_running_loop())
 
 
 async def a_step() -> None:
     await asyncio.sleep(0)
 
 
-async def test_what_one_step_writes_is_sent_as_one(joined: Joined, transport: Transport) -> None:
+async def test_what_one_step_writes_is_sent_as_one(joined: WriteCoalescingTransport, transport: Transport) -> None:
     joined.write(b"head ")
     joined.write(b"body")
     assert transport.done == []
@@ -50,7 +50,7 @@ async def test_what_one_step_writes_is_sent_as_one(joined: Joined, transport: Tr
     assert transport.done == [b"head body", b"next"]
 
 
-async def test_much_is_sent_at_once(joined: Joined, transport: Transport) -> None:
+async def test_much_is_sent_at_once(joined: WriteCoalescingTransport, transport: Transport) -> None:
     joined.write(b"head ")
     joined.write(b"." * MAX_JOINED_BYTES)
     assert len(transport.done) == 1
@@ -60,12 +60,12 @@ async def test_much_is_sent_at_once(joined: Joined, transport: Transport) -> Non
     assert transport.done[1:] == [b"more"]
 
 
-async def test_what_is_written_is_sent_before_it_closes(joined: Joined, transport: Transport) -> None:
+async def test_what_is_written_is_sent_before_it_closes(joined: WriteCoalescingTransport, transport: Transport) -> None:
     joined.write(b"last words")
     joined.close()
     await a_step()
     assert transport.done == [b"last words", "closed"]
 
 
-async def test_all_else_is_the_transports(joined: Joined) -> None:
+async def test_all_else_is_the_transports(joined: WriteCoalescingTransport) -> None:
     assert joined.get_extra_info("peer") == "the peer"

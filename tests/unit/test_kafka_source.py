@@ -79,9 +79,9 @@ class Client:
         #: What it does itself with others of aiokafka's.
         self._fetcher, self._client, self._coordinator = Part(), Network(), Coordinator()
         self.stop_error: BaseException | None = None
-        self.stopping, self.answering = asyncio.Event(), asyncio.Event()
+        self.stopping, self.runner = asyncio.Event(), asyncio.Event()
         self.stopping.set()
-        self.answering.set()
+        self.runner.set()
         self.asked = asyncio.Event()
         self.broken = False
         #: Offsets behind the one that was sought, without a message.
@@ -112,7 +112,7 @@ class Client:
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.asked.set()
-        await self.answering.wait()
+        await self.runner.wait()
         if self._client.silent:
             raise KafkaConnectionError
         return dict.fromkeys(partitions, 0)
@@ -167,7 +167,7 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
     (old,) = clients
     assert (old.sought, source.positions) == ([5], {0: 5})
     markers.stored[0] = 3
-    old.answering.clear()
+    old.runner.clear()
     old.asked.clear()
     rewind = asyncio.create_task(source.rewind())
     await old.asked.wait()
@@ -175,7 +175,7 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
     with pytest.raises(BrokerUnavailable):
         await source.poll(0)
     await source.poll(0)
-    old.answering.set()
+    old.runner.set()
     await rewind
     new = clients[1]
     assert (old.sought, new.sought, source.positions) == ([5], [3], {0: 3})

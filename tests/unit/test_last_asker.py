@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog_api.queries.query_runner import Shared
-from replog_api.queries.responses import Found
-from replog_api.queries.single_flight import Gathering
+from replog_api.queries.responses import Answer
+from replog_api.queries.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -22,36 +22,36 @@ class Store:
         self.go = asyncio.Event()
         self.reading = self.cancelled = 0
 
-    async def read(self) -> Found:
+    async def read(self) -> Answer:
         self.reading += 1
         try:
             await self.go.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return Found(b"v", None, lambda *_: None)  # type: ignore[arg-type]
+        return Answer(b"v", None, lambda *_: None)  # type: ignore[arg-type]
 
 
-def by_gathering() -> Callable[[Store], Coroutine[Any, Any, Found]]:
+def by_gathering() -> Callable[[Store], Coroutine[Any, Any, Answer]]:
     """Asks the same over and over."""
-    gathering = Gathering[Found]()
-    return lambda store: gathering.ask("question", store.read)
+    single_flight = SingleFlight[Answer]()
+    return lambda store: single_flight.ask("question", store.read)
 
 
-def by_sharing() -> Callable[[Store], Coroutine[Any, Any, Found]]:
+def by_sharing() -> Callable[[Store], Coroutine[Any, Any, Answer]]:
     """The same."""
     shared = Shared()
     return lambda store: shared.find(b"question", b"v", store.read)
 
 
 @pytest.fixture(params=[by_gathering, by_sharing])
-def ask(request: pytest.FixtureRequest) -> Callable[[Store], Coroutine[Any, Any, Found]]:
+def ask(request: pytest.FixtureRequest) -> Callable[[Store], Coroutine[Any, Any, Answer]]:
     """Each way of asking together."""
-    made: Callable[[Store], Coroutine[Any, Any, Found]] = request.param()
+    made: Callable[[Store], Coroutine[Any, Any, Answer]] = request.param()
     return made
 
 
-async def begun(store: Store, *asked: Coroutine[Any, Any, Found]) -> list[asyncio.Task[Found]]:
+async def begun(store: Store, *asked: Coroutine[Any, Any, Answer]) -> list[asyncio.Task[Answer]]:
     """Those who ask, with a reading under way."""
     tasks = [asyncio.create_task(one) for one in asked]
     for _ in range(5):
@@ -60,7 +60,7 @@ async def begun(store: Store, *asked: Coroutine[Any, Any, Found]) -> list[asynci
     return tasks
 
 
-async def test_one_who_goes_ends_nothing_for_others(ask: Callable[[Store], Coroutine[Any, Any, Found]]) -> None:
+async def test_one_who_goes_ends_nothing_for_others(ask: Callable[[Store], Coroutine[Any, Any, Answer]]) -> None:
     """Whoever it was that began it."""
     store = Store()
     first, second = await begun(store, ask(store), ask(store))
@@ -72,7 +72,7 @@ async def test_one_who_goes_ends_nothing_for_others(ask: Callable[[Store], Corou
         assert (await second).version == b"v"
 
 
-async def test_the_last_who_goes_ends_it(ask: Callable[[Store], Coroutine[Any, Any, Found]]) -> None:
+async def test_the_last_who_goes_ends_it(ask: Callable[[Store], Coroutine[Any, Any, Answer]]) -> None:
     """And who comes in the same moment is answered all the same."""
     store = Store()
     tasks = await begun(store, ask(store), ask(store))
@@ -88,7 +88,7 @@ async def test_the_last_who_goes_ends_it(ask: Callable[[Store], Coroutine[Any, A
         assert (await late).version == b"v"
 
 
-@pytest.mark.parametrize("owner", [Gathering[Found](), Shared()])
+@pytest.mark.parametrize("owner", [SingleFlight[Answer](), Shared()])
 async def test_closing_ends_what_is_under_way(owner: Any) -> None:
     """Nothing of it is left behind."""
     store = Store()

@@ -64,10 +64,10 @@ def commands_of_python(source: Path) -> set[str]:
 def commands_of_call(node: ast.Call) -> set[str]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     words = [str(word.value) for word in node.args if isinstance(word, ast.Constant)]
-    if name == "Call" and isinstance(node.args[0], ast.Name):
+    if name == "Command" and isinstance(node.args[0], ast.Name):
         script = getattr(scripts, node.args[0].id, None)
         return {"evalsha"} | commands_of_lua(script.text) if script else set()
-    if name in {"Call", "execute_command"} and words:
+    if name in {"Command", "execute_command"} and words:
         first, *others = words
         return {f"{first}|{others[0]}".lower() if first in CONTAINERS else first.lower()}
     return {METHODS[name]} if name in METHODS else set()

@@ -7,7 +7,7 @@ import pytest
 
 from replog.errors import StoreUnavailable
 from replog.store.client import pipelining
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.pipelining import SharedPipelines
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Echo:
         self.awake = asyncio.Event()
         self.awake.set()
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         self.sizes.append(len(calls))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -42,8 +42,8 @@ class Echo:
         return [call.keys[0] for call in calls]
 
 
-def calls(number: int, count: int = 1) -> list[Call]:
-    return [Call("GET", [b"%d-%d" % (number, i)]) for i in range(count)]
+def calls(number: int, count: int = 1) -> list[Command]:
+    return [Command("GET", [b"%d-%d" % (number, i)]) for i in range(count)]
 
 
 def answers(number: int, count: int = 1) -> list[bytes]:

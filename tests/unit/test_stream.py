@@ -19,21 +19,21 @@ from replog.state import registers_of
 from replog.store.format.rows import RECORD_FIELDS
 from replog_api import metrics
 from replog_api.admission.auth import Rights
-from replog_api.admission.waiting_clients import Watchers
+from replog_api.admission.waiting_clients import WaitingClients
 from replog_api.contracts import schemas
 from replog_api.http.errors import RefusedError
 from replog_api.live import snapshots, stream
-from replog_api.live.snapshots import Sights
+from replog_api.live.snapshots import Snapshots
 from replog_api.live.stream import StreamEndpoint
 from replog_api.queries import query_runner
-from replog_api.queries.query_runner import Answering
+from replog_api.queries.query_runner import QueryRunner
 from tests.support.query_service import event
 from tests.support.sse import SentEvent, events_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
 
 INTERVAL_S = 0.02
 SETTLED_S = 0.1
@@ -53,7 +53,7 @@ class Store:
         self.registers = EMPTY
         self.fields: dict[str, bytes] = {}
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """As the protocol says."""
         self.reads += len(calls)
         await asyncio.sleep(0)
@@ -130,7 +130,7 @@ class Service(NamedTuple):
 
     endpoint: StreamEndpoint
     store: Store
-    watchers: Watchers
+    waiting_clients: WaitingClients
 
     async def client(self, last_event_id: str = "") -> Client:
         """One whose stream has begun."""
@@ -160,13 +160,13 @@ async def service(monkeypatch: pytest.MonkeyPatch, clock: list[int], interval_s:
     monkeypatch.setattr(snapshots, "INTERVAL_S", interval_s)
     monkeypatch.setattr(stream, "INTERVAL_S", interval_s)
     monkeypatch.setattr(stream, "SETTLED_S", SETTLED_S)
-    store, watchers = Store(), Watchers()
+    store, waiting_clients = Store(), WaitingClients()
     store.merge("record.started")
-    answering = Answering(load(ApiSettings), watchers)
-    endpoint = StreamEndpoint(answering, Rights(store), Sights(store, answering))
-    yield Service(endpoint, store, watchers)
-    watchers.end()
-    await until(lambda: not watchers._limits)
+    runner = QueryRunner(load(ApiSettings), waiting_clients)
+    endpoint = StreamEndpoint(runner, Rights(store), Snapshots(store, runner))
+    yield Service(endpoint, store, waiting_clients)
+    waiting_clients.end()
+    await until(lambda: not waiting_clients._limits)
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +212,7 @@ async def test_many_watchers_cost_one_read_an_interval(service: Service, interva
     bodies = {client.text for client in clients}
     assert len(bodies) == 1
     assert [event.data["overview"]["running"] for event in clients[0].events] == [0, 1, 2, 3]
-    service.watchers.end()
+    service.waiting_clients.end()
     await until(lambda: all(client.task and client.task.done() for client in clients))
 
 
@@ -241,7 +241,7 @@ async def test_the_last_who_goes_ends_the_reading(service: Service) -> None:
         client.gone.set()
     await until(lambda: all(client.task and client.task.done() for client in clients[1:]))
     clients[0].takes.set()
-    await until(lambda: not service.endpoint._sights._looks._tasks)
+    await until(lambda: not service.endpoint._snapshots._looks._tasks)
     assert metrics.STREAM_CLIENTS._value.get() == 0
     before = service.store.reads
     await asyncio.sleep(3 * INTERVAL_S)
@@ -361,7 +361,7 @@ async def test_a_record_that_retention_removes_ends_its_stream(service: Service)
 async def test_a_service_that_stops_says_when_to_come_again(service: Service) -> None:
     """Not to all the same, and the body is complete."""
     clients = [await service.client() for _ in range(20)]
-    service.watchers.end()
+    service.waiting_clients.end()
     await until(lambda: all(client.task and client.task.done() for client in clients))
     ends = [client.sent[-1] for client in clients]
     assert not any(end["more_body"] for end in ends)

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from replog.errors import StoreRefused, StoreUnavailable
 from replog_collector import metrics
-from replog_collector.periodic_task import Sweeper, count_stale, remove_due
+from replog_collector.periodic_task import PeriodicTask, count_stale, remove_due
 
 
 class Sweeps:
@@ -32,7 +32,7 @@ class Sweeps:
 
 async def test_it_sweeps_again_and_again_until_the_block_is_left() -> None:
     sweeps = Sweeps(1, 2)
-    async with Sweeper(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
+    async with PeriodicTask(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
         await sweeps.reached(3)
     swept = sweeps.count
     await asyncio.sleep(0)
@@ -41,13 +41,13 @@ async def test_it_sweeps_again_and_again_until_the_block_is_left() -> None:
 
 async def test_a_store_that_does_not_answer_is_tried_again() -> None:
     sweeps = Sweeps(StoreUnavailable("timeout", "slow"))
-    async with Sweeper(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
+    async with PeriodicTask(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
         await sweeps.reached(2)
 
 
 async def test_a_record_that_the_store_refuses_does_not_end_it() -> None:
     sweeps = Sweeps(StoreRefused("WRONGTYPE"))
-    async with Sweeper(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
+    async with PeriodicTask(sweeps.sweep, name="sweep", on_death=lambda: None, interval_s=0):
         await sweeps.reached(2)
 
 
@@ -55,7 +55,7 @@ async def test_its_death_stops_the_collector_and_is_not_swallowed() -> None:
     dead = asyncio.Event()
     with pytest.raises(RuntimeError, match="a bug"):
         async with (
-            Sweeper(Sweeps(RuntimeError("a bug")).sweep, name="sweep", on_death=dead.set, interval_s=0),
+            PeriodicTask(Sweeps(RuntimeError("a bug")).sweep, name="sweep", on_death=dead.set, interval_s=0),
             asyncio.timeout(10),
         ):
             await dead.wait()

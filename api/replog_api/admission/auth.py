@@ -17,7 +17,7 @@ from replog_api.http.errors import FORBIDDEN, UNAUTHENTICATED, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.tokens import ApiToken
 
 _CHALLENGE = 'Bearer realm="replog"'
@@ -55,7 +55,7 @@ class Tokens:
 class Rights:
     """What a request may read; ``prefix`` is that of its token, empty for everything."""
 
-    def __init__(self, connection: Runs) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
     @staticmethod

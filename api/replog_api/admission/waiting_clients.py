@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from replog.cancellation import cancel_and_wait
+from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
 from replog_api.admission.limits import Limits
-from replog_api.admission.places import NoPlaceError, Places
 from replog_api.http import messages
-from replog_api.http.errors import RETRY_AFTER_S, TOO_MANY_REQUESTS, TOO_MANY_WATCHERS, RefusedError
-from replog_api.http.request_context import visit_of
+from replog_api.http.errors import RETRY_AFTER_S, TOO_MANY_REQUESTS, TOO_MANY_WAITING_CLIENTS, RefusedError
+from replog_api.http.request_context import context_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive
 
-#: Under which name the lifespan's state has :meth:`Watchers.end`, for the protocol, which hears of the stop.
+#: Under which name the lifespan's state has :meth:`WaitingClients.end`, for the protocol, which hears of the stop.
 END_WAITING = "replog.end_waiting"
 #: What is watched is looked at once in so many seconds, by one for all its watchers.
 INTERVAL_S = 0.5
@@ -28,11 +28,11 @@ INTERVAL_S = 0.5
 _ENDS_WITHIN_S = 1.0
 
 
-class Watchers:
+class WaitingClients:
     """The clients of one process that wait."""
 
     def __init__(self, most: int = Limits.most_watchers) -> None:
-        self._places = Places(most)
+        self._places = ConcurrencyLimiter(most)
         self._limits: set[asyncio.Timeout] = set()
         self._ended = False
 
@@ -43,9 +43,9 @@ class Watchers:
         Raises:
             RefusedError: too many wait already, or this client has its share of them.
         """
-        visit = visit_of(request.scope)
+        context = context_of(request.scope)
         began_s = time.perf_counter()
-        async with _place(self._places, visit.client):
+        async with _place(self._places, context.client):
             try:
                 async with asyncio.timeout(0 if self._ended else wait_s) as limit, self._sent_away(request, limit):
                     yield
@@ -53,7 +53,7 @@ class Watchers:
                 if not limit.expired():
                     raise
             finally:
-                visit.waited_s += time.perf_counter() - began_s
+                context.waited_s += time.perf_counter() - began_s
 
     @asynccontextmanager
     async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
@@ -75,15 +75,15 @@ class Watchers:
 
 
 @asynccontextmanager
-async def _place(places: Places, client: str) -> AsyncIterator[None]:
+async def _place(places: ConcurrencyLimiter, client: str) -> AsyncIterator[None]:
     retry = {"Retry-After": str(RETRY_AFTER_S)}
     try:
         async with places.place(client):
             yield
-    except NoPlaceError as error:
+    except OverloadedError as error:
         if error.own_share:
             raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_WATCHERS_OF_ONE, retry) from None
-        raise RefusedError(TOO_MANY_WATCHERS, messages.TOO_MANY_WATCHERS, retry) from None
+        raise RefusedError(TOO_MANY_WAITING_CLIENTS, messages.TOO_MANY_WAITING_CLIENTS, retry) from None
 
 
 async def _leave_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import StoreUnavailable
-from replog.store.client.pipelining import Runs
+from replog.store.client.pipelining import CommandRunner
 from replog.store.read.as_of import UNKNOWN_MS, read_as_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ENDS_WITHIN_S = 0.5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Store(Runs, Protocol):
+class Store(CommandRunner, Protocol):
     """A store that says whether it may have less than before.
 
     See :class:`replog.store.client.connection.Connection`.

@@ -8,7 +8,7 @@ from orjson import dumps
 from starlette.responses import Response
 
 from replog_api.http.languages import preferred
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ HEAD = b'{"code":0,"message":null,"data":'
 
 def tail(request: Request) -> bytes:
     """What stands behind the data."""
-    return b',"traceId":"%b"}' % visit_of(request.scope).trace_id.encode()
+    return b',"traceId":"%b"}' % context_of(request.scope).trace_id.encode()
 
 
 def answer(request: Request, data: bytes, headers: Mapping[str, str] | None = None) -> Response:
@@ -36,6 +36,6 @@ def refusal(
     request: Request, http_status: int, code: int, text: Text, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An error of docs/api.md, in the language that the client prefers."""
-    language = preferred(visit_of(request.scope).accept_language)
+    language = preferred(context_of(request.scope).accept_language)
     body = b'{"code":%d,"message":%b,"data":null' % (code, dumps(text.in_language(language))) + tail(request)
     return Response(body, http_status, {**(headers or {}), "Content-Language": language}, JSON)

@@ -13,7 +13,7 @@ from replog_api.http import messages
 from replog_api.http.envelope import refusal
 from replog_api.http.languages import Text
 from replog_api.http.presence import ClientLeftError
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ URL_TOO_LONG = Problem(414, 250131)
 HEADERS_TOO_LARGE = Problem(431, 250131)
 UNEXPECTED = Problem(500, 250102)
 STORE_UNAVAILABLE = Problem(503, 250102)
-TOO_MANY_WATCHERS = Problem(503, 250102)
+TOO_MANY_WAITING_CLIENTS = Problem(503, 250102)
 
 #: What the metrics say where the client left; nobody hears it. As nginx logs it.
 CLIENT_LEFT_STATUS = 499
@@ -67,11 +67,11 @@ def install(app: FastAPI, trouble: StoreTrouble) -> None:
     """Let ``app`` answer every error in the envelope."""
 
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
-        visit = visit_of(request.scope)
+        context = context_of(request.scope)
         # That too many ask it says nothing of the store itself.
-        visit.store_failed = error.kind != "busy"
-        trouble.failed(error, visit.trace_id)
-        text = messages.STORE_UNAVAILABLE if visit.store_failed else messages.BUSY
+        context.store_failed = error.kind != "busy"
+        trouble.failed(error, context.trace_id)
+        text = messages.STORE_UNAVAILABLE if context.store_failed else messages.BUSY
         return refusal(request, *STORE_UNAVAILABLE, text, {"Retry-After": str(RETRY_AFTER_S)})
 
     handlers: list[tuple[Any, Any]] = [
@@ -106,6 +106,6 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    trace_id = visit_of(request.scope).trace_id
+    trace_id = context_of(request.scope).trace_id
     logger().error("request_failed", path=request.scope["path"], trace_id=trace_id, exc_info=error)
     return refusal(request, *UNEXPECTED, messages.UNEXPECTED)

@@ -24,9 +24,9 @@ _OURS = re.compile(r"([0-9a-f]+-[0-9a-f]{0,16})(?:[-;:.+_]{1,2}[A-Za-z][A-Za-z0-
 _ANY = "*"
 
 
-def digest_of(question: bytes, version: bytes) -> str:
+def digest_of(query_key: bytes, version: bytes) -> str:
     """What is the same for answers to ``question`` as long as the version is."""
-    return blake2b(b"%b\n%b\n%b" % (FORMAT, question, version), digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(b"%b\n%b\n%b" % (FORMAT, query_key, version), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def tag_of(digest: str, until_ms: int | None) -> str:

@@ -96,7 +96,7 @@ def forbidden(parameter: str, value: str) -> Text:
 NO_TOKEN = Text("a token is needed: Authorization: Bearer ...", "需要令牌：Authorization: Bearer ...")
 WRONG_TOKEN = Text("the token is not known", "令牌无效")
 TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；请按 Retry-After 稍后重试")
-TOO_MANY_WATCHERS = Text(
+TOO_MANY_WAITING_CLIENTS = Text(
     "too many clients wait for changes already; see Retry-After", "等待变更的客户端过多；请按 Retry-After 稍后重试"
 )
 TOO_MANY_WATCHERS_OF_ONE = Text(

@@ -21,7 +21,7 @@ _KEY = "replog.visit"
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
-class Visit:
+class RequestContext:
     """One request. Of headers that are given twice the last counts, but for lists; empty is as absent."""
 
     __slots__ = (
@@ -84,16 +84,16 @@ def new_trace_id() -> str:
     return os.urandom(16).hex()
 
 
-def begin_visit(scope: MutableMapping[str, Any], zone: tzinfo) -> Visit:
+def begin_request(scope: MutableMapping[str, Any], zone: tzinfo) -> RequestContext:
     """The visit of a request that just came in."""
-    visit = scope[_KEY] = Visit(scope["headers"], zone)
-    return visit
+    context = scope[_KEY] = RequestContext(scope["headers"], zone)
+    return context
 
 
-def visit_of(scope: MutableMapping[str, Any]) -> Visit:
+def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
     """The visit of a request."""
-    found: Visit | None = scope.get(_KEY)
-    return found or begin_visit(scope, UTC)
+    found: RequestContext | None = scope.get(_KEY)
+    return found or begin_request(scope, UTC)
 
 
 def _given_trace(header: str) -> str | None:

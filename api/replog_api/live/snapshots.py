@@ -8,24 +8,24 @@ from weakref import WeakValueDictionary
 from replog.errors import StoreUnavailable
 from replog.records import RUNNING
 from replog.store.read.reader import Reader
-from replog.store.read.versions import Witness, record_version
+from replog.store.read.versions import VersionRecorder, record_version
 from replog.telemetry import logger
 from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http.etags import digest_of, opaque_of
 from replog_api.queries.query_runner import timed
-from replog_api.queries.single_flight import Gathering
+from replog_api.queries.single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord
-    from replog_api.queries.query_runner import Answering, Question
+    from replog_api.queries.query_runner import QueryKey, QueryRunner
     from replog_api.queries.render import Renderer
 
 #: What the id of an end event has in place of a time.
 _END = "end"
 
 
-class Told(NamedTuple):
+class RenderedSnapshot(NamedTuple):
     """What is said of a sight to those who asked one question; ``state_id`` and ``end_id`` are ids of events."""
 
     state_id: str
@@ -33,28 +33,28 @@ class Told(NamedTuple):
     data: bytes
 
 
-class Sight:
+class Snapshot:
     """A known record as it is seen, for as long as that is the same."""
 
     def __init__(self, record: StoredRecord, version: bytes, written_ms: int) -> None:
         self._record = record
         self._version = version
-        self._told: dict[Question, Told] = {}
+        self._told: dict[QueryKey, RenderedSnapshot] = {}
         self._until_ms: int | None = None
         #: When the record or a detail of it changed last.
         self.written_ms = written_ms
         self.finished = record.read().status != RUNNING
 
-    def told(self, question: Question, renderer: Renderer) -> Told:
+    def told(self, query_key: QueryKey, renderer: Renderer) -> RenderedSnapshot:
         """It in words; ``renderer`` is as of now."""
-        if question not in self._told:
+        if query_key not in self._told:
             data = renderer.watched(self._record)
             if not self._told:
                 # Whoever is told later may be told that this moment has come; the others are still to be.
                 self._until_ms = renderer.until_ms
-            digest = digest_of(question, self._version)
-            self._told[question] = Told(opaque_of(digest, renderer.until_ms), f"{digest}-{_END}", data)
-        return self._told[question]
+            digest = digest_of(query_key, self._version)
+            self._told[query_key] = RenderedSnapshot(opaque_of(digest, renderer.until_ms), f"{digest}-{_END}", data)
+        return self._told[query_key]
 
     def is_of(self, record: StoredRecord, version: bytes, now_ms: int) -> bool:
         """Whether a record that was just read is seen like this."""
@@ -63,18 +63,18 @@ class Sight:
         return version == self._version and record == self._record
 
 
-class Sights:
+class Snapshots:
     """Looks at records; one instance a process."""
 
-    def __init__(self, connection: Runs, answering: Answering) -> None:
+    def __init__(self, connection: CommandRunner, runner: QueryRunner) -> None:
         self._connection = connection
-        self._answering = answering
-        self._looks: Gathering[Sight | None] = Gathering(INTERVAL_S)
+        self._runner = runner
+        self._looks: SingleFlight[Snapshot | None] = SingleFlight(INTERVAL_S)
         #: By record, as long as somebody looks at it.
-        self._seen: WeakValueDictionary[str, Sight] = WeakValueDictionary()
+        self._seen: WeakValueDictionary[str, Snapshot] = WeakValueDictionary()
         self._failing = False
 
-    async def look(self, record_id: str) -> Sight | None:
+    async def look(self, record_id: str) -> Snapshot | None:
         """The record as it is now; None where it is unknown. Who looks again and again does so once an interval.
 
         As long as nothing changes, it is the same object.
@@ -88,22 +88,22 @@ class Sights:
         """End the looks that are under way; nobody watches any more."""
         await self._looks.close()
 
-    async def _read(self, record_id: str) -> Sight | None:
-        witness = Witness(self._connection)
+    async def _read(self, record_id: str) -> Snapshot | None:
+        recorder = VersionRecorder(self._connection)
         try:
             with timed("watch"):
-                record = await Reader(witness).record(record_id)
+                record = await Reader(recorder).record(record_id)
         except StoreUnavailable as error:
             self._note(failing=True, error=str(error), kind=error.kind)
             raise
         self._note(failing=False)
         if record is None:
             return None
-        (row,) = witness.rows
+        (row,) = recorder.rows
         version = record_version(row.counter, row.written)
         seen = self._seen.get(record_id)
-        if seen is None or not seen.is_of(record, version, self._answering.now_ms()):
-            seen = self._seen[record_id] = Sight(record, version, int(row.written or 0))
+        if seen is None or not seen.is_of(record, version, self._runner.now_ms()):
+            seen = self._seen[record_id] = Snapshot(record, version, int(row.written or 0))
         return seen
 
     def _note(self, *, failing: bool, **why: str) -> None:

@@ -20,7 +20,7 @@ from replog_api import metrics
 from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http import messages, parameters
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from replog_api.admission.auth import Rights
-    from replog_api.admission.waiting_clients import Watchers
-    from replog_api.live.snapshots import Sight, Sights, Told
-    from replog_api.queries.query_runner import Answering, Question
+    from replog_api.admission.waiting_clients import WaitingClients
+    from replog_api.live.snapshots import RenderedSnapshot, Snapshot, Snapshots
+    from replog_api.queries.query_runner import QueryKey, QueryRunner
 
 #: Most seconds until a client hears whether there will be a stream.
 FIRST_LOOK_S = 1.5
@@ -53,51 +53,51 @@ class Watch(NamedTuple):
 
     request: Request
     record_id: str
-    question: Question
+    query_key: QueryKey
 
 
 class StreamEndpoint:
     """Streams records; one instance a process."""
 
-    def __init__(self, answering: Answering, rights: Rights, sights: Sights) -> None:
-        self._answering = answering
+    def __init__(self, runner: QueryRunner, rights: Rights, sights: Snapshots) -> None:
+        self._runner = runner
         self._rights = rights
-        self._sights = sights
+        self._snapshots = sights
 
     async def stream(self, request: Request) -> Response:
         """A stream; 204 where the client has seen its end."""
         record_id = parameters.path_id(request, "recordId")
-        sight = await self._first_look(request, record_id)
-        if sight is None:
+        snapshot = await self._first_look(request, record_id)
+        if snapshot is None:
             raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
-        watch = Watch(request, record_id, self._answering.question(request, "stream", record_id))
-        if visit_of(request.scope).last_event_id == self._told(watch, sight).end_id:
+        watch = Watch(request, record_id, self._runner.query_key(request, "stream", record_id))
+        if context_of(request.scope).last_event_id == self._told(watch, snapshot).end_id:
             return Response(status_code=204)
-        return EventStream(self._events(watch, sight), request, self._answering.watchers)
+        return EventStream(self._events(watch, snapshot), request, self._runner.waiting_clients)
 
-    async def _first_look(self, request: Request, record_id: str) -> Sight | None:
+    async def _first_look(self, request: Request, record_id: str) -> Snapshot | None:
         # Whoever comes while others look waits for the next look, which begins when that one has ended.
         try:
             async with asyncio.timeout(FIRST_LOOK_S):
-                await self._rights.check_record(visit_of(request.scope).prefix, record_id)
-                return await self._sights.look(record_id)
+                await self._rights.check_record(context_of(request.scope).prefix, record_id)
+                return await self._snapshots.look(record_id)
         except TimeoutError:
             raise StoreUnavailable("timeout", f"no answer in {FIRST_LOOK_S} s") from None
 
-    async def _events(self, watch: Watch, sight: Sight) -> AsyncGenerator[bytes]:
+    async def _events(self, watch: Watch, snapshot: Snapshot) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MS
-        told = self._told(watch, sight)
-        if told.state_id != visit_of(watch.request.scope).last_event_id:
+        told = self._told(watch, snapshot)
+        if told.state_id != context_of(watch.request.scope).last_event_id:
             yield _event(b"snapshot", told.state_id, told.data)
         changed_s = beaten_s = time.monotonic()
-        while not _settled(sight, changed_s):
-            newer = await self._look_again(watch, sight)
+        while not _settled(snapshot, changed_s):
+            newer = await self._look_again(watch, snapshot)
             if newer is None:
                 yield _end(told, REMOVED)
                 return
             now_s = time.monotonic()
-            if newer is not sight:
-                sight, before, told = newer, told, self._told(watch, newer)
+            if newer is not snapshot:
+                snapshot, before, told = newer, told, self._told(watch, newer)
                 if told.state_id != before.state_id:
                     changed_s = now_s
                     yield _event(b"change", told.state_id, told.data)
@@ -107,15 +107,15 @@ class StreamEndpoint:
                 yield _HEARTBEAT
         yield _end(told, FINISHED)
 
-    async def _look_again(self, watch: Watch, sight: Sight) -> Sight | None:
+    async def _look_again(self, watch: Watch, snapshot: Snapshot) -> Snapshot | None:
         """The record's next sight; the one that there is while the store does not answer."""
         try:
-            return await self._sights.look(watch.record_id)
+            return await self._snapshots.look(watch.record_id)
         except StoreUnavailable:
-            return sight
+            return snapshot
 
-    def _told(self, watch: Watch, sight: Sight) -> Told:
-        return sight.told(watch.question, self._answering.renderer(watch.request))
+    def _told(self, watch: Watch, snapshot: Snapshot) -> RenderedSnapshot:
+        return snapshot.told(watch.query_key, self._runner.renderer(watch.request))
 
 
 class EventStream(Response):
@@ -123,12 +123,12 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes], request: Request, watchers: Watchers) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], request: Request, waiting_clients: WaitingClients) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._events = events
         self._request = request
-        self._watchers = watchers
+        self._watchers = waiting_clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them."""
@@ -142,16 +142,16 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-def _settled(sight: Sight, changed_s: float) -> bool:
+def _settled(snapshot: Snapshot, changed_s: float) -> bool:
     """Whether no more is to come, as far as anybody can tell; clocks of collectors may be wrong."""
-    if not sight.finished:
+    if not snapshot.finished:
         return False
-    return time.time() - sight.written_ms / 1000 >= SETTLED_S or time.monotonic() - changed_s >= SETTLED_S
+    return time.time() - snapshot.written_ms / 1000 >= SETTLED_S or time.monotonic() - changed_s >= SETTLED_S
 
 
 def _event(kind: bytes, event_id: str, data: bytes) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), kind, data)
 
 
-def _end(told: Told, reason: bytes) -> bytes:
+def _end(told: RenderedSnapshot, reason: bytes) -> bytes:
     return _event(b"end", told.end_id, b'%b,"reason":"%b"}' % (told.data[:-1], reason))

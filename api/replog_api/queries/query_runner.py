@@ -15,15 +15,15 @@ from starlette.responses import Response
 from replog.cancellation import cancel_and_wait
 from replog.errors import StoreUnavailable
 from replog_api import metrics
+from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
 from replog_api.admission.limits import SEARCH_COST, Limits
-from replog_api.admission.places import NoPlaceError, Places
 from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http.etags import digest_of, names, still_good, tag_of
 from replog_api.http.presence import WhilePresent
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 from replog_api.queries import render
-from replog_api.queries.responses import Found
-from replog_api.queries.single_flight import ENDS_WITHIN_S, Gathering
+from replog_api.queries.responses import Answer
+from replog_api.queries.single_flight import ENDS_WITHIN_S, SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from replog.settings import ApiSettings
     from replog_api.admission.limits import RateLimit
-    from replog_api.admission.waiting_clients import Watchers
+    from replog_api.admission.waiting_clients import WaitingClients
 
 #: A list that is sent in several parts tells staleness as of whole multiples of this, in ms: its tag is sent before
 #: all of its rows are known.
@@ -48,11 +48,11 @@ KEPT_BYTES = 65_536
 _LIMITS = Limits()
 
 #: What is asked, as far as answers differ: the endpoint, its parameters, the zone; the same for the same question only.
-Question = bytes
+QueryKey = bytes
 
 
 #: Finds an answer; raises what every reading of the store raises.
-Find = Callable[[], Coroutine[Any, Any, Found]]
+Find = Callable[[], Coroutine[Any, Any, Answer]]
 #: Reads the version of an answer; None where that takes as much as finding it.
 Version = Callable[[], Awaitable[bytes | None]]
 
@@ -61,13 +61,13 @@ class Current(NamedTuple):
     """What is known of an answer: its version, or itself; neither where nobody looked."""
 
     version: bytes | None = None
-    found: Found | None = None
+    found: Answer | None = None
 
 
 class _Finding:
     """One answer that is being found, and how many wait for it."""
 
-    def __init__(self, task: asyncio.Task[Found]) -> None:
+    def __init__(self, task: asyncio.Task[Answer]) -> None:
         self.task = task
         self.asking = 0
 
@@ -76,29 +76,29 @@ class Shared:
     """Answers that many want, at once or again: each is found once a version, by whoever comes first."""
 
     def __init__(self) -> None:
-        self._kept: dict[Question, Found] = {}
-        self._finding: dict[tuple[Question, bytes], _Finding] = {}
-        self._tasks: set[asyncio.Task[Found]] = set()
+        self._kept: dict[QueryKey, Answer] = {}
+        self._finding: dict[tuple[QueryKey, bytes], _Finding] = {}
+        self._tasks: set[asyncio.Task[Answer]] = set()
 
-    def __contains__(self, question: Question) -> bool:
-        return question in self._kept
+    def __contains__(self, query_key: QueryKey) -> bool:
+        return query_key in self._kept
 
-    async def find(self, question: Question, version: bytes | None, find: Find) -> Found:
+    async def find(self, query_key: QueryKey, version: bytes | None, find: Find) -> Answer:
         """An answer that says what is of this version or newer; found anew where the version is not known.
 
         Finding it ends when all who want it have gone away.
         """
         if version is None:
-            return self._keep(question, await find())
-        kept = self._kept.get(question)
+            return self._keep(query_key, await find())
+        kept = self._kept.get(query_key)
         if kept and kept.version == version and (kept.until_ms is None or kept.until_ms > _now_ms()):
             return kept
-        key = (question, version)
+        key = (query_key, version)
         finding = self._finding.get(key) or self._begin(key, find)
         finding.asking += 1
         try:
             # Whoever began it may go away without the others.
-            return self._keep(question, await asyncio.shield(finding.task))
+            return self._keep(query_key, await asyncio.shield(finding.task))
         finally:
             finding.asking -= 1
             if not finding.asking:
@@ -110,7 +110,7 @@ class Shared:
         """End what is under way; nobody asks any more."""
         await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
 
-    def _begin(self, key: tuple[Question, bytes], find: Find) -> _Finding:
+    def _begin(self, key: tuple[QueryKey, bytes], find: Find) -> _Finding:
         task = asyncio.create_task(find(), name="answering: find")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -118,43 +118,47 @@ class Shared:
         task.add_done_callback(lambda _: self._forget(key, finding))
         return finding
 
-    def _forget(self, key: tuple[Question, bytes], finding: _Finding) -> None:
+    def _forget(self, key: tuple[QueryKey, bytes], finding: _Finding) -> None:
         if self._finding.get(key) is finding:
             del self._finding[key]
 
-    def _keep(self, question: Question, found: Found) -> Found:
+    def _keep(self, query_key: QueryKey, found: Answer) -> Answer:
         if found.size <= KEPT_BYTES:
-            self._kept.pop(question, None)
-            self._kept[question] = found
+            self._kept.pop(query_key, None)
+            self._kept[query_key] = found
             if len(self._kept) > KEPT_ANSWERS:
                 del self._kept[next(iter(self._kept))]
         return found
 
 
-class Answering:
+class QueryRunner:
     """Answers questions; one instance a process."""
 
     def __init__(
-        self, settings: ApiSettings, watchers: Watchers, limits: Limits = _LIMITS, rate: RateLimit | None = None
+        self,
+        settings: ApiSettings,
+        waiting_clients: WaitingClients,
+        limits: Limits = _LIMITS,
+        rate: RateLimit | None = None,
     ) -> None:
         #: Those who wait for other answers than they have.
-        self.watchers = watchers
+        self.waiting_clients = waiting_clients
         self._limits = limits
         self._rate = rate
-        self._searches = Places(
+        self._searches = ConcurrencyLimiter(
             limits.most_searches, wait_s=limits.search_wait_s, most_waiting=limits.most_searches_waiting
         )
         self._stale_after_s = settings.stale_after_s
         # Another store, or another idea of what is stale, has other answers.
         self._ground = (settings.redis_prefix, settings.stale_after_s)
-        self._versions: Gathering[Current] = Gathering(SPACING_S)
-        self._at_once: Gathering[bytes | None] = Gathering()
-        self._watched: Gathering[Current] = Gathering(INTERVAL_S)
+        self._versions: SingleFlight[Current] = SingleFlight(SPACING_S)
+        self._at_once: SingleFlight[bytes | None] = SingleFlight()
+        self._watched: SingleFlight[Current] = SingleFlight(INTERVAL_S)
         self._shared = Shared()
 
-    def question(self, request: Request, *parts: Any) -> Question:
+    def query_key(self, request: Request, *parts: Any) -> QueryKey:
         """What ``request`` asks; ``parts`` are texts and numbers."""
-        return dumps((*self._ground, str(visit_of(request.scope).zone), *parts))
+        return dumps((*self._ground, str(context_of(request.scope).zone), *parts))
 
     @staticmethod
     def now_ms() -> int:
@@ -163,13 +167,13 @@ class Answering:
 
     def renderer(self, request: Request, now_ms: int | None = None) -> render.Renderer:
         """Renders as ``request`` wants it, as of now."""
-        zone = visit_of(request.scope).zone
+        zone = context_of(request.scope).zone
         return render.Renderer(zone, now_ms=now_ms or _now_ms(), stale_after_s=self._stale_after_s)
 
     async def answer(
         self,
         request: Request,
-        question: Question,
+        query_key: QueryKey,
         version: Version,
         find: Find,
         *,
@@ -181,7 +185,7 @@ class Answering:
         With ``share``, what ``find`` finds for one is given to others too, as long as the version is the same. With
         ``wait_s``, 304 is said only when nothing else was to be said for so long; needs ``share``.
         """
-        wanted = visit_of(request.scope).if_none_match
+        wanted = context_of(request.scope).if_none_match
         conditional = wanted not in {"", "*"}
 
         async def look() -> Current:
@@ -191,30 +195,30 @@ class Answering:
 
         async with WhilePresent(request.receive, self._limits.notice_after_s):
             if conditional:
-                current = await self._versions.ask(question, look)
+                current = await self._versions.ask(query_key, look)
             else:
-                current = Current(await self._at_once.ask(question, version) if question in self._shared else None)
-            response = await self._respond(request, question, current, find, share=share)
+                current = Current(await self._at_once.ask(query_key, version) if query_key in self._shared else None)
+            response = await self._respond(request, query_key, current, find, share=share)
         if wait_s and conditional and _says_nothing(response):
-            async with self.watchers.waiting(request, wait_s):
+            async with self.waiting_clients.waiting(request, wait_s):
                 while _says_nothing(response):
-                    current = await self._watched.ask(question, look)
-                    response = await self._respond(request, question, current, find, share=share)
+                    current = await self._watched.ask(query_key, look)
+                    response = await self._respond(request, query_key, current, find, share=share)
         if _says_nothing(response):
             metrics.NOT_MODIFIED.inc()
         return response
 
     async def _respond(
-        self, request: Request, question: Question, current: Current, find: Find, *, share: bool
+        self, request: Request, query_key: QueryKey, current: Current, find: Find, *, share: bool
     ) -> Response:
-        wanted = visit_of(request.scope).if_none_match
+        wanted = context_of(request.scope).if_none_match
         version, found = current
-        good = version and still_good(wanted, digest_of(question, version), _now_ms())
+        good = version and still_good(wanted, digest_of(query_key, version), _now_ms())
         if good:
             return _not_modified(good)
         if not found:
-            found = await (self._shared.find(question, version, find) if share else find())
-        tag = tag_of(digest_of(question, found.version), found.until_ms)
+            found = await (self._shared.find(query_key, version, find) if share else find())
+        tag = tag_of(digest_of(query_key, found.version), found.until_ms)
         if wanted and names(wanted, tag):
             return _not_modified(tag)
         return found.respond(request, {"ETag": tag})
@@ -227,13 +231,13 @@ class Answering:
             StoreUnavailable: too many do already.
         """
         self.charge(request, SEARCH_COST)
-        async with or_busy(self._searches, visit_of(request.scope).client):
+        async with or_busy(self._searches, context_of(request.scope).client):
             yield
 
     def charge(self, request: Request, requests: int) -> None:
         """Let ``request``, which costs more than others, count as so many."""
         if self._rate:
-            self._rate.charge(visit_of(request.scope).client, requests - 1)
+            self._rate.charge(context_of(request.scope).client, requests - 1)
 
     async def close(self) -> None:
         """End what is under way; nobody asks any more."""
@@ -261,12 +265,12 @@ def timed(operation: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def or_busy(places: Places, client: str) -> AsyncIterator[None]:
+async def or_busy(places: ConcurrencyLimiter, client: str) -> AsyncIterator[None]:
     """A place for the time of the block; raises StoreUnavailable, kind ``busy``, where there is none in time."""
     try:
         async with places.place(client):
             yield
-    except NoPlaceError as error:
+    except OverloadedError as error:
         raise StoreUnavailable("busy", str(error)) from None
 
 

@@ -11,33 +11,33 @@ from starlette.responses import Response  # noqa: TC002
 
 from replog.store.read.filters import NO_FILTER
 from replog.store.read.reader import Reader
-from replog.store.read.versions import NOTHING, Versions, Witness, record_version, version_call
+from replog.store.read.versions import NOTHING, VersionRecorder, Versions, record_version, version_call
 from replog_api.admission.auth import Rights
 from replog_api.admission.limits import LONG_LIST_COST
 from replog_api.http import messages, parameters
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
-from replog_api.http.request_context import visit_of
+from replog_api.http.request_context import context_of
 from replog_api.queries import render
 from replog_api.queries.query_runner import timed
-from replog_api.queries.responses import Found, Steps, listed, long_list, paged, single
+from replog_api.queries.responses import Answer, Steps, listed, long_list, paged, single
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail
     from replog.store.read.filters import DetailFilter
     from replog_api.http.parameters import Window
-    from replog_api.queries.query_runner import Answering
+    from replog_api.queries.query_runner import QueryRunner
     from replog_api.queries.task import TaskEndpoints
 
 
 class RecordEndpoints:
     """Answers about records; one instance a process. ``tasks`` answers where an id turns out to be a task's key."""
 
-    def __init__(self, connection: Runs, answering: Answering, rights: Rights, tasks: TaskEndpoints) -> None:
+    def __init__(self, connection: CommandRunner, runner: QueryRunner, rights: Rights, tasks: TaskEndpoints) -> None:
         self._connection = connection
-        self._answering = answering
+        self._runner = runner
         self._rights = rights
         self._tasks = tasks
         self._versions = Versions(connection)
@@ -60,88 +60,88 @@ class RecordEndpoints:
         record_id = parameters.path_id(request, "recordId")
         window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
         wait_s = parameters.wait_s(request.query_params)
-        prefix = visit_of(request.scope).prefix
+        prefix = context_of(request.scope).prefix
         as_record = await self._rights.may_read_record(prefix, record_id)
         if not as_record:
             Rights.check_task(prefix, record_id)
-        question = self._answering.question(request, "page_details", record_id, *window, *flt, as_record, prefix)
+        query_key = self._runner.query_key(request, "page_details", record_id, *window, *flt, as_record, prefix)
 
         async def version() -> bytes | None:
             found = await self._versions.record(record_id) if as_record else NOTHING
-            return await self._tasks.version(question, record_id) if found == NOTHING else found
+            return await self._tasks.version(query_key, record_id) if found == NOTHING else found
 
-        async def find() -> Found:
+        async def find() -> Answer:
             found = await self._page(request, record_id, flt, window) if as_record else None
             if found is not None:
                 return found
             Rights.check_task(prefix, record_id)
-            return await self._tasks.page(request, question, record_id, flt.status, window)
+            return await self._tasks.page(request, query_key, record_id, flt.status, window)
 
-        return await self._answering.answer(request, question, version, find, wait_s=wait_s)
+        return await self._runner.answer(request, query_key, version, find, wait_s=wait_s)
 
     async def _answer(
         self,
         request: Request,
         operation: str,
-        find: Callable[[Request, str], Coroutine[Any, Any, Found]],
+        find: Callable[[Request, str], Coroutine[Any, Any, Answer]],
         *,
         share: bool = True,
     ) -> Response:
         """What ``find`` finds of the record in the path, which may be read."""
         record_id = parameters.path_id(request, "recordId")
-        await self._rights.check_record(visit_of(request.scope).prefix, record_id)
-        question = self._answering.question(request, operation, record_id)
+        await self._rights.check_record(context_of(request.scope).prefix, record_id)
+        query_key = self._runner.query_key(request, operation, record_id)
 
         async def version() -> bytes:
             return await self._versions.record(record_id)
 
-        async def timed_find() -> Found:
+        async def timed_find() -> Answer:
             with timed(operation):
                 return await find(request, record_id)
 
-        return await self._answering.answer(request, question, version, timed_find, share=share)
+        return await self._runner.answer(request, query_key, version, timed_find, share=share)
 
-    async def _one(self, request: Request, record_id: str) -> Found:
-        witness = Witness(self._connection)
-        record = await Reader(witness).record(record_id)
+    async def _one(self, request: Request, record_id: str) -> Answer:
+        recorder = VersionRecorder(self._connection)
+        record = await Reader(recorder).record(record_id)
         if record is None:
             raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
-        renderer = self._answering.renderer(request)
+        renderer = self._runner.renderer(request)
         data = renderer.run(record)
-        return single(_version_of_row(witness), data, renderer.until_ms)
+        return single(_version_of_row(recorder), data, renderer.until_ms)
 
-    async def _overview(self, request: Request, record_id: str) -> Found:
-        witness = Witness(self._connection)
-        overview = await Reader(witness).overview(record_id)
+    async def _overview(self, request: Request, record_id: str) -> Answer:
+        recorder = VersionRecorder(self._connection)
+        overview = await Reader(recorder).overview(record_id)
         data = render.overview(overview) if overview else b"null"
-        return single(_version_of_row(witness), data)
+        return single(_version_of_row(recorder), data)
 
-    async def _page(self, request: Request, record_id: str, flt: DetailFilter, window: Window) -> Found | None:
-        witness = Witness(self._connection, version_call(self._connection.prefix, record_id))
-        looking = self._answering.searching(request) if flt != NO_FILTER else nullcontext()
+    async def _page(self, request: Request, record_id: str, flt: DetailFilter, window: Window) -> Answer | None:
+        recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))
+        looking = self._runner.searching(request) if flt != NO_FILTER else nullcontext()
         async with looking:
             with timed("page_details"):
-                page = await Reader(witness).detail_page(record_id, flt, window.offset, window.size)
+                page = await Reader(recorder).detail_page(record_id, flt, window.offset, window.size)
         if page is None:
             return None
-        counter, written, _ = witness.reply
+        counter, written, _ = recorder.reply
         # It came between the look at its version and the page: the next look will find another version.
         version = os.urandom(16) if counter is None else record_version(counter, written)
-        return paged(version, window, page, self._answering.renderer(request))
+        return paged(version, window, page, self._runner.renderer(request))
 
-    async def _all(self, request: Request, record_id: str) -> Found:
-        witness = Witness(self._connection, version_call(self._connection.prefix, record_id))
-        steps = Reader(witness).details(record_id)
+    async def _all(self, request: Request, record_id: str) -> Answer:
+        recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))
+        steps = Reader(recorder).details(record_id)
         first: list[StoredDetail] = await anext(steps, [])
         second = await anext(steps, None)
-        counter, written, running = witness.reply
+        counter, written, running = recorder.reply
         version = record_version(counter, written)
         if second is None:
-            return listed(version, first, self._answering.renderer(request))
-        self._answering.charge(request, LONG_LIST_COST)
-        as_of_ms, until_ms = self._answering.list_until(may_change=int(running or 0) > 0)
+            return listed(version, first, self._runner.renderer(request))
+        self._runner.charge(request, LONG_LIST_COST)
+        as_of_ms, until_ms = self._runner.list_until(may_change=int(running or 0) > 0)
         rows = Steps(first, _beginning_with(second, steps))
-        return long_list(version, until_ms, rows, self._answering.renderer(request, as_of_ms))
+        return long_list(version, until_ms, rows, self._runner.renderer(request, as_of_ms))
 
 
 async def _beginning_with(
@@ -152,6 +152,6 @@ async def _beginning_with(
         yield other
 
 
-def _version_of_row(witness: Witness) -> bytes:
-    (row,) = witness.rows
+def _version_of_row(recorder: VersionRecorder) -> bytes:
+    (row,) = recorder.rows
     return record_version(row.counter, row.written)

@@ -12,7 +12,7 @@ from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
-from replog_api.http.request_context import BREAK_OFF, visit_of
+from replog_api.http.request_context import BREAK_OFF, context_of
 from replog_api.queries import render
 from replog_api.queries.links import links
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Respond = Callable[[Request, dict[str, str]], Response]
 
 
-class Found(NamedTuple):
+class Answer(NamedTuple):
     """An answer: the version of what it says, until when it is good as far as time counts, and how it is given."""
 
     version: bytes
@@ -46,7 +46,7 @@ class Steps(NamedTuple):
     others: AsyncIterator[Sequence[Any]]
 
 
-def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Found:
+def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
     """A page."""
     data = render.page(window, page.total, _rendered(page.rows, renderer))
 
@@ -57,20 +57,20 @@ def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: 
             headers["Link"] = link
         return answer(request, data, headers)
 
-    return Found(version, renderer.until_ms, respond, len(data))
+    return Answer(version, renderer.until_ms, respond, len(data))
 
 
-def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Found:
+def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Answer:
     """All rows, where they are known."""
     return single(version, b"[%b]" % b",".join(_rendered(rows, renderer)), renderer.until_ms)
 
 
-def single(version: bytes, data: bytes, until_ms: int | None = None) -> Found:
+def single(version: bytes, data: bytes, until_ms: int | None = None) -> Answer:
     """One thing."""
-    return Found(version, until_ms, lambda request, headers: answer(request, data, headers), len(data))
+    return Answer(version, until_ms, lambda request, headers: answer(request, data, headers), len(data))
 
 
-def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: render.Renderer) -> Found:
+def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: render.Renderer) -> Answer:
     """All rows as one array, sent step by step: memory does not grow with the number of rows. Can be given once."""
 
     async def body(request: Request) -> AsyncIterator[bytes]:
@@ -82,7 +82,7 @@ def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: rend
     def respond(request: Request, headers: dict[str, str]) -> Response:
         return LongResponse(body(request), headers=headers, media_type=JSON)
 
-    return Found(version, until_ms, respond)
+    return Answer(version, until_ms, respond)
 
 
 class LongResponse(StreamingResponse):
@@ -95,7 +95,7 @@ class LongResponse(StreamingResponse):
         except StoreUnavailable as error:
             if BREAK_OFF not in scope:
                 raise
-            trace_id = visit_of(scope).trace_id
+            trace_id = context_of(scope).trace_id
             logger().warning("list_broken_off", error=str(error), kind=error.kind, trace_id=trace_id)
             scope[BREAK_OFF]()
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 ENDS_WITHIN_S = 0.5
 
 
-class Gathering(Generic[T]):
+class SingleFlight(Generic[T]):
     """Nobody gets an answer that was begun before they asked; but an error, who asked before it came.
 
     The same is not asked again within ``spacing_s``: who asks meanwhile waits, so that what many ask costs no more
@@ -31,20 +31,20 @@ class Gathering(Generic[T]):
         # The event loop itself keeps no task alive.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, question: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, query_key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """The answer of ``read``, or its error; for one question every ``read`` has to do the same."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        rounds = self._rounds.get(question)
+        rounds = self._rounds.get(query_key)
         if rounds:
             rounds.next.append(answer)
         else:
-            rounds = self._begin(question, read, answer)
+            rounds = self._begin(query_key, read, answer)
         try:
             return await answer
         except asyncio.CancelledError:
             if rounds.nobody_waits:
                 # Who comes next begins anew: this one may take a moment to end.
-                self._forget(question, rounds)
+                self._forget(query_key, rounds)
                 rounds.cancel()
             raise
 
@@ -52,19 +52,19 @@ class Gathering(Generic[T]):
         """End what is under way; nobody asks any more."""
         await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
 
-    def _begin(self, question: Hashable, read: Callable[[], Awaitable[T]], answer: asyncio.Future[T]) -> _Rounds[T]:
-        rounds = self._rounds[question] = _Rounds([answer])
-        task = asyncio.create_task(self._read_in_rounds(question, read, rounds), name="gathering")
+    def _begin(self, query_key: Hashable, read: Callable[[], Awaitable[T]], answer: asyncio.Future[T]) -> _Rounds[T]:
+        rounds = self._rounds[query_key] = _Rounds([answer])
+        task = asyncio.create_task(self._read_in_rounds(query_key, read, rounds), name="gathering")
         rounds.cancel = task.cancel
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return rounds
 
-    def _forget(self, question: Hashable, rounds: _Rounds[T]) -> None:
-        if self._rounds.get(question) is rounds:
-            del self._rounds[question]
+    def _forget(self, query_key: Hashable, rounds: _Rounds[T]) -> None:
+        if self._rounds.get(query_key) is rounds:
+            del self._rounds[query_key]
 
-    async def _read_in_rounds(self, question: Hashable, read: Callable[[], Awaitable[T]], rounds: _Rounds[T]) -> None:
+    async def _read_in_rounds(self, query_key: Hashable, read: Callable[[], Awaitable[T]], rounds: _Rounds[T]) -> None:
         try:
             while rounds.asking:
                 begun_s = time.monotonic()
@@ -74,7 +74,7 @@ class Gathering(Generic[T]):
                 rounds.turn()
         finally:
             # In the same step as the look at who asks.
-            self._forget(question, rounds)
+            self._forget(query_key, rounds)
             rounds.drop()
 
 

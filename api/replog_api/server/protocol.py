@@ -13,7 +13,7 @@ from replog_api.admission.waiting_clients import END_WAITING
 from replog_api.http import messages
 from replog_api.http.errors import HEADERS_TOO_LARGE, INVALID_REQUEST
 from replog_api.http.request_context import BREAK_OFF, new_trace_id
-from replog_api.server.write_coalescing import Joined
+from replog_api.server.write_coalescing import WriteCoalescingTransport
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
-        super().connection_made(cast("asyncio.Transport", Joined(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", WriteCoalescingTransport(transport, self.loop)))
         self.server_state.is_silent(self)
         self.server_state.make_room()
         self._wait_for_rest(self._limits.head_s)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 MAX_JOINED_BYTES = 65_536
 
 
-class Joined:
+class WriteCoalescingTransport:
     """A transport that sends together what one step of the event loop writes: head and body of an answer are one write.
 
     Everything but writing and closing is the transport's own.

@@ -15,14 +15,14 @@ from replog.telemetry import logger
 from replog_collector.kafka.client import has_ended, high_watermarks, stop_consumer, subscribed_consumer
 from replog_collector.kafka.instance_id import InstanceId
 from replog_collector.kafka.positions import Positions
-from replog_collector.kafka.source import Look, Message, Polled, Standing, Unreadable
-from replog_collector.kafka.start_offsets import Beginnings
+from replog_collector.kafka.source import Message, Polled, Standing, TopicSnapshot, Unreadable
+from replog_collector.kafka.start_offsets import StartOffsets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from replog.settings import CollectorSettings
-    from replog_collector.checkpoint_store import StoreMarkers
+    from replog_collector.checkpoint_store import CheckpointStore
 
 #: Messages taken from the broker at once, and so the most in one batch.
 BATCH_MESSAGES = 5000
@@ -44,7 +44,7 @@ class KafkaSource:
     def __init__(
         self,
         settings: CollectorSettings,
-        markers: StoreMarkers,
+        markers: CheckpointStore,
         *,
         revoking: Callable[[], Awaitable[None]],
         assigned: Callable[[list[int]], None],
@@ -63,8 +63,8 @@ class KafkaSource:
         self._positions = Positions()
         #: By partition: its last stable offset, which is as far as it can be read.
         self._ends: dict[int, int] = {}
-        self._seen: Look | None = None
-        self._beginnings = Beginnings(markers)
+        self._seen: TopicSnapshot | None = None
+        self._start_offsets = StartOffsets(markers)
         self._look_at = 0.0
         #: Why the broker, or the store, did not answer when it was asked last.
         self._silence: BaseException | None = None
@@ -101,7 +101,7 @@ class KafkaSource:
         return self._share is None and not self._instance_id.taken
 
     @property
-    def look(self) -> Look | None:
+    def look(self) -> TopicSnapshot | None:
         """As the protocol says."""
         return self._seen
 
@@ -258,12 +258,12 @@ class KafkaSource:
             firsts = await consumer.beginning_offsets(list(partitions.values()))
             ends = await high_watermarks(consumer, partitions.values())
             committed = {number: await consumer.committed(partition) for number, partition in partitions.items()}
-        left = reached or await self._beginnings.left(committed)
+        left = reached or await self._start_offsets.left(committed)
         begins = {
-            number: self._beginnings.of(number, left[number], first=firsts[partition], end=ends[partition])
+            number: self._start_offsets.of(number, left[number], first=firsts[partition], end=ends[partition])
             for number, partition in partitions.items()
         }
-        await self._beginnings.mark(begins, left)
+        await self._start_offsets.mark(begins, left)
         if positions is not self._positions:
             # The group has moved partitions meanwhile, or another client took the place of this one: it is asked again
             # where they begin.
@@ -284,7 +284,7 @@ class KafkaSource:
                 count = await self._count_partitions()
                 stable, ends = await self._ask_for_ends(share or ())
             if share is self._share:
-                self._ends, self._seen = stable, Look(asked_ms, count, ends)
+                self._ends, self._seen = stable, TopicSnapshot(asked_ms, count, ends)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
         except (KafkaError, TimeoutError, RecoverableError) as error:

@@ -75,7 +75,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TopicSnapshot:
     """What the broker answered when it was asked, at ``asked_ms`` since 1970 by this machine's clock.
 
     ``partitions`` is how many the topic has; ``ends`` are the offsets behind the last messages of assigned ones, those
@@ -126,7 +126,7 @@ class Source(Protocol):
         """
 
     @property
-    def look(self) -> Look | None:
+    def look(self) -> TopicSnapshot | None:
         """The last look at the topic, which polls take again and again; None before the first."""
 
     async def start(self) -> None:

@@ -13,17 +13,17 @@ from replog_collector import metrics
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from replog_collector.checkpoint_store import StoreMarkers
+    from replog_collector.checkpoint_store import CheckpointStore
 
 #: How long the store may take. The group waits for a member that is being assigned partitions.
 ANSWER_TIMEOUT_S = 2.0
 
 
-class Beginnings:
+class StartOffsets:
     """Where partitions are to be read from, and which offsets were found missing already."""
 
-    def __init__(self, markers: StoreMarkers) -> None:
-        self._markers = markers
+    def __init__(self, markers: CheckpointStore) -> None:
+        self._checkpoints = markers
         #: By partition: everything before this offset that is missing was counted.
         self._counted: dict[int, int] = {}
 
@@ -34,7 +34,7 @@ class Beginnings:
             StoreUnavailable: the store does not answer in time.
         """
         async with _in_time():
-            markers = await self._markers.read(committed.keys())
+            markers = await self._checkpoints.read(committed.keys())
         pairs = {number: (offset, markers[number]) for number, offset in committed.items()}
         return {
             number: None if offset is None or marker is None else min(offset, marker)
@@ -50,7 +50,9 @@ class Beginnings:
             StoreUnavailable: the store does not answer in time.
         """
         async with _in_time():
-            await self._markers.begin({number: begin for number, begin in begins.items() if begin != reached[number]})
+            await self._checkpoints.begin(
+                {number: begin for number, begin in begins.items() if begin != reached[number]}
+            )
 
     def of(self, partition: int, reached: int | None, *, first: int, end: int) -> int:
         """The offset to read ``partition`` from, which holds ``first`` up to before ``end``.

@@ -18,8 +18,8 @@ from replog_collector.pipeline.freshness import Freshness
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from replog.store.write.batch import Receipt
-    from replog_collector.checkpoint_store import StoreMarkers
+    from replog.store.write.batch import MergeReceipt
+    from replog_collector.checkpoint_store import CheckpointStore
     from replog_collector.kafka.source import Source
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.retrying import Retrying
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 MARK_EVERY_S = 0.5
 
 
-class Marking:
+class Checkpointing:
     """Marks and commits batches, some at a time. Where the store has lost something, the source goes back instead."""
 
     def __init__(
-        self, source: Source, markers: StoreMarkers, retrying: Retrying, *, rewinding: Callable[[], None]
+        self, source: Source, markers: CheckpointStore, retrying: Retrying, *, rewinding: Callable[[], None]
     ) -> None:
         self._rewinding = rewinding
         self._source = source
-        self._markers = markers
+        self._checkpoints = markers
         self._retrying = retrying
         self._freshness = Freshness()
         #: Of the batches that are not marked yet.
         self._spans: dict[int, Span] = {}
-        self._receipts: list[Receipt] = []
+        self._receipts: list[MergeReceipt] = []
         self._due_at = 0.0
         self._one_at_a_time = asyncio.Lock()
 
@@ -98,7 +98,7 @@ class Marking:
             return
         self._freshness.remember(self._source.look)
         reached = self._freshness.reached(dict(self._source.positions) | {n: span.end for n, span in spans.items()})
-        await self._retrying(lambda: self._markers.advance(spans, self._receipts, reached))
+        await self._retrying(lambda: self._checkpoints.advance(spans, self._receipts, reached))
 
     def _standing(self) -> dict[int, Span]:
         positions = self._source.positions

@@ -13,7 +13,7 @@ from replog_collector.pipeline.merging import Merging
 
 if TYPE_CHECKING:
     from replog_collector.kafka.dead_letters import DeadLetters
-    from replog_collector.pipeline.checkpointing import Marking
+    from replog_collector.pipeline.checkpointing import Checkpointing
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.merging import Store
@@ -26,13 +26,13 @@ class Delivery:
     def __init__(
         self,
         store: Store,
-        marking: Marking,
+        checkpointing: Checkpointing,
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
         *,
         retrying: Retrying,
     ) -> None:
-        self._marking = marking
+        self._checkpointing = checkpointing
         self._dead_letters = dead_letters
         self._limit = limit
         self._retrying = retrying
@@ -47,13 +47,13 @@ class Delivery:
         """
         if not (decoded.messages or decoded.letters):
             # Only the place in the topic moves on, past the end of a transaction.
-            await self._marking.take(decoded)
+            await self._checkpointing.take(decoded)
             return
         if decoded.batches:
             await self._merging.merge(decoded)
         await self._dead_letter(decoded)
         _count(decoded)
-        await self._marking.take(decoded)
+        await self._checkpointing.take(decoded)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
 
     async def _dead_letter(self, decoded: Decoded) -> None:

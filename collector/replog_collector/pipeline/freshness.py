@@ -17,7 +17,7 @@ from replog.store.write.checkpoints import Moment, Reached
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from replog_collector.kafka.source import Look
+    from replog_collector.kafka.source import TopicSnapshot
 
 #: Moments of one partition that are remembered: beyond that, every second is left out, however far behind it is.
 REMEMBERED = 128
@@ -27,11 +27,11 @@ class Freshness:
     """The looks of one collector at its topic."""
 
     def __init__(self) -> None:
-        self._latest: Look | None = None
+        self._latest: TopicSnapshot | None = None
         #: By partition, the moments not reached yet, in the order of offsets.
         self._ahead: defaultdict[int, list[Moment]] = defaultdict(list)
 
-    def remember(self, look: Look | None) -> None:
+    def remember(self, look: TopicSnapshot | None) -> None:
         """Take the last look at the topic, once or several times."""
         if look is None or look == self._latest:
             return

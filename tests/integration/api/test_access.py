@@ -199,14 +199,14 @@ async def test_a_page_of_another_name_reads_nothing(redis_url: str, redis_prefix
 )
 async def test_a_page_may_send_whatever_headers_it_likes(redis_url: str, redis_prefix: str, asked: str) -> None:
     """And its cookies, where it is named; not where every page may ask."""
-    question = {
+    query_key = {
         "Origin": "https://dashboard.example",
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": asked,
     }
     for origins, with_cookies in (("https://dashboard.example", "true"), ("*", None)):
         async with serving(redis_url, redis_prefix, api_cors_origins=origins) as shared:
-            preflight = await shared.client.options(f"{BASE}/list/t", headers=question)
+            preflight = await shared.client.options(f"{BASE}/list/t", headers=query_key)
         assert preflight.status_code == 200, preflight.text
         assert preflight.headers["access-control-allow-headers"] == asked
         assert preflight.headers.get("access-control-allow-credentials") == with_cookies
@@ -216,9 +216,9 @@ async def test_pages_of_other_origins_may_ask_where_that_is_set(redis_url: str, 
     """Those that are named; also what is refused can be read there."""
     origin, other = "https://dashboard.example", "https://elsewhere.example"
     async with serving(redis_url, redis_prefix, api_tokens=TOKENS, api_cors_origins=origin) as shared:
-        question = {"Origin": origin, "Access-Control-Request-Method": "GET"}
-        question |= {"Access-Control-Request-Headers": "authorization, if-none-match, x-bkrepo-time-zone"}
-        preflight = await shared.client.options(f"{BASE}/list/t", headers=question)
+        query_key = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        query_key |= {"Access-Control-Request-Headers": "authorization, if-none-match, x-bkrepo-time-zone"}
+        preflight = await shared.client.options(f"{BASE}/list/t", headers=query_key)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == origin
         for headers in (bearer(ALL), {}):

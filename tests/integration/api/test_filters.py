@@ -149,7 +149,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     strategies: list[str] = []
     page = detail_search.Search.page
 
-    async def noted(self: detail_search.Search, offset: int, limit: int) -> detail_search.Found | None:
+    async def noted(self: detail_search.Search, offset: int, limit: int) -> detail_search.SearchResult | None:
         found = await page(self, offset, limit)
         if found:
             strategies.append(found.strategy)

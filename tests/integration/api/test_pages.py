@@ -10,7 +10,7 @@ from replog.store.read.detail_search import Search
 from tests.support.query_service import page_of
 
 if TYPE_CHECKING:
-    from replog.store.read.detail_search import Found
+    from replog.store.read.detail_search import SearchResult
     from tests.integration.api.conftest import Serve
     from tests.support.query_service import QueryService
     from tests.support.streams import Event
@@ -176,7 +176,7 @@ async def test_a_page_that_the_record_changed_under_is_read_anew(serve: Serve, m
     service = await serve(detail("r", "first", packageName="p"))
     page, late = Search.page, ["second", "third"]
 
-    async def changed_meanwhile(self: Search, offset: int, limit: int) -> Found | None:
+    async def changed_meanwhile(self: Search, offset: int, limit: int) -> SearchResult | None:
         found = await page(self, offset, limit)
         if late:
             await serve(detail("r", late.pop(), packageName="p"))

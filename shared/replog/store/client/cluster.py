@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from replog.redis_url import Address
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
     from replog.store.client.epoch import Epoch
     from replog.store.client.node import Node
 
@@ -41,7 +41,7 @@ class Cluster:
         self._nodes: dict[Address, Node] = {}
         self._slots = SlotMap(seeds, lambda address: self._node(address).slots(), epoch)
 
-    async def send(self, calls: Sequence[Call]) -> list[Any]:
+    async def send(self, calls: Sequence[Command]) -> list[Any]:
         """The replies to ``calls``; those to different masters are sent at the same time."""
         await self._learn()
         slots = [key_slot(call.keys[0]) for call in calls]
@@ -72,7 +72,7 @@ class Cluster:
         """Close the connections to all nodes."""
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
 
-    async def _send_to_owners(self, calls: Sequence[Call], slots: list[int]) -> list[Any]:
+    async def _send_to_owners(self, calls: Sequence[Command], slots: list[int]) -> list[Any]:
         parts: dict[Address, list[int]] = defaultdict(list)
         for i, slot in enumerate(slots):
             parts[self._slots.owner(slot)].append(i)
@@ -85,7 +85,7 @@ class Cluster:
                 replies[i] = reply
         return replies
 
-    async def _send_in_order(self, slot: int, calls: Sequence[Call], indices: list[int], replies: list[Any]) -> None:
+    async def _send_in_order(self, slot: int, calls: Sequence[Command], indices: list[int], replies: list[Any]) -> None:
         """Send one by one what stands in a slot on the move, from the first call that was redirected."""
         # Also what was answered behind it: it has overtaken, and calls are safe to repeat.
         first = next(at for at, i in enumerate(indices) if isinstance(replies[i], exceptions.AskError))
@@ -94,7 +94,7 @@ class Cluster:
             if isinstance(replies[i], exceptions.ResponseError):
                 return
 
-    async def _follow(self, slot: int, call: Call) -> Any:
+    async def _follow(self, slot: int, call: Command) -> Any:
         for _ in range(HOPS):
             owner = self._slots.owner(slot)
             [reply] = (await self._gather({owner: self._node(owner).send([call])}))[owner]

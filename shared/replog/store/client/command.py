@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Command:
     """One command of a batch. ``keys`` all lie in one slot."""
 
     command: str | Script

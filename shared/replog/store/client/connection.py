@@ -10,7 +10,6 @@ from replog import redis_url
 from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
 from replog.settings import mask_url
 from replog.store.client.cluster import Cluster
-from replog.store.client.command import Call
 from replog.store.client.epoch import Epoch
 from replog.store.client.node import open_node
 from replog.store.client.rights import COLLECTOR, Needs
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from replog.settings import StoreSettings
+    from replog.store.client.command import Command
     from replog.store.client.rights import Right
-
-__all__ = ["LEAST_VERSION", "Call", "Connection"]
 
 #: Oldest Redis whose commands and script libraries the store was tested with.
 LEAST_VERSION = (6, 2)
@@ -33,7 +31,7 @@ LEAST_VERSION = (6, 2)
 class Topology(Protocol):
     """The servers behind one URL. Methods raise the driver's errors; see :class:`replog.store.client.node.Node`."""
 
-    async def send(self, calls: Sequence[Call]) -> list[Any]:
+    async def send(self, calls: Sequence[Command]) -> list[Any]:
         """The replies to ``calls``, in order; an error that a server answered is a reply."""
 
     async def infos(self) -> list[dict[str, Any]]:
@@ -111,7 +109,7 @@ class Connection:
             least = ".".join(map(str, LEAST_VERSION))
             raise StoreIncompatible(f"{self._server.shown} is Redis {text}; {least} or later is needed")
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """Send ``calls`` in one go and return their replies; those whose keys lie in one slot in order.
 
         Other clients' commands may come between two calls. Where this raises, any part of them may have been applied;

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from replog.redis_url import Address, RedisUrl
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
     from replog.store.client.epoch import Epoch
     from replog.store.client.rights import Needs
 
@@ -41,7 +41,7 @@ class Node:
         self._redis = client
         self._needs = needs
 
-    async def send(self, calls: Sequence[Call]) -> list[Any]:
+    async def send(self, calls: Sequence[Command]) -> list[Any]:
         """Send ``calls`` in one go, in order, and return their replies."""
         replies = await self._named(self._send(calls))
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
@@ -53,7 +53,7 @@ class Node:
             replies[i] = await self._explained(replies[i], calls[i])
         return replies
 
-    async def send_asking(self, call: Call) -> list[Any]:
+    async def send_asking(self, call: Command) -> list[Any]:
         """As :meth:`send`, for one call whose keys this node of a cluster is about to take over."""
         reply = await self._send_asking(call)
         if isinstance(reply, exceptions.NoScriptError):
@@ -95,7 +95,7 @@ class Node:
         """Close all connections."""
         await self._redis.aclose()
 
-    async def _explained(self, reply: Any, call: Call) -> Any:
+    async def _explained(self, reply: Any, call: Command) -> Any:
         """``reply``; where it is an error that does not say why it is one, the error that does, or another reply."""
         if isinstance(reply, exceptions.NoPermissionError):
             return await rights.named(self, self._needs, reply)
@@ -122,7 +122,7 @@ class Node:
         except exceptions.NoPermissionError as error:
             raise await rights.named(self, self._needs, error) from None
 
-    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+    async def _send(self, calls: Sequence[Command]) -> list[Any]:
         if len(calls) == 1:
             return [await self._send_one(calls[0])]
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -131,13 +131,13 @@ class Node:
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
             return replies
 
-    async def _send_one(self, call: Call) -> Any:
+    async def _send_one(self, call: Command) -> Any:
         try:
             return await self._redis.execute_command(*call.words())
         except exceptions.ResponseError as error:
             return error
 
-    async def _send_asking(self, call: Call) -> Any:
+    async def _send_asking(self, call: Command) -> Any:
         # ASKING counts for the next command of the same connection: a pipeline is one.
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.execute_command("ASKING")

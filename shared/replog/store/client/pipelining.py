@@ -15,7 +15,7 @@ from replog.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from replog.store.client.connection import Call
+    from replog.store.client.command import Command
 
 #: Pipelines under way at once: one long answer does not hold up all others.
 LANES = 2
@@ -27,34 +27,34 @@ MOST_WAITING = 1000
 ENDS_WITHIN_S = 0.5
 
 
-class Runs(Protocol):
+class CommandRunner(Protocol):
     """Runs calls of the store; see :class:`replog.store.client.connection.Connection`."""
 
     #: First part of every key.
     prefix: str
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """The replies to ``calls``, in order. Raises StoreUnavailable."""
 
 
 class SharedPipelines:
-    """:class:`Runs` that puts concurrent calls of one event loop into shared pipelines of another.
+    """:class:`CommandRunner` that puts concurrent calls of one event loop into shared pipelines of another.
 
     Every answer comes within ``timeout_s``, or StoreUnavailable does: kind ``timeout``, or ``busy`` at once where
     ``most_waiting`` others wait.
     """
 
-    def __init__(self, connection: Runs, *, timeout_s: float, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, connection: CommandRunner, *, timeout_s: float, most_waiting: int = MOST_WAITING) -> None:
         self.prefix = connection.prefix
         self._connection = connection
         self._timeout_s = timeout_s
         self._room = most_waiting
-        self._waiting: deque[tuple[Sequence[Call], asyncio.Future[list[Any]]]] = deque()
+        self._waiting: deque[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = deque()
         self._lanes = 0
         # The event loop itself keeps no task alive.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
         """As the protocol says."""
         if not self._room:
             raise StoreUnavailable("busy", "too many calls of the store wait already")
@@ -95,8 +95,8 @@ class SharedPipelines:
         # In the same step as the look at the queue: what comes later must find that this lane is free.
         self._lanes -= 1
 
-    def _next_pipeline(self) -> list[tuple[Sequence[Call], asyncio.Future[list[Any]]]]:
-        taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]] = []
+    def _next_pipeline(self) -> list[tuple[Sequence[Command], asyncio.Future[list[Any]]]]:
+        taken: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
         size = 0
         while self._waiting and (not taken or size + len(self._waiting[0][0]) <= CALLS_A_PIPELINE):
             asked = self._waiting.popleft()
@@ -106,7 +106,7 @@ class SharedPipelines:
                 size += len(asked[0])
         return taken
 
-    async def _run_together(self, taken: list[tuple[Sequence[Call], asyncio.Future[list[Any]]]]) -> None:
+    async def _run_together(self, taken: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]]) -> None:
         try:
             # The connection's own limit is for one reply.
             async with asyncio.timeout(self._timeout_s):
@@ -126,7 +126,7 @@ class SharedPipelines:
             if not answer.done():
                 answer.set_result(mine)
 
-    def _fail(self, taken: Iterable[tuple[Sequence[Call], asyncio.Future[list[Any]]]], error: Exception) -> None:
+    def _fail(self, taken: Iterable[tuple[Sequence[Command], asyncio.Future[list[Any]]]], error: Exception) -> None:
         for _, answer in taken:
             if not answer.done():
                 answer.set_exception(error)

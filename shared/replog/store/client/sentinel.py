@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from replog.redis_url import RedisUrl
-    from replog.store.client.command import Call
+    from replog.store.client.command import Command
     from replog.store.client.epoch import Epoch
     from replog.store.client.rights import Needs
 
@@ -65,7 +65,7 @@ class SentinelNode(Node):
         self._pool: Any = master.connection_pool
         self._asked_s = 0.0
 
-    async def send(self, calls: Sequence[Call]) -> list[Any]:
+    async def send(self, calls: Sequence[Command]) -> list[Any]:
         """As :meth:`Node.send`."""
         now_s = time.monotonic()
         if now_s - self._asked_s >= ASK_EVERY_S:

@@ -19,7 +19,7 @@ import msgpack
 
 from replog.errors import StoreRefused
 from replog.records import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import DELIST, REMOVE
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_bucket, task_keys
 from replog.telemetry import logger
@@ -127,7 +127,7 @@ class Retention:
             # Versions before this one took times as they are: what is due later than now is due by its writing then.
             ahead = [f"({now_ms}", "+inf", "LIMIT", 0, RECORDS_A_STEP]
             ids, early = await self._connection.run(
-                [Call("ZRANGEBYSCORE", [bucket.due], window), Call("ZRANGEBYSCORE", [bucket.due], ahead)]
+                [Command("ZRANGEBYSCORE", [bucket.due], window), Command("ZRANGEBYSCORE", [bucket.due], ahead)]
             )
             readable = [raw for raw in ids if _is_text(raw)]
             await self._discard("ZREM", bucket.due, [raw for raw in (*ids, *early) if not _is_text(raw)])
@@ -148,40 +148,40 @@ class Retention:
             for call in calls:
                 with self._going_on():
                     await self._connection.run([call])
-            return (await self._connection.run([Call("ZSCORE", [bucket.due], [raw]) for raw in ids])).count(None)
+            return (await self._connection.run([Command("ZSCORE", [bucket.due], [raw]) for raw in ids])).count(None)
 
     async def _discard(self, command: str, key: bytes, entries: list[bytes]) -> None:
         """Remove what nobody can read from a key of a bucket."""
         if entries:
             logger().error("garbage_removed", key=key.decode(), entries=[repr(entry) for entry in entries])
-            await self._connection.run([Call(command, [key], entries)])
+            await self._connection.run([Command(command, [key], entries)])
 
     async def _forget(self, bucket: BucketKeys, now_ms: int) -> None:
         """Forget what is remembered for long enough: that records were removed, and that they left tasks' lists."""
         window = ["-inf", now_ms - 2 * self._policy.longest_ms, "LIMIT", 0, FORGOTTEN_A_STEP]
-        left = Call("ZREMRANGEBYSCORE", [bucket.left], ["-inf", now_ms - LEFT_KEPT_MS])
+        left = Command("ZREMRANGEBYSCORE", [bucket.left], ["-inf", now_ms - LEFT_KEPT_MS])
         while True:
-            ids, _ = await self._connection.run([Call("ZRANGEBYSCORE", [bucket.removed], window), left])
+            ids, _ = await self._connection.run([Command("ZRANGEBYSCORE", [bucket.removed], window), left])
             if ids:
-                calls = [Call("ZREM", [bucket.removed], ids), Call("HDEL", [bucket.claimed], ids)]
+                calls = [Command("ZREM", [bucket.removed], ids), Command("HDEL", [bucket.claimed], ids)]
                 await self._connection.run(calls)
             if len(ids) < FORGOTTEN_A_STEP:
                 return
 
-    def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Call:
+    def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Command:
         keys = RecordKeys(self._connection.prefix, raw_id.decode())
         bucket = keys.bucket
         of_bucket = [bucket.due, bucket.removed, bucket.leaving, bucket.running, bucket.unfinished, bucket.claimed]
         settled_ms = now_ms - SETTLED_AFTER_S * 1000
         arguments = (raw_id, _pack(horizons), min(horizons.values()), settled_ms, now_ms)
-        return Call(REMOVE, [*keys.all, *of_bucket], arguments)
+        return Command(REMOVE, [*keys.all, *of_bucket], arguments)
 
     async def _delist(self, bucket: BucketKeys) -> None:
         """Take removed records off their tasks' lists; also those of a sweep that died here."""
         cursor = 0
         while True:
             ((cursor, found),) = await self._connection.run(
-                [Call("HSCAN", [bucket.leaving], [cursor, "COUNT", LEAVING_A_STEP])]
+                [Command("HSCAN", [bucket.leaving], [cursor, "COUNT", LEAVING_A_STEP])]
             )
             leaving = {raw_id: _leaving_of(noted) for raw_id, noted in found.items()}
             await self._discard("HDEL", bucket.leaving, [raw_id for raw_id, of in leaving.items() if of is None])
@@ -194,12 +194,12 @@ class Retention:
 
     async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, of: _Leaving) -> None:
         await self._connection.run([self._delisting(task, (raw_id, of.start, of.outcome)) for task in of.task_keys])
-        await self._connection.run([Call("HDEL", [bucket.leaving], [raw_id])])
+        await self._connection.run([Command("HDEL", [bucket.leaving], [raw_id])])
 
-    def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Call:
+    def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Command:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
-        return Call(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))
+        return Command(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))
 
 
 def _leaving_of(noted: bytes) -> _Leaving | None:

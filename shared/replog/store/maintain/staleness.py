@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from replog.entities import stale_until
 from replog.errors import StoreRefused
 from replog.records import MS_BIAS, RUNNING, STATUS_LETTERS, last_ms
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
@@ -30,7 +30,7 @@ from replog.store.read.filters import DetailFilter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: Details that are read in one step, and records whose ids are.
 STEP = 250
@@ -53,7 +53,7 @@ class Staleness:
 
     def __init__(
         self,
-        connection: Runs,
+        connection: CommandRunner,
         *,
         stale_after_s: int,
         refused: Callable[[StoreRefused], None] = log_refusal,
@@ -69,7 +69,7 @@ class Staleness:
         """How many records are stale."""
         window = ["-inf", self._until_ms()]
         counts: list[int] = await self._connection.run(
-            [Call("ZCOUNT", [bucket.running], window) for bucket in self._buckets]
+            [Command("ZCOUNT", [bucket.running], window) for bucket in self._buckets]
         )
         return sum(counts)
 
@@ -97,7 +97,7 @@ class Staleness:
             seen, cursor = set[bytes](), 0
             while True:
                 ((cursor, raw_ids),) = await self._connection.run(
-                    [Call("SSCAN", [bucket.unfinished], [cursor, "COUNT", STEP])]
+                    [Command("SSCAN", [bucket.unfinished], [cursor, "COUNT", STEP])]
                 )
                 for raw_id in {*raw_ids} - seen:
                     try:
@@ -121,7 +121,7 @@ class Staleness:
         while True:
             begun_s = time.perf_counter()
             (entries,) = await self._connection.run(
-                [Call("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, STEP])]
+                [Command("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, STEP])]
             )
             found += await self._stale_among(
                 keys, [id_of(entry[len(head) + TIME_BYTES :]) for entry in entries], until_ms

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from replog.errors import StoreRefused
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: A time before every event: where nothing is known.
 UNKNOWN_MS = 0
@@ -30,14 +30,14 @@ UNKNOWN_MS = 0
 LAST_MS = 253_402_300_799_999
 
 
-async def read_as_of(connection: Runs) -> int:
+async def read_as_of(connection: CommandRunner) -> int:
     """The time in ms since 1970; :data:`UNKNOWN_MS` where it is not known. Raises StoreUnavailable.
 
     What is read from the store after this began is not older.
     """
     keys = [BucketKeys(connection.prefix, number).as_of for number in range(BUCKETS)]
     try:
-        return as_of(await connection.run([Call("HGETALL", [key]) for key in keys]))
+        return as_of(await connection.run([Command("HGETALL", [key]) for key in keys]))
     except StoreRefused:
         # Somebody wrote over one with something else: collectors make it anew.
         return UNKNOWN_MS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import VALUES
 from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
@@ -17,7 +17,7 @@ from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: Bytes that one call may find, some more if the last thing was large: Redis takes some 5 ms for them.
 BYTES_A_CALL = 1024 * 1024
@@ -31,13 +31,13 @@ RECORDS_AT_ONCE = 256
 FIRST_RECORDS = 24
 
 
-def values_call(key: bytes, ids: Sequence[bytes], *, wary: bool = False) -> Call:
+def values_call(key: bytes, ids: Sequence[bytes], *, wary: bool = False) -> Command:
     """Asks for the values of the first ``ids`` in a hash, of one at least; ``wary`` where wide ones are expected."""
-    return Call(VALUES, [key], (BYTES_A_CALL, int(wary), *ids))
+    return Command(VALUES, [key], (BYTES_A_CALL, int(wary), *ids))
 
 
 async def values_of(
-    connection: Runs, key: bytes, ids: Sequence[bytes], *, wary: bool = False
+    connection: CommandRunner, key: bytes, ids: Sequence[bytes], *, wary: bool = False
 ) -> AsyncIterator[tuple[bytes, bytes]]:
     """The ids that a hash has, with their values, in any order."""
     parts = deque(ids[i : i + IDS_A_CALL] for i in range(0, len(ids), IDS_A_CALL))
@@ -54,7 +54,7 @@ async def values_of(
 
 
 async def completed(
-    connection: Runs, key: bytes, ids: Sequence[bytes], values: Sequence[bytes | None]
+    connection: CommandRunner, key: bytes, ids: Sequence[bytes], values: Sequence[bytes | None]
 ) -> Sequence[bytes | None]:
     """The values of all ``ids`` in a hash, in their order, of which the first ``values`` have been read."""
     if len(values) == len(ids):
@@ -65,7 +65,7 @@ async def completed(
 
 
 async def entries_of(
-    connection: Runs, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
+    connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
     """The members of an index, in steps, each with the number of its range (from 0).
 
@@ -76,7 +76,7 @@ async def entries_of(
     left, widest, step = deque(_Range(number, *of) for number, of in enumerate(ranges)), 1, min(FIRST_ENTRIES, a_call)
     while left:
         asked = [_next_range(left, step) for _ in range(at_once) if left]
-        replies = await connection.run([Call("ZRANGE", [key], [of.first, of.first + of.size - 1]) for of in asked])
+        replies = await connection.run([Command("ZRANGE", [key], [of.first, of.first + of.size - 1]) for of in asked])
         for of, members in zip(asked, replies, strict=True):
             widest = max(widest, *map(len, members)) if members else widest
             yield of.number, members
@@ -97,14 +97,14 @@ def _next_range(left: deque[_Range], step: int) -> _Range:
     return _Range(number, first, min(size, step))
 
 
-async def records_of(connection: Runs, record_ids: Sequence[str]) -> list[StoredRecord]:
+async def records_of(connection: CommandRunner, record_ids: Sequence[str]) -> list[StoredRecord]:
     """The records of these ids, in their order; also where there is no such record."""
     records: list[StoredRecord] = []
     step = FIRST_RECORDS
     while len(records) < len(record_ids):
         part = record_ids[len(records) : len(records) + step]
         keys = [RecordKeys(connection.prefix, record_id).record for record_id in part]
-        rows = await connection.run([Call("HMGET", [key], RECORD_FIELDS) for key in keys])
+        rows = await connection.run([Command("HMGET", [key], RECORD_FIELDS) for key in keys])
         records += [StoredRecord(record_id, tuple(row)) for record_id, row in zip(part, rows, strict=True)]
         step = max(1, min(RECORDS_AT_ONCE, BYTES_A_CALL // max(map(_size, records[-len(part) :]))))
     return records

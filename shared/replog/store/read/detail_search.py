@@ -15,19 +15,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import SEEK
 from replog.store.format.rows import StoredDetail
 from replog.store.read import filter_planner
 from replog.store.read.bounded_reads import BYTES_A_CALL, values_of
 from replog.store.read.facets import read_facets
-from replog.store.read.page_by_name import Named, Source, Span, Ways
-from replog.store.read.page_by_rank import Ranked
+from replog.store.read.page_by_name import NameIndex, Source, Span, Ways
+from replog.store.read.page_by_rank import RankedDetails
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
     from replog.store.read.facets import Facets
     from replog.store.read.filters import DetailFilter, NameCondition
@@ -41,7 +41,7 @@ STEP = 250
 _TOP = b"\xff"
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The ids of one page, newest first, and the number of all matches.
 
     ``version`` is the record's when the search began; ``strategy`` names how the page was found.
@@ -75,14 +75,14 @@ class _Begun(NamedTuple):
 class Search:
     """One filtered read of one record's details."""
 
-    def __init__(self, connection: Runs, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+    def __init__(self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
         self._connection = connection
         self._keys = keys
         self._record_id = record_id
         self._filter, self._needle = flt, flt.needle
         self._letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
 
-    async def page(self, offset: int, limit: int) -> Found | None:
+    async def page(self, offset: int, limit: int) -> SearchResult | None:
         """The page of ``limit`` matches from ``offset`` on; None where the record does not exist."""
         names = self._filter.names
         if not names:
@@ -91,24 +91,24 @@ class Search:
         if begun.version is None:
             return None
         if not all(counted.entries for counted in begun.conditions):
-            return Found(begun.version, 0, [], "names")
+            return SearchResult(begun.version, 0, [], "names")
         narrowing = [each for each in begun.conditions if each.condition.is_of_key or each.entries < begun.details]
         if not narrowing:
             return await self._by_rank(offset, limit)
         facets = await self._narrowing_facets(begun.details)
         total, ids, strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
-        return Found(begun.version, total, ids, strategy)
+        return SearchResult(begun.version, total, ids, strategy)
 
-    async def _by_rank(self, offset: int, limit: int) -> Found | None:
+    async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
         facets = await read_facets(self._connection, self._keys, self._filter)
         if facets.version is None:
             return None
-        ids = await Ranked(self._connection, self._keys, facets).page(offset, limit)
-        return Found(facets.version, facets.matches, ids, "pairs")
+        ids = await RankedDetails(self._connection, self._keys, facets).page(offset, limit)
+        return SearchResult(facets.version, facets.matches, ids, "pairs")
 
     async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
         starts = [letter + start for name in names for start in name.starts for letter in self._letters]
-        calls = [Call("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
+        calls = [Command("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
         (version, *details), *counts = await self._connection.run(calls + _counting(self._keys.by_name, starts))
         spans = iter(_spans(counts))
         counted = [_Counted(name, [next(spans) for _ in name.starts for _ in self._letters]) for name in names]
@@ -135,7 +135,7 @@ class Search:
                 ids = await self._scan(offset, min(limit, total - offset), most)
                 if ids is not None:
                     return total, ids, "scan"
-        named = Named(self._connection, self._keys.by_name, await self._ways(conditions, facets))
+        named = NameIndex(self._connection, self._keys.by_name, await self._ways(conditions, facets))
         return *await named.page(offset, limit), "names"
 
     async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
@@ -191,17 +191,19 @@ class Search:
         return self._needle in value and self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
 
 
-def _counting(key: bytes, starts: Sequence[bytes]) -> list[Call]:
+def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:
     """Calls that count, for each of ``starts``, the entries before and with it; :func:`_spans` reads the replies."""
     bounds = [((b"-", b"(" + start), (b"[" + start, b"(" + start + _TOP)) for start in starts]
-    return [Call("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
+    return [Command("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
 
 
 def _spans(counts: Sequence[int]) -> list[Span]:
     return [Span(first, entries) for first, entries in zip(counts[::2], counts[1::2], strict=True)]
 
 
-async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
+async def scan(
+    connection: CommandRunner, time_key: bytes, values_key: bytes | None
+) -> AsyncIterator[tuple[bytes, bytes]]:
     """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
 
     What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
@@ -209,7 +211,7 @@ async def scan(connection: Runs, time_key: bytes, values_key: bytes | None) -> A
     keys = [time_key] if values_key is None else [time_key, values_key]
     score, last, wary = b"", b"", 0
     while True:
-        ((scored, values),) = await connection.run([Call(SEEK, keys, [STEP, score, last, BYTES_A_CALL, wary])])
+        ((scored, values),) = await connection.run([Command(SEEK, keys, [STEP, score, last, BYTES_A_CALL, wary])])
         ids = scored[::2]
         # Of wide values only the first were read.
         read = len(values) if values_key else len(ids)

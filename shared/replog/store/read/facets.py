@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import FACETS, PAIRS
 from replog.store.format.index_entries import KEYED, split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
     from replog.store.read.filters import DetailFilter
 
@@ -51,11 +51,11 @@ class Facets(NamedTuple):
         return frozenset(head[:-1] for head in self.matching)
 
 
-async def read_facets(connection: Runs, keys: RecordKeys, flt: DetailFilter) -> Facets:
+async def read_facets(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> Facets:
     """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
     status, begin = STATUS_LETTERS.get(flt.status), flt.first_pairs
     asked = (b"[" + begin, b"(" + begin + b"\xff", FEW_FIELDS)
-    (first,) = await connection.run([Call(FACETS, [keys.record, keys.pairs, keys.time], asked)])
+    (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs, keys.time], asked)])
     version, details, every_pair, before, within, members, fields = first
     if fields:
         counted, is_all = _counted(members, fields), True
@@ -85,10 +85,10 @@ def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Cou
         yield member, [values.get(field + letter) for letter in _LETTERS]
 
 
-async def _in_parts(connection: Runs, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
+async def _in_parts(connection: CommandRunner, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
     """The pairs between two ranks with their counts."""
     steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
-    replies = await connection.run([Call(PAIRS, [keys.record, keys.pairs], step) for step in steps])
+    replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], step) for step in steps])
     return (
         item
         for members, counts in replies

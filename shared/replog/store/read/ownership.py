@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.keys import RecordKeys
 
 if TYPE_CHECKING:
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 
-async def task_keys_of(connection: Runs, record_id: str) -> list[str]:
+async def task_keys_of(connection: CommandRunner, record_id: str) -> list[str]:
     """The keys of the record's tasks; none where it is unknown, or only details of it were seen.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
     key = RecordKeys(connection.prefix, record_id).record
-    (packed,) = await connection.run([Call("HGET", [key], ["tasks"])])
+    (packed,) = await connection.run([Command("HGET", [key], ["tasks"])])
     return [raw.decode() for raw in msgpack.unpackb(packed, raw=True)] if packed else []

@@ -12,7 +12,7 @@ from math import ceil, sqrt
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.format.detail_codec import LONG, TIME_BYTES, pair_bytes
 from replog.store.format.short_ids import id_of
 from replog.store.read.bounded_reads import entries_of
@@ -20,7 +20,7 @@ from replog.store.read.bounded_reads import entries_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: Entries read in one call, and calls sent at once.
 ENTRIES_A_CALL = 500
@@ -69,10 +69,10 @@ class Ways(NamedTuple):
     admits: Callable[[list[bytes]], Awaitable[set[bytes]]] | None = None
 
 
-class Named:
+class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
 
-    def __init__(self, connection: Runs, by_name: bytes, ways: Ways) -> None:
+    def __init__(self, connection: CommandRunner, by_name: bytes, ways: Ways) -> None:
         self._connection = connection
         self._by_name = by_name
         self._ways = ways
@@ -175,7 +175,7 @@ class Named:
         if not places:
             return []
         entries = [place[:1] + name + place[1:] for place in places]
-        (scores,) = await self._connection.run([Call("ZMSCORE", [self._by_name], entries)])
+        (scores,) = await self._connection.run([Command("ZMSCORE", [self._by_name], entries)])
         return [place for place, score in zip(places, scores, strict=True) if score is not None]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import COUNT, GLIMPSE, PAGE
 from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.short_ids import id_of
@@ -22,7 +22,7 @@ from replog.store.read.rank_selection import Mark, approach
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
     from replog.store.read.facets import Facets
     from replog.store.read.rank_selection import Near
@@ -48,7 +48,7 @@ FETCHED_A_CALL = 1000
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
-class _Glimpse(NamedTuple):
+class _RankWindow(NamedTuple):
     """The matches between two marks, as entries of the index by pair, of a record with so many details."""
 
     first: Mark
@@ -69,10 +69,10 @@ class _Glimpse(NamedTuple):
         return mark if 0 < mark.rank < self.details else None
 
 
-class Ranked:
+class RankedDetails:
     """The details of one record that ``facets`` admit, in order."""
 
-    def __init__(self, connection: Runs, keys: RecordKeys, facets: Facets) -> None:
+    def __init__(self, connection: CommandRunner, keys: RecordKeys, facets: Facets) -> None:
         self._connection = connection
         self._keys = keys
         self._facets = facets
@@ -111,7 +111,7 @@ class Ranked:
         page = (await self._read_back(near, -skipped))[:limit]
         return page + await self._read(near, limit - len(page))
 
-    async def _glimpse(self, offset: int, limit: int) -> _Glimpse | None:
+    async def _glimpse(self, offset: int, limit: int) -> _RankWindow | None:
         """What is where the page probably is, read and counted at one go; None where that is not worth it."""
         details, matches, heads = self._facets.details, self._facets.matches, len(self._facets.matching)
         share, along = matches / details, offset / matches
@@ -126,12 +126,12 @@ class Ranked:
         if found is None:
             return None
         newer, members = found
-        return _Glimpse(Mark(begin, newer), Mark(end, newer + len(members)), details, members)
+        return _RankWindow(Mark(begin, newer), Mark(end, newer + len(members)), details, members)
 
     async def _between(self, begin: int, end: int) -> tuple[int, list[bytes]] | None:
         """Matches before a rank, and those from there to another, as entries of the index; None for too many."""
         asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
-        calls = [Call(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
+        calls = [Command(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
         replies = await self._connection.run(calls)
         if None in replies:
             return None
@@ -145,7 +145,7 @@ class Ranked:
     async def _newer(self, rank: int) -> int:
         """Matches before a rank."""
         asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
-        calls = [Call(COUNT, asked, [rank, part, whole]) for part in self._counted]
+        calls = [Command(COUNT, asked, [rank, part, whole]) for part in self._counted]
         older: int = sum(await self._connection.run(calls)) - self._before
         newer = self._all_counted - older
         return rank - newer if self._counts_others else newer
@@ -183,7 +183,7 @@ class Ranked:
         """As :meth:`_matches`, detail by detail."""
         asked = [self._keys.record, self._keys.details, self._keys.time]
         end = min(end, begin + CALLS_AT_ONCE * STEP)
-        calls = [Call(PAGE, asked, [at, min(STEP, end - at), BYTES_A_CALL]) for at in range(begin, end, STEP)]
+        calls = [Command(PAGE, asked, [at, min(STEP, end - at), BYTES_A_CALL]) for at in range(begin, end, STEP)]
         matching, ids = self._facets.matching, list[bytes]()
         for _, _, read, first in await self._connection.run(calls):
             values = await completed(self._connection, self._keys.details, read, first)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import StoredDetail, StoredRecord
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
-from replog.store.read.detail_search import STEP, Found, Search, scan
+from replog.store.read.detail_search import STEP, Search, SearchResult, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from replog.entities import Overview
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Reader:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: Runs) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
     async def record(self, record_id: str) -> StoredRecord | None:
@@ -56,7 +56,7 @@ class Reader:
         """A page of the task's records, of one status or (empty) all; None where the task is unknown."""
         keys = task_keys(self._connection.prefix, task_key)[1:]
         letter = STATUS_LETTERS[status] if status else b""
-        ((known, total, ids),) = await self._connection.run([Call(TASK_PAGE, keys, [offset, limit, letter])])
+        ((known, total, ids),) = await self._connection.run([Command(TASK_PAGE, keys, [offset, limit, letter])])
         if not known:
             return None
         return Page(total, await self._known_records(ids))
@@ -90,15 +90,15 @@ class Reader:
 
     async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
-        call = Call(PAGE, keys, [offset, limit, BYTES_A_CALL])
+        call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL])
         ((known, total, ids, first),) = await self._connection.run([call])
         if not known:
             return None
         return Page(total, _details(record_id, ids, await completed(self._connection, keys[1], ids, first)))
 
-    async def _found_page(self, record_id: str, found: Found) -> tuple[Page[StoredDetail], bytes | None]:
+    async def _found_page(self, record_id: str, found: SearchResult) -> tuple[Page[StoredDetail], bytes | None]:
         keys, ids = self._keys(record_id), found.ids
-        asks_version = Call("HGET", [keys.record], ["v"])
+        asks_version = Command("HGET", [keys.record], ["v"])
         calls = [values_call(keys.details, ids)] if ids else []
         *first, version = await self._connection.run([*calls, asks_version])
         values: Sequence[bytes | None] = first[0] if first else []

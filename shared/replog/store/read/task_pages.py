@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.keys import task_keys
 from replog.store.format.rows import StoredRecord, StoredTask
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.tasks_by_activity import NEAR, Order
-from replog.store.read.tasks_by_prefix import Named
+from replog.store.read.tasks_by_activity import NEAR, ActivityOrder
+from replog.store.read.tasks_by_prefix import TaskNameIndex
 from replog.store.read.versions import counter_call, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: Stands for every status in the index.
 ANY = b"*"
@@ -44,7 +44,7 @@ class Tasks:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: Runs) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
     async def latest(self, keys: Sequence[str]) -> TaskRows:
@@ -60,9 +60,9 @@ class Tasks:
         # In the index, NUL stands behind each key; none has one.
         if b"\x00" in raw:
             return TaskRows(b"", 0, [])
-        order = Order(self._connection, STATUS_LETTERS[status] if status else ANY)
+        order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY)
         if raw:
-            named = Named(self._connection, raw, status)
+            named = TaskNameIndex(self._connection, raw, status)
             seen = await named.look()
             keys = await named.page(seen, order, offset, limit)
         else:
@@ -74,14 +74,14 @@ class Tasks:
         return TaskRows(joined(seen.counters), seen.total, [task for task in tasks if task.record])
 
     async def _latest_of(
-        self, lists: Sequence[list[bytes]], first: Sequence[Call] = ()
+        self, lists: Sequence[list[bytes]], first: Sequence[Command] = ()
     ) -> tuple[list[bytes | None], list[StoredRecord | None]]:
         """The replies to ``first``, which is asked together with the lists, and the latest record of each list."""
         found: list[StoredRecord | None] = [None] * len(lists)
         waiting, begin, size = list(range(len(lists))), 0, 1
         replies: list[bytes | None] = []
         while waiting:
-            calls = [Call("ZREVRANGE", [lists[i][1]], (begin, begin + size - 1)) for i in waiting]
+            calls = [Command("ZREVRANGE", [lists[i][1]], (begin, begin + size - 1)) for i in waiting]
             answers = await self._connection.run([*first, *calls])
             replies, ids, first = replies or answers[: len(first)], answers[len(first) :], ()
             records = iter(await records_of(self._connection, [raw.decode() for of_list in ids for raw in of_list]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import HEADS
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
@@ -22,7 +22,7 @@ from replog.store.read.rank_selection import approach
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: Tasks that may lie between the place that is counted and the page.
 NEAR = 512
@@ -33,7 +33,7 @@ _TOP = b"\xff"
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
-class Look(NamedTuple):
+class TaskIndexHead(NamedTuple):
     """The first look at the index, by bucket: its counter, its number of entries, the first of them."""
 
     counters: list[bytes | None]
@@ -46,12 +46,12 @@ class Look(NamedTuple):
         return sum(self.numbers)
 
 
-async def look(connection: Runs, heads: Iterable[bytes], entries: int) -> Look:
+async def look(connection: CommandRunner, heads: Iterable[bytes], entries: int) -> TaskIndexHead:
     """At what begins with ``heads`` in the index of tasks, ``entries`` of each bucket."""
     asked = [_pack([*heads]), entries]
     buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
-    replies = await connection.run([Call(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
-    return Look(*map(list, zip(*replies, strict=True)))
+    replies = await connection.run([Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
+    return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
 
 def share_of(entries: int) -> int:
@@ -73,19 +73,19 @@ class _Window:
         return self.at_most is not None and (entry is None or self.at_most[1:] > entry)
 
 
-class Order:
+class ActivityOrder:
     """The tasks of one status, or all; ``letter`` stands for it. Entries are ``letter time key``."""
 
-    def __init__(self, connection: Runs, letter: bytes) -> None:
+    def __init__(self, connection: CommandRunner, letter: bytes) -> None:
         self._connection = connection
         self._letter = letter
         self._keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
 
-    async def look(self, entries: int) -> Look:
+    async def look(self, entries: int) -> TaskIndexHead:
         """How many there are, and the first ones."""
         return await look(self._connection, [self._letter], share_of(entries))
 
-    async def page(self, seen: Look, offset: int, limit: int) -> list[bytes]:
+    async def page(self, seen: TaskIndexHead, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on. ``seen`` is what was looked at before: how many there are is taken from that."""
         limit = min(limit, seen.total - offset)
         if limit <= 0:
@@ -95,23 +95,23 @@ class Order:
         begin, passed = await self._near(seen, offset)
         return await self._merged(self._unread(b"[" + begin), offset - passed, limit)
 
-    async def first(self, seen: Look, prefix: bytes, wanted: int, matches: int) -> list[bytes]:
+    async def first(self, seen: TaskIndexHead, prefix: bytes, wanted: int, matches: int) -> list[bytes]:
         """The first ``wanted`` keys that begin with ``prefix``, as ``matches`` of all do."""
         share = share_of(wanted * seen.total // matches)
         return await self._merged(self._seen(seen, prefix), 0, wanted, prefix=prefix, share=share)
 
-    async def _near(self, seen: Look, offset: int) -> tuple[bytes, int]:
+    async def _near(self, seen: TaskIndexHead, offset: int) -> tuple[bytes, int]:
         """An entry at or a little before ``offset``, and how many are before it."""
         ruler = max(range(BUCKETS), key=seen.numbers.__getitem__)
         marks = {0: self._letter + _TOP}
 
         async def count(rank: int) -> int:
             window = [b"(" + self._letter + _TOP, b"[" + self._letter, "LIMIT", rank, 1]
-            (found,) = await self._connection.run([Call("ZREVRANGEBYLEX", [self._keys[ruler]], window)])
+            (found,) = await self._connection.run([Command("ZREVRANGEBYLEX", [self._keys[ruler]], window)])
             # Tasks that moved meanwhile have left it shorter: then the place is behind all.
             marks[rank] = found[0] if found else self._letter
             bounds = [b"(" + marks[rank], b"(" + self._letter + _TOP]
-            return sum(await self._connection.run([Call("ZLEXCOUNT", [key], bounds) for key in self._keys]))
+            return sum(await self._connection.run([Command("ZLEXCOUNT", [key], bounds) for key in self._keys]))
 
         near = await approach(
             count,
@@ -126,7 +126,7 @@ class Order:
     def _unread(self, at_most: bytes) -> list[_Window]:
         return [_Window(key, at_most) for key in self._keys]
 
-    def _seen(self, seen: Look, prefix: bytes = b"") -> list[_Window]:
+    def _seen(self, seen: TaskIndexHead, prefix: bytes = b"") -> list[_Window]:
         windows = self._unread(b"(" + self._letter + _TOP)
         for window, number, entries in zip(windows, seen.numbers, seen.entries, strict=True):
             self._add(window, entries, prefix, ended=len(entries) >= number)
@@ -148,7 +148,7 @@ class Order:
 
     async def _read_on(self, windows: list[_Window], prefix: bytes, count: int) -> None:
         asked = ["LIMIT", 0, count]
-        calls = [Call("ZREVRANGEBYLEX", [of.key], [of.at_most, b"[" + self._letter, *asked]) for of in windows]
+        calls = [Command("ZREVRANGEBYLEX", [of.key], [of.at_most, b"[" + self._letter, *asked]) for of in windows]
         for window, entries in zip(windows, await self._connection.run(calls), strict=True):
             self._add(window, entries, prefix, ended=len(entries) < count)
 

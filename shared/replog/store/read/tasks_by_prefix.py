@@ -10,14 +10,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from replog.records import STATUS_LETTERS
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
-from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, Order, look
+from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, ActivityOrder, look
 
 if TYPE_CHECKING:
-    from replog.store.client.pipelining import Runs
-    from replog.store.read.tasks_by_activity import Look
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.tasks_by_activity import TaskIndexHead
 
 #: Matches of one bucket that the first look reads.
 LOOKED_AT = 32
@@ -29,20 +29,20 @@ CALLS_AT_ONCE = 32
 _TOP = b"\xff"
 
 
-class Named:
+class TaskNameIndex:
     """The tasks of one status (empty: all) whose key begins with ``prefix``."""
 
-    def __init__(self, connection: Runs, prefix: bytes, status: str) -> None:
+    def __init__(self, connection: CommandRunner, prefix: bytes, status: str) -> None:
         self._connection = connection
         self._prefix = prefix
         letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
         self._heads = [b"=" + letter + prefix for letter in letters]
 
-    async def look(self) -> Look:
+    async def look(self) -> TaskIndexHead:
         """How many there are, and some of them."""
         return await look(self._connection, self._heads, LOOKED_AT)
 
-    async def page(self, seen: Look, order: Order, offset: int, limit: int) -> list[bytes]:
+    async def page(self, seen: TaskIndexHead, order: ActivityOrder, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on; ``seen`` is what was looked at before, ``order`` that of the status."""
         matches = seen.total
         wanted = min(offset + limit, matches)
@@ -59,7 +59,7 @@ class Named:
         ordered = sorted((entry[-TIME_BYTES:] + entry[2 : -TIME_BYTES - 1] for entry in entries), reverse=True)
         return [entry[TIME_BYTES:] for entry in ordered[offset:wanted]]
 
-    async def _every(self, seen: Look) -> list[bytes]:
+    async def _every(self, seen: TaskIndexHead) -> list[bytes]:
         entries: list[bytes] = []
         rest: list[tuple[bytes, bytes, bytes]] = []
         for number, known, found in zip(range(BUCKETS), seen.numbers, seen.entries, strict=True):
@@ -80,5 +80,5 @@ class Named:
         return entries
 
 
-def _reading(key: bytes, head: bytes, at_most: bytes) -> Call:
-    return Call("ZREVRANGEBYLEX", [key], [at_most, b"[" + head, "LIMIT", 0, ENTRIES_A_CALL])
+def _reading(key: bytes, head: bytes, at_most: bytes) -> Command:
+    return Command("ZREVRANGEBYLEX", [key], [at_most, b"[" + head, "LIMIT", 0, ENTRIES_A_CALL])

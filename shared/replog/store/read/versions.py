@@ -18,14 +18,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replog.store.client.command import Call
+from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.format.rows import RECORD_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
 
 #: The version of what is not there.
 NOTHING = b"nothing"
@@ -96,37 +96,37 @@ def joined(counters: Iterable[bytes | None]) -> bytes:
     return b",".join([counter or b"" for counter in counters])
 
 
-def version_call(prefix: str, record_id: str) -> Call:
+def version_call(prefix: str, record_id: str) -> Command:
     """Asks for a record's counter, time of writing and number of RUNNING details."""
-    return Call("HMGET", [RecordKeys(prefix, record_id).record], (*_COUNTER_AND_TIME, "nR"))
+    return Command("HMGET", [RecordKeys(prefix, record_id).record], (*_COUNTER_AND_TIME, "nR"))
 
 
-def counter_call(prefix: str, task_key: str) -> Call:
+def counter_call(prefix: str, task_key: str) -> Command:
     """Asks for the counter of a task's list."""
-    return Call("HGET", [task_keys(prefix, task_key)[0]], ("",))
+    return Command("HGET", [task_keys(prefix, task_key)[0]], ("",))
 
 
-def moved_calls(prefix: str) -> list[Call]:
+def moved_calls(prefix: str) -> list[Command]:
     """Ask for the counters of all buckets: each moves with every change of a task's list."""
-    return [Call("GET", [BucketKeys(prefix, number).moved]) for number in range(BUCKETS)]
+    return [Command("GET", [BucketKeys(prefix, number).moved]) for number in range(BUCKETS)]
 
 
-class Witness:
+class VersionRecorder:
     """Runs calls, and learns the versions of what they read: before it is read or together with it, never after.
 
     ``first`` is sent before the first calls, in the same pipeline; ``reply`` is what it got. ``rows`` are the versions
     of all records that were read, in their order.
     """
 
-    def __init__(self, connection: Runs, first: Call | None = None) -> None:
+    def __init__(self, connection: CommandRunner, first: Command | None = None) -> None:
         self.prefix = connection.prefix
         self.reply: Any = None
         self.rows: list[RowVersion] = []
         self._connection = connection
         self._first = first
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
-        """As :class:`replog.store.client.pipelining.Runs` says."""
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
+        """As :class:`replog.store.client.pipelining.CommandRunner` says."""
         asked = [_with_time(call) for call in calls]
         if self._first is None:
             replies = await self._connection.run(asked)
@@ -141,16 +141,16 @@ class Witness:
         return replies
 
 
-def _with_time(call: Call) -> Call:
+def _with_time(call: Command) -> Command:
     if call.arguments is not RECORD_FIELDS:
         return call
-    return Call(call.command, call.keys, (*RECORD_FIELDS, "w"))
+    return Command(call.command, call.keys, (*RECORD_FIELDS, "w"))
 
 
 class Versions:
     """Reads versions alone. Every method raises StoreUnavailable where Redis does not answer."""
 
-    def __init__(self, connection: Runs) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
     async def record(self, record_id: str) -> bytes:
@@ -169,7 +169,7 @@ class Versions:
             return None
         return page_version(counter, known.total, _rows(keys, found))
 
-    async def tasks(self, counters: Sequence[Call], known: KnownTasks | None) -> bytes | None:
+    async def tasks(self, counters: Sequence[Command], known: KnownTasks | None) -> bytes | None:
         """The version of tasks with their latest records that were ``known``; None where they have to be read for it.
 
         ``counters`` ask for what :func:`joined` makes their counter of.
@@ -187,20 +187,20 @@ class Versions:
         counter, total, running = await self._connection.run(
             [
                 counter_call(self._connection.prefix, task_key),
-                Call("ZCARD", [time_key]),
-                Call("ZLEXCOUNT", [status_key], (b"[R", b"(S")),
+                Command("ZCARD", [time_key]),
+                Command("ZLEXCOUNT", [status_key], (b"[R", b"(S")),
             ]
         )
         rows: list[RowVersion] = []
         for start in range(0, total, STEP):
-            (ids,) = await self._connection.run([Call("ZREVRANGE", [time_key], (start, start + STEP - 1))])
+            (ids,) = await self._connection.run([Command("ZREVRANGE", [time_key], (start, start + STEP - 1))])
             keys = [RecordKeys(self._connection.prefix, raw.decode()).record for raw in ids]
             rows += _rows(keys, await self._connection.run([_row_call(key) for key in keys]))
         return page_version(counter, total, rows), running > 0
 
 
-def _row_call(key: bytes) -> Call:
-    return Call("HMGET", [key], _COUNTER_AND_TIME)
+def _row_call(key: bytes) -> Command:
+    return Command("HMGET", [key], _COUNTER_AND_TIME)
 
 
 def _rows(keys: Iterable[bytes], found: Iterable[Any]) -> list[RowVersion]:

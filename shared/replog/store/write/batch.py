@@ -54,7 +54,7 @@ class FoldedRecord:
         return self.record, True
 
 
-class Receipt(NamedTuple):
+class MergeReceipt(NamedTuple):
     """What the store acknowledged of a batch: an id of the merge, and by bucket how many calls it took."""
 
     merge_id: str
@@ -71,7 +71,7 @@ class Batch:
     def __init__(self) -> None:
         self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
         #: How the store took it.
-        self.receipt = Receipt("", {})
+        self.receipt = MergeReceipt("", {})
         self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 

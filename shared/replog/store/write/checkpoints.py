@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from replog.errors import StoreRefused, StoreRewound
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import ADVANCE
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.telemetry import logger
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.client.connection import Connection
-    from replog.store.write.batch import Receipt
+    from replog.store.write.batch import MergeReceipt
 
 #: What ``advance.lua`` returns where it could not read up to when a bucket was complete.
 MADE_ANEW = 2
@@ -66,7 +66,7 @@ class Reached(NamedTuple):
     moments: Mapping[int, Moment]
 
 
-class Markers:
+class Checkpoints:
     """The markers of one consumer group and topic.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer; call it again.
@@ -83,7 +83,7 @@ class Markers:
         if not partitions:
             return {}
         fields = [self._field % number for number in partitions]
-        rows = await self._run([Call("HMGET", [bucket.applied], fields) for bucket in self._buckets])
+        rows = await self._run([Command("HMGET", [bucket.applied], fields) for bucket in self._buckets])
         await self._remove_garbled(fields, rows)
         columns = zip(*([_offset(marker) for marker in row] for row in rows), strict=True)
         return {
@@ -95,10 +95,10 @@ class Markers:
         """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
         if positions:
             stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
-            await self._run([Call("HSET", [bucket.applied], stored) for bucket in self._buckets])
+            await self._run([Command("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[Receipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
     ) -> None:
         """Take ``spans`` for applied: by the merged batches of ``receipts``, and where those hold nothing, as is.
 
@@ -122,7 +122,7 @@ class Markers:
         if not all(replies):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
 
-    async def _run(self, calls: Sequence[Call], *, notes: Sequence[bytes] = ()) -> list[Any]:
+    async def _run(self, calls: Sequence[Command], *, notes: Sequence[bytes] = ()) -> list[Any]:
         try:
             return await self._connection.run(calls)
         except StoreRefused as error:
@@ -136,12 +136,12 @@ class Markers:
         """
         hashes = {key: b"hash" for bucket in self._buckets for key in (bucket.applied, bucket.as_of)}
         asked = hashes | dict.fromkeys(notes, b"string")
-        kinds = await self._connection.run([Call("TYPE", [key]) for key in asked])
+        kinds = await self._connection.run([Command("TYPE", [key]) for key in asked])
         keys = [key for key, kind in zip(asked, kinds, strict=True) if kind not in (asked[key], b"none")]
         if not keys:
             raise error
         _tell_removed(keys, str(error))
-        await self._connection.run([Call("UNLINK", [key]) for key in keys])
+        await self._connection.run([Command("UNLINK", [key]) for key in keys])
 
     async def _remove_garbled(self, fields: Sequence[str], rows: Sequence[Sequence[bytes | None]]) -> None:
         """Remove markers that are no offsets."""
@@ -153,7 +153,7 @@ class Markers:
         ]
         if garbled:
             _tell_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
-            await self._connection.run([Call("HDEL", [key], [field]) for key, field in garbled])
+            await self._connection.run([Command("HDEL", [key], [field]) for key, field in garbled])
 
 
 def _offset(marker: bytes | None) -> int | None:
@@ -165,6 +165,6 @@ def _tell_removed(keys: Sequence[bytes], error: str) -> None:
     logger().error("markers_removed", keys=[key.decode(errors="replace") for key in keys], error=error)
 
 
-def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], arguments: tuple[bytes, str, bytes]) -> Call:
+def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], arguments: tuple[bytes, str, bytes]) -> Command:
     keys = [bucket.applied, bucket.as_of, *(key for key, _ in noted)]
-    return Call(ADVANCE, keys, [_pack([count for _, count in noted]), *arguments])
+    return Command(ADVANCE, keys, [_pack([count for _, count in noted]), *arguments])

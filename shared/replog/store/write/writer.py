@@ -12,20 +12,20 @@ from uuid import uuid4
 import msgpack
 
 from replog.records import MS_BIAS, Effect, last_ms, start_ms
-from replog.store.client.connection import Call
+from replog.store.client.command import Command
 from replog.store.client.scripts import ENLIST, LEAVE, MERGE, SETTLE
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.format.short_ids import short_of
-from replog.store.write.batch import Receipt
+from replog.store.write.batch import MergeReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from replog.events import DetailEvent
-    from replog.store.client.pipelining import Runs
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import BucketKeys
     from replog.store.write.batch import Batch, Folded, FoldedRecord
 
@@ -51,7 +51,7 @@ class _Part(NamedTuple):
 
     record_id: str
     keys: RecordKeys
-    call: Call
+    call: Command
     record: Folded | None
     details: list[Folded]
 
@@ -74,7 +74,7 @@ class _Notes:
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
-    def __init__(self, connection: Runs, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
         self.renew()
@@ -103,7 +103,7 @@ class Writer:
             await asyncio.sleep(0)
         answers = [answer for replies in await _all_of(sent) for answer in replies]
         await self._bring_up_lists(parts, answers, notes)
-        batch.receipt = Receipt(notes.merge_id, notes.calls)
+        batch.receipt = MergeReceipt(notes.merge_id, notes.calls)
         for part, answer in zip(parts, answers, strict=True):
             for detail, digit in zip(part.details, answer[0], strict=True):
                 batch.merged(detail, _EFFECTS[digit])
@@ -122,7 +122,7 @@ class Writer:
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
             calls_key, number = notes.next(bucket)
-            call = Call(
+            call = Command(
                 MERGE,
                 [*head, calls_key, *tail],
                 (packed_record, packed, record_id, newest_ms, now_ms, number, self._era, notes.short_id),
@@ -148,28 +148,28 @@ class Writer:
         await self._run(calls + [self._leaving(key.decode(), record_id, notes) for key, record_id in left])
         await self._run(self._settlings(behind.values(), notes))
 
-    async def _run(self, calls: list[Call]) -> None:
+    async def _run(self, calls: list[Command]) -> None:
         for i in range(0, len(calls), LIST_CALLS_AT_ONCE):
             await self._connection.run(calls[i : i + LIST_CALLS_AT_ONCE])
 
-    def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Call]:
+    def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Command]:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         for i in range(0, len(records), ENTITIES_A_CALL):
             calls_key, number = notes.next(bucket)
             arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
-            yield Call(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+            yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
 
-    def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Call:
+    def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Command:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         calls_key, number = notes.next(bucket)
         arguments = (record_id, number, task_key, int(self._clock() * 1000))
-        return Call(LEAVE, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+        return Command(LEAVE, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
 
-    def _settlings(self, of_buckets: Iterable[list[bytes]], notes: _Notes) -> list[Call]:
+    def _settlings(self, of_buckets: Iterable[list[bytes]], notes: _Notes) -> list[Command]:
         return [
-            Call(SETTLE, keys[i : i + SETTLED_A_CALL], (self._era, notes.short_id))
+            Command(SETTLE, keys[i : i + SETTLED_A_CALL], (self._era, notes.short_id))
             for keys in of_buckets
             for i in range(0, len(keys), SETTLED_A_CALL)
         ]

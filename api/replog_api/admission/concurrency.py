@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class NoPlaceError(ReplogError):
+class OverloadedError(ReplogError):
     """There is no place; ``own_share`` says that there are free ones, but not for a client that holds so many."""
 
     def __init__(self, *, own_share: bool) -> None:
@@ -61,7 +61,7 @@ class _Waiting(NamedTuple):
     turn: asyncio.Future[None]
 
 
-class Places:
+class ConcurrencyLimiter:
     """``most`` places; up to ``most_waiting`` clients queue for one, each for at most ``wait_s`` seconds."""
 
     def __init__(self, most: int, *, wait_s: float = 0.0, most_waiting: int = 0) -> None:
@@ -88,7 +88,7 @@ class Places:
 
     async def _wait(self, client: str) -> None:
         if not self._queue.has_one_for(client):
-            raise NoPlaceError(own_share=self._room.free > 0)
+            raise OverloadedError(own_share=self._room.free > 0)
         waiting = _Waiting(client, asyncio.get_running_loop().create_future())
         self._queue.take(client)
         self._waiting.append(waiting)
@@ -98,7 +98,7 @@ class Places:
         except BaseException as error:
             self._leave(waiting)
             if isinstance(error, TimeoutError):
-                raise NoPlaceError(own_share=self._room.free > 0) from None
+                raise OverloadedError(own_share=self._room.free > 0) from None
             raise
         finally:
             self._queue.give_back(client)

@@ -7,19 +7,19 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from replog_api.admission.places import NoPlaceError, Places
+from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
 
 #: Longer than any of these tests may take.
 LONG_S = 60.0
 
 
-async def taken(stack: AsyncExitStack, places: Places, client: str, times: int) -> int:
+async def taken(stack: AsyncExitStack, places: ConcurrencyLimiter, client: str, times: int) -> int:
     """How many of so many places a client gets at once."""
     got = 0
     for _ in range(times):
         try:
             await stack.enter_async_context(places.place(client))
-        except NoPlaceError:
+        except OverloadedError:
             break
         got += 1
     return got
@@ -27,23 +27,23 @@ async def taken(stack: AsyncExitStack, places: Places, client: str, times: int) 
 
 async def test_whoever_has_none_gets_one() -> None:
     """Greedy clients leave as many as each of them has."""
-    places = Places(60)
+    places = ConcurrencyLimiter(60)
     async with AsyncExitStack() as stack:
         assert [await taken(stack, places, name, 60) for name in "abcd"] == [30, 15, 8, 4]
         assert [await taken(stack, places, name, 1) for name in "efg"] == [1, 1, 1]
-        with pytest.raises(NoPlaceError) as refused:
+        with pytest.raises(OverloadedError) as refused:
             await stack.enter_async_context(places.place("h"))
         assert not refused.value.own_share
     async with AsyncExitStack() as stack:
         assert await taken(stack, places, "h", 60) == 30
-        with pytest.raises(NoPlaceError) as refused:
+        with pytest.raises(OverloadedError) as refused:
             await stack.enter_async_context(places.place("h"))
         assert refused.value.own_share
 
 
 async def test_who_waits_gets_the_place_that_is_given_back() -> None:
     """In the order of their coming, but for those who have their share."""
-    places = Places(2, wait_s=LONG_S, most_waiting=10)
+    places = ConcurrencyLimiter(2, wait_s=LONG_S, most_waiting=10)
     order: list[str] = []
 
     async def hold(name: str) -> None:
@@ -63,15 +63,15 @@ async def test_who_waits_gets_the_place_that_is_given_back() -> None:
 
 async def test_nobody_waits_for_ever() -> None:
     """Nor do too many."""
-    places = Places(1, wait_s=0.01, most_waiting=1)
+    places = ConcurrencyLimiter(1, wait_s=0.01, most_waiting=1)
     async with places.place("a"):
-        with pytest.raises(NoPlaceError):
+        with pytest.raises(OverloadedError):
             await places.place("b").__aenter__()
-    patient = Places(1, wait_s=LONG_S, most_waiting=1)
+    patient = ConcurrencyLimiter(1, wait_s=LONG_S, most_waiting=1)
     async with patient.place("a"):
         waiting = asyncio.create_task(patient.place("b").__aenter__())
         await asyncio.sleep(0)
-        with pytest.raises(NoPlaceError):
+        with pytest.raises(OverloadedError):
             await patient.place("c").__aenter__()
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -80,7 +80,7 @@ async def test_nobody_waits_for_ever() -> None:
 @pytest.mark.parametrize("turn_first", [True, False])
 async def test_a_place_is_not_lost_with_who_goes_away(*, turn_first: bool) -> None:
     """Also where it becomes free in the same moment."""
-    places = Places(1, wait_s=LONG_S, most_waiting=5)
+    places = ConcurrencyLimiter(1, wait_s=LONG_S, most_waiting=5)
     first = places.place("a")
     await first.__aenter__()
     waiting = asyncio.create_task(places.place("b").__aenter__())
