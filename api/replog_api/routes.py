@@ -1,4 +1,16 @@
-"""The paths of the query API, and what answers there."""
+"""The routes: which endpoint answers each operation.
+
+To add an endpoint:
+
+1. its parameters: a model in :mod:`replog_api.http.query_values`, which parses and documents them;
+2. what it answers: a model in :mod:`replog_api.contracts.schemas`, and an example in ``contracts.openapi.examples``;
+3. its declaration: an operation in :mod:`replog_api.contracts.operations`, with path, texts in both languages, errors;
+4. the endpoint, ``async def (request, query) -> Response``, in ``queries`` or ``live``, and a line in
+   :func:`query_routes`. ``mypy`` compares the type of ``query`` with the model.
+
+``make contracts`` then writes ``docs/openapi.json`` again. A test of the documents fails where an operation has no
+route.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +23,12 @@ from starlette.routing import Route
 from replog_api.admission.auth import Rights
 from replog_api.admission.concurrency import ConcurrencyLimiter
 from replog_api.contracts import operations as doc
-from replog_api.http import messages, parameters
+from replog_api.contracts.openapi.route import OperationRoute
+from replog_api.http import messages
 from replog_api.http.errors import WRONG_METHOD, RefusedError
+from replog_api.http.parameters import Parser
 from replog_api.http.presence import WhilePresent
+from replog_api.http.query_values import QueryValue
 from replog_api.http.request_context import context_of
 from replog_api.live.stream import StreamEndpoint
 from replog_api.queries.query_runner import or_busy
@@ -22,39 +37,41 @@ from replog_api.queries.task import TaskEndpoints
 from replog_api.queries.tasks import TasksEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine
 
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from replog.store.client.pipelining import CommandRunner
     from replog_api.admission.limits import Limits
-    from replog_api.contracts.openapi.operation import Operation
+    from replog_api.contracts.openapi.operation import Operation, Query, Stream
     from replog_api.live.snapshots import Snapshots
     from replog_api.queries.query_runner import QueryRunner
     from replog_api.service import ServiceEndpoints
 
-    Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
-
-Q = TypeVar("Q")
+Q = TypeVar("Q", bound=QueryValue)
 
 
-class PlainRoute(Route):
-    """A route for ``methods`` that calls its endpoint with nothing in between.
+class EndpointRoute(OperationRoute):
+    """The route of an operation. Calls its endpoint with nothing in between.
 
-    FastAPI's own, and the solving of parameters, cost more than the answer itself.
+    FastAPI's own handling of a request, which solves dependencies, costs more than most answers. An including router
+    would bring it back, so these routes belong to the application's router itself.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], methods: Sequence[str]) -> None:
-        super().__init__(path, endpoint)
-        # Starlette adds HEAD everywhere; answers to queries would have to be made whole all the same.
-        self.methods = set(methods)
-        self._methods = frozenset(methods)
+    #: FastAPI's own looks for an including router first.
+    matches = Route.matches
+
+    def __init__(self, operation: Operation, endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> None:
+        super().__init__(operation)
+        self.endpoint = endpoint
+        self.methods = set(operation.methods)
+        self._methods = frozenset(operation.methods)
         self.app = self._answer
-        self._allow = ", ".join(methods)
+        self._allow = ", ".join(operation.methods)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and leave behind which route it was."""
+        """Answer, and leave the route in ``scope`` for the metrics. Raises RefusedError for another method."""
         scope["route"] = self
         method = scope["method"]
         if method not in self._methods:
@@ -66,77 +83,72 @@ class PlainRoute(Route):
         await response(scope, receive, send)
 
 
-class QueryRoute(PlainRoute, Generic[Q]):
-    """A route that parses the query of a request, and calls its endpoint with both."""
+class QueryRoute(EndpointRoute, Generic[Q]):
+    """The route of a query. Parses the request's parameters, once, and calls the endpoint with their value."""
 
     def __init__(
-        self,
-        operation: Operation,
-        parse: Callable[[Request], Q],
-        endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
+        self, operation: Query[Q] | Stream[Q], endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]]
     ) -> None:
-        super().__init__(operation.path, endpoint, operation.methods)
-        self._parse = parse
-        self._query_endpoint = endpoint
+        super().__init__(operation, endpoint)
+        self._parse = Parser(operation.query).parse
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        response = await self._query_endpoint(request, self._parse(request))
+        query = self._parse(scope["path_params"], scope["query_string"])
+        response = await self.endpoint(Request(scope, receive, send), query)
         await response(scope, receive, send)
 
 
 class ListRoute(QueryRoute[Q]):
-    """A route whose answer may be long: not too many are under way at once."""
+    """The route of a list, whose answer may be long: a limited number are under way at once."""
 
     def __init__(
         self,
-        operation: Operation,
-        parse: Callable[[Request], Q],
+        operation: Query[Q],
         endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
-        places: ConcurrencyLimiter,
+        limiter: ConcurrencyLimiter,
         notice_after_s: float,
     ) -> None:
-        super().__init__(operation, parse, endpoint)
-        self._places = places
+        super().__init__(operation, endpoint)
+        self._limiter = limiter
         self._notice_after_s = notice_after_s
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             async with WhilePresent(receive, self._notice_after_s):
-                await stack.enter_async_context(or_busy(self._places, context_of(scope).client))
+                await stack.enter_async_context(or_busy(self._limiter, context_of(scope).client))
             await super()._answer(scope, receive, send)
 
 
-def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapshots, limits: Limits) -> list[PlainRoute]:
-    """The routes of the queries; they answer from what ``connection`` leads to."""
+def query_routes(
+    connection: CommandRunner, runner: QueryRunner, snapshots: Snapshots, limits: Limits
+) -> list[EndpointRoute]:
+    """The routes of the queries, which are answered from the store of ``connection``."""
     rights = Rights(connection)
     tasks = TaskEndpoints(connection, runner)
     records = RecordEndpoints(connection, runner, rights, tasks)
-    stream = StreamEndpoint(runner, rights, sights)
+    stream = StreamEndpoint(runner, rights, snapshots)
     latest = TasksEndpoints(connection, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
     return [
-        ListRoute(doc.LIST_RECORDS, parameters.record_list_query, tasks.list_records, lists, notice_after_s),
-        ListRoute(doc.LIST_DETAILS, parameters.detail_list_query, records.list_details, lists, notice_after_s),
-        QueryRoute(doc.LATEST_RECORDS, parameters.latest_query, latest.of_keys),
-        QueryRoute(doc.PAGE_TASKS, parameters.task_page_query, latest.page_tasks),
-        QueryRoute(doc.PAGE_RECORDS, parameters.record_page_query, tasks.page_records),
-        QueryRoute(doc.PAGE_DETAILS, parameters.detail_page_query, records.page_details),
-        QueryRoute(doc.OVERVIEW, parameters.overview_query, records.overview),
-        QueryRoute(doc.STREAM, parameters.stream_query, stream.stream),
-        QueryRoute(doc.RECORD, parameters.record_query, records.record),
+        ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, notice_after_s),
+        ListRoute(doc.LIST_DETAILS, records.list_details, lists, notice_after_s),
+        QueryRoute(doc.LATEST_RECORDS, latest.of_keys),
+        QueryRoute(doc.PAGE_TASKS, latest.page_tasks),
+        QueryRoute(doc.PAGE_RECORDS, tasks.page_records),
+        QueryRoute(doc.PAGE_DETAILS, records.page_details),
+        QueryRoute(doc.OVERVIEW, records.overview),
+        QueryRoute(doc.STREAM, stream.stream),
+        QueryRoute(doc.RECORD, records.record),
     ]
 
 
-def service_routes(service: ServiceEndpoints) -> list[PlainRoute]:
+def service_routes(service: ServiceEndpoints) -> list[EndpointRoute]:
     """The routes about the service itself."""
-    endpoints: Mapping[Operation, Endpoint] = {
-        doc.LIVE: service.live,
-        doc.READY: service.ready,
-        doc.METRICS: service.metrics,
-        doc.OPENAPI: service.openapi,
-        doc.ASYNCAPI: service.asyncapi,
-    }
-    # What OpenAPI says of them is put together from the operations (contracts.py).
-    return [PlainRoute(operation.path, endpoint, operation.methods) for operation, endpoint in endpoints.items()]
+    return [
+        EndpointRoute(doc.LIVE, service.live),
+        EndpointRoute(doc.READY, service.ready),
+        EndpointRoute(doc.METRICS, service.metrics),
+        EndpointRoute(doc.OPENAPI, service.openapi),
+        EndpointRoute(doc.ASYNCAPI, service.asyncapi),
+    ]

@@ -21,9 +21,9 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from replog_api.contracts.documents import openapi_json
-from replog_api.contracts.openapi.examples import RECORD_ID
 from replog_api.contracts.operations import STREAM
 from replog_api.http.errors import UNKNOWN_RECORD
+from replog_api.http.query_values import RECORD_ID
 from tests.integration.api.test_examples import EVENTS
 from tests.support import streams
 from tests.support.query_service import write

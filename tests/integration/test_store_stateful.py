@@ -45,7 +45,7 @@ from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.writer import Writer
 from replog.times import TimeUs
-from replog_api.http.parameters import detail_filter
+from replog_api.http.query_values import DetailPageQuery
 from replog_api.queries.render import overview
 from tests.contract.test_store import batch_of
 from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
@@ -561,8 +561,9 @@ class StoreMachine(RuleBasedStateMachine):
     def check_details(self, record_id: str, filters: Filters, cut: Cut) -> None:
         """Require all pages to be what the oracle says."""
         rows, known = self.model.details(record_id, **filters), record_id in self.model.record_ids
+        flt = DetailPageQuery.model_validate({"recordId": "r", "pageNumber": 1, "pageSize": 1, **filters}).filter
         for offset, limit in cut.pages(len(rows)):
-            page = self.run(self.reader.detail_page(record_id, detail_filter(filters), offset, limit))
+            page = self.run(self.reader.detail_page(record_id, flt, offset, limit))
             assert (page is not None) == known, (filters, offset, limit)
             if page:
                 found = page.total, rendered(RENDERER.detail, page.rows)

@@ -8,12 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from replog_api.admission.limits import MAX_LINK_BYTES
-from replog_api.contracts.openapi.operation import Query
 from replog_api.contracts.operations import OPERATIONS
 from replog_api.http.query_values import TaskPageQuery
 from replog_api.queries.links import links
 
-QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
 LINK = re.compile(r'<([^>]*)>; rel="([a-z]+)"')
 
 
@@ -24,9 +22,14 @@ def targets(header: str) -> dict[str, str]:
     return {relation: url for url, relation in found}
 
 
+def page_query(number: int, size: int) -> TaskPageQuery:
+    """A query for one page."""
+    return TaskPageQuery.model_construct(page_number=number, page_size=size)
+
+
 def asked(path: str, query_string: bytes, number: int, size: int, total: int) -> dict[str, str]:
     """URL by relation of a page that has links."""
-    header = links(path, query_string, TaskPageQuery("", number, size), total)
+    header = links(path, query_string, page_query(number, size), total)
     assert header
     return targets(header)
 
@@ -82,7 +85,7 @@ def test_what_no_query_has_is_left_out() -> None:
 @pytest.mark.parametrize("raw", ["x", "é", '"'])
 def test_links_have_a_limit(raw: str) -> None:
     """Whatever has to be encoded; proxies in between take no head of any length."""
-    query = TaskPageQuery("", 2, 5)
+    query = page_query(2, 5)
     sizes = [len(links("/page/t", f"version={raw * n}".encode(), query, 100) or "") for n in range(1500)]
     assert 2500 < max(sizes) <= MAX_LINK_BYTES
     assert sizes[-1] == 0
@@ -90,7 +93,7 @@ def test_links_have_a_limit(raw: str) -> None:
 
 def test_every_parameter_of_every_query_is_kept() -> None:
     """But the number of the page, and how long one asking waits."""
-    names = {each.name for query in QUERIES for each in query.parameters if each.place == "query"}
+    names = {name for operation in OPERATIONS for name in operation.query.in_query_string()}
     query = "&".join(f"{name}=1" for name in sorted(names))
     found = asked("/page/t", query.encode(), 1, 5, 6)
     assert {*dict(parse_qsl(urlsplit(found["next"]).query))} == names - {"wait"}

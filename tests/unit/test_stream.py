@@ -91,7 +91,7 @@ class Client:
         headers = [(b"last-event-id", last_event_id.encode()), (b"x-bkrepo-time-zone", zone.encode())]
         scope = {"type": "http", "headers": headers}
         request = Request(scope, self._receive)
-        response = await endpoint.stream(request, StreamQuery("r"))
+        response = await endpoint.stream(request, StreamQuery.model_construct(record_id="r"))
         self.task = asyncio.create_task(response(scope, self._receive, self._send))
         return response.status_code
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from replog_api.contracts import schemas
-from replog_api.contracts.openapi import examples, parameters
+from replog_api.contracts.openapi import examples
 from replog_api.contracts.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
 from replog_api.contracts.openapi.operation import JSON, PLAIN, Query, Service, Stream
+from replog_api.http import query_values
 from replog_api.http.languages import Text
 
 TASKS = "/replication/api/task"
@@ -23,7 +24,7 @@ LATEST_RECORDS = Query(
         "按 key 查询多个任务及其最新的执行日志，顺序与请求一致；没有执行日志时为 null。",
     ),
     data=list[schemas.Task],
-    parameters=(parameters.KEYS,),
+    query=query_values.LatestQuery,
     errors=(MISSING, INVALID_ID),
     examples={"documented": [examples.TASK]},
 )
@@ -37,7 +38,7 @@ PAGE_TASKS = Query(
         "任务列表的一页，含各任务最新的执行日志，最近活动的在前。仅限于某一前缀的令牌只能看到该前缀下的任务。",
     ),
     data=schemas.TaskPage,
-    parameters=(*parameters.PAGE, parameters.KEY_PREFIX, parameters.LATEST_STATUS),
+    query=query_values.TaskPageQuery,
     errors=(MISSING, INVALID_PAGE),
     examples={"documented": examples.page_of(examples.TASK)},
     headers=_OF_A_PAGE,
@@ -52,7 +53,7 @@ LIST_RECORDS = Query(
         "任务的全部执行日志，最新的在前；任务未知时为空数组。数量可能很多时请用分页接口。",
     ),
     data=list[schemas.Record],
-    parameters=(parameters.KEY,),
+    query=query_values.RecordListQuery,
     errors=(INVALID_ID,),
     examples={"documented": [examples.RECORD]},
 )
@@ -65,7 +66,7 @@ PAGE_RECORDS = Query(
         "任务执行日志的一页，最新的在前；任务未知或超出末页时为空页。",
     ),
     data=schemas.RecordPage,
-    parameters=(parameters.KEY, *parameters.PAGE, parameters.STATUS, parameters.WAIT),
+    query=query_values.RecordPageQuery,
     errors=(MISSING, INVALID_PAGE),
     examples={"documented": examples.page_of(examples.RECORD)},
     headers=_OF_A_PAGE,
@@ -80,7 +81,7 @@ LIST_DETAILS = Query(
         "执行日志的全部详情，最新的在前；执行日志未知时为空数组。数量可能很多时请用分页接口。",
     ),
     data=list[schemas.Detail],
-    parameters=(parameters.RECORD,),
+    query=query_values.DetailListQuery,
     errors=(INVALID_ID,),
     examples={"documented": [examples.DETAIL]},
 )
@@ -96,7 +97,7 @@ PAGE_DETAILS = Query(
         "过滤条件仅 status 有效。两者皆无时为空页。",
     ),
     data=schemas.DetailPage | schemas.RecordPage,
-    parameters=(parameters.RECORD_OR_KEY, *parameters.PAGE, *parameters.FILTERS, parameters.WAIT),
+    query=query_values.DetailPageQuery,
     errors=(MISSING, INVALID_PAGE),
     examples={
         "documented": examples.page_of(examples.DETAIL),
@@ -113,7 +114,7 @@ OVERVIEW = Query(
         "执行日志的详情汇总，执行期间保持最新；执行日志未知时为 null。",
     ),
     data=schemas.Overview | None,
-    parameters=(parameters.RECORD,),
+    query=query_values.OverviewQuery,
     errors=(INVALID_ID,),
     examples={"documented": examples.OVERVIEW},
 )
@@ -128,7 +129,7 @@ STREAM = Stream(
         "其间的注释行为心跳。执行日志未知时返回错误：400，错误码 250310。",
     ),
     data=schemas.Watched,
-    parameters=(parameters.RECORD,),
+    query=query_values.StreamQuery,
     errors=(INVALID_ID, UNKNOWN_RECORD),
     events=("snapshot", "change", "end"),
     examples={"documented": examples.END},
@@ -142,7 +143,7 @@ RECORD = Query(
         "一条执行日志及其任务的类型。执行日志未知时返回错误：400，错误码 250310。",
     ),
     data=schemas.Run,
-    parameters=(parameters.RECORD,),
+    query=query_values.RecordQuery,
     errors=(INVALID_ID, UNKNOWN_RECORD),
     examples={"documented": examples.RUN},
 )

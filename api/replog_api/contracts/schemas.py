@@ -20,7 +20,10 @@ LocalTime = Annotated[
 ]
 Status = Literal["RUNNING", "SUCCESS", "FAILED"]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+#: At most 2^63-1, which FastAPI cannot say as a bound: it makes floats of bounds.
+Count = Annotated[
+    int, Field(ge=0, le=MAX_INTEGER), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})
+]
 #: Sums may exceed 64 bits.
 Sum = Annotated[int, Field(ge=0)]
 TraceId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]

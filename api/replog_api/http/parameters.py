@@ -1,181 +1,136 @@
-"""Parsing of the query API's parameters: one function for each query, and one for each parameter below.
+"""Parsing of a request's path and query string into a query value, once, at the route.
 
-Each raises RefusedError with a message that names the parameter and its value.
+A wrong parameter becomes a line of the error table by the type of pydantic's error, with a message that names the
+parameter and its value.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args, get_origin
+from urllib.parse import unquote_plus, unquote_to_bytes
 
-from replog.records import STATUS_LETTERS
-from replog.store.format.index_entries import SEPARATOR
-from replog.store.read.filters import DetailFilter
+from pydantic import ValidationError
+
 from replog_api.http import messages
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
-from replog_api.http.query_values import (
-    DetailListQuery,
-    DetailPageQuery,
-    LatestQuery,
-    OverviewQuery,
-    RecordListQuery,
-    RecordPageQuery,
-    RecordQuery,
-    StreamQuery,
-    TaskPageQuery,
-)
+from replog_api.http.query_values import MAX_ID_LENGTH, MAX_KEYS, QueryValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from starlette.requests import Request
+    from pydantic.fields import FieldInfo
 
-#: Largest page.
-MAX_PAGE_SIZE = 1000
-#: Largest page number: what the API's clients can say in 32 bits.
-MAX_PAGE_NUMBER = 2**31 - 1
-#: Longest time that a client may wait for a page to change, in seconds.
-MAX_WAIT_S = 60
-#: Longest id or key, in characters.
-MAX_ID_LENGTH = 128
-#: Most task keys in one request.
-MAX_KEYS = 200
+    from replog_api.http.languages import Text
 
+Q = TypeVar("Q", bound=QueryValue)
+
+#: Integers as clients may write them. Python's ``int``, and pydantic, would take ``+1``, ``1_0`` and `` 1``, too.
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def record_list_query(request: Request) -> RecordListQuery:
-    """The query for all records of a task."""
-    return RecordListQuery(path_id(request, "key"))
+class Parser(Generic[Q]):
+    """Makes query values of one kind, ``model``.
 
-
-def record_page_query(request: Request) -> RecordPageQuery:
-    """The query for a page of a task's records."""
-    query = request.query_params
-    return RecordPageQuery(path_id(request, "key"), *page_number_and_size(query), status(query), wait_s(query))
-
-
-def detail_list_query(request: Request) -> DetailListQuery:
-    """The query for all details of a record."""
-    return DetailListQuery(path_id(request, "recordId"))
-
-
-def detail_page_query(request: Request) -> DetailPageQuery:
-    """The query for a page of a record's details."""
-    query = request.query_params
-    record_id = path_id(request, "recordId")
-    return DetailPageQuery(record_id, *page_number_and_size(query), detail_filter(query), wait_s(query))
-
-
-def record_query(request: Request) -> RecordQuery:
-    """The query for one record."""
-    return RecordQuery(path_id(request, "recordId"))
-
-
-def overview_query(request: Request) -> OverviewQuery:
-    """The query for a record's roll-up."""
-    return OverviewQuery(path_id(request, "recordId"))
-
-
-def latest_query(request: Request) -> LatestQuery:
-    """The query for the latest records of some tasks."""
-    return LatestQuery(task_keys(request.scope["query_string"]))
-
-
-def task_page_query(request: Request) -> TaskPageQuery:
-    """The query for a page of tasks."""
-    query = request.query_params
-    number, size = page_number_and_size(query)
-    return TaskPageQuery(query.get("prefix", ""), number, size, status(query))
-
-
-def stream_query(request: Request) -> StreamQuery:
-    """The query for a record's stream."""
-    return StreamQuery(path_id(request, "recordId"))
-
-
-def path_id(request: Request, name: str) -> str:
-    """The id or key in the path.
-
-    Raises:
-        RefusedError: longer than 128 characters, or no text without control characters.
+    Of a parameter that is given twice the last counts, and an empty one counts as absent. A list parameter may be given
+    several times; it counts as absent where one of its values is empty. Other parameters than the model's are ignored.
     """
-    # The path was routed as it came, so that an id may hold an encoded slash.
-    return _id(unquote_to_bytes(request.path_params[name].encode("latin-1")), name)
+
+    def __init__(self, model: type[Q]) -> None:
+        self._fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        self._integers = [name for name, field in self._fields.items() if field.annotation is int]
+        self._lists = {name for name, field in self._fields.items() if get_origin(field.annotation) is list}
+        self._validate: Callable[[dict[str, Any]], Q] = model.__pydantic_validator__.validate_python
+
+    def parse(self, path_params: Mapping[str, str], query_string: bytes) -> Q:
+        """The value of a request whose path parameters and query string are as they were sent.
+
+        Raises:
+            RefusedError: a parameter is missing or not valid.
+        """
+        sent = read_query_string(query_string, self._lists)
+        for name, raw in path_params.items():
+            # The path was routed as it came, so that an id may hold an encoded slash.
+            sent[name] = _decoded(raw)
+        values = sent.copy()
+        for name in self._integers:
+            text = sent.get(name)
+            if text is not None and _INTEGER.fullmatch(text):
+                values[name] = int(text)
+        try:
+            return self._validate(values)
+        except ValidationError as error:
+            raise self._refusal(error, sent) from None
+
+    def _refusal(self, error: ValidationError, sent: Mapping[str, Any]) -> RefusedError:
+        first = error.errors(include_url=False)[0]
+        name, *position = first["loc"]
+        value = sent.get(str(name))
+        wrong = _Wrong(str(name), self._fields[str(name)], value[position[0]] if position and value else value)
+        problem = MISSING_PARAMETER if first["type"] == "missing" else INVALID_PARAMETER
+        return RefusedError(problem, _MESSAGES[first["type"]](wrong))
 
 
-def task_keys(query_string: bytes) -> list[str]:
-    """All of ``key``, as often as they are given.
+def read_query_string(query_string: bytes, lists: AbstractSet[str] = frozenset()) -> dict[str, Any]:
+    """The parameters that are not empty: the last value of each; of ``lists`` all values, where none is empty.
 
-    Raises:
-        RefusedError: there is none, or too many; or one is as :func:`path_id` says, or empty.
+    In lists, a value that is not UTF-8 stays bytes. Elsewhere it is repaired, and bytes that were not percent-encoded
+    are read as Latin-1, as ``Link`` headers repeat them.
     """
-    # Not by Starlette's reading, which makes text of what is none.
-    pairs = (part.replace(b"+", b" ").partition(b"=") for part in query_string.split(b"&"))
-    keys = [unquote_to_bytes(value) for name, _, value in pairs if unquote_to_bytes(name) == b"key"]
-    if not keys or b"" in keys:
-        raise RefusedError(MISSING_PARAMETER, messages.missing("key"))
-    if len(keys) > MAX_KEYS:
-        raise RefusedError(INVALID_PARAMETER, messages.too_many("key", len(keys), MAX_KEYS))
-    return [_id(key, "key") for key in keys]
+    found: dict[str, Any] = {}
+    for part in query_string.decode("latin-1").split("&"):
+        name, _, value = part.partition("=")
+        encoded = "%" in part or "+" in part
+        if encoded:
+            name = unquote_plus(name)
+        if name in lists:
+            found.setdefault(name, []).append(_decoded(value.replace("+", " ")))
+        else:
+            found[name] = unquote_plus(value) if encoded else value
+    empty = [name for name, value in found.items() if not value or (name in lists and "" in value)]
+    for name in empty:
+        del found[name]
+    return found
 
 
-def _id(raw: bytes, name: str) -> str:
+def _decoded(raw: str) -> str | bytes:
+    """The text that was sent as ``raw``; bytes where it is not UTF-8, which no model takes."""
+    if "%" not in raw and raw.isascii():
+        return raw
+    data = unquote_to_bytes(raw.encode("latin-1"))
     try:
-        text = raw.decode()
+        return data.decode()
     except UnicodeDecodeError:
-        raise RefusedError(INVALID_PARAMETER, messages.not_utf8(name)) from None
-    if len(text) > MAX_ID_LENGTH:
-        raise RefusedError(INVALID_PARAMETER, messages.too_long(name, len(text), MAX_ID_LENGTH))
-    if _CONTROL.search(text):
-        raise RefusedError(INVALID_PARAMETER, messages.control_character(name))
-    return text
+        return data
 
 
-def page_number_and_size(query: Mapping[str, str]) -> tuple[int, int]:
-    """``pageNumber``, of which 0 is 1, and ``pageSize``. Raises RefusedError."""
-    number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
-    size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
-    return max(1, number), size
+class _Wrong(NamedTuple):
+    """A parameter, and the value that was sent, which may not be."""
+
+    name: str
+    field: FieldInfo
+    value: Any
 
 
-def wait_s(query: Mapping[str, str]) -> int:
-    """``wait``, 0 where absent. Raises RefusedError."""
-    return _integer(query, "wait", 0, MAX_WAIT_S) if query.get("wait") else 0
-
-
-def status(query: Mapping[str, str]) -> str:
-    """``status``, empty where absent. Raises RefusedError."""
-    text = query.get("status", "")
-    if text and text not in STATUS_LETTERS:
-        raise RefusedError(INVALID_PARAMETER, messages.none_of("status", text, STATUS_LETTERS))
-    return text
-
-
-def detail_filter(query: Mapping[str, str]) -> DetailFilter:
-    """All filters on details. Raises RefusedError."""
-    package = query.get("packageName", "")
-    is_key = SEPARATOR in package
-    return DetailFilter(
-        status=status(query),
-        cluster_name=query.get("clusterName", ""),
-        repo_name=query.get("repoName", ""),
-        package_name="" if is_key else package,
-        path=query.get("path", ""),
-        artifact_name=query.get("artifactName", ""),
-        version=query.get("version", ""),
-        remote_cluster=query.get("remoteCluster", ""),
-        local_repo_name=query.get("localRepoName", ""),
-        package_key=package if is_key else "",
+def _out_of_range(wrong: _Wrong) -> Text:
+    least, most = (
+        next(getattr(rule, end) for rule in wrong.field.metadata if hasattr(rule, end)) for end in ("ge", "le")
     )
+    return messages.out_of_range(wrong.name, wrong.value, least, most)
 
 
-def _integer(query: Mapping[str, str], name: str, least: int, most: int) -> int:
-    text = query.get(name, "")
-    if not text:
-        raise RefusedError(MISSING_PARAMETER, messages.missing(name))
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise RefusedError(INVALID_PARAMETER, messages.out_of_range(name, text, least, most))
-    return int(text)
+#: The message of each type of error that the models can lead to.
+_MESSAGES: dict[str, Callable[[_Wrong], Text]] = {
+    "missing": lambda wrong: messages.missing(wrong.name),
+    "int_type": _out_of_range,
+    "greater_than_equal": _out_of_range,
+    "less_than_equal": _out_of_range,
+    "literal_error": lambda wrong: messages.none_of(
+        wrong.name, wrong.value, [word for word in get_args(wrong.field.annotation) if word]
+    ),
+    "string_type": lambda wrong: messages.not_utf8(wrong.name),
+    "string_too_long": lambda wrong: messages.too_long(wrong.name, len(wrong.value), MAX_ID_LENGTH),
+    "string_pattern_mismatch": lambda wrong: messages.control_character(wrong.name),
+    "too_long": lambda wrong: messages.too_many(wrong.name, len(wrong.value), MAX_KEYS),
+}

@@ -1,116 +1,230 @@
-"""Query values: the parsed parameters of one request, as the endpoints take them. Pure.
+"""Query values: the parameters of each endpoint, declared once.
 
-Each is made once, by :mod:`replog_api.http.parameters`, before the endpoint is called. Nothing behind that reads the
-request's path parameters or query string for parameters again.
+Each model is what parses a request (:mod:`replog_api.http.parameters`), what the endpoint takes, and what FastAPI
+documents. Nothing behind the route reads the request's path or query string for parameters again.
+
+To declare a parameter, write a field with ``= Path(...)`` or ``= Query(...)`` and a plain type: FastAPI forgets the
+named examples of a field whose type is ``Annotated``. An optional field has a default, or ``default_factory=str`` where
+an empty value has no place in the document.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from functools import cached_property
+from inspect import Parameter, Signature
+from typing import Annotated, Any, Literal
 
-if TYPE_CHECKING:
-    from replog.store.read.filters import DetailFilter
+from fastapi import Path, Query, params
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+
+from replog.store.format.index_entries import SEPARATOR
+from replog.store.read.filters import DetailFilter
+from replog_api.http.languages import Text
+
+#: Largest page.
+MAX_PAGE_SIZE = 1000
+#: Largest page number: what the API's clients can say in 32 bits.
+MAX_PAGE_NUMBER = 2**31 - 1
+#: Longest time that a client may wait for a page to change, in seconds.
+MAX_WAIT_S = 60
+#: Longest id or key, in characters.
+MAX_ID_LENGTH = 128
+#: Most task keys in one request.
+MAX_KEYS = 200
+
+#: The ids of the examples in the documents.
+TASK_KEY, RECORD_ID = "651095dfe0524ce9b3ab53d13532361c", "609b573d53ccce752bf9b860"
+
+#: An id: 1 to 128 characters, none of them a control character.
+_ID: dict[str, Any] = {"min_length": 1, "max_length": MAX_ID_LENGTH, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
+
+Id = Annotated[str, Field(**_ID)]
+Status = Literal["", "RUNNING", "SUCCESS", "FAILED"]
 
 
-class PageQuery(Protocol):
-    """The part that all queries for one page share."""
+def _in_path(text: Text, examples: dict[str, str], alias: str | None = None) -> Any:
+    return Path(**_documented(text, examples), **_ID, alias=alias)
 
-    @property
-    def page_number(self) -> int:
-        """Number of the page, from 1."""
 
-    @property
-    def page_size(self) -> int:
-        """Most rows of the page, from 1 to 1,000."""
+def _in_query(text: Text, examples: dict[str, Any], **rules: Any) -> Any:
+    return Query(**_documented(text, examples), **rules)
+
+
+def _documented(text: Text, examples: dict[str, Any]) -> dict[str, Any]:
+    named = {name: {"value": value} for name, value in examples.items()}
+    return {"description": text.in_both(), "openapi_examples": named}
+
+
+def _status(english: str, chinese: str) -> Any:
+    text = Text(f"{english}; empty: any", f"{chinese}，精确匹配；为空则不限")
+    return _in_query(text, {"any": "", "finished": "SUCCESS"}, default_factory=str)
+
+
+def _prefix(english: str, chinese: str, example: str) -> Any:
+    text = Text(
+        f"{english}: a literal, case-sensitive prefix; empty: any",
+        f"{chinese}：前缀匹配，按字面、区分大小写；为空则不限",
+    )
+    return _in_query(text, {"prefix": example}, default_factory=str)
+
+
+def _exact(english: str, chinese: str, example: str) -> Any:
+    text = Text(f"exactly this {english}; empty: any", f"{chinese}，精确匹配；为空则不限")
+    return _in_query(text, {"exact" if example else "any": example}, default_factory=str)
+
+
+def _wait() -> Any:
+    text = Text(
+        "with If-None-Match: seconds to wait for another answer before 304 is said; empty: 0",
+        "与 If-None-Match 一起使用：在返回 304 之前等待新响应的秒数；为空则为 0",
+    )
+    return _in_query(text, {"not": 0, "long": 30}, default=0, alias="wait", ge=0, le=MAX_WAIT_S)
+
+
+class QueryValue(BaseModel):
+    """The parsed parameters of one request: immutable. A service endpoint has none.
+
+    Strict: :class:`replog_api.http.parameters.Parser` makes text and numbers of what was sent.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Make the fields the parameters of the class: FastAPI declares the parameters of what it is to call."""
+        cls.__signature__ = Signature(
+            [
+                Parameter(name, Parameter.KEYWORD_ONLY, annotation=field.annotation, default=field)
+                for name, field in cls.model_fields.items()
+            ]
+        )
+
+    @classmethod
+    def in_query_string(cls) -> set[str]:
+        """Names of the parameters in the query string."""
+        return {field.alias or name for name, field in cls.model_fields.items() if isinstance(field, params.Query)}
+
+
+class _OfTask(QueryValue):
+    task_key: str = _in_path(Text("task key", "任务唯一key"), {"documented": TASK_KEY}, alias="key")
+
+
+class _OfRecord(QueryValue):
+    record_id: str = _in_path(Text("record id", "任务执行日志唯一id"), {"documented": RECORD_ID})
+
+
+class PageQuery(QueryValue):
+    """The part that all queries for one page share: the page's number, from 1, and its most rows."""
+
+    page_number: int = _in_query(
+        Text("page number, from 1; 0 means 1 and is answered as 1", "当前页，从 1 开始；0 等同于 1，并按 1 返回"),
+        {"first": 1, "documented": 0},
+        ge=0,
+        le=MAX_PAGE_NUMBER,
+    )
+    page_size: int = _in_query(
+        Text("page size: rows a page", "分页数量：每页行数"), {"documented": 1, "many": 20}, ge=1, le=MAX_PAGE_SIZE
+    )
+
+    @field_validator("page_number")
+    @classmethod
+    def _count_from_one(cls, number: int) -> int:
+        return number or 1
 
     @property
     def offset(self) -> int:
         """Rows before the page."""
+        return (self.page_number - 1) * self.page_size
 
 
-class RecordListQuery(NamedTuple):
+class RecordListQuery(_OfTask):
     """All records of a task."""
 
-    task_key: str
 
-
-class RecordPageQuery(NamedTuple):
+class RecordPageQuery(PageQuery, _OfTask):
     """One page of a task's records, of one ``status`` or (empty) all.
 
     A client that has the page may wait for a change of it, for ``wait_s`` seconds.
     """
 
-    task_key: str
-    page_number: int
-    page_size: int
-    status: str = ""
-    wait_s: int = 0
-
-    @property
-    def offset(self) -> int:
-        """Rows before the page."""
-        return (self.page_number - 1) * self.page_size
+    status: Status = _status("exactly this status", "状态")
+    wait_s: int = _wait()
 
 
-class DetailListQuery(NamedTuple):
+class DetailListQuery(_OfRecord):
     """All details of a record."""
 
-    record_id: str
 
-
-class DetailPageQuery(NamedTuple):
+class DetailPageQuery(PageQuery, _OfRecord):
     """One page of a record's details that meet ``filter``; ``wait_s`` is as in :class:`RecordPageQuery`."""
 
-    record_id: str
-    page_number: int
-    page_size: int
-    filter: DetailFilter
-    wait_s: int = 0
+    record_id: str = _in_path(
+        Text(
+            "record id; where no such record is known, a task key",
+            "任务执行日志唯一id；若没有此执行日志，则为任务唯一key",
+        ),
+        {"documented": RECORD_ID, "documentedOfATask": TASK_KEY},
+    )
+    status: Status = _status("exactly this status", "状态")
+    package_name: str = _prefix(
+        "package name; a value with :// is compared with the package's key",
+        "包名称；值中含 :// 时与包的 key 比较",
+        "npm://hello",
+    )
+    repo_name: str = _prefix("repository name", "仓库名称", "npm-")
+    cluster_name: str = _prefix("cluster node name, of the remote cluster", "远程节点名称", "de")
+    path: str = _prefix("path", "路径", "/tools/")
+    artifact_name: str = _prefix("artifact name", "制品名称", "setup")
+    version: str = _exact("version", "版本", "")
+    remote_cluster: str = _exact("remote cluster", "远程节点", "dev")
+    local_repo_name: str = _exact("repository name", "仓库名称", "npm-local")
+    wait_s: int = _wait()
 
-    @property
-    def offset(self) -> int:
-        """Rows before the page."""
-        return (self.page_number - 1) * self.page_size
+    @cached_property
+    def filter(self) -> DetailFilter:
+        """The filters on details; a package name with ``://`` is the package's key."""
+        is_key = SEPARATOR in self.package_name
+        return DetailFilter(
+            status=self.status,
+            cluster_name=self.cluster_name,
+            repo_name=self.repo_name,
+            package_name="" if is_key else self.package_name,
+            path=self.path,
+            artifact_name=self.artifact_name,
+            version=self.version,
+            remote_cluster=self.remote_cluster,
+            local_repo_name=self.local_repo_name,
+            package_key=self.package_name if is_key else "",
+        )
 
-    @property
-    def status(self) -> str:
-        """The filter's status, empty for all."""
-        return self.filter.status
 
-
-class RecordQuery(NamedTuple):
+class RecordQuery(_OfRecord):
     """One record."""
 
-    record_id: str
 
-
-class OverviewQuery(NamedTuple):
+class OverviewQuery(_OfRecord):
     """The roll-up of one record."""
 
-    record_id: str
 
-
-class LatestQuery(NamedTuple):
-    """The latest records of some tasks, in this order."""
-
-    task_keys: list[str]
-
-
-class TaskPageQuery(NamedTuple):
-    """One page of the tasks whose key begins with ``prefix``, by ``status`` of the latest record or (empty) all."""
-
-    prefix: str
-    page_number: int
-    page_size: int
-    status: str = ""
-
-    @property
-    def offset(self) -> int:
-        """Rows before the page."""
-        return (self.page_number - 1) * self.page_size
-
-
-class StreamQuery(NamedTuple):
+class StreamQuery(_OfRecord):
     """The stream of one record's changes."""
 
-    record_id: str
+
+class LatestQuery(QueryValue):
+    """The latest records of some tasks, in this order."""
+
+    task_keys: list[Id] = _in_query(
+        Text("task key, given once for each task", "任务唯一key，每个任务给出一次"),
+        {"documented": [TASK_KEY]},
+        alias="key",
+        min_length=1,
+        max_length=MAX_KEYS,
+    )
+
+
+class TaskPageQuery(PageQuery):
+    """One page of the tasks whose key begins with ``prefix``, by ``status`` of the latest record or (empty) all."""
+
+    prefix: str = _prefix("task key", "任务唯一key", "6510")
+    status: Status = _status("exactly this status of the latest record", "最新执行日志的状态")

@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
 from replog_api.admission.limits import MAX_LINK_BYTES
-from replog_api.contracts.openapi.operation import Query
 from replog_api.contracts.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from replog_api.http.query_values import PageQuery
 
 NUMBER = "pageNumber"
-_QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
 #: What belongs to the page: every parameter of a query but its number, and how long one asking waits.
-_OF_THE_PAGE = {
-    parameter.name for query in _QUERIES for parameter in query.parameters if parameter.place == "query"
-} - {NUMBER, "wait"}
+_OF_THE_PAGE = {name for operation in OPERATIONS for name in operation.query.in_query_string()} - {NUMBER, "wait"}
 #: What may stand in a path or query as it is; all else is percent-encoded.
 _PLAIN = "%/:@!$&'()*+,;=~?-._"
 _TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import jsonschema_rs
 
-from replog_api.contracts.openapi.examples import RECORD_ID
 from replog_api.contracts.operations import STREAM
+from replog_api.http.query_values import RECORD_ID
 from tests.integration.api.test_documented_errors import DOCUMENT, is_documented
 from tests.integration.api.test_examples import EVENTS
 

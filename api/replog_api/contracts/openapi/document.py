@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from fastapi.openapi.utils import get_openapi
 
-from replog_api.contracts import schemas
 from replog_api.contracts.openapi import errors
 from replog_api.contracts.openapi.headers import HEADERS
-from replog_api.contracts.openapi.operation import QUERIES, SERVICE, STREAMS, Query, Service, Stream
-from replog_api.contracts.openapi.parameters import HEADERS as REQUEST_HEADERS
-from replog_api.contracts.openapi.parameters import LAST_EVENT_ID
+from replog_api.contracts.openapi.operation import QUERIES, SERVICE, STREAMS, Service
+from replog_api.contracts.openapi.request_headers import OF_A_QUERY, OF_A_STREAM
+from replog_api.contracts.openapi.route import OperationRoute
 from replog_api.http.languages import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pydantic import BaseModel
 
     from replog_api.contracts.openapi.operation import Operation
 
@@ -53,63 +51,54 @@ _BEARER = Text(
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The document of a service that has these ``operations``."""
-    asked = [operation for operation in operations if isinstance(operation, Query | Stream)]
+    """The document of a service that has these ``operations``: FastAPI's, completed from the tables."""
+    declared = get_openapi(
+        title="replog",
+        version="1",
+        summary=" / ".join(_TITLE),
+        description=_TEXT.in_both(),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": Text("the service that serves this", "提供本文档的服务").in_both()}],
+        tags=[{"name": tag, "description": text.in_both()} for tag, text in _TAGS.items()],
+        routes=[OperationRoute(operation) for operation in operations],
+    )
+    # FastAPI makes floats of the bounds of integers.
+    declared = json.loads(json.dumps(declared), parse_float=_bound)
     return {
-        "openapi": "3.1.0",
+        "openapi": declared["openapi"],
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
-        "info": {
-            "title": "replog",
-            "summary": " / ".join(_TITLE),
-            "description": _TEXT.in_both(),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "version": "1",
-        },
-        "servers": [{"url": "/", "description": Text("the service that serves this", "提供本文档的服务").in_both()}],
-        "tags": [{"name": tag, "description": text.in_both()} for tag, text in _TAGS.items()],
-        "paths": {operation.path: _path_item(operation) for operation in operations},
+        "info": declared["info"],
+        "servers": declared["servers"],
+        "tags": declared["tags"],
+        "paths": {operation.path: _path_item(operation, declared["paths"]) for operation in operations},
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": _BEARER.in_both()}},
-            "parameters": _parameters(asked),
+            "parameters": {header.name: header.described() for header in (*OF_A_QUERY, *OF_A_STREAM)},
             "headers": {name: header.described() for name, header in HEADERS.items()},
             "responses": {error.name: errors.described(error) for error in errors.SHARED},
-            "schemas": _schemas(asked),
+            "schemas": {name: _untitled(schema) for name, schema in declared["components"]["schemas"].items()},
         },
     }
 
 
-def _path_item(operation: Operation) -> dict[str, Any]:
-    item = {"get": operation.described()}
+def _path_item(operation: Operation, paths: dict[str, Any]) -> dict[str, Any]:
+    described = paths[operation.path]["get"]
+    for parameter in described.get("parameters", []):
+        for said_already in ("title", "description"):
+            parameter["schema"].pop(said_already, None)
+    item = {"get": operation.completed(described)}
     if isinstance(operation, Service) and "HEAD" in operation.methods:
-        item["head"] = operation.described_without_body()
+        item["head"] = operation.without_body(item["get"])
     return item
 
 
-def _parameters(asked: Sequence[Query | Stream]) -> dict[str, Any]:
-    named = [parameter for operation in asked for parameter in operation.parameters]
-    return {parameter.key: parameter.described() for parameter in (*named, *REQUEST_HEADERS, LAST_EVENT_ID)}
+def _bound(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
-class _Schemas(GenerateJsonSchema):
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        """The name of a field is title enough."""
-        return False
-
-
-def _schemas(asked: Sequence[Query | Stream]) -> dict[str, Any]:
-    answers = [_answer(operation) if isinstance(operation, Query) else operation.data for operation in asked]
-    models: list[type[BaseModel]] = [*answers, schemas.Refusal]
-    _, found = models_json_schema(
-        [(model, "serialization") for model in models],
-        ref_template="#/components/schemas/{model}",
-        schema_generator=_Schemas,
-    )
-    return dict(found["$defs"])
-
-
-def _answer(query: Query) -> type[BaseModel]:
-    # As a class of its own: tools name what they generate by it.
-    said = {"__doc__": query.summary.english, "chinese": query.summary.chinese, "__module__": __name__}
-    envelope: Any = schemas.Answer
-    answer: type[BaseModel] = type(query.answer, (envelope[query.data],), said)
-    return answer
+def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
+    """A model's schema without titles of its fields: their names are title enough."""
+    for field in schema["properties"].values():
+        field.pop("title", None)
+    return schema

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
-from replog_api.contracts.openapi.examples import RECORD_ID, TASK_KEY, enveloped
+from replog_api.contracts.openapi.examples import enveloped
 from replog_api.contracts.openapi.headers import references
 from replog_api.http import errors, messages
 from replog_api.http.languages import CHINESE, ENGLISH, Text
-from replog_api.http.parameters import MAX_PAGE_NUMBER
+from replog_api.http.query_values import MAX_PAGE_NUMBER, RECORD_ID, TASK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-TASK_KEY = "651095dfe0524ce9b3ab53d13532361c"
-RECORD_ID = "609b573d53ccce752bf9b860"
+from replog_api.http.query_values import RECORD_ID, TASK_KEY
+
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 ETAG = 'W/"1f0cbd3b2f6a4f0c9d2e7a51-"'

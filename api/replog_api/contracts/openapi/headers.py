@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from replog_api.admission.limits import MAX_LINK_BYTES
-from replog_api.contracts.openapi.examples import ETAG, TASK_KEY
+from replog_api.contracts.openapi.examples import ETAG
 from replog_api.http.languages import Text
+from replog_api.http.query_values import TASK_KEY
 from replog_api.middleware import SECURITY_HEADERS
 
 _PAGE = f"</replication/api/task/record/page/{TASK_KEY}?pageSize=20&pageNumber="

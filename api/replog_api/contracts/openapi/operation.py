@@ -1,15 +1,20 @@
-"""What the document says of one operation: put together from its parts. Pure."""
+"""The operations of the API: what each declares to FastAPI, and what the document says of it beside that. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from replog_api.contracts import schemas
 from replog_api.contracts.openapi import errors as table
 from replog_api.contracts.openapi.examples import enveloped
 from replog_api.contracts.openapi.headers import references
-from replog_api.contracts.openapi.parameters import HEADERS, OF_A_STREAM
+from replog_api.contracts.openapi.request_headers import OF_A_QUERY, OF_A_STREAM
 from replog_api.http.languages import Text
+from replog_api.http.query_values import QueryValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from replog_api.contracts.openapi.errors import Error
-    from replog_api.contracts.openapi.parameters import Parameter
 
 JSON, PLAIN, EVENTS = "application/json", "text/plain", "text/event-stream"
 #: How the document groups operations.
@@ -29,18 +33,28 @@ NOT_MODIFIED = {
     ).in_both(),
     "headers": references("ETag", "Vary"),
 }
+#: Every error has this body; it stands in for FastAPI's own 422 until the error table takes its place.
+_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": schemas.Refusal}}
+
+Q = TypeVar("Q", bound=QueryValue)
+
+
+class _Events(Response):
+    """Tells FastAPI the media type of a stream."""
+
+    media_type = EVENTS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Query:
-    """A question about tasks, records or details; ``data`` is the type of the answer's data."""
+class Query(Generic[Q]):
+    """A query for tasks, records or details; ``query`` is what it takes, ``data`` the type of its answer's data."""
 
     path: str
     operation_id: str
     summary: Text
     text: Text
+    query: type[Q]
     data: Any
-    parameters: tuple[Parameter, ...]
     errors: tuple[Error, ...]
     #: Data of answers, by name.
     examples: Mapping[str, Any]
@@ -49,19 +63,33 @@ class Query:
     methods = ("GET",)
     tag = QUERIES
 
-    @property
-    def answer(self) -> str:
-        """The name of its good answer among the schemas."""
-        return "".join([part.capitalize() for part in self.operation_id.split("_")]) + "Answer"
+    @cached_property
+    def answer(self) -> type[BaseModel]:
+        """The model of its good answer, as a class of its own: tools name what they generate by it."""
+        name = "".join([part.capitalize() for part in self.operation_id.split("_")]) + "Answer"
+        said = {"__doc__": self.summary.english, "chinese": self.summary.chinese, "__module__": __name__}
+        envelope: Any = schemas.Answer
+        answer: type[BaseModel] = type(name, (envelope[self.data],), said)
+        return answer
 
-    def described(self) -> dict[str, Any]:
-        """As an Operation Object."""
+    def declared(self) -> dict[str, Any]:
+        """The answers, as FastAPI is told them."""
         return {
-            **_head(self),
+            "response_model": self.answer,
+            "response_description": Text("the answer", "成功的响应").in_both(),
+            "responses": _ERRORS,
+        }
+
+    def completed(self, described: dict[str, Any]) -> dict[str, Any]:
+        """FastAPI's Operation Object with headers, examples and errors."""
+        good = described["responses"]["200"]
+        good["headers"] = references("ETag", "Vary", *self.headers)
+        good["content"][JSON]["examples"] = {name: {"value": enveloped(data)} for name, data in self.examples.items()}
+        return described | {
             "security": [{"bearer": []}],
-            "parameters": _references(*self.parameters, *HEADERS),
+            "parameters": described["parameters"] + [header.reference() for header in OF_A_QUERY],
             "responses": {
-                "200": self._good(),
+                "200": good,
                 "304": NOT_MODIFIED,
                 **table.responses((*self.errors, *self._errors_of_all())),
             },
@@ -71,29 +99,17 @@ class Query:
         # Another id is another URL, which may be none.
         return table.OF_EVERY_QUERY if "{" not in self.path else (*table.OF_EVERY_QUERY, table.UNKNOWN_URL)
 
-    def _good(self) -> dict[str, Any]:
-        return {
-            "description": Text("the answer", "成功的响应").in_both(),
-            "headers": references("ETag", "Vary", *self.headers),
-            "content": {
-                JSON: {
-                    "schema": {"$ref": f"#/components/schemas/{self.answer}"},
-                    "examples": {name: {"value": enveloped(data)} for name, data in self.examples.items()},
-                }
-            },
-        }
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stream:
-    """Server-Sent Events about what one parameter names; ``data`` is the model of each event's data."""
+class Stream(Generic[Q]):
+    """Server-Sent Events about what ``query`` names; ``data`` is the model of each event's data."""
 
     path: str
     operation_id: str
     summary: Text
     text: Text
+    query: type[Q]
     data: type[BaseModel]
-    parameters: tuple[Parameter, ...]
     errors: tuple[Error, ...]
     events: tuple[str, ...]
     #: Events, by name.
@@ -101,30 +117,32 @@ class Stream:
     methods = ("GET",)
     tag = STREAMS
 
-    def described(self) -> dict[str, Any]:
-        """As an Operation Object."""
-        data = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{self.data.__name__}"}}
-        event = {
-            "id": {"type": "string"},
-            "event": {"type": "string", "enum": list(self.events)},
-            "data": {"type": "string", **data},
-        }
-        # OpenAPI 3.1 has no word for one item of a stream; tools take the schema for that.
-        schema = {"type": "object", "required": list(event), "properties": event, "additionalProperties": False}
-        content = {"schema": schema, "examples": {name: {"value": value} for name, value in self.examples.items()}}
+    def declared(self) -> dict[str, Any]:
+        """The answers, as FastAPI is told them."""
+        text = Text(
+            f"events: the schema is that of one; its data is {self.data.__name__}, as one line of JSON",
+            f"事件流：此处结构为单个事件；其数据为一行 JSON，结构为 {self.data.__name__}",
+        )
         return {
-            **_head(self),
+            "response_class": _Events,
+            "response_model": None,
+            "response_description": text.in_both(),
+            "responses": {200: {"model": self.data}, **_ERRORS},
+        }
+
+    def completed(self, described: dict[str, Any]) -> dict[str, Any]:
+        """FastAPI's Operation Object with the schema of an event, headers, examples and errors."""
+        good = described["responses"]["200"]
+        good["headers"] = references()
+        good["content"][EVENTS] = {
+            "schema": self._event(),
+            "examples": {name: {"value": value} for name, value in self.examples.items()},
+        }
+        return described | {
             "security": [{"bearer": []}],
-            "parameters": _references(*self.parameters, *OF_A_STREAM),
+            "parameters": described["parameters"] + [header.reference() for header in OF_A_STREAM],
             "responses": {
-                "200": {
-                    "description": Text(
-                        f"events: the schema is that of one; its data is {self.data.__name__}, as one line of JSON",
-                        f"事件流：此处结构为单个事件；其数据为一行 JSON，结构为 {self.data.__name__}",
-                    ).in_both(),
-                    "headers": references(),
-                    "content": {EVENTS: content},
-                },
+                "200": good,
                 "204": {
                     "description": Text(
                         "there is no more to come, and the client has seen the end",
@@ -136,10 +154,20 @@ class Stream:
             },
         }
 
+    def _event(self) -> dict[str, Any]:
+        # OpenAPI 3.1 has no word for one item of a stream; tools take the schema for that.
+        data = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{self.data.__name__}"}}
+        event = {
+            "id": {"type": "string"},
+            "event": {"type": "string", "enum": list(self.events)},
+            "data": {"type": "string", **data},
+        }
+        return {"type": "object", "required": list(event), "properties": event, "additionalProperties": False}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Service:
-    """Something about the service itself, for which nobody needs a token; ``media`` has the schema by media type."""
+    """Something about the service itself, for which nobody needs a token; ``schema`` is that of the body."""
 
     path: str
     operation_id: str
@@ -149,12 +177,22 @@ class Service:
     #: When it is answered 503 instead, with why as text.
     unavailable: Text | None = None
     methods: tuple[str, ...] = ("GET",)
+    query = QueryValue
     tag = SERVICE
 
-    def described(self) -> dict[str, Any]:
-        """As an Operation Object."""
-        content = {media: {"schema": schema} for media, schema in self.media.items()}
-        good = {"description": self.summary.in_both(), "headers": references("Vary"), "content": content}
+    def declared(self) -> dict[str, Any]:
+        """The answer, as FastAPI is told it."""
+        return {
+            "response_class": JSONResponse if JSON in self.media else PlainTextResponse,
+            "response_model": None,
+            "response_description": self.summary.in_both(),
+        }
+
+    def completed(self, described: dict[str, Any]) -> dict[str, Any]:
+        """FastAPI's Operation Object with the body's schema, headers and errors."""
+        good = described["responses"]["200"]
+        good["headers"] = references("Vary")
+        good["content"] = {media: {"schema": schema} for media, schema in self.media.items()}
         responses = {"200": good, **table.responses((table.UNEXPECTED,))}
         if self.unavailable:
             responses["503"] = {
@@ -162,31 +200,17 @@ class Service:
                 "headers": references(),
                 "content": {PLAIN: {"schema": {"type": "string"}}},
             }
-        return {**_head(self), "security": [], "responses": responses}
+        return described | {"security": [], "responses": responses}
 
-    def described_without_body(self) -> dict[str, Any]:
-        """The operation for HEAD, as an Operation Object."""
-        described = self.described()
+    def without_body(self, completed: dict[str, Any]) -> dict[str, Any]:
+        """The Operation Object for HEAD."""
         bare = {
             # An error is said by its status alone.
             status: {"description": response["description"], "headers": response["headers"]}
-            for status, response in described["responses"].items()
+            for status, response in completed["responses"].items()
             if "headers" in response
         }
-        return described | {"operationId": f"{self.operation_id}_head", "responses": bare}
+        return completed | {"operationId": f"{self.operation_id}_head", "responses": bare}
 
 
-Operation = Query | Stream | Service
-
-
-def _references(*parameters: Parameter) -> list[dict[str, str]]:
-    return [{"$ref": f"#/components/parameters/{parameter.key}"} for parameter in parameters]
-
-
-def _head(operation: Operation) -> dict[str, Any]:
-    return {
-        "tags": [operation.tag],
-        "operationId": operation.operation_id,
-        "summary": " / ".join(operation.summary),
-        "description": operation.text.in_both(),
-    }
+Operation = Query[Any] | Stream[Any] | Service
