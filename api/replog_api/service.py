@@ -75,7 +75,8 @@ class ServiceEndpoints:
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return Response(documents.openapi_json(), media_type=JSON)
+        # FastAPI takes its time over the first one, which no other client is to wait for.
+        return Response(await asyncio.to_thread(documents.openapi_json), media_type=JSON)
 
     async def asyncapi(self, request: Request) -> Response:
         """The AsyncAPI document."""

@@ -213,6 +213,31 @@ def test_examples_are_such_as_their_schemas_say() -> None:
         assert OPENAPI["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
 
 
+def test_every_parameter_is_described_once_with_examples() -> None:
+    """FastAPI repeats descriptions in schemas, and forgets the examples of fields that are declared otherwise."""
+    parameters = [
+        resolved(OPENAPI, parameter)
+        for item in OPENAPI["paths"].values()
+        for parameter in item["get"].get("parameters", [])
+    ]
+    assert {parameter["in"] for parameter in parameters} == {"path", "query", "header"}
+    for parameter in parameters:
+        assert parameter["description"], parameter["name"]
+        assert parameter["examples"], parameter["name"]
+        assert not {"title", "description"} & parameter["schema"].keys(), parameter["name"]
+
+
+def test_the_document_has_nothing_of_fastapi_s_own() -> None:
+    """Neither its error, nor titles that are names, nor bounds of integers as floats."""
+    assert "422" not in openapi_json().decode()
+    assert "ValidationError" not in openapi_json().decode()
+    for name, schema in OPENAPI["components"]["schemas"].items():
+        assert not [field for field, said in schema["properties"].items() if "title" in said], name
+    floats: list[str] = []
+    json.loads(openapi_json(), parse_float=floats.append)
+    assert floats == []
+
+
 def test_the_topics_have_their_usual_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a collector to which nothing else was said."""
     monkeypatch.delenv("REPLOG_KAFKA_TOPIC", raising=False)
