@@ -1,4 +1,4 @@
-"""The application: routes, errors, access and metrics put together."""
+"""The application: its parts, put together."""
 
 from __future__ import annotations
 
@@ -44,18 +44,16 @@ if TYPE_CHECKING:
 
 #: How long Redis may take to answer one call, in seconds.
 STORE_TIMEOUT_S = 1.2
-
-
-#: How long closing the connections to it may take.
+#: How long closing the connections to Redis may take, in seconds.
 STORE_CLOSED_WITHIN_S = 0.5
 
 
 def create_app(
     settings: ApiSettings, *, limits: Limits | None = None, drain: Drain | None = None, proxies: Proxies | None = None
 ) -> ASGIApp:
-    """The query service as an ASGI application; connects to the store when first asked, not before.
+    """The query service as an ASGI application. It connects to the store with its first request.
 
-    ``drain`` is begun where the process is to stop; ``proxies`` are believed whose a request is, by default none.
+    ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
@@ -63,9 +61,9 @@ def create_app(
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
     freshness = Freshness(connection, time.monotonic)
-    waiting_clients = WaitingClients(min(limits.most_watchers, room_for_connections() // 2))
+    waiting_clients = WaitingClients(min(limits.most_waiting_clients, room_for_connections() // 2))
     runner = QueryRunner(settings, waiting_clients, limits, rate)
-    sights = Snapshots(shared, runner)
+    snapshots = Snapshots(shared, runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -74,16 +72,16 @@ def create_app(
         looking = asyncio.create_task(_look_at(connection), name="look at the store")
         yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await asyncio.gather(*(owner.close() for owner in (runner, sights, freshness, shared)))
+        await asyncio.gather(*(owner.close() for owner in (runner, snapshots, freshness, shared)))
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
                 pass
 
-    # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
-    # servers; this service is to work without any.
+    # FastAPI's document lacks the tables of errors and headers: contracts.openapi completes it. Its pages load their
+    # scripts from other servers.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app, trouble)
-    app.router.routes += query_routes(shared, runner, sights, limits)
+    app.router.routes += query_routes(shared, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
     middleware = RequestMiddleware(
         app,
@@ -99,22 +97,22 @@ def create_app(
 
 
 async def _look_at(connection: Connection) -> None:
-    """Have the log say which rights are missing; all else that may be wrong each query says for itself."""
+    """Have the log name the rights that are missing. Each query reports other failures itself."""
     with suppress(ReplogError):
         await connection.check()
 
 
 def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
-    """Let pages of ``origins`` ask ``app`` from a browser; without any, browsers let none."""
+    """Let pages of ``origins`` call ``app`` from a browser (CORS). Without origins, no page of another origin may."""
     if not origins:
         return app
     return CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=["GET", "HEAD"],
-        # Clients of this API send headers of their own, which are not read: X-BKREPO-UID, X-CSRFToken.
+        # Clients of this API send headers that are not read: X-BKREPO-UID, X-CSRFToken.
         allow_headers=["*"],
-        # They send their cookies too; a page that nobody named may not.
+        # They send cookies, too, which a page of an origin that is not named may not.
         allow_credentials="*" not in origins,
         expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
     )
@@ -127,21 +125,21 @@ class Observed:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on and look at the answer's head."""
+        """Answer one request, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
         status = 500
 
-        async def watched(message: Message) -> None:
+        async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, observed)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics.REQUESTS.labels(route, str(status)).inc()

@@ -1,4 +1,4 @@
-"""The gate that every request passes on its way in, and every answer on its way out."""
+"""The middleware of every request: admission on its way in, common headers on its way out."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ if TYPE_CHECKING:
     from replog_api.http.request_context import RequestContext
     from replog_api.http.store_trouble import StoreTrouble
 
-#: What answers of data are in, unlike streams.
+#: The type of answers with data; streams have another.
 JSON_TYPE = (b"content-type", JSON.encode())
-#: Says which zone the times of an answer are in.
+#: Names the zone of the times in an answer.
 ZONE_HEADER = b"x-bkrepo-time-zone"
-#: Says up to which time events had been applied when the answer was read.
+#: Names the time up to which events had been applied when the answer was read.
 AS_OF_HEADER = b"x-replog-as-of"
 
-#: Said in every answer: that no browser is to guess its type, frame it, run it or tell others where it came from.
+#: In every answer: browsers must not guess its type, frame it, run it, or send its address to others.
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-#: What probes, Prometheus and authors of clients ask without a token and by any name: nothing there is of a task.
+#: Paths for probes, Prometheus and authors of clients. They need no token and no known host: they have no task's data.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
 
 _CACHE_CONTROL = b"cache-control"
-_ASK_AGAIN = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
-#: Statuses that say that the store has answered.
+_REVALIDATE = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
+#: Statuses that prove that the store has answered.
 _ANSWERED = (OK, NOT_MODIFIED)
-_KEEP_NOTHING = ((_CACHE_CONTROL, b"no-store"),)
+_NO_STORE = ((_CACHE_CONTROL, b"no-store"),)
 
 
 class RequestMiddleware:
-    """Reads a request's head, refuses what may not pass, and completes the head of every answer.
+    """Reads a request's headers, refuses what is not admitted, and completes the headers of every answer.
 
-    Passes on the path as it was sent, still percent-encoded: an id may contain an encoded slash.
+    The path goes on as it was sent, still percent-encoded: an id may contain an encoded slash.
     """
 
     def __init__(
@@ -87,27 +87,27 @@ class RequestMiddleware:
         self._trouble = trouble
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is no request."""
+        """Answer one request. Whatever is not HTTP goes on unchanged."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if scope.get("raw_path") is not None:
             scope["path"] = scope["raw_path"].decode("latin-1")
         context = begin_request(scope, self._zone)
-        as_of, told = self._freshness.known, b""
+        as_of, sent = self._freshness.known, b""
 
         async def completed(message: Message) -> None:
-            nonlocal told
+            nonlocal sent
             header = self._freshness.header(as_of)
             if message["type"] == "http.response.start":
                 _complete(message, context, header)
-                # A stream goes on; what it says later is not as of its head.
-                told = header if JSON_TYPE in message["headers"] else b""
+                # A stream goes on: its later events are fresher than its headers.
+                sent = header if JSON_TYPE in message["headers"] else b""
                 if context.store_failed:
                     self._freshness.doubt()
                 elif self._trouble.failing and context.client and message["status"] in _ANSWERED:
                     self._trouble.worked()
-            elif told and header != told:
+            elif sent and header != sent:
                 raise StoreUnavailable("connection", "Redis was started anew while a list was read from it")
             await send(message)
 
@@ -129,7 +129,7 @@ class RequestMiddleware:
             raise RefusedError(MISDIRECTED, messages.misdirected(context.host))
         self._authenticate(scope, context)
         if context.time_zone:
-            # Clients name a zone before they know their user's: what cannot be read is no error.
+            # Clients send a zone before they know their user's: one that cannot be parsed is no error.
             context.zone = zone_of(context.time_zone) or self._zone
 
     def _authenticate(self, scope: Scope, context: RequestContext) -> None:
@@ -162,4 +162,4 @@ def _complete(message: Message, context: RequestContext, as_of: bytes) -> None:
     headers.append((AS_OF_HEADER, as_of))
     headers.extend(SECURITY_HEADERS)
     if not any(name == _CACHE_CONTROL for name, _ in headers):
-        headers.extend(_ASK_AGAIN if message["status"] < BAD_REQUEST else _KEEP_NOTHING)
+        headers.extend(_REVALIDATE if message["status"] < BAD_REQUEST else _NO_STORE)

@@ -1,1 +1,1 @@
-"""Who may ask, and how much at once: tokens, rates, places, and the clients that wait."""
+"""Admission of requests: tokens, rates, concurrency, waiting clients."""

@@ -1,7 +1,7 @@
-"""Who asks, and what they may read.
+"""Authentication of clients by token, and authorization of what they read.
 
-A token is known by its SHA-256 alone. Where it is limited to a prefix of task keys, a record that belongs to no task
-under that prefix is for it as one that does not exist.
+The service knows a token only by its SHA-256. A token may be limited to a prefix of task keys. To such a token, a
+record of no task under its prefix looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHALLENGE = 'Bearer realm="replog"'
 
 
 class Tokens:
-    """The tokens of this service; without any, everybody may read everything."""
+    """The tokens of this service. Without any, everybody may read everything."""
 
     def __init__(self, tokens: Sequence[ApiToken]) -> None:
         self._tokens = tokens
@@ -33,10 +33,10 @@ class Tokens:
         return bool(self._tokens)
 
     def holder(self, authorization: str) -> ApiToken:
-        """Whose the ``Authorization`` header (Latin-1) is. Takes as long whichever token it is, and if it is none.
+        """The token in an ``Authorization`` header (Latin-1). Takes the same time for every token, known or not.
 
         Raises:
-            RefusedError: nobody's.
+            RefusedError: there is no token, or it is unknown.
         """
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
@@ -53,20 +53,20 @@ class Tokens:
 
 
 class Rights:
-    """What a request may read; ``prefix`` is that of its token, empty for everything."""
+    """Checks of what a request may read. ``prefix`` is that of its token; empty allows everything."""
 
     def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
     @staticmethod
     def check_task(prefix: str, task_key: str) -> None:
-        """Raises RefusedError where the task is none of those that may be read."""
+        """Raises RefusedError where the task may not be read."""
         if not task_key.startswith(prefix):
             raise RefusedError(FORBIDDEN, messages.forbidden("key", task_key))
 
     @staticmethod
     def readable(prefix: str, wanted: str) -> str:
-        """What the keys begin with of those tasks that may be read and begin with ``wanted``.
+        """The common prefix of the tasks that begin with ``wanted`` and may be read.
 
         Raises:
             RefusedError: there can be none.
@@ -78,7 +78,7 @@ class Rights:
         return wanted
 
     async def check_record(self, prefix: str, record_id: str) -> None:
-        """Raises RefusedError where the record may not be read, or is unknown to a token that is limited."""
+        """Raises RefusedError where the record may not be read; to a limited token also where it is unknown."""
         if not await self.may_read_record(prefix, record_id):
             raise RefusedError(FORBIDDEN, messages.forbidden("recordId", record_id))
 

@@ -1,7 +1,7 @@
-"""Places that clients share: a bounded number in all, of which no client can take so many that none is left.
+"""Concurrency limits that are fair between clients: no client can hold so many slots that none is left.
 
-A client may take a place as long as it holds fewer than are free: alone it gets half of them, beside another greedy
-one a third, and whoever has none gets one until all are taken. The same holds for places in the queue.
+A client may take a slot as long as it holds fewer than are free. Alone it gets half of them, beside another greedy
+client a third, and a client that holds none gets one until all are taken. The same holds for the queue.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class OverloadedError(ReplogError):
-    """There is no place; ``own_share`` says that there are free ones, but not for a client that holds so many."""
+    """There is no slot. ``own_share``: there are free ones, but this client holds its share already."""
 
     def __init__(self, *, own_share: bool) -> None:
-        super().__init__("this client holds its share of places" if own_share else "all places are taken")
+        super().__init__("this client holds its share of slots" if own_share else "all slots are taken")
         self.own_share = own_share
 
 
-class Room:
-    """A number of places, and how many of them each client holds."""
+class _Slots:
+    """A number of slots, and how many of them each client holds."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -39,16 +39,16 @@ class Room:
 
     @property
     def free(self) -> int:
-        """Places that nobody holds."""
+        """Slots that nobody holds."""
         return self._most - self._taken
 
     def take(self, client: str) -> None:
-        """Count one more for ``client``."""
+        """Count one more of ``client``."""
         self._held[client] += 1
         self._taken += 1
 
     def give_back(self, client: str) -> None:
-        """Count one less."""
+        """Count one less of ``client``."""
         self._taken -= 1
         self._held[client] -= 1
         if not self._held[client]:
@@ -57,28 +57,28 @@ class Room:
 
 class _Waiting(NamedTuple):
     client: str
-    #: Done once the place is the client's.
+    #: Done once the slot is the client's.
     turn: asyncio.Future[None]
 
 
 class ConcurrencyLimiter:
-    """``most`` places; up to ``most_waiting`` clients queue for one, each for at most ``wait_s`` seconds."""
+    """``most`` slots. Up to ``most_waiting`` clients queue for one, each for at most ``wait_s`` seconds."""
 
     def __init__(self, most: int, *, wait_s: float = 0.0, most_waiting: int = 0) -> None:
-        self._room = Room(most)
-        self._queue = Room(most_waiting)
+        self._slots = _Slots(most)
+        self._queue = _Slots(most_waiting)
         self._wait_s = wait_s
         self._waiting: list[_Waiting] = []
 
     @asynccontextmanager
-    async def place(self, client: str) -> AsyncIterator[None]:
-        """A place for the time of the block.
+    async def slot(self, client: str) -> AsyncIterator[None]:
+        """Hold a slot for the time of the block.
 
         Raises:
-            NoPlaceError: there was none in time.
+            OverloadedError: there was none in time.
         """
-        if self._room.has_one_for(client):
-            self._room.take(client)
+        if self._slots.has_one_for(client):
+            self._slots.take(client)
         else:
             await self._wait(client)
         try:
@@ -88,7 +88,7 @@ class ConcurrencyLimiter:
 
     async def _wait(self, client: str) -> None:
         if not self._queue.has_one_for(client):
-            raise OverloadedError(own_share=self._room.free > 0)
+            raise OverloadedError(own_share=self._slots.free > 0)
         waiting = _Waiting(client, asyncio.get_running_loop().create_future())
         self._queue.take(client)
         self._waiting.append(waiting)
@@ -98,7 +98,7 @@ class ConcurrencyLimiter:
         except BaseException as error:
             self._leave(waiting)
             if isinstance(error, TimeoutError):
-                raise OverloadedError(own_share=self._room.free > 0) from None
+                raise OverloadedError(own_share=self._slots.free > 0) from None
             raise
         finally:
             self._queue.give_back(client)
@@ -111,11 +111,11 @@ class ConcurrencyLimiter:
             self._give_back(waiting.client)
 
     def _give_back(self, client: str) -> None:
-        self._room.give_back(client)
+        self._slots.give_back(client)
         for waiting in self._waiting:
             # Who has just given up is still there until its task has run.
-            if not waiting.turn.done() and self._room.has_one_for(waiting.client):
+            if not waiting.turn.done() and self._slots.has_one_for(waiting.client):
                 self._waiting.remove(waiting)
-                self._room.take(waiting.client)
+                self._slots.take(waiting.client)
                 waiting.turn.set_result(None)
                 return

@@ -1,7 +1,7 @@
-"""Which ``Host`` a service that authenticates nobody answers to. Pure.
+"""Check of the ``Host`` header, by a service on loopback without tokens. Pure.
 
-A browser on this machine reaches what listens on loopback, also for a page of a name that a stranger lets resolve to
-127.0.0.1 (DNS rebinding). ``Host`` then is that name: so it tells such a page from who means this service.
+A page from anywhere may reach a loopback service through the browser on this machine: its host name only has to resolve
+to 127.0.0.1 (DNS rebinding). ``Host`` is then that name, which tells such a page from a client of this service.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def is_loopback(host: str) -> bool:
 
 
 class KnownHosts:
-    """The loopback names and addresses, and ``own``; with any port."""
+    """The names and addresses of loopback, and ``own``, with any port."""
 
     def __init__(self, own: str) -> None:
         self._own = own.lower()
         self._knows = lru_cache(64)(self._look)
 
     def __contains__(self, header: str) -> bool:
-        """Whether ``header``, a value of ``Host``, is one of them; of no host nobody can tell."""
+        """Whether ``header``, a value of ``Host``, is one of them. An absent host is."""
         return not header or self._knows(header)
 
     def _look(self, header: str) -> bool:
@@ -48,7 +48,7 @@ class KnownHosts:
 
 
 def known_hosts(settings: ApiSettings) -> KnownHosts | None:
-    """Whom the service answers to; None where it answers to every name."""
+    """The hosts that the service answers to; None where it answers to every host."""
     if settings.tokens or settings.api_insecure or not is_loopback(settings.api_host):
         return None
     return KnownHosts(settings.api_host)

@@ -1,4 +1,7 @@
-"""How much clients may ask: requests a second, how much at once, and the size of a request. Pure."""
+"""Limits of requests: how many a second, how many at once, and the size of one. Pure.
+
+Those of connections are in :mod:`replog_api.server.connections`.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +17,48 @@ MAX_URL_BYTES = 32_768
 MAX_HEADER_BYTES = 32_768
 #: Longest ``Link`` header, in bytes: proxies take heads of 4 KiB in all.
 MAX_LINK_BYTES = 3072
-#: A client that was quiet may ask as much at once as it may in so many seconds.
+#: Burst of a client that was quiet: its requests of so many seconds, at once.
 BURST_S = 5.0
-#: Clients remembered; what is forgotten begins anew.
+#: Most clients whose rate is remembered. A forgotten one begins anew.
 KEPT_CLIENTS = 10_000
-#: How many requests a page counts as that was looked for with filters or a prefix, and a list of several parts: what
-#: they cost the store. An answer that is known already counts as one.
+#: Cost, in requests, of a page with filters or a prefix, and of a list in several parts: what they cost the store. A
+#: cached answer costs one.
 SEARCH_COST, LONG_LIST_COST = 5, 10
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process does at once; times in seconds."""
+    """Most work that one process does at once. Times are in seconds."""
 
     #: Streams and long polls. Each costs some 30 KiB, and an open file.
-    most_watchers: int = 2000
-    #: Lists under way, how many others wait for that, and for how long.
+    most_waiting_clients: int = 2000
+    #: Lists under way; how many more requests wait for that, and for how long.
     most_lists: int = 80
     most_lists_waiting: int = 200
     list_wait_s: float = 5.0
-    #: The same of searches: short waits, because who asks a page is told within 2 s where it cannot be read.
+    #: The same for searches. Their wait is short: a page is answered or refused within 2 s.
     most_searches: int = 16
     most_searches_waiting: int = 200
     search_wait_s: float = 0.7
-    #: A read that takes so long is ended where its client leaves; looking for that costs more than most reads.
+    #: Age at which a read begins to listen for its client leaving. Listening costs more than most reads.
     notice_after_s: float = 0.1
 
 
 class RateLimit:
-    """Lets each client ask ``per_second`` times a second on the average; 0 is without end.
+    """Rate limit of each client: ``per_second`` requests on the average; 0 is no limit.
 
-    For each client one number is kept: until when what it has asked for is used up.
+    Keeps one number for each client: the time until which its requests use up its rate.
     """
 
     def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
         self._interval_s = 1 / per_second if per_second else 0.0
-        # However seldom a client may ask, it may ask once.
+        # However low the rate, one request is allowed.
         self._lead_s = max(0.0, BURST_S - self._interval_s)
         self._clock = clock
         self._used_until: dict[str, float] = {}
 
     def seconds_to_wait(self, client: str) -> float:
-        """0 where ``client`` may ask now, and has; else how long it has to wait."""
+        """Count a request of ``client`` and return 0; where it comes too early, the seconds until the next may come."""
         if not self._interval_s:
             return 0.0
         now = self._clock()
@@ -63,14 +66,14 @@ class RateLimit:
         wait_s = used_until - now - self._lead_s
         if wait_s <= 0:
             used_until += self._interval_s
-        # Put behind all others: the first is who asked longest ago.
+        # Moved to the end: the first is the client whose last request is the oldest.
         self._used_until[client] = used_until
         if len(self._used_until) > KEPT_CLIENTS:
             del self._used_until[next(iter(self._used_until))]
         return max(0.0, wait_s)
 
     def charge(self, client: str, requests: float) -> None:
-        """Let what ``client`` was just let in with count as so many requests more."""
+        """Count the last request of ``client`` as so many more."""
         if client in self._used_until:
             self._used_until[client] += requests * self._interval_s
 

@@ -1,4 +1,4 @@
-"""Whose a request is where no token says it: the peer's address, or the one that a trusted proxy tells. Pure."""
+"""Address of the client of a request: the peer's, or the one that a trusted proxy forwards. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from replog.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The environment variable that names the proxies, as uvicorn and others call it.
+#: The environment variable that names the proxies, as for uvicorn and others.
 FORWARDED_ALLOW_IPS = "FORWARDED_ALLOW_IPS"
 _FORWARDED_FOR = b"x-forwarded-for"
-#: Addresses that are looked at, from the nearest proxy's on, and bytes that they may have together.
+#: Most addresses that are read, from the nearest proxy's on, and most bytes of them.
 MAX_HOPS, MAX_BYTES = 16, 1024
 #: A customer of an IPv6 network has at least so many bits of it to choose addresses from.
 IPV6_BITS = 64
@@ -42,7 +42,7 @@ def parse_proxies(text: str) -> tuple[Network, ...]:
 
 
 class Proxies:
-    """The proxies whose ``X-Forwarded-For`` is believed."""
+    """The proxies whose ``X-Forwarded-For`` is trusted."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = tuple(networks)
@@ -50,8 +50,8 @@ class Proxies:
     def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The client of a request that came from the address ``peer``; an IPv6 client is its /64 network.
 
-        Behind trusted proxies it is the first address, seen from here, that is no proxy. What is no IP address ends
-        the search: whatever stands before it was not written by a proxy that is trusted.
+        Behind trusted proxies it is the nearest address that is not a proxy's. Text that is no IP address ends the
+        search: no trusted proxy wrote what stands before it.
         """
         if not self._networks or not self._trusts(_address(peer)):
             return _shown(peer)

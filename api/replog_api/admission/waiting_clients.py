@@ -1,4 +1,4 @@
-"""Clients that wait for changes, by a stream or a long poll: not too many, and all sent away when the service stops."""
+"""Clients that wait for changes, by a stream or a long poll: limited in number, sent away when the service stops."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive
 
-#: Under which name the lifespan's state has :meth:`WaitingClients.end`, for the protocol, which hears of the stop.
+#: Key in the lifespan's state of :meth:`WaitingClients.end`, which the protocol calls at the stop.
 END_WAITING = "replog.end_waiting"
-#: What is watched is looked at once in so many seconds, by one for all its watchers.
+#: Seconds between two reads of the same record or page, which all clients that wait for it share.
 INTERVAL_S = 0.5
-#: Seconds that a task which listens to a client may take to end.
+#: Seconds that a listener may take to end.
 _ENDS_WITHIN_S = 1.0
 
 
 class WaitingClients:
     """The clients of one process that wait."""
 
-    def __init__(self, most: int = Limits.most_watchers) -> None:
-        self._places = ConcurrencyLimiter(most)
+    def __init__(self, most: int = Limits.most_waiting_clients) -> None:
+        self._slots = ConcurrencyLimiter(most)
         self._limits: set[asyncio.Timeout] = set()
         self._ended = False
 
     @asynccontextmanager
     async def waiting(self, request: Request, wait_s: float | None = None) -> AsyncIterator[None]:
-        """A block that is left without an error once ``wait_s`` are over, the client is gone or the service stops.
+        """A block that ends without an error once ``wait_s`` are over, the client is gone or the service stops.
 
         Raises:
             RefusedError: too many wait already, or this client has its share of them.
         """
         context = context_of(request.scope)
         began_s = time.perf_counter()
-        async with _place(self._places, context.client):
+        async with _slot(self._slots, context.client):
             try:
                 async with asyncio.timeout(0 if self._ended else wait_s) as limit, self._sent_away(request, limit):
                     yield
@@ -58,7 +58,7 @@ class WaitingClients:
     @asynccontextmanager
     async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
         self._limits.add(limit)
-        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="watchers: listener")
+        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="waiting client: listener")
         try:
             yield
         finally:
@@ -66,7 +66,7 @@ class WaitingClients:
             await cancel_and_wait([listener], timeout_s=_ENDS_WITHIN_S)
 
     def end(self) -> None:
-        """Send all away, and let nobody wait any more; safe to repeat."""
+        """End all waiting, now and from now on. Safe to repeat."""
         if self._ended:
             return
         self._ended = True
@@ -75,14 +75,14 @@ class WaitingClients:
 
 
 @asynccontextmanager
-async def _place(places: ConcurrencyLimiter, client: str) -> AsyncIterator[None]:
+async def _slot(slots: ConcurrencyLimiter, client: str) -> AsyncIterator[None]:
     retry = {"Retry-After": str(RETRY_AFTER_S)}
     try:
-        async with places.place(client):
+        async with slots.slot(client):
             yield
     except OverloadedError as error:
         if error.own_share:
-            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_WATCHERS_OF_ONE, retry) from None
+            raise RefusedError(TOO_MANY_REQUESTS, messages.TOO_MANY_WAITING_OF_ONE_CLIENT, retry) from None
         raise RefusedError(TOO_MANY_WAITING_CLIENTS, messages.TOO_MANY_WAITING_CLIENTS, retry) from None
 
 
@@ -93,6 +93,6 @@ async def _leave_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:
 
 
 def _leave(limit: asyncio.Timeout) -> None:
-    # Once expired, a limit can not be set anew.
+    # An expired timeout cannot be rescheduled.
     if not limit.expired():
         limit.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""What the service says of itself, as it serves it: the OpenAPI and the AsyncAPI document.
+"""The OpenAPI and the AsyncAPI document, as the service serves them.
 
 ``python -m replog_api.contracts.documents FOLDER`` writes both into a folder (``make contracts``).
 """
@@ -33,7 +33,7 @@ CONTRACTS = {"openapi.json": openapi_json, "asyncapi.json": asyncapi_json}
 
 
 def _text(document: dict[str, Any]) -> bytes:
-    # Read by people in changes, too: line by line, and Chinese as it is.
+    # People read it in diffs: line by line, and Chinese unescaped.
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""What is served, and what OpenAPI says of it: an operation for each path, with its parameters, answers and errors."""
+"""The declaration of each endpoint: its path, parameters, answers, errors, and texts in both languages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from replog_api.http.languages import Text
 TASKS = "/replication/api/task"
 RECORDS = f"{TASKS}/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
-#: Load balancers probe with either.
+#: Methods that load balancers probe with.
 PROBED_BY = ("GET", "HEAD")
 
 LATEST_RECORDS = Query(
@@ -193,7 +193,7 @@ ASYNCAPI = Service(
     media={JSON: {"type": "object", "required": ["asyncapi", "info", "channels"]}},
 )
 
-#: All that is served.
+#: All operations, in the order of the document.
 OPERATIONS = (
     *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),

@@ -1,8 +1,8 @@
-"""How fresh answers are: the time up to which events had been applied, read now and then and told with every answer.
+"""Freshness of answers: the time up to which events had been applied, sent in every answer.
 
-A time that was read before an answer's data is true of it, also a second later: the store only gets fresher. Where it
-may have got less fresh, because it failed or was started anew, the time is read again before it is told with data; and
-an answer that was under way meanwhile tells none.
+A time that was read before an answer's data holds for it, also a second later: the store only gets fresher. It may get
+less fresh where it failed or was started anew. Then the time is read again before it is sent with data, and an answer
+that was under way meanwhile has none.
 """
 
 from __future__ import annotations
@@ -19,63 +19,63 @@ from replog.store.read.as_of import UNKNOWN_MS, read_as_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds for which a time that was read is told, and after which the next is read beside the answers.
+#: Seconds for which a time is sent after it was read, and after which the next is read in the background.
 KEPT_S, RENEWED_S = 1.0, 0.8
-#: How long an answer waits for a time, in seconds; after that it says the last one known.
+#: How long an answer waits for a time, in seconds. After that it has the last known one.
 PATIENCE_S = 0.25
-#: Answers that wait for a time at once; what comes then says the last one known.
+#: Most answers that wait for a time at once. Further ones have the last known time.
 MOST_WAITING = 1000
-#: How often the time is read where the store turns out to be started anew meanwhile, as at the first connection.
+#: Most reads in a row, where each finds that the store was started anew, as at the first connection.
 READINGS = 3
-#: Seconds in which a reading ends that is told to.
+#: Seconds that a cancelled read may take to end.
 ENDS_WITHIN_S = 0.5
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Store(CommandRunner, Protocol):
-    """A store that says whether it may have less than before.
+    """A store that reports whether it may hold less than before.
 
     See :class:`replog.store.client.connection.Connection`.
     """
 
     @property
     def epoch(self) -> int:
-        """A number that grows where that is so."""
+        """A number that grows each time that this may be so."""
 
 
 class AsOf(NamedTuple):
-    """A time as the header says it, and the epoch of the store that it is true of."""
+    """A time as in the header, and the epoch of the store for which it holds."""
 
     header: bytes
     epoch: int
 
 
 class Freshness:
-    """As of when the store is; ``clock`` gives monotonic seconds. One instance a process."""
+    """Freshness of the store. ``clock`` gives monotonic seconds. One instance a process."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         #: What was read last.
         self.known = AsOf(_UNKNOWN, store.epoch)
         self._store = store
         self._clock = clock
-        #: When reading what is known began; None where it has to be read again before it is told with data.
+        #: Start of the read of what is known; None where it has to be read again before it is sent with data.
         self._begun_s: float | None = None
         self._reading: asyncio.Task[None] | None = None
         self._doubts = 0
         self._waiting = 0
 
     def doubt(self) -> None:
-        """Read it again before it is told with data: the store failed, and may have lost something."""
+        """Have the time read again before it is sent with data: the store failed, and may have lost something."""
         self._begun_s = None
         self._doubts += 1
 
     def header(self, as_of: AsOf) -> bytes:
-        """The header's value for an answer whose data was read after ``as_of`` was returned, and before now."""
+        """The header of an answer whose data was read between :meth:`read`, which returned ``as_of``, and now."""
         return as_of.header if as_of.epoch == self._store.epoch else _UNKNOWN
 
     async def read(self) -> AsOf:
-        """A time for an answer whose data is read after this returns; :meth:`header` says it then. Never fails."""
+        """A time for an answer whose data is read after this returns, for :meth:`header`. Never fails."""
         age_s = KEPT_S if self._doubtful or self._begun_s is None else self._clock() - self._begun_s
         if age_s >= RENEWED_S and self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="freshness")
@@ -92,7 +92,7 @@ class Freshness:
         return self.known.epoch != self._store.epoch
 
     async def close(self) -> None:
-        """End a reading that is under way."""
+        """End a read that is under way."""
         if self._reading:
             await cancel_and_wait([self._reading], timeout_s=ENDS_WITHIN_S)
 

@@ -1,4 +1,4 @@
-"""The envelope every answer comes in."""
+"""The envelope of every answer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from replog_api.http.languages import Text
 
 JSON = "application/json"
-#: What stands before the data of a good answer.
+#: The part of a good answer before its data.
 HEAD = b'{"code":0,"message":null,"data":'
 
 
 def tail(request: Request) -> bytes:
-    """What stands behind the data."""
+    """The part of an answer after its data."""
     return b',"traceId":"%b"}' % context_of(request.scope).trace_id.encode()
 
 

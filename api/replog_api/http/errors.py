@@ -1,4 +1,4 @@
-"""Every error as an answer of the error table (docs/api.md)."""
+"""The error table (docs/api.md), and the answers to errors."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ UNEXPECTED = Problem(500, 250102)
 STORE_UNAVAILABLE = Problem(503, 250102)
 TOO_MANY_WAITING_CLIENTS = Problem(503, 250102)
 
-#: What the metrics say where the client left; nobody hears it. As nginx logs it.
+#: Status in the metrics where the client left before its answer, as in nginx's logs.
 CLIENT_LEFT_STATUS = 499
 #: Seconds after which a client may try again when the store does not answer.
 RETRY_AFTER_S = 2
 
 
 class RefusedError(ReplogError):
-    """A request that is answered with ``problem``; ``text`` tells the client why, ``headers`` go with it."""
+    """A request is refused with ``problem``. ``text`` is the message for the client, ``headers`` go with it."""
 
     def __init__(self, problem: Problem, text: Text, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text.english)
@@ -64,11 +64,11 @@ class RefusedError(ReplogError):
 
 
 def install(app: FastAPI, trouble: StoreTrouble) -> None:
-    """Let ``app`` answer every error in the envelope."""
+    """Have ``app`` answer every error in the envelope."""
 
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
         context = context_of(request.scope)
-        # That too many ask it says nothing of the store itself.
+        # Too many requests are no failure of the store itself.
         context.store_failed = error.kind != "busy"
         trouble.failed(error, context.trace_id)
         text = messages.STORE_UNAVAILABLE if context.store_failed else messages.BUSY

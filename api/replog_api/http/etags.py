@@ -1,12 +1,12 @@
-"""Entity tags (RFC 9110): what they are made of, and whether a client's is still good. Pure.
+"""Entity tags (RFC 9110): their format, and the check whether a client's is still valid. Pure.
 
 A tag is weak: bodies of the same tag say the same, but each has a trace id of its own. It reads ``W/"DIGEST-UNTIL"``.
-The digest is of the question and the version of what it asks for. ``UNTIL`` is when time alone will change the body, in
-hexadecimal milliseconds since 1970: the moment when the first of its RUNNING rows will be stale. It is empty where none
-will.
+``DIGEST`` is that of the query and of the version of its answer. ``UNTIL`` is the time at which the body changes
+without any event, because the first of its RUNNING rows becomes stale, in hexadecimal milliseconds since 1970. It is
+empty where no row will.
 
-A proxy that compresses may make another tag of it, and asks with that: ``W/"DIGEST-UNTIL-gzip"``, as Apache does, or
-``--gzip``, ``;gzip`` and the like. What a client sends is read without such an ending.
+A proxy that compresses may add an ending, and sends that back: ``W/"DIGEST-UNTIL-gzip"``, as Apache does, or
+``--gzip``, ``;gzip`` and the like. Such an ending is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-#: Changed with everything that makes bodies of the same state differ from what they were.
+#: Version of the rendering. Change it with whatever makes another body of the same state.
 FORMAT = b"2"
 
 _DIGEST_BYTES = 12
@@ -25,22 +25,22 @@ _ANY = "*"
 
 
 def digest_of(query_key: bytes, version: bytes) -> str:
-    """What is the same for answers to ``question`` as long as the version is."""
+    """The digest of a query and the version of its answer."""
     return blake2b(b"%b\n%b\n%b" % (FORMAT, query_key, version), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def tag_of(digest: str, until_ms: int | None) -> str:
-    """The tag of an answer that is good until ``until_ms``, as far as time counts."""
+    """The tag of an answer that becomes stale at ``until_ms``; None where it does not."""
     return f'W/"{opaque_of(digest, until_ms)}"'
 
 
 def opaque_of(digest: str, until_ms: int | None) -> str:
-    """What stands between the quotes of a tag."""
+    """The text between the quotes of a tag."""
     return f"{digest}-{'' if until_ms is None else format(until_ms, 'x')}"
 
 
 def still_good(if_none_match: str, digest: str, now_ms: int) -> str | None:
-    """The first of the client's tags that is of this digest and whose time has not come."""
+    """The first of the client's tags that has this digest and is not past its time."""
     for opaque in _ours(if_none_match):
         head, _, until = opaque.partition("-")
         if head == digest and (not until or int(until, 16) > now_ms):
@@ -57,6 +57,6 @@ def names(if_none_match: str, tag: str) -> bool:
 
 
 def _ours(if_none_match: str) -> list[str]:
-    """What stands between the quotes of those of the client's tags that are ours, without what proxies added."""
+    """The text between the quotes of the client's tags that have our format, without what proxies added."""
     found = map(_OURS.fullmatch, _TAG.findall(if_none_match))
     return [match[1] for match in found if match]

@@ -1,4 +1,4 @@
-"""The languages of messages: English, and Chinese where the client asks for it. Pure."""
+"""The languages of messages: English, and Chinese where the client prefers it. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Text(NamedTuple):
         return self.chinese if language == CHINESE else self.english
 
     def in_both(self) -> str:
-        """The text in English, and behind it in Chinese: for documents that everybody reads."""
+        """The text in English and then in Chinese, for the documents."""
         return f"{self.english}\n\n{self.chinese}"
 
 
 def preferred(accept_language: str) -> str:
-    """The language that an ``Accept-Language`` header prefers of the two; English where it says nothing of them.
+    """The language that an ``Accept-Language`` header prefers; English where it names neither.
 
-    The greater quality wins, of equal ones the first; ``*`` is English, as is everything that cannot be read.
+    The greater quality wins, of equal ones the first. ``*`` is English, as is whatever cannot be parsed.
     """
     best, best_quality = ENGLISH, 0.0
     for entry in accept_language.split(","):

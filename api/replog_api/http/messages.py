@@ -14,12 +14,12 @@ SHOWN = 128
 
 
 def missing(parameter: str) -> Text:
-    """A required parameter is not there."""
+    """A required parameter is absent or empty."""
     return Text(f"{parameter} is missing", f"缺少参数 {parameter}")
 
 
 def out_of_range(parameter: str, value: str, least: int, most: int) -> Text:
-    """A parameter is no integer between two bounds."""
+    """A parameter is not an integer between two bounds."""
     return Text(
         f"{parameter} is {_shown(value)}; allowed: an integer from {least} to {most}",
         f"参数 {parameter} 的值 {_shown(value)} 无效；允许：{least} 到 {most} 的整数",
@@ -27,7 +27,7 @@ def out_of_range(parameter: str, value: str, least: int, most: int) -> Text:
 
 
 def none_of(parameter: str, value: str, allowed: Iterable[str]) -> Text:
-    """A parameter is none of some words."""
+    """A parameter is none of the allowed words."""
     words = tuple(allowed)
     return Text(
         f"{parameter} is {_shown(value)}; allowed: {', '.join(words)}",
@@ -36,7 +36,7 @@ def none_of(parameter: str, value: str, allowed: Iterable[str]) -> Text:
 
 
 def not_utf8(parameter: str) -> Text:
-    """An id is no text."""
+    """An id is not UTF-8."""
     return Text(f"{parameter} is not UTF-8", f"参数 {parameter} 不是 UTF-8 文本")
 
 
@@ -57,12 +57,12 @@ def too_many(parameter: str, count: int, most: int) -> Text:
 
 
 def control_character(parameter: str) -> Text:
-    """An id has a character that nobody can see."""
+    """An id has a control character."""
     return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")
 
 
 def unknown_record(record_id: str) -> Text:
-    """No event told of a record."""
+    """A record is unknown."""
     return Text(f"no record with the id {record_id} is known", f"未找到 id 为 {record_id} 的执行记录")
 
 
@@ -72,7 +72,7 @@ def unknown_url(path: str) -> Text:
 
 
 def wrong_method(method: str, allowed: str) -> Text:
-    """Other methods are answered; ``allowed`` as in the header ``Allow``."""
+    """Only other methods are answered: ``allowed``, as in the header ``Allow``."""
     return Text(f"{method} is not allowed here; allowed: {allowed}", f"此处不允许 {method}；允许：{allowed}")
 
 
@@ -86,7 +86,7 @@ def misdirected(host: str) -> Text:
 
 
 def forbidden(parameter: str, value: str) -> Text:
-    """A token is limited to other tasks; it does not learn whether this one exists."""
+    """A token is limited to other tasks. It does not learn whether this one exists."""
     return Text(
         f"{parameter} is {_shown(value)}; the token may read nothing of that name, or there is nothing",
         f"参数 {parameter} 的值为 {_shown(value)}；此令牌无权读取，或其不存在",
@@ -99,7 +99,7 @@ TOO_MANY_REQUESTS = Text("too many requests; see Retry-After", "请求过多；�
 TOO_MANY_WAITING_CLIENTS = Text(
     "too many clients wait for changes already; see Retry-After", "等待变更的客户端过多；请按 Retry-After 稍后重试"
 )
-TOO_MANY_WATCHERS_OF_ONE = Text(
+TOO_MANY_WAITING_OF_ONE_CLIENT = Text(
     "too many streams and long polls of this client are open already; see Retry-After",
     "此客户端的流式和长轮询连接过多；请按 Retry-After 稍后重试",
 )

@@ -1,4 +1,4 @@
-"""Reads end where nobody waits for them any more: a client that leaves is noticed while its answer is looked for."""
+"""Cancellation of reads whose client has left."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ClientLeftError(ReplogError):
 
 
 class WhilePresent:
-    """A block that is cancelled when the client leaves, which is looked for once it has lasted ``notice_after_s``.
+    """A block that is cancelled when the client leaves. It begins to listen for that after ``notice_after_s``.
 
-    Costs one timer where it is over sooner. ``receive`` must not be awaited by others meanwhile.
+    A block that is over sooner costs one timer. Nothing else may await ``receive`` meanwhile.
 
     Raises:
         ClientLeftError: it left.

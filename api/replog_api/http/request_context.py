@@ -1,4 +1,4 @@
-"""What is known of one request beside its path and query: its head, read in one pass, and what follows from that."""
+"""The context of one request: its headers, read in one pass, and what follows from them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 TIME_ZONE_HEADER = "X-BKREPO-TIME-ZONE"
 
-#: Under which name the scope has what ends an answer in its middle, so that the client sees it is incomplete.
+#: Key in the scope of what ends an answer in its middle, so that the client sees that it is incomplete.
 BREAK_OFF = "replog.break_off"
 
-_KEY = "replog.visit"
+_KEY = "replog.request_context"
 # Version ff is none, and ids of zeros are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 class RequestContext:
-    """One request. Of headers that are given twice the last counts, but for lists; empty is as absent."""
+    """One request. Of a header that is sent twice the last counts, unless it is a list; empty counts as absent."""
 
     __slots__ = (
         "_trace_id",
@@ -43,15 +43,15 @@ class RequestContext:
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], zone: tzinfo = UTC) -> None:
         self.accept_language = self.authorization = self.time_zone = self.traceparent = ""
         self.host = self.if_none_match = self.last_event_id = ""
-        #: Who asks, as far as places and requests are counted: a token, else an address.
+        #: The client for rate and concurrency limits: a token, else an address.
         self.client = ""
-        #: What the keys of all tasks begin with that the client may read.
+        #: The prefix of the task keys that the client may read; empty for all.
         self.prefix = ""
-        #: Whether the store did not answer.
+        #: Whether the store failed this request.
         self.store_failed = False
         #: The zone of the times in the answer.
         self.zone = zone
-        #: Seconds that passed because the client wanted to wait for changes.
+        #: Seconds that the client chose to wait for changes.
         self.waited_s = 0.0
         self._trace_id = ""
         for name, value in headers:
@@ -62,7 +62,7 @@ class RequestContext:
 
     @property
     def trace_id(self) -> str:
-        """The W3C trace id of the request: from ``traceparent``, else made here; the same always."""
+        """The W3C trace id of the request: from ``traceparent``, else a new one. It does not change."""
         if not self._trace_id:
             self._trace_id = _given_trace(self.traceparent) or new_trace_id()
         return self._trace_id
@@ -80,18 +80,18 @@ _ATTRIBUTES = {
 
 
 def new_trace_id() -> str:
-    """A trace id that nobody had before."""
+    """A random trace id."""
     return os.urandom(16).hex()
 
 
 def begin_request(scope: MutableMapping[str, Any], zone: tzinfo) -> RequestContext:
-    """The visit of a request that just came in."""
+    """The context of a request that just came in, which the scope then holds."""
     context = scope[_KEY] = RequestContext(scope["headers"], zone)
     return context
 
 
 def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
-    """The visit of a request."""
+    """The context of a request."""
     found: RequestContext | None = scope.get(_KEY)
     return found or begin_request(scope, UTC)
 

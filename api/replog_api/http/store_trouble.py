@@ -1,4 +1,4 @@
-"""Log lines about a store that does not answer: few, however many requests fail by it."""
+"""Log lines about a store that does not answer: few, however many requests fail."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
     from replog.errors import StoreUnavailable
 
-#: At most one line in so many seconds says that it fails.
+#: Seconds between two lines that it fails.
 EVERY_S = 5.0
-#: It works again when a request was answered and none has failed for so many seconds.
+#: Seconds without a failure after which an answered request means that it works again.
 QUIET_S = 1.0
 
 
 class StoreTrouble:
-    """Tells of failures and of their end; one instance a process. ``clock`` gives monotonic seconds."""
+    """Logs failures and their end. ``clock`` gives monotonic seconds. One instance a process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._told_s = self._failed_s = float("-inf")
         self._left_out = 0
-        #: Whether it has failed, and not yet worked again.
+        #: Whether it has failed and does not work again yet.
         self.failing = False
 
     def failed(self, error: StoreUnavailable, trace_id: str) -> None:
-        """A request was not answered."""
+        """Note that a request failed."""
         self.failing = True
         self._failed_s = now_s = self._clock()
         if now_s - self._told_s < EVERY_S:
@@ -40,7 +40,7 @@ class StoreTrouble:
         self._told_s, self._left_out = now_s, 0
 
     def worked(self) -> None:
-        """A request was answered while :attr:`failing`."""
+        """Note that a request was answered while :attr:`failing`."""
         if self._clock() - self._failed_s < QUIET_S:
             return
         logger().info("recovered", left_out=self._left_out)

@@ -1,4 +1,4 @@
-"""Time zones as clients ask for them, and as answers name them. Pure."""
+"""Parsing of the time zones that clients send, and the offsets that answers name. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-#: Zones and their offsets kept at hand.
+#: Most zones, and offsets, that are cached.
 KEPT_ZONES = 1024
 #: Longest text that is read, in characters; no zone's name is as long.
 _MOST_CHARACTERS = 64
-#: What Java's clients take for an offset, in minutes.
+#: Largest offset that Java's clients take, in minutes.
 _MOST_MINUTES = 18 * 60
 
 _UTC = "UTC|UT|GMT"
@@ -29,7 +29,7 @@ _ZERO = re.compile(rf"Z|{_UTC}")
 
 
 def zone_of(text: str) -> tzinfo | None:
-    """The zone that a client names; None where the text names none.
+    """The zone that ``text`` names; None where it names none.
 
     It is an IANA name; or an offset, with or without sign, in hours (``8``), decimal hours (``5.5``) or hours and
     minutes (``+08:00``, ``+0800``), alone or behind ``UTC``, ``UT`` or ``GMT``; or one of these three or ``Z`` alone.
@@ -61,7 +61,7 @@ def _fixed(offset: re.Match[str]) -> tzinfo:
 
 
 def offset_now(zone: tzinfo) -> bytes:
-    """How far ``zone`` is from UTC now, as ``+0800``."""
+    """The offset of ``zone`` from UTC now, as ``+0800``."""
     return _offset(zone, int(time.time() // 60))
 
 

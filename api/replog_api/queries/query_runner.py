@@ -268,7 +268,7 @@ def timed(operation: str) -> Iterator[None]:
 async def or_busy(places: ConcurrencyLimiter, client: str) -> AsyncIterator[None]:
     """A place for the time of the block; raises StoreUnavailable, kind ``busy``, where there is none in time."""
     try:
-        async with places.place(client):
+        async with places.slot(client):
             yield
     except OverloadedError as error:
         raise StoreUnavailable("busy", str(error)) from None

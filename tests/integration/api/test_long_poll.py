@@ -212,7 +212,7 @@ async def test_a_stopping_service_keeps_nobody_waiting(run: QueryService, redis_
 
 async def test_more_than_may_wait_are_refused(run: QueryService, redis_url: str, redis_prefix: str) -> None:
     """Those who do not want to wait are answered."""
-    async with live(redis_url, redis_prefix, limits=Limits(most_watchers=0)) as service:
+    async with live(redis_url, redis_prefix, limits=Limits(most_waiting_clients=0)) as service:
         tag = await tag_of(run, PATHS["details"])
         answer = await polled(service, PATHS["details"], tag, 1)
         refused(answer, 503, 250102)

@@ -211,7 +211,7 @@ async def test_who_leaves_is_watched_for_no_more(service: LiveService) -> None:
 async def test_more_than_may_wait_are_refused(store: Store) -> None:
     """In the envelope; there is room again once somebody goes."""
     await store.has(event("record.started"))
-    async with live(store.url, store.prefix, limits=Limits(most_watchers=1)) as service:
+    async with live(store.url, store.prefix, limits=Limits(most_waiting_clients=1)) as service:
         async with Viewer(service) as viewer:
             await until(lambda: viewer.kinds == ["snapshot"])
             answer = await service.client.get(f"{BASE}/stream/r", headers={"Accept-Language": "zh"})

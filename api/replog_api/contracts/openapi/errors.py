@@ -1,4 +1,4 @@
-"""What the document says of errors: the error table, with an example of each message in both languages. Pure."""
+"""Errors in the document: the error table, with an example of each message in both languages. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Error(NamedTuple):
-    """A line of the error table; ``messages`` are examples, ``headers`` what such an answer has beside the others."""
+    """A line of the error table. ``messages`` are examples; ``headers`` come beside those of every error."""
 
     name: str
     problem: Problem
@@ -137,7 +137,7 @@ STORE_UNAVAILABLE = Error(
     (messages.STORE_UNAVAILABLE,),
     ("Retry-After",),
 )
-#: What every query can be answered with, whatever it asks.
+#: Errors of every query, whatever its parameters.
 OF_EVERY_QUERY = (
     UNAUTHENTICATED,
     FORBIDDEN,

@@ -1,4 +1,4 @@
-"""What the document says of the headers of answers. Pure."""
+"""Headers of answers in the document. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE = f"</replication/api/task/record/page/{TASK_KEY}?pageSize=20&pageNumber="
 
 
 class Header(NamedTuple):
-    """A header of the answers that name it; they always have it, unless it is not ``required``."""
+    """A header of the answers that name it. They always have it where it is ``required``."""
 
     text: Text
     schema: dict[str, Any]
@@ -108,7 +108,7 @@ HEADERS: dict[str, Header] = {
         for name, value in SECURITY_HEADERS
     },
 }
-#: What every answer has.
+#: Headers of every answer.
 EVERYWHERE = ("X-BKREPO-Time-Zone", "X-Replog-As-Of", "Cache-Control", *(shown for shown, _, _ in _SECURITY.values()))
 
 

@@ -40,14 +40,14 @@ Q = TypeVar("Q", bound=QueryValue)
 
 
 class _Events(Response):
-    """Tells FastAPI the media type of a stream."""
+    """The media type of a stream, for FastAPI's document alone."""
 
     media_type = EVENTS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Query(Generic[Q]):
-    """A query for tasks, records or details; ``query`` is what it takes, ``data`` the type of its answer's data."""
+    """A query for tasks, records or details. ``query`` has its parameters, ``data`` is the type of the data."""
 
     path: str
     operation_id: str
@@ -73,7 +73,7 @@ class Query(Generic[Q]):
         return answer
 
     def declared(self) -> dict[str, Any]:
-        """The answers, as FastAPI is told them."""
+        """Declaration of the answers for FastAPI."""
         return {
             "response_model": self.answer,
             "response_description": Text("the answer", "成功的响应").in_both(),
@@ -96,13 +96,13 @@ class Query(Generic[Q]):
         }
 
     def _errors_of_all(self) -> tuple[Error, ...]:
-        # Another id is another URL, which may be none.
+        # An id is part of the URL, and a wrong one may lead to no route.
         return table.OF_EVERY_QUERY if "{" not in self.path else (*table.OF_EVERY_QUERY, table.UNKNOWN_URL)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stream(Generic[Q]):
-    """Server-Sent Events about what ``query`` names; ``data`` is the model of each event's data."""
+    """Server-Sent Events about one thing. ``query`` has its parameters, ``data`` is the model of an event's data."""
 
     path: str
     operation_id: str
@@ -118,7 +118,7 @@ class Stream(Generic[Q]):
     tag = STREAMS
 
     def declared(self) -> dict[str, Any]:
-        """The answers, as FastAPI is told them."""
+        """Declaration of the answers for FastAPI."""
         text = Text(
             f"events: the schema is that of one; its data is {self.data.__name__}, as one line of JSON",
             f"事件流：此处结构为单个事件；其数据为一行 JSON，结构为 {self.data.__name__}",
@@ -155,7 +155,7 @@ class Stream(Generic[Q]):
         }
 
     def _event(self) -> dict[str, Any]:
-        # OpenAPI 3.1 has no word for one item of a stream; tools take the schema for that.
+        # OpenAPI 3.1 cannot describe one item of a stream; tools take the schema for that.
         data = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{self.data.__name__}"}}
         event = {
             "id": {"type": "string"},
@@ -167,21 +167,21 @@ class Stream(Generic[Q]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Service:
-    """Something about the service itself, for which nobody needs a token; ``schema`` is that of the body."""
+    """An operation about the service itself, without token. ``media`` has the body's schema by media type."""
 
     path: str
     operation_id: str
     summary: Text
     text: Text
     media: Mapping[str, Any]
-    #: When it is answered 503 instead, with why as text.
+    #: The case in which the answer is 503, with the reason as text.
     unavailable: Text | None = None
     methods: tuple[str, ...] = ("GET",)
     query = QueryValue
     tag = SERVICE
 
     def declared(self) -> dict[str, Any]:
-        """The answer, as FastAPI is told it."""
+        """Declaration of the answer for FastAPI."""
         return {
             "response_class": JSONResponse if JSON in self.media else PlainTextResponse,
             "response_model": None,
@@ -205,7 +205,7 @@ class Service:
     def without_body(self, completed: dict[str, Any]) -> dict[str, Any]:
         """The Operation Object for HEAD."""
         bare = {
-            # An error is said by its status alone.
+            # An error has a status alone.
             status: {"description": response["description"], "headers": response["headers"]}
             for status, response in completed["responses"].items()
             if "headers" in response

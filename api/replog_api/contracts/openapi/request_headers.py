@@ -1,4 +1,4 @@
-"""What the document says of the headers of requests, which :mod:`replog_api.http.request_context` reads. Pure."""
+"""Headers of requests in the document. :mod:`replog_api.http.request_context` reads them. Pure."""
 
 from __future__ import annotations
 
@@ -75,6 +75,6 @@ LAST_EVENT_ID = RequestHeader(
     ),
     {"event": LAST_EVENT},
 )
-#: What every query takes, and what a stream does.
+#: Headers of every query, and of a stream.
 OF_A_QUERY = (TIME_ZONE, LANGUAGE, IF_NONE_MATCH, TRACE)
 OF_A_STREAM = (TIME_ZONE, LANGUAGE, LAST_EVENT_ID, TRACE)

@@ -1,4 +1,4 @@
-"""What the gate says of answers whose data may come from a store that was started anew."""
+"""Freshness in answers whose data may come from a store that was started anew."""
 
 from __future__ import annotations
 
