@@ -17,6 +17,8 @@ from replog.errors import ReplogError
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
 from replog.store.client.rights import QUERY_SERVICE
+from replog.store.read.as_of import read_as_of
+from replog.store.read.queries import StoreQueries
 from replog_api import metrics
 from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
@@ -60,10 +62,11 @@ def create_app(
     shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
-    freshness = Freshness(connection, time.monotonic)
+    queries = StoreQueries(shared)
+    freshness = Freshness(connection, lambda: read_as_of(connection), time.monotonic)
     waiting_clients = WaitingClients(min(limits.most_waiting_clients, room_for_connections() // 2))
     runner = QueryRunner(settings, waiting_clients, limits, rate)
-    snapshots = Snapshots(shared, runner)
+    snapshots = Snapshots(queries.records, runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -81,7 +84,7 @@ def create_app(
     # scripts from other servers.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app, trouble)
-    app.router.routes += query_routes(shared, runner, snapshots, limits)
+    app.router.routes += query_routes(queries, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
     middleware = RequestMiddleware(
         app,

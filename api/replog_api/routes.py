@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.queries import StoreQueries
     from replog_api.admission.limits import Limits
     from replog_api.contracts.openapi.operation import Operation, Query, Stream
     from replog_api.live.snapshots import Snapshots
@@ -120,14 +120,14 @@ class ListRoute(QueryRoute[Q]):
 
 
 def query_routes(
-    connection: CommandRunner, runner: QueryRunner, snapshots: Snapshots, limits: Limits
+    queries: StoreQueries, runner: QueryRunner, snapshots: Snapshots, limits: Limits
 ) -> list[EndpointRoute]:
-    """The routes of the queries, which are answered from the store of ``connection``."""
-    rights = Rights(connection)
-    tasks = TaskEndpoints(connection, runner)
-    records = RecordEndpoints(connection, runner, rights, tasks)
+    """The routes of the queries, which are answered from ``queries``."""
+    rights = Rights(queries.records)
+    tasks = TaskEndpoints(queries.tasks, runner)
+    records = RecordEndpoints(queries.records, runner, rights, tasks)
     stream = StreamEndpoint(runner, rights, snapshots)
-    latest = TasksEndpoints(connection, runner)
+    latest = TasksEndpoints(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
     return [

@@ -42,6 +42,8 @@ class Limits:
     search_wait_s: float = 0.7
     #: Age at which a read begins to listen for its client leaving. Listening costs more than most reads.
     notice_after_s: float = 0.1
+    #: Answers kept for clients that ask for the same next, each of some 64 KiB at most.
+    kept_answers: int = 256
 
 
 class RateLimit:
