@@ -12,6 +12,9 @@ PYENV_PATH := $(subst /bin /,/bin:/,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv
 STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_refused.py \
   tests/integration/test_markers.py tests/integration/test_retention.py tests/integration/test_epoch.py
 
+# The documentation, which .mdformat.toml says how to format.
+PAGES := README.md CONTRIBUTING.md CHANGELOG.md docs
+
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/.uv-installed
@@ -23,7 +26,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint format check bench contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +72,11 @@ lint: $(INSTALLED) ## check style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mdformat --check $(PAGES)
+
+format: $(INSTALLED) ## format the code and the documentation
+	$(BIN)/ruff format .
+	$(BIN)/mdformat $(PAGES)
 
 check: lint test ## lint, then test
 
