@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     _Heap: TypeAlias = list[tuple[int, int, AnyEvent, Iterator[AnyEvent]]]
 
 _SECOND_US = 1_000_000
-#: 2026-01-01T00:00:00Z, where the virtual clock starts unless told otherwise.
+#: 2026-01-01T00:00:00Z, where the virtual clock starts by default.
 EPOCH_US = 1_767_225_600 * _SECOND_US
 #: Time between the starts of two runs.
 RUN_INTERVAL_US = 2 * _SECOND_US
