@@ -180,7 +180,7 @@ class StaleSettings(_Group):
     """Definition of stale, for answers and for the collectors' count."""
 
     stale_after_s: Annotated[int, Field(ge=1)] = Field(
-        default=900, description="seconds of silence after which what is RUNNING is stale"
+        default=900, description="seconds without an event after which something RUNNING is stale"
     )
 
 
@@ -191,7 +191,7 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
         default=30, description="days that a record is kept after its last event"
     )
     retention_failed_days: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="the same for what FAILED; unset: as the others"
+        default=None, description="the same for FAILED records; unset: as for the others"
     )
     max_ahead_s: Annotated[float, Field(ge=0)] = Field(
         default=86400,
@@ -201,39 +201,41 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
         default=None, min_length=1, description="static membership: a name of its own for each collector; unset: none"
     )
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.5, description="part of the last 1000 events that may be dead-lettered before the collector stops"
+        default=0.5, description="share of the last 1000 events that may be dead-lettered before the collector stops"
     )
     dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(
         default=100_000, description="dead letters in a minute beyond which the collector stops"
     )
     max_batch_bytes: Annotated[int, Field(ge=1)] = Field(
-        default=268_435_456, description="bytes of a Kafka batch when decompressed; a larger one is passed over"
+        default=268_435_456,
+        description="bytes of a Kafka batch when decompressed; a larger one is dead-lettered unread",
     )
     watchdog_s: Annotated[float, Field(ge=30)] = Field(
-        default=60, description="seconds without progress after which the collector is not alive, and ends itself"
+        default=60, description="seconds without progress after which the collector counts as hanging and ends itself"
     )
-    collector_host: str = Field(default="127.0.0.1", description="where health and metrics listen")
-    collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
+    collector_host: str = Field(default="127.0.0.1", description="address for health checks and metrics")
+    collector_port: Port = Field(default=9464, description="port for health checks and metrics; 0 picks a free one")
 
 
 class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     """Settings of ``replog-api``."""
 
-    api_host: str = Field(default="127.0.0.1", description="where the query service listens")
-    api_port: Port = Field(default=8080, description="where the query service listens")
+    api_host: str = Field(default="127.0.0.1", description="address to listen on")
+    api_port: Port = Field(default=8080, description="port to listen on")
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes that share the port")
     api_drain_s: Annotated[float, Field(ge=0)] = Field(
-        default=5, description="seconds after SIGTERM in which /readyz says 503 and requests are still taken"
+        default=5, description="seconds after SIGTERM in which /readyz answers 503 and requests are still accepted"
     )
-    api_insecure: bool = Field(default=False, description="1: listen beyond loopback although nobody is authenticated")
+    api_insecure: bool = Field(default=False, description="1: listen beyond loopback without authentication")
     api_tokens: Annotated[SecretStr, AfterValidator(_check_tokens)] | None = Field(
-        default=None, description="who may ask: name:sha256hex[:taskKeyPrefix], comma-separated; unset: everybody"
+        default=None,
+        description="accepted tokens: name:sha256hex[:taskKeyPrefix], comma-separated; unset: no authentication",
     )
     api_requests_per_s: Annotated[float, Field(ge=0)] = Field(
-        default=1000, description="requests a second for each token, else address; 0: no limit"
+        default=1000, description="requests a second for each token, or else address; 0: no limit"
     )
     api_cors_origins: Annotated[str, AfterValidator(_check_origins)] | None = Field(
-        default=None, description="origins whose pages may ask from a browser, comma-separated, or *"
+        default=None, description="origins of browser pages that may send requests, comma-separated, or *"
     )
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
         default="UTC", description="zone of the times in answers (IANA name)"

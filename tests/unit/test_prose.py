@@ -38,6 +38,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 #: A docstring opens with a noun or a verb. "Whether" is allowed: it names a boolean.
 QUESTIONS = re.compile(r"(What|Where|Who|Whose|Whom|How|Which|Why|When)\b")
 EMPTY_PHRASE = "As the protocol says."
+#: Characters of the widest cell: generated tables of figures and faults have some beyond the usual 120.
+MOST_CELL_CHARACTERS = 140
 
 #: Words that earlier versions of this code used privately, and what the field calls the thing.
 RETIRED = {
@@ -124,6 +126,14 @@ def test_docstrings_name_the_thing(module: Path) -> None:
 def test_retired_words_are_not_used(file: Path) -> None:
     """One word for each thing, and that of the field."""
     assert retired_words(file) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tables_are_narrow(page: Path) -> None:
+    """Longer text stands below its table."""
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.lstrip().startswith("|")]
+    cells = [cell.strip() for row in rows for cell in re.split(r"(?<!\\)\|", row)]
+    assert [cell for cell in cells if len(cell) > MOST_CELL_CHARACTERS] == []
 
 
 @pytest.mark.parametrize("word", glossary())
