@@ -51,14 +51,19 @@ async def connection(redis_cluster: RedisCluster) -> AsyncIterator[Connection]:
 
 async def merge(connection: Connection, events: list[Event]) -> None:
     """Merge ``events`` as a collector does: again, until nothing fails."""
-    for start in range(0, len(events), BATCH_EVENTS):
-        while True:
-            try:
-                await Writer(connection).merge(batch_of(events[start : start + BATCH_EVENTS]))
-            except RecoverableError:
-                await asyncio.sleep(0.01)
-            else:
-                break
+    async with asyncio.timeout(DEADLINE_S):
+        for start in range(0, len(events), BATCH_EVENTS):
+            await merge_batch(connection, events[start : start + BATCH_EVENTS])
+
+
+async def merge_batch(connection: Connection, events: list[Event]) -> None:
+    while True:
+        try:
+            await Writer(connection).merge(batch_of(events))
+        except RecoverableError:
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 class Load:
