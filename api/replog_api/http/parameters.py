@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from replog_api.http import messages
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
-from replog_api.http.query_values import MAX_ID_LENGTH, MAX_KEYS, QueryValue
+from replog_api.http.query_values import QueryValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,8 @@ class Parser(Generic[Q]):
         first = error.errors(include_url=False)[0]
         name, *position = first["loc"]
         value = sent.get(str(name))
-        wrong = _Wrong(str(name), self._fields[str(name)], value[position[0]] if position and value else value)
+        value = value[position[0]] if position and value else value
+        wrong = _Wrong(str(name), self._fields[str(name)], value, first.get("ctx", {}).get("max_length"))
         problem = MISSING_PARAMETER if first["type"] == "missing" else INVALID_PARAMETER
         return RefusedError(problem, _MESSAGES[first["type"]](wrong))
 
@@ -106,11 +107,12 @@ def _decoded(raw: str) -> str | bytes:
 
 
 class _Wrong(NamedTuple):
-    """A parameter, and the value that was sent, which may not be."""
+    """A parameter whose value, as it was sent, is not allowed. ``most``: its greatest length, where that is broken."""
 
     name: str
     field: FieldInfo
     value: Any
+    most: int
 
 
 def _out_of_range(wrong: _Wrong) -> Text:
@@ -130,7 +132,7 @@ _MESSAGES: dict[str, Callable[[_Wrong], Text]] = {
         wrong.name, wrong.value, [word for word in get_args(wrong.field.annotation) if word]
     ),
     "string_type": lambda wrong: messages.not_utf8(wrong.name),
-    "string_too_long": lambda wrong: messages.too_long(wrong.name, len(wrong.value), MAX_ID_LENGTH),
+    "string_too_long": lambda wrong: messages.too_long(wrong.name, len(wrong.value), wrong.most),
     "string_pattern_mismatch": lambda wrong: messages.control_character(wrong.name),
-    "too_long": lambda wrong: messages.too_many(wrong.name, len(wrong.value), MAX_KEYS),
+    "too_long": lambda wrong: messages.too_many(wrong.name, len(wrong.value), wrong.most),
 }

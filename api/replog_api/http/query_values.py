@@ -5,7 +5,8 @@ documents. Nothing behind the route reads the request's path or query string for
 
 To declare a parameter, write a field with ``= Path(...)`` or ``= Query(...)`` and a plain type: FastAPI forgets the
 named examples of a field whose type is ``Annotated``. An optional field has a default, or ``default_factory=str`` where
-an empty value has no place in the document.
+an empty value has no place in the document. A rule between several parameters is a ``model_validator`` that raises
+RefusedError. Fields are checked, and documented, in the order of the bases from right to left, then of the class.
 """
 
 from __future__ import annotations
@@ -156,16 +157,7 @@ class DetailListQuery(_OfRecord):
     """All details of a record."""
 
 
-class DetailPageQuery(PageQuery, _OfRecord):
-    """One page of a record's details that meet ``filter``; ``wait_s`` is as in :class:`RecordPageQuery`."""
-
-    record_id: str = _in_path(
-        Text(
-            "record id; where no such record is known, a task key",
-            "任务执行日志唯一id；若没有此执行日志，则为任务唯一key",
-        ),
-        {"documented": RECORD_ID, "documentedOfATask": TASK_KEY},
-    )
+class _DetailFilters(QueryValue):
     status: Status = _status("exactly this status", "状态")
     package_name: str = _prefix(
         "package name; a value with :// is compared with the package's key",
@@ -179,7 +171,6 @@ class DetailPageQuery(PageQuery, _OfRecord):
     version: str = _exact("version", "版本", "")
     remote_cluster: str = _exact("remote cluster", "远程节点", "dev")
     local_repo_name: str = _exact("repository name", "仓库名称", "npm-local")
-    wait_s: int = _wait()
 
     @cached_property
     def filter(self) -> DetailFilter:
@@ -197,6 +188,19 @@ class DetailPageQuery(PageQuery, _OfRecord):
             local_repo_name=self.local_repo_name,
             package_key=self.package_name if is_key else "",
         )
+
+
+class DetailPageQuery(_DetailFilters, PageQuery, _OfRecord):
+    """One page of a record's details that meet ``filter``; ``wait_s`` is as in :class:`RecordPageQuery`."""
+
+    record_id: str = _in_path(
+        Text(
+            "record id; where no such record is known, a task key",
+            "任务执行日志唯一id；若没有此执行日志，则为任务唯一key",
+        ),
+        {"documented": RECORD_ID, "documentedOfATask": TASK_KEY},
+    )
+    wait_s: int = _wait()
 
 
 class RecordQuery(_OfRecord):
