@@ -32,7 +32,7 @@ FIRST_RECORDS = 24
 
 
 def values_call(key: bytes, ids: Sequence[bytes], *, wary: bool = False) -> Command:
-    """Asks for the values of the first ``ids`` in a hash, of one at least; ``wary`` where wide ones are expected."""
+    """The command that reads the first ``ids`` of a hash, one at least; ``wary`` where wide values are expected."""
     return Command(VALUES, [key], (BYTES_A_CALL, int(wary), *ids))
 
 

@@ -77,7 +77,7 @@ class Reader:
             yield known_of(step)
 
     async def listed_records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
-        """The same, and those that the task's list names and that are not there any more."""
+        """All records that the task's list names, as above, with those that are not there any more."""
         time_key = task_keys(self._connection.prefix, task_key)[1]
         async for ids in _in_steps(scan(self._connection, time_key, None)):
             yield await self._records([record_id for record_id, _ in ids])

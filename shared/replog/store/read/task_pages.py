@@ -67,10 +67,10 @@ class Tasks:
         order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY)
         if raw:
             named = TaskNameIndex(self._connection, raw, status)
-            seen = await named.look()
+            seen = await named.read_head()
             keys = await named.page(seen, order, offset, limit)
         else:
-            seen = await order.look(offset + limit if offset <= NEAR else 0)
+            seen = await order.read_head(offset + limit if offset <= NEAR else 0)
             keys = await order.page(seen, offset, limit)
         _, records, read = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
         tasks = (StoredTask(key.decode(), record) for key, record in zip(keys, records, strict=True))

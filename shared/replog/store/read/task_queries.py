@@ -1,8 +1,7 @@
 """Queries for tasks and their records, each with its version.
 
-What was read of a page is remembered: which records are on it, and by what counter. So the version of a page that was
-read before takes one small read, and no page. The version of one that was not, or whose list has changed since, is not
-told: reading the page is the way to it.
+The records and the counter of each page that was read are remembered. So the version of that page takes one small read.
+The version of another page, or of one whose list has changed since, takes reading the page.
 """
 
 from __future__ import annotations
@@ -79,9 +78,12 @@ class TaskQueries:
         recorder = self._recorder(task_key)
         steps = Reader(recorder).listed_records(task_key)
         first: list[StoredRecord] = await anext(steps, [])
+        page: _PageOf = (task_key, "", 0, None)
         if await anext(steps, None) is not None:
+            # It was short when it was remembered; its version is read in steps now.
+            self._pages.drop(page)
             return None
-        version = self._remember_page((task_key, "", 0, None), recorder.reply, len(first), first)
+        version = self._remember_page(page, recorder.reply, len(first), first)
         return Versioned(version, known_of(first))
 
     async def long_record_list(self, task_key: str) -> VersionedSteps[StoredRecord]:
@@ -167,7 +169,7 @@ class TaskQueries:
 
     def _remember_tasks(self, of: tuple[str, _TasksOf], tasks: TaskRows) -> Versioned[Page[StoredTask]]:
         rows, shown = rows_of(self._connection.prefix, tasks.read), shown_of(tasks.rows)
-        # As of a task's records: tasks that show none cannot be told from such as were emptied and filled again.
+        # As of a page of records: without any there is nothing that tells lists that were emptied and filled again.
         if rows:
             self._tasks.put(of, TasksRead(tasks.counter, tasks.total, shown, [row.key for row in rows]))
         else:
