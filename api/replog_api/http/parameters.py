@@ -68,7 +68,7 @@ class Parser(Generic[Q]):
         name, *position = first["loc"]
         value = sent.get(str(name))
         value = value[position[0]] if position and value else value
-        wrong = _Wrong(str(name), self._fields[str(name)], value, first.get("ctx", {}).get("max_length"))
+        wrong = _Wrong(str(name), self._fields[str(name)], value, first.get("ctx", {}))
         problem = MISSING_PARAMETER if first["type"] == "missing" else INVALID_PARAMETER
         return RefusedError(problem, _MESSAGES[first["type"]](wrong))
 
@@ -107,12 +107,12 @@ def _decoded(raw: str) -> str | bytes:
 
 
 class _Wrong(NamedTuple):
-    """A parameter whose value, as it was sent, is not allowed. ``most``: its greatest length, where that is broken."""
+    """A parameter whose value, as it was sent, is not allowed; ``rule`` has the bound that it breaks."""
 
     name: str
     field: FieldInfo
     value: Any
-    most: int
+    rule: dict[str, Any]
 
 
 def _out_of_range(wrong: _Wrong) -> Text:
@@ -132,7 +132,7 @@ _MESSAGES: dict[str, Callable[[_Wrong], Text]] = {
         wrong.name, wrong.value, [word for word in get_args(wrong.field.annotation) if word]
     ),
     "string_type": lambda wrong: messages.not_utf8(wrong.name),
-    "string_too_long": lambda wrong: messages.too_long(wrong.name, len(wrong.value), wrong.most),
+    "string_too_long": lambda wrong: messages.too_long(wrong.name, len(wrong.value), wrong.rule["max_length"]),
     "string_pattern_mismatch": lambda wrong: messages.control_character(wrong.name),
-    "too_long": lambda wrong: messages.too_many(wrong.name, len(wrong.value), wrong.most),
+    "too_long": lambda wrong: messages.too_many(wrong.name, len(wrong.value), wrong.rule["max_length"]),
 }
