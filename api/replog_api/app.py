@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from replog.cancellation import cancel_and_wait
+from replog.cancellation import cancel_and_wait, finish_all
 from replog.errors import ReplogError
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
@@ -71,10 +71,10 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
         await checkpoint()
-        looking = asyncio.create_task(_look_at(connection), name="look at the store")
+        looking = asyncio.create_task(_look_at(connection), name="store check")
         yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await asyncio.gather(*(owner.close() for owner in (runner, sights, freshness, shared)))
+        await finish_all(*(owner.close() for owner in (runner, sights, freshness, shared)))
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
                 pass

@@ -136,6 +136,7 @@ class Collector:
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)
+        metrics.TOMBSTONES.inc(decoded.tombstones)
         self._in_hand += 1
         self._empty_handed.clear()
 

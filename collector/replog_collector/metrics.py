@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 #: Events received; by type and what became of them (applied, duplicate, superseded or invalid); and those in hand.
 ACCOUNTS = EventAccounting()
 REGISTRY.register(ACCOUNTS)
+#: Records that ended (SUCCESS, FAILED) or were reopened (RUNNING), by the status they then had.
+RECORD_TRANSITIONS = Counter(
+    "replog_record_transitions_total", "Records that ended or were reopened, by the status they then had", ["status"]
+)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 

@@ -65,7 +65,7 @@ class Shutdown:
     async def work(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run ``work`` until it ends, or until the time for it is over after the request. Raises what it raises."""
         task = asyncio.create_task(work, name=name)
-        requested = asyncio.create_task(self._requested.wait(), name="request to stop")
+        requested = asyncio.create_task(self._requested.wait(), name="stop request")
         try:
             await asyncio.wait([task, requested], return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
@@ -86,10 +86,12 @@ class Shutdown:
         """
         self.request()
         tasks = [asyncio.create_task(_awaited(step), name=name) for name, step in steps.items()]
-        _, running = await asyncio.wait(tasks, timeout=self._left_s(self._limits.leave_s))
-        for task in running:
-            logger().warning("stop_cut_short", what=task.get_name())
-        await cancel_and_wait(running, timeout_s=CANCEL_S)
+        try:
+            _, running = await asyncio.wait(tasks, timeout=self._left_s(self._limits.leave_s))
+            for task in running:
+                logger().warning("stop_cut_short", what=task.get_name())
+        finally:
+            await cancel_and_wait(tasks, timeout_s=CANCEL_S)
         for task in tasks:
             if task.done() and not task.cancelled():
                 task.result()

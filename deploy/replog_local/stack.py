@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
@@ -27,6 +28,8 @@ COLLECTOR_PORT = 9464
 START_DEADLINE_S = 60.0
 POLL_INTERVAL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
+#: Seconds in which starting and watching end once they are cancelled.
+CANCEL_S = 1.0
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
@@ -61,14 +64,15 @@ async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
         FatalError: a process did not start, or ended unasked (ChildDied); the others are stopped by then.
     """
     children = Children(plan.data.logs, os.environ)
-    serving = asyncio.create_task(_serve(plan, children, announce))
+    serving = asyncio.create_task(_serve(plan, children, announce), name="local stack")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     try:
         await asyncio.wait([serving])
     finally:
+        await cancel_and_wait([serving], timeout_s=CANCEL_S)
         await children.stop(STOP_ORDER)
-    if not serving.cancelled():
+    if serving.done() and not serving.cancelled():
         serving.result()
 
 

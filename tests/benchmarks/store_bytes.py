@@ -56,9 +56,9 @@ async def _written(url: str, events: Iterable[RecordEvent | DetailEvent]) -> tup
             await markers.begin({0: offset})
             for chunk in chunks(events, BATCH):
                 batch = batch_of(chunk)
-                await writer.merge(batch)
+                result = await writer.merge(batch)
                 # As a collector does, which takes away what the merge was noted under.
-                await markers.advance({0: Span(offset, offset + len(chunk))}, [batch.receipt])
+                await markers.advance({0: Span(offset, offset + len(chunk))}, [result.receipt])
                 offset += len(chunk)
         used = _used(redis) - before
         kinds, stored = _by_kind(redis)

@@ -132,11 +132,10 @@ class Work(NamedTuple):
         for record_id in self.ids:
             await writer.merge(batch_of(started(record_id)))
         batch = batch_of(finished(self.ids[0]))
-        await writer.merge(batch)
-        assert batch.receipt
+        result = await writer.merge(batch)
         markers = Checkpoints(self.connection, group="g", topic="t")
         await markers.begin({0: 0})
-        await markers.advance({0: Span(0, 1)}, [batch.receipt])
+        await markers.advance({0: Span(0, 1)}, [result.receipt])
         assert await markers.read([0]) == {0: 1}
 
     async def count_stale(self) -> None:

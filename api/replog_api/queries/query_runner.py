@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orjson import dumps
 from starlette.responses import Response
 
-from replog.cancellation import cancel_and_wait
+from replog.cancellation import cancel_and_wait, finish_all
 from replog.errors import StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
@@ -111,7 +111,7 @@ class Shared:
         await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
 
     def _begin(self, key: tuple[QueryKey, bytes], find: Find) -> _Finding:
-        task = asyncio.create_task(find(), name="answering: find")
+        task = asyncio.create_task(find(), name="query")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         finding = self._finding[key] = _Finding(task)
@@ -242,7 +242,7 @@ class QueryRunner:
     async def close(self) -> None:
         """End what is under way; nobody asks any more."""
         owners = (self._versions, self._at_once, self._watched, self._shared)
-        await asyncio.gather(*(owner.close() for owner in owners))
+        await finish_all(*(owner.close() for owner in owners))
 
     def list_until(self, *, may_change: bool) -> tuple[int, int | None]:
         """As of when a long list is rendered, and until when it is good."""

@@ -54,7 +54,7 @@ class SingleFlight(Generic[T]):
 
     def _begin(self, query_key: Hashable, read: Callable[[], Awaitable[T]], answer: asyncio.Future[T]) -> _Rounds[T]:
         rounds = self._rounds[query_key] = _Rounds([answer])
-        task = asyncio.create_task(self._read_in_rounds(query_key, read, rounds), name="gathering")
+        task = asyncio.create_task(self._read_in_rounds(query_key, read, rounds), name="single flight read")
         rounds.cancel = task.cancel
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -57,7 +57,7 @@ class Readiness:
 
     async def _check(self) -> dict[str, str]:
         tasks = {
-            name: asyncio.create_task(_awaited(check), name=f"readiness of {name}")
+            name: asyncio.create_task(_awaited(check), name=f"readiness check of {name}")
             for name, check in self._checks.items()
         }
         if not tasks:

@@ -114,7 +114,7 @@ async def stop_consumer(consumer: Any, timeout_s: float, *, waits_to_join: bool 
     """
     if waits_to_join:
         await cancel_and_wait([consumer._coordinator._coordination_task], timeout_s=_CANCEL_S)  # noqa: SLF001
-    stopping = asyncio.create_task(consumer.stop(), name="consumer-stop")
+    stopping = asyncio.create_task(consumer.stop(), name="consumer stop")
     try:
         await asyncio.wait([stopping], timeout=timeout_s)
     finally:

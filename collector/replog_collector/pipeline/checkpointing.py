@@ -16,12 +16,11 @@ from replog_collector import metrics
 from replog_collector.pipeline.freshness import Freshness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from replog.store.write.batch import MergeReceipt
+    from replog.store.write.merge_result import MergeReceipt
     from replog_collector.checkpoint_store import CheckpointStore
     from replog_collector.kafka.source import Source
-    from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.retrying import Retrying
 
 #: Batches of this time are marked together. Each mark is written in every bucket, some 20 KB in all, which would be
@@ -46,14 +45,15 @@ class Checkpointing:
         self._due_at = 0.0
         self._one_at_a_time = asyncio.Lock()
 
-    async def take(self, decoded: Decoded) -> None:
-        """Mark a batch that is merged, now or with one of the next.
+    async def take(self, spans: Mapping[int, Span], receipts: Sequence[MergeReceipt] = ()) -> None:
+        """Mark a batch of ``spans`` that is merged, as ``receipts`` say, now or with one of the next.
 
         Raises:
             StopRequested: a stop came while the store was unavailable.
         """
         async with self._one_at_a_time:
-            self._add(decoded)
+            self._add(spans)
+            self._receipts += receipts
             if time.monotonic() >= self._due_at:
                 await self._mark()
 
@@ -71,16 +71,15 @@ class Checkpointing:
             except StoreRewound as error:
                 await self._rewind(error)
 
-    def _add(self, decoded: Decoded) -> None:
+    def _add(self, spans: Mapping[int, Span]) -> None:
         # What does not continue what is applied was polled before its partition went back, or was given to another: it
         # comes once more.
         positions = self._source.positions
-        for number, (begin, end) in decoded.spans.items():
+        for number, (begin, end) in spans.items():
             waiting = self._spans.get(number)
             first = waiting.begin if waiting and waiting.end == begin else begin
             if positions.get(number) == first:
                 self._spans[number] = Span(first, end)
-        self._receipts += [batch.receipt for batch in decoded.batches]
 
     async def _mark(self) -> None:
         spans = self._standing()

@@ -51,7 +51,9 @@ class InFlight:
         task, self._task = self._task, None
         if task is None:
             return
-        ending = asyncio.create_task(cancel_and_wait([task], timeout_s=END_S), name=f"end of {task.get_name()}")
+        ending = asyncio.create_task(
+            cancel_and_wait([task], timeout_s=END_S), name=f"cancellation of {task.get_name()}"
+        )
         interrupted = False
         while not ending.done():
             try:

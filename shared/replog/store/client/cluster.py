@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis import exceptions
 from redis.crc import key_slot
 
+from replog.cancellation import finish_all
 from replog.store.client.slots import SlotMap, address_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Close the connections to all nodes."""
-        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+        await finish_all(*(node.close() for node in self._nodes.values()))
 
     async def _send_to_owners(self, calls: Sequence[Command], slots: list[int]) -> list[Any]:
         parts: dict[Address, list[int]] = defaultdict(list)
@@ -130,7 +131,7 @@ class Cluster:
     async def _learn(self) -> None:
         if await self._slots.learn():
             gone = self._nodes.keys() - self._slots.nodes
-            await asyncio.gather(*[self._nodes.pop(address).close() for address in gone])
+            await finish_all(*[self._nodes.pop(address).close() for address in gone])
 
 
 #: Replies that say that the map of slots is not what it was.

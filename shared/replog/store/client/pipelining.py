@@ -78,7 +78,7 @@ class SharedPipelines:
     def _open_lane(self) -> None:
         if self._lanes < LANES:
             self._lanes += 1
-            lane = asyncio.create_task(self._empty_queue(), name="sharing: sender")
+            lane = asyncio.create_task(self._empty_queue(), name="pipeline sender")
             self._tasks.add(lane)
             lane.add_done_callback(self._tasks.discard)
 

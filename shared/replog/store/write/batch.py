@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from replog.records import Effect
 from replog.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from replog.events import DetailEvent, RecordEvent
 
 
@@ -54,34 +52,20 @@ class FoldedRecord:
         return self.record, True
 
 
-class MergeReceipt(NamedTuple):
-    """What the store acknowledged of a batch: an id of the merge, and by bucket how many calls it took."""
-
-    merge_id: str
-    calls: Mapping[int, int]
-
-
 class Batch:
     """Events folded by record and detail. ``len`` is the number of events added.
 
-    What an event did is known once the store has merged its entity: events that changed the folded state share the
-    store's answer for it, the others changed nothing already here. ``effects`` counts ``(event type, effect)``.
+    A batch is what is asked of the store; the answer is a :class:`~replog.store.write.merge_result.MergeResult`.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
-        #: How the store took it.
-        self.receipt = MergeReceipt("", {})
-        self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
+        #: Types of the events that changed nothing in the fold, by the effect that they had there.
+        self.absorbed: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 
     def __len__(self) -> int:
         return self._added
-
-    @property
-    def effects(self) -> Counter[tuple[str, Effect]]:
-        """How many events did what, as far as it is known."""
-        return Counter({(name, effect): n for effect, types in self._types.items() for name, n in types.items()})
 
     def add(self, event: RecordEvent | DetailEvent) -> None:
         """Fold ``event`` in."""
@@ -93,8 +77,4 @@ class Batch:
         if effect is Effect.APPLIED or listed:
             folded.event_types.append(event.type)
         else:
-            self._types[effect][event.type] += 1
-
-    def merged(self, folded: Folded, effect: Effect) -> None:
-        """Take the store's answer for one entity of this batch."""
-        self._types[effect].update(folded.event_types)
+            self.absorbed[effect][event.type] += 1

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.client.connection import Connection
-    from replog.store.write.batch import MergeReceipt
+    from replog.store.write.merge_result import MergeReceipt
 
 #: What ``advance.lua`` returns where it could not read up to when a bucket was complete.
 MADE_ANEW = 2

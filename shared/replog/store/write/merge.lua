@@ -26,7 +26,8 @@
 --
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record; then, where its
 --          tasks' lists are behind: its start register, its outcome register, msgpack array of its task keys,
---          and of those that it was listed under before, or ''}.
+--          and of those that it was listed under before, or ''; then, where this call ended or reopened the record
+--          (its lists are behind then): its status letter before, or '', and its facts register}.
 -- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
@@ -346,6 +347,12 @@ local function list_details()
   redis.call(running > 0 and 'SADD' or 'SREM', UNFINISHED, ID)
 end
 
+-- Whether an outcome that has changed is a transition, by the status letters before ('' for none) and after: all are but
+-- those to RUNNING that come from none or RUNNING.
+local function ended_or_reopened(before, after)
+  return after ~= 'R' or (before ~= '' and before ~= 'R')
+end
+
 local function merge_record(packed)
   local incoming = cmsgpack.unpack(packed)
   local state = redis.call('HMGET', RECORD, 'start', 'facts', 'outcome', 'progress', 'last', 'tasks', 'lists', 'gone')
@@ -353,6 +360,7 @@ local function merge_record(packed)
   for i = 1, #FIELDS do
     state[i] = state[i] or ''
   end
+  local before = string.sub(state[3], -1)
   local effect, changed = join(state, incoming, 1, #FIELDS)
   local written_fields = {}
   for i, field in ipairs(FIELDS) do
@@ -383,6 +391,9 @@ local function merge_record(packed)
   end
   if #written_fields > 0 then
     redis.call('HSET', RECORD, unpack(written_fields))
+  end
+  if changed[3] and ended_or_reopened(before, string.sub(state[3], -1)) then
+    return effect, state[1], state[3], state[6], packed_gone, before, state[2]
   end
   if behind then
     return effect, state[1], state[3], state[6], packed_gone
@@ -423,7 +434,7 @@ if written.n > 0 then
   end
 end
 if ARGV[1] ~= '' then
-  answer[2], answer[3], answer[4], answer[5], answer[6] = merge_record(ARGV[1])
+  answer[2], answer[3], answer[4], answer[5], answer[6], answer[7], answer[8] = merge_record(ARGV[1])
 end
 if written.n > 0 or answer[2] == APPLIED then
   redis.call('HINCRBY', RECORD, 'v', 1)
