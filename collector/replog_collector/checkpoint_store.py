@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from replog.store.write.checkpoints import Reached, Span
     from replog.store.write.merge_result import MergeReceipt
+    from replog.store.write.offsets import Reached, Span
 
 
 class CheckpointStore(Protocol):

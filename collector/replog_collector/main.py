@@ -26,7 +26,7 @@ from replog_collector.health.progress import Progress
 from replog_collector.health.server import HealthServer
 from replog_collector.health.watchdog import Watchdog
 from replog_collector.kafka.consumer import KafkaSource
-from replog_collector.kafka.dead_letters import DeadLetterTopic
+from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
 from replog_collector.periodic_task import COUNT_S, PeriodicTask, count_stale, note_refusal, remove_due
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit

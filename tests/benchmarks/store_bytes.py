@@ -9,7 +9,8 @@ from redis import Redis
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.write.checkpoints import Checkpoints, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, event_of

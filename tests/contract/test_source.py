@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.source import Message, Source, Standing, Unreadable
 from tests.support import batches

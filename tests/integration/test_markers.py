@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from replog.errors import StoreRewound
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
-from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Moment, Reached, Span
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.support.services.redis import connected, servers_of

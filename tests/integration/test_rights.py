@@ -25,7 +25,8 @@ from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.batch import Batch
-from replog.store.write.checkpoints import Checkpoints, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from tests.support.query_service import BASE, serving
 from tests.support.services import redis_acl

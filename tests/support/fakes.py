@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from replog.store.write.batch import Batch, Folded
-    from replog.store.write.checkpoints import Moment, Reached, Span
     from replog.store.write.merge_result import RecordTransition
+    from replog.store.write.offsets import Moment, Reached, Span
     from replog_collector.kafka.dead_letters import DeadLetter
     from replog_collector.kafka.source import Message
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
-from replog.store.write.checkpoints import Moment
+from replog.store.write.offsets import Moment
 from replog.times import format_time_us, parse_time_us
 from replog_collector import backoff, collector
 from replog_collector.collector import Collector
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from replog.store.write.batch import Batch
-    from replog.store.write.checkpoints import Span
     from replog.store.write.merge_result import MergeResult
+    from replog.store.write.offsets import Span
 
 #: What was received, and what nothing became of yet.
 ACCOUNTS = ("replog_events_received_total", "replog_events_pending")

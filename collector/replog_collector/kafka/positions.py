@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.store.write.checkpoints import Span
+    from replog.store.write.offsets import Span
 
 
 class Message(Protocol):

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from replog.errors import BrokerUnavailable, StoreRewound
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.pipeline.freshness import Freshness

@@ -14,7 +14,7 @@ from replog_collector.kafka.dead_letters import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.store.write.checkpoints import Span
+    from replog.store.write.offsets import Span
     from replog_collector.kafka.source import Message, Polled, Unreadable
     from replog_collector.pipeline.clock_limit import AheadLimit
 

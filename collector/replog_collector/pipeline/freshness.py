@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from replog.store.write.checkpoints import Moment, Reached
+from replog.store.write.offsets import Moment, Reached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ from replog.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
 
 #: Records looked at in one step.
 RECORDS_A_STEP = 100
@@ -82,7 +82,7 @@ class Retention:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: CommandRunner,
         policy: Policy,
         *,
         refused: Callable[[StoreRefused], None] = log_refusal,

@@ -17,7 +17,7 @@ one step with a look at the markers, so that whatever survives of a bucket says 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -30,8 +30,9 @@ from replog.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.write.merge_result import MergeReceipt
+    from replog.store.write.offsets import Reached, Span
 
 #: What ``advance.lua`` returns where it could not read up to when a bucket was complete.
 MADE_ANEW = 2
@@ -41,38 +42,13 @@ OFFSET_DIGITS = 19
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
-class Span(NamedTuple):
-    """Offsets of one partition: the first, and the one behind the last."""
-
-    begin: int
-    end: int
-
-
-class Moment(NamedTuple):
-    """Where the end of a partition was, at a time in ms since 1970: who has got there has all that came before it."""
-
-    offset: int
-    at_ms: int
-
-
-class Reached(NamedTuple):
-    """Moments by partition, of those whose marker is there; ``partitions`` is how many the topic had at ``asked_ms``.
-
-    None of the moments is later than that.
-    """
-
-    partitions: int
-    asked_ms: int
-    moments: Mapping[int, Moment]
-
-
 class Checkpoints:
     """The markers of one consumer group and topic.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer; call it again.
     """
 
-    def __init__(self, connection: Connection, *, group: str, topic: str) -> None:
+    def __init__(self, connection: CommandRunner, *, group: str, topic: str) -> None:
         self._connection = connection
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
         self._topic = f"{group}:{topic}"
