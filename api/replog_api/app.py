@@ -1,11 +1,11 @@
-"""The application: routes, errors, access and metrics put together."""
+"""The application: built of routes, errors, admission and metrics; opened and closed by its lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from anyio.lowlevel import checkpoint
@@ -35,27 +35,33 @@ from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog.settings import ApiSettings
 
-#: How long Redis may take to answer one call, in seconds.
+#: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
-
-
-#: How long closing the connections to it may take.
+#: Seconds in which the connections to it are closed.
 STORE_CLOSED_WITHIN_S = 0.5
+
+
+class Owner(Protocol):
+    """Part of the application that owns tasks."""
+
+    async def close(self) -> None:
+        """End them."""
 
 
 def create_app(
     settings: ApiSettings, *, limits: Limits | None = None, drain: Drain | None = None, proxies: Proxies | None = None
 ) -> ASGIApp:
-    """The query service as an ASGI application; connects to the store when first asked, not before.
+    """The query service as an ASGI application; it connects to the store with the first call.
 
-    ``drain`` is begun where the process is to stop; ``proxies`` are believed whose a request is, by default none.
+    ``drain`` is begun when the process is to stop. ``proxies`` may name the client of a request; by default none may.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
@@ -67,18 +73,7 @@ def create_app(
     runner = QueryRunner(settings, waiting_clients, limits, rate)
     sights = Snapshots(shared, runner)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
-        await checkpoint()
-        looking = asyncio.create_task(_look_at(connection), name="store check")
-        yield {END_WAITING: waiting_clients.end}
-        await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await finish_all(*(owner.close() for owner in (runner, sights, freshness, shared)))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
-                pass
-
+    lifespan = _lifespan(connection, waiting_clients, owners=(runner, sights, freshness, shared))
     # The document is put together elsewhere (contracts.py), and the pages that show one load their programs from other
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
@@ -98,8 +93,28 @@ def create_app(
     return Observed(_for_other_origins(middleware, settings.cors_origins))
 
 
-async def _look_at(connection: Connection) -> None:
-    """Have the log say which rights are missing; all else that may be wrong each query says for itself."""
+def _lifespan(
+    connection: Connection, waiting_clients: WaitingClients, *, owners: Sequence[Owner]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
+    """The startup and shutdown of the application; ``connection`` is closed last."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        # Streamed responses run on anyio, most of which loads when it is first used: not while a client waits.
+        await checkpoint()
+        checking = asyncio.create_task(_check_rights(connection), name="store check")
+        yield {END_WAITING: waiting_clients.end}
+        await cancel_and_wait([checking], timeout_s=STORE_CLOSED_WITHIN_S)
+        await finish_all(*(owner.close() for owner in owners))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
+                pass
+
+    return lifespan
+
+
+async def _check_rights(connection: Connection) -> None:
+    """Have missing rights logged; each query reports any other error itself."""
     with suppress(ReplogError):
         await connection.check()
 

@@ -59,7 +59,7 @@ async def _written(url: str, events: Iterable[RecordEvent | DetailEvent]) -> tup
                 batch = batch_of(chunk)
                 result = await writer.merge(batch)
                 # As a collector does, which takes away what the merge was noted under.
-                await markers.advance({0: Span(offset, offset + len(chunk))}, [result.receipt])
+                await markers.advance({0: Span(offset, offset + len(chunk))}, [result])
                 offset += len(chunk)
         used = _used(redis) - before
         kinds, stored = _by_kind(redis)

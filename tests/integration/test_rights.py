@@ -136,7 +136,7 @@ class Work(NamedTuple):
         result = await writer.merge(batch)
         markers = Checkpoints(self.connection, group="g", topic="t")
         await markers.begin({0: 0})
-        await markers.advance({0: Span(0, 1)}, [result.receipt])
+        await markers.advance({0: Span(0, 1)}, [result])
         assert await markers.read([0]) == {0: 1}
 
     async def count_stale(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
-from replog.store.write.merge_result import MergeReceipt, MergeResult, effects_of, transition_of
+from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 from replog_collector.kafka.positions import Positions
 from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
 
@@ -73,7 +73,7 @@ class MemoryStore:
                 listed = detail_id is None and self._list(record_id, record.task_keys)
                 answers.append((folded, Effect.APPLIED if listed else effect))
         self.merged.set()
-        return MergeResult(effects_of(batch, answers), transitions, MergeReceipt("", {}))
+        return MergeResult(effects_of(batch, answers), transitions, "", {})
 
     def _list(self, record_id: str, task_keys: list[str]) -> bool:
         known = self.task_keys.get(record_id, set())
@@ -109,11 +109,11 @@ class MemoryMarkers:
         self.stored.update(positions)
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], merges: Iterable[MergeResult], reached: Reached | None = None
     ) -> None:
         """As the protocol says."""
         self._fail()
-        lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
+        lost, self.lost_calls = self.lost_calls and any(True for _ in merges), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
             raise StoreRewound("something is missing")
         self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
@@ -176,7 +176,7 @@ class MemorySource:
         self.paused_polls = 0
         #: What the source's clock shows when the broker is asked.
         self.clock_ms = 0
-        self.look: TopicSnapshot | None = None
+        self.snapshot: TopicSnapshot | None = None
         #: Whether the group moves partitions.
         self.moving = False
         self._position: int | None = None
@@ -215,7 +215,7 @@ class MemorySource:
         if self._position is None:
             await self.start()
         assert self._position is not None
-        self.look = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
+        self.snapshot = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

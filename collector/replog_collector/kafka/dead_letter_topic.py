@@ -1,4 +1,4 @@
-"""The edge to the dead-letter topic."""
+"""The edge to the dead-letter topic: sends letters, cut to a size that the topic accepts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from replog_collector.kafka.dead_letters import DeadLetter
 
-#: How long connecting or sending may take; and disconnecting at the end.
+#: Seconds that connecting or sending may take, and disconnecting at the end.
 SEND_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 2.0
-#: Letters up to this size are sent together: those of many partitions may come to lie in one request.
+#: Letters up to this size are sent together: one request may hold those of many partitions.
 TOGETHER_BYTES = 1024 * 1024
 
 
 class Producer(Protocol):
-    """What sends them: :class:`replog.publisher.kafka.KafkaProducer`, or a test's double."""
+    """The port to the producer: :class:`replog.publisher.kafka.KafkaProducer`."""
 
     @property
     def topic(self) -> str:
-        """Where its messages go."""
+        """The topic that it sends to."""
 
     async def start(self) -> None:
         """Connect."""
@@ -36,22 +36,22 @@ class Producer(Protocol):
     async def send(
         self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()
     ) -> asyncio.Future[Any]:
-        """Buffer one message; the result ends with the broker's answer. Raises MessageTooLargeError."""
+        """Buffer one message; the future ends with the broker's answer. Raises MessageTooLargeError."""
 
     async def acknowledged(self, acknowledgement: asyncio.Future[Any]) -> None:
-        """Return once the broker has acknowledged it. Raises BrokerUnavailable, MessageTooLargeError."""
+        """Return once the broker has acknowledged the message. Raises BrokerUnavailable, MessageTooLargeError."""
 
     async def stop(self) -> None:
-        """Disconnect once all is acknowledged."""
+        """Disconnect once all messages are acknowledged."""
 
     async def abort(self) -> None:
         """Disconnect now."""
 
 
 class DeadLetterTopic:
-    """:class:`DeadLetters` on a Kafka topic.
+    """:class:`~replog_collector.kafka.dead_letters.DeadLetters` on a Kafka topic.
 
-    ``timeout_s`` is how long connecting may take, or the topic to take one letter, or those that are sent together.
+    ``timeout_s`` limits connecting, and the sending of one letter or of those that are sent together.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeadLetterTopic:
             raise BrokerUnavailable(f"no broker let a producer in within {self._timeout_s:g} s") from None
 
     async def stop(self) -> None:
-        """Disconnect; what is not acknowledged by then is given up."""
+        """Disconnect; messages that are not acknowledged in time are dropped."""
         try:
             async with asyncio.timeout(self._stop_timeout_s):
                 await self._producer.stop()
@@ -84,9 +84,13 @@ class DeadLetterTopic:
             await self._producer.abort()
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """As the protocol says. A letter that the topic refuses for its size is cut until the topic takes it."""
+        """Return once all ``letters`` are acknowledged. A letter that the topic refuses for its size is cut.
+
+        Raises:
+            BrokerUnavailable: send them all again.
+        """
         originals = [self._original(letter) for letter in letters]
-        # A request has a limit, too, and several letters may go in one.
+        # A request has a size limit, too, and may hold several letters.
         together = [original for original in originals if original.whole.size <= TOGETHER_BYTES]
         alone = [original for original in originals if original.whole.size > TOGETHER_BYTES]
         refused_bytes = math.inf
@@ -94,8 +98,8 @@ class DeadLetterTopic:
             refused_bytes = await self._send_alone(original, refused_bytes)
 
     async def _send_together(self, originals: Sequence[Original]) -> list[Original]:
-        """Returns those that the topic refuses for their size, each by itself or for what else its Kafka batch had."""
-        # All are awaited: an answer that nobody took would be reported as an error of its own.
+        """Send; returns those refused for size, either their own or that of the Kafka batch they were in."""
+        # All are awaited: asyncio would log an error that nobody retrieved.
         async with self._in_time():
             answers = await asyncio.gather(
                 *(self._send_one(original.whole) for original in originals), return_exceptions=True
@@ -106,9 +110,9 @@ class DeadLetterTopic:
         return [original for original, answer in zip(originals, answers, strict=True) if answer]
 
     async def _send_alone(self, original: Original, refused_bytes: float) -> float:
-        """Send a letter as large as the topic takes it, which was seen to refuse ``refused_bytes``.
+        """Send a letter, cut to the largest size that the topic accepts; it is known to refuse ``refused_bytes``.
 
-        Returns the fewest bytes that it is now known to refuse, so that each size is asked about once.
+        Returns the smallest size that it is now known to refuse, so that each size is tried once.
         """
         for letter in chain([original.whole], map(original.cut, LIMITS)):
             if letter.size >= refused_bytes:
@@ -120,7 +124,7 @@ class DeadLetterTopic:
                 refused_bytes = letter.size
             else:
                 return refused_bytes
-        # Nothing is dropped: the partition waits until somebody raises the topic's limit.
+        # Nothing is dropped: the partition waits until the topic's limit is raised.
         raise BrokerUnavailable(
             f"the dead-letter topic {self._producer.topic} takes not even a letter of {letter.size} bytes"
         )
@@ -130,7 +134,7 @@ class DeadLetterTopic:
 
     @contextlib.asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
-        # The client tries without end; who calls wants to know that the topic is not to be had.
+        # The client retries without end; the caller needs to know that the topic does not answer.
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield

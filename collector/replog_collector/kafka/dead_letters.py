@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetter(NamedTuple):
-    """A message that is no valid event, or that the store refuses: ``reason`` is a short stable word."""
+    """A message that is no valid event, or that the store refuses. ``reason`` is a fixed word."""
 
     message: Message
     reason: str
@@ -19,7 +19,7 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetters(Protocol):
-    """Where dead letters go."""
+    """The destination of dead letters: :class:`replog_collector.kafka.dead_letter_topic.DeadLetterTopic`."""
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Return once all ``letters`` are acknowledged. Raises BrokerUnavailable: send them all again."""

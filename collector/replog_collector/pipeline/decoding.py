@@ -1,4 +1,4 @@
-"""The first step of a batch: messages become folded events, and those that are none become dead letters."""
+"""The first step of a batch: messages become folded events, and invalid ones dead letters. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from replog_collector.kafka.source import Message, Polled, Unreadable
     from replog_collector.pipeline.clock_limit import AheadLimit
 
-#: The reason of a dead letter of what is no Kafka record that can be read.
+#: The reason of a dead letter whose message could not be read from Kafka's batch.
 UNREADABLE = "unreadable"
 
 
@@ -27,23 +27,23 @@ class Decoded:
     """The messages of one poll: as they came, their events folded into ``batch``, and those that are no valid event."""
 
     messages: Sequence[Message]
-    #: By partition, the offsets of which these are all messages, with those that cannot be read.
+    #: By partition, the range of offsets whose messages these are, unreadable ones included.
     spans: Mapping[int, Span]
     batch: Batch = field(default_factory=Batch)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
-    #: How many letters are of what could not be read, and are none of ``messages``.
+    #: The number of letters of unreadable messages, which are none of ``messages``.
     unreadable: int = 0
     began_s: float = field(default_factory=time.perf_counter)
 
     @property
     def events(self) -> int:
-        """How many events there are, invalid ones included."""
+        """The number of events, invalid ones included."""
         return len(self.messages) - self.tombstones + self.unreadable
 
 
 def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
-    """Fold the events of what was polled; what is dated too far ahead is none."""
+    """Fold the events of ``polled``; one dated too far ahead is invalid."""
     decoded = Decoded(polled.messages, polled.spans)
     batch = decoded.batch
     latest_us = ahead.latest_us()

@@ -1,4 +1,4 @@
-"""A batch's way out of the collector: merge, dead-letter, count, and have it marked and committed."""
+"""Delivery of a batch: merge, dead-letter, count, checkpoint and commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers batches, one after the other."""
+    """Delivers batches, one at a time."""
 
     def __init__(
         self,
@@ -41,20 +41,20 @@ class Delivery:
         self._merging = Merging(store, retrying)
 
     async def deliver(self, decoded: Decoded) -> None:
-        """Return once all of ``decoded`` is in the store or dead-lettered, and given to be marked and committed.
+        """Return once all of ``decoded`` is in the store or dead-lettered, and handed to checkpointing.
 
         Raises:
             StopRequested: a stop came before that; nothing is committed.
-            TooManyDeadLetters: the same, for the limit's sake.
+            TooManyDeadLetters: the same, because of the limit.
         """
         if not (decoded.messages or decoded.letters):
-            # Only the place in the topic moves on, past the end of a transaction.
+            # Only the position moves on, past the end of a transaction.
             await self._checkpointing.take(decoded.spans)
             return
         results = await self._merging.merge(decoded)
         await self._dead_letter(decoded)
         _count(decoded, results)
-        await self._checkpointing.take(decoded.spans, [result.receipt for result in results])
+        await self._checkpointing.take(decoded.spans, results)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
 
     async def _dead_letter(self, decoded: Decoded) -> None:

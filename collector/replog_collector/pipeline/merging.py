@@ -1,4 +1,4 @@
-"""The second step of a batch: the store. Where that refuses it, the record that is in the way is found by halving."""
+"""The second step of a batch: the merge into the store. Where that refuses it, halving finds the refused record."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.retrying import Retrying
 
-    #: Messages by the id of the record that they tell about, in order.
+    #: A record's id, and its messages in order.
     _Group: TypeAlias = tuple[str, list[Message]]
 
-#: The reason of a dead letter that is a valid event which the store does not take.
+#: The reason of a dead letter whose event is valid but refused by the store.
 REFUSED = "refused"
 
 
 class Store(Protocol):
-    """Where batches go."""
+    """The port to the store: :class:`replog.store.write.writer.Writer`."""
 
     async def merge(self, batch: Batch) -> MergeResult:
         """Merge ``batch``.
@@ -35,11 +35,11 @@ class Store(Protocol):
         """
 
     def renew(self) -> None:
-        """Rely on nothing that was done before: what was merged comes again, for some of it may be lost."""
+        """Assume nothing about earlier merges: they are repeated, because the store may have lost some."""
 
 
 class Merging:
-    """Merges what was decoded, until the store has all of it that it will ever take."""
+    """Merges batches, with retries, until the store has all that it accepts."""
 
     def __init__(self, store: Store, retrying: Retrying) -> None:
         self._store = store

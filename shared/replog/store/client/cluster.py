@@ -55,7 +55,7 @@ class Cluster:
         return replies
 
     async def infos(self) -> list[dict[str, Any]]:
-        """What every master says of itself."""
+        """The server information of every master."""
         await self._learn()
         infos = await self._gather({master: self._node(master).infos() for master in self._slots.masters})
         if not infos:
@@ -64,7 +64,7 @@ class Cluster:
         return [info for (info,) in infos.values()]
 
     async def missing_rights(self) -> list[str]:
-        """What the user lacks at any master, as rules for the access list."""
+        """Rights that the user lacks at any master, as rules for the access list."""
         await self._learn()
         missing = await self._gather({master: self._node(master).missing_rights() for master in self._slots.masters})
         return list(dict.fromkeys(rule for rules in missing.values() for rule in rules))

@@ -1,4 +1,4 @@
-"""A batch: events folded in memory, so that the store is asked once for what belongs together. Pure."""
+"""A batch: events folded by entity in memory, so that the store merges each entity once. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ if TYPE_CHECKING:
     from replog.events import DetailEvent, RecordEvent
 
 
-#: Task keys that a record is listed under: the smallest by code point of those it was published with.
+#: Most task keys that a record is listed under: the smallest by code point of those it was published with.
 MOST_TASK_KEYS = 16
 
 
 class Folded(State):
-    """One record or detail: the join of its events in this batch, and which of them made it."""
+    """One record or detail: the join of its events in this batch, and the types of those that changed it."""
 
     __slots__ = ("event_types",)
 
     def __init__(self) -> None:
         super().__init__()
-        #: The types of those that changed it.
         self.event_types: list[str] = []
 
 
 class FoldedRecord:
-    """What a batch holds of one record: its own registers, its task keys, its details."""
+    """One record in a batch: its own registers, its task keys, its details."""
 
     __slots__ = ("details", "record", "task_keys")
 
@@ -38,7 +37,7 @@ class FoldedRecord:
         self.details: dict[str, Folded] = defaultdict(Folded)
 
     def own(self, task_key: str | None) -> tuple[Folded, bool]:
-        """What its own events are folded into, and whether ``task_key`` is new among the smallest that they name."""
+        """The record's own fold, and whether ``task_key`` is new among the smallest task keys."""
         if self.record is None:
             self.record = Folded()
         if task_key is None or task_key in self.task_keys:
@@ -68,7 +67,7 @@ class Batch:
         return self._added
 
     def add(self, event: RecordEvent | DetailEvent) -> None:
-        """Fold ``event`` in."""
+        """Fold ``event`` into its record or detail."""
         self._added += 1
         record = self.records[event.record_id]
         detail_id = getattr(event, "detail_id", None)

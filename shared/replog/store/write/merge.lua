@@ -185,19 +185,19 @@ local function packed(detail)
   return cmsgpack.pack({ detail[START], facts, outcome, progress, last, detail[NAMES], #sums > 1 and sums or sums[1] })
 end
 
--- The names of a whole detail, as its value tells them.
+-- The names of a whole detail, from its value.
 local function names_of(detail)
-  local told = detail[NAMES]
-  if type(told) == 'string' then
-    return told ~= '' and told or {}
+  local stored = detail[NAMES]
+  if type(stored) == 'string' then
+    return stored ~= '' and stored or {}
   end
   local names, i = {}, 1
-  while told[i] do
-    if type(told[i]) == 'string' then
-      names[#names + 1] = told[i]
+  while stored[i] do
+    if type(stored[i]) == 'string' then
+      names[#names + 1] = stored[i]
       i = i + 1
     else
-      local kind, position, length = told[i], told[i + 1], told[i + 2]
+      local kind, position, length = stored[i], stored[i + 1], stored[i + 2]
       names[#names + 1] = KINDS[kind + 1] .. string.sub(detail[FACTS], position + 1, position + length)
       i = i + 3
     end

@@ -1,4 +1,4 @@
-"""The result of one merge: effects of its events, transitions of its records, and a receipt. Pure.
+"""The result of one merge: effects of its events, transitions of its records, and the acknowledged calls. Pure.
 
 Whatever follows from a merge (metrics, event accounting, checkpoints, notifications) reads it here.
 """
@@ -49,13 +49,6 @@ class RecordTransition(NamedTuple):
         return self.status != RUNNING
 
 
-class MergeReceipt(NamedTuple):
-    """The calls of a merge that the store acknowledged: an id of the merge, and their number by bucket."""
-
-    merge_id: str
-    calls: Mapping[int, int]
-
-
 class MergeResult(NamedTuple):
     """The store's answer to a batch."""
 
@@ -63,7 +56,10 @@ class MergeResult(NamedTuple):
     effects: Counter[tuple[str, Effect]]
     #: In no order between records.
     transitions: Sequence[RecordTransition]
-    receipt: MergeReceipt
+    #: Under which the buckets note the calls of this merge.
+    merge_id: str
+    #: Number of calls that the store acknowledged, by bucket.
+    calls: Mapping[int, int]
 
 
 def transition_of(record_id: str, *, before: bytes, outcome: bytes, facts: bytes) -> RecordTransition:

@@ -20,7 +20,7 @@ from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.format.short_ids import short_of
-from replog.store.write.merge_result import MergeReceipt, MergeResult, effects_of, transition_of
+from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -65,16 +65,16 @@ _Merged: TypeAlias = tuple[_Part, Any]
 
 
 class _Notes:
-    """What one try to merge a batch is noted under: what became of the calls of one that failed nobody knows."""
+    """The ids under which one try to merge a batch notes its calls. The calls of a failed try stay uncounted."""
 
     def __init__(self) -> None:
         self.merge_id = uuid4().hex
-        #: What records are noted with: two merges of one record at the same time are told apart.
+        #: Noted in records: tells two concurrent merges of one record apart.
         self.short_id = self.merge_id[:_ERA_CHARACTERS]
         self.calls: Counter[int] = Counter()
 
     def next(self, bucket: BucketKeys) -> tuple[bytes, int]:
-        """Where ``bucket`` notes its next call, and under which number."""
+        """The key at which ``bucket`` notes its next call, and the number of that call."""
         self.calls[bucket.number] += 1
         return bucket.calls(self.merge_id), self.calls[bucket.number] - 1
 
@@ -85,23 +85,23 @@ class Writer:
     def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
-        #: Transitions that the store answered, of merges that failed after that: the next result tells them.
-        self._untold: list[RecordTransition] = []
+        #: Transitions answered to merges that failed afterwards; reported with the next result.
+        self._unreported: list[RecordTransition] = []
         self.renew()
 
     def renew(self) -> None:
-        """Take no tasks' list for up to date any more that this writer brought up before.
+        """Assume nothing about the tasks' lists that this writer has brought up to date.
 
-        To be called before events come again that were merged already: the store may have lost what this writer did.
+        Called before events come again that were merged already: the store may have lost this writer's calls.
         """
         self._era = uuid4().hex[:_ERA_CHARACTERS]
 
     async def merge(self, batch: Batch) -> MergeResult:
         """Merge ``batch``; returns once Redis has acknowledged all of it.
 
-        A transition is told once: a merge that fails keeps those that the store has answered for the next result. One
-        whose answer is lost is not told: the connection or this process ended, the slot moved, or Redis refused another
-        call that was sent with it.
+        A transition is reported once: a merge that fails keeps those that the store has answered for the next result.
+        One whose answer is lost is never reported: the connection or this process ended, the slot moved, or Redis
+        refused another call that was sent with it.
 
         Raises:
             StoreUnavailable: some of it may have been merged; merge it again.
@@ -109,8 +109,8 @@ class Writer:
         notes = _Notes()
         merged = await self._merge_records(batch, notes)
         await self._bring_up_lists(merged, notes)
-        transitions, self._untold = self._untold, []
-        return MergeResult(effects_of(batch, _effects(merged)), transitions, MergeReceipt(notes.merge_id, notes.calls))
+        transitions, self._unreported = self._unreported, []
+        return MergeResult(effects_of(batch, _effects(merged)), transitions, notes.merge_id, notes.calls)
 
     async def _merge_records(self, batch: Batch, notes: _Notes) -> list[_Merged]:
         """Merge all records of ``batch``; calls are packed while those before them are under way."""
@@ -122,17 +122,17 @@ class Writer:
                 groups.append(group)
                 running = self._connection.run([part.call for part in group])
                 sent.append(asyncio.create_task(running, name="merge calls"))
-                # The event loop must come round for these to leave: Redis merges them while the next are packed.
+                # The event loop has to run once for these to leave: Redis merges them while the next are packed.
                 await asyncio.sleep(0)
             if sent:
                 await asyncio.wait(sent)
         finally:
             await cancel_and_wait(sent, timeout_s=CANCEL_S)
-            # Each is asked: an error that nobody took would be reported as one of its own.
+            # All are retrieved: asyncio would log an error that nobody retrieved.
             errors = {task: error for task in sent if (error := _error_of(task))}
         answered = [(group, task.result()) for group, task in zip(groups, sent, strict=True) if task not in errors]
         merged = [pair for group, answers in answered for pair in zip(group, answers, strict=True)]
-        self._untold += [_transition(part, answer) for part, answer in merged if len(answer) > _WITH_LISTS]
+        self._unreported += [_transition(part, answer) for part, answer in merged if len(answer) > _WITH_LISTS]
         for error in errors.values():
             raise error
         return merged
@@ -221,7 +221,7 @@ def _transition(part: _Part, answer: list[Any]) -> RecordTransition:
 
 
 def _by_pair(details: Mapping[str, Folded]) -> Iterable[tuple[str, Folded]]:
-    """The details, those of one pair together: they are neighbours in an index, and share counters."""
+    """The details grouped by pair: those of one pair are neighbours in an index, and share counters."""
     if len(details) <= ENTITIES_A_CALL:
         return details.items()
     groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
@@ -242,5 +242,5 @@ def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
     tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())
     names = placement.names
     packed = detail_codec.pack(registers, names, sums)
-    told = names[0] if len(names) == 1 else names
-    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, told, sums, packed)
+    texts = names[0] if len(names) == 1 else names
+    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, texts, sums, packed)
