@@ -1,18 +1,18 @@
-"""The application: its parts, put together."""
+"""The application: built of routes, errors, admission and metrics; opened and closed by its lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from anyio.lowlevel import checkpoint
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from replog.cancellation import cancel_and_wait
+from replog.cancellation import cancel_and_wait, finish_all
 from replog.errors import ReplogError
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
@@ -37,17 +37,25 @@ from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog.settings import ApiSettings
 
-#: How long Redis may take to answer one call, in seconds.
+#: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
 #: How long closing the connections to Redis may take, in seconds.
 STORE_CLOSED_WITHIN_S = 0.5
+
+
+class Owner(Protocol):
+    """Part of the application that owns tasks."""
+
+    async def close(self) -> None:
+        """End them."""
 
 
 def create_app(
@@ -68,18 +76,7 @@ def create_app(
     runner = QueryRunner(settings, waiting_clients, limits, rate)
     snapshots = Snapshots(queries.records, runner)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        # Streamed answers run on anyio, whose larger part loads when it is first used: not while somebody waits.
-        await checkpoint()
-        looking = asyncio.create_task(_look_at(connection), name="look at the store")
-        yield {END_WAITING: waiting_clients.end}
-        await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await asyncio.gather(*(owner.close() for owner in (runner, snapshots, freshness, shared)))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
-                pass
-
+    lifespan = _lifespan(connection, waiting_clients, owners=(runner, snapshots, freshness, shared))
     # FastAPI's document lacks the tables of errors and headers: contracts.openapi completes it. Its pages load their
     # scripts from other servers.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
@@ -99,8 +96,28 @@ def create_app(
     return Observed(_for_other_origins(middleware, settings.cors_origins))
 
 
-async def _look_at(connection: Connection) -> None:
-    """Have the log name the rights that are missing. Each query reports other failures itself."""
+def _lifespan(
+    connection: Connection, waiting_clients: WaitingClients, *, owners: Sequence[Owner]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
+    """The startup and shutdown of the application; ``connection`` is closed last."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        # Streamed responses run on anyio, most of which loads when it is first used: not while a client waits.
+        await checkpoint()
+        checking = asyncio.create_task(_check_rights(connection), name="store check")
+        yield {END_WAITING: waiting_clients.end}
+        await cancel_and_wait([checking], timeout_s=STORE_CLOSED_WITHIN_S)
+        await finish_all(*(owner.close() for owner in owners))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
+                pass
+
+    return lifespan
+
+
+async def _check_rights(connection: Connection) -> None:
+    """Have missing rights logged; each query reports any other error itself."""
     with suppress(ReplogError):
         await connection.check()
 

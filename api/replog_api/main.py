@@ -25,10 +25,10 @@ from replog_api.server.supervisor import Supervisor
 if TYPE_CHECKING:
     from typing import NoReturn
 
-#: Objects made before the garbage collector looks at the young ones. A page makes hundreds, few of them in cycles: at
-#: Python's 700 the looking costs a twentieth of all time, and the modules' own objects are looked at again and again.
+#: Allocations between two collections of the youngest generation. A page makes hundreds of objects, few of them in
+#: cycles: at Python's default of 700 the collections cost a twentieth of all time.
 GC_THRESHOLD = 20_000
-#: Files that a process may have open, where the system lets it: each client is one, and the usual limit is 1,024.
+#: Open files that a process asks for, where the system allows it: each client is one, and the usual limit is 1,024.
 MOST_FILES = 65_536
 
 
@@ -45,20 +45,20 @@ def main() -> None:
     try:
         check_exposure(settings)
         _proxies()
-        # Whoever connects from now on is answered, also where the process is told to stop before it serves.
+        # Clients that connect from now on are answered, also where the process is stopped before it serves.
         hold_signals()
         listener = _listen(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
         raise SystemExit(2) from None
-    _serve(settings, listener)
+    serve(settings, listener)
 
 
 def check_exposure(settings: ApiSettings) -> None:
-    """Refuse to answer strangers.
+    """Refuse to serve unauthenticated clients beyond loopback by accident.
 
     Raises:
-        SettingsError: the service would listen beyond loopback, and nobody said that this is meant.
+        SettingsError: the service would listen beyond loopback, without tokens and without being set insecure.
     """
     if not (settings.api_tokens or settings.api_insecure or is_loopback(settings.api_host)):
         raise SettingsError(
@@ -68,7 +68,7 @@ def check_exposure(settings: ApiSettings) -> None:
 
 
 def allow_many_clients() -> None:
-    """Let this process have as many files open as it may need, where the system lets it."""
+    """Raise the limit of open files as far as this process may need, and the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
@@ -86,35 +86,44 @@ def _listen(settings: ApiSettings) -> socket.socket:
         ) from None
 
 
-def _serve(settings: ApiSettings, listener: socket.socket) -> None:
-    configure_logs(settings, service="api")
-    report_environment()
-    host, port = listener.getsockname()[:2]
-    logger().info("started", api=f"http://{host}:{port}", redis=mask_url(settings.redis_url))
-    # For what comes when nobody serves any more.
-    signal.signal(signal.SIGTERM, _exit)
-    signal.signal(signal.SIGINT, _exit)
+def serve(settings: ApiSettings, listener: socket.socket) -> NoReturn:
+    """Start up, answer requests until a signal to stop, and end the process."""
+    _start_up(settings, listener)
     if settings.api_workers == 1:
-        _answer(settings, listener)
+        _answer_requests(settings, listener)
     else:
-        with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            Supervisor(work, settings.api_workers, listener, drain_s=settings.api_drain_s).run()
+        _supervise_workers(settings, listener)
     logger().info("stopped")
     _end()
 
 
-def work(listener: socket.socket) -> None:
-    """Be one of several processes that answer, which has only its environment to go by."""
-    # Ctrl-C on a terminal reaches all of them; the supervisor passes it on.
+def _start_up(settings: ApiSettings, listener: socket.socket) -> None:
+    configure_logs(settings, service="api")
+    report_environment()
+    host, port = listener.getsockname()[:2]
+    logger().info("started", api=f"http://{host}:{port}", redis=mask_url(settings.redis_url))
+    # For signals that arrive while nothing serves yet, or any more.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+
+
+def _supervise_workers(settings: ApiSettings, listener: socket.socket) -> None:
+    with tempfile.TemporaryDirectory(prefix="replog-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Supervisor(work, settings.api_workers, listener, drain_s=settings.api_drain_s).run()
+
+
+def work(listener: socket.socket) -> NoReturn:
+    """Run one of several worker processes, which reads its settings from the environment."""
+    # Ctrl-C on a terminal reaches all processes; the supervisor passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = load(ApiSettings)
     configure_logs(settings, service="api")
-    _answer(settings, listener)
+    _answer_requests(settings, listener)
     _end()
 
 
-def _answer(settings: ApiSettings, listener: socket.socket) -> None:
+def _answer_requests(settings: ApiSettings, listener: socket.socket) -> None:
     drain = Drain()
     app = create_app(settings, drain=drain, proxies=_proxies())
     gc.freeze()
@@ -134,7 +143,7 @@ def _exit(*_: Any) -> None:
 
 
 def _end() -> NoReturn:
-    """End at once: a thread that asks a name server which does not answer would be waited for."""
+    """End the process without waiting for threads: one may hang in a name lookup."""
     sys.stderr.flush()
     os._exit(0)
 

@@ -8,7 +8,7 @@ from random import Random
 
 @dataclass(slots=True)
 class Backoff:
-    """Delays that double from ``first_s`` to ``cap_s``, each shortened by up to a half at random.
+    """Delays that double from ``first_s`` to ``cap_s``, each shortened at random by up to a half.
 
     The jitter keeps collectors that lost the same server from coming back all at once.
     """
@@ -20,13 +20,13 @@ class Backoff:
 
     def next_s(self) -> float:
         """Seconds to wait after one more failure."""
-        # The exponent is capped too: a long outage must not overflow.
+        # The exponent is capped too: after a long outage the power would overflow.
         delay = min(self.cap_s, self.first_s * float(2 ** min(self.failures, 30)))
         self.failures += 1
         return delay * (1 - self.chance.random() / 2)
 
     def reset(self) -> bool:
-        """Begin anew after a success; returns whether there had been a failure."""
+        """Start over after a success; returns whether there was a failure before."""
         failed = self.failures > 0
         self.failures = 0
         return failed

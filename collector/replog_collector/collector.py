@@ -1,13 +1,13 @@
 """The collector's loop: poll, decode, deliver.
 
-An event is committed only after the store has acknowledged it (or the dead-letter topic has), so that a collector
-may end at any point: what was not committed comes again, and merging it again changes nothing.
+An event's offset is committed only after the store or the dead-letter topic has acknowledged the event. So a collector
+may end at any point: uncommitted events come again, and merging them again changes nothing.
 
-There are never more than two batches in memory: one on its way out, and one decoded behind it. While the first is held
-up, the partitions are paused and polling goes on, so that the group keeps this member.
+At most two batches are in memory: one in flight, and one decoded behind it. While the first is held up, the partitions
+are paused and polling goes on, so that the group keeps this member.
 
-Where the store turns out to have lost what it acknowledged, the partitions go back to what it has. A batch that was
-decoded before that is delivered all the same, but not committed: its events come again.
+Where the store has lost writes that it acknowledged, the partitions go back to its checkpoints. A batch decoded before
+that is delivered all the same but not committed: its events come again.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.merging import Store
 
-#: How long a poll waits for messages; a stop is noticed within this time. While a batch is held up, also how often
-#: the paused partitions are polled.
+#: Seconds that a poll waits for messages; a stop is noticed within this time. Also the interval of polls of paused
+#: partitions, while a batch is held up.
 POLL_S = 0.5
-#: How long batches in hand may take when partitions are taken away; the group waits 30 s for its members.
+#: Seconds that batches in hand may take when partitions are revoked; the group waits 30 s for its members.
 REVOKE_S = 20.0
 
 
@@ -52,7 +52,7 @@ class Collector:
         self,
         source: Source,
         store: Store,
-        markers: CheckpointStore,
+        checkpoints: CheckpointStore,
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
         *,
@@ -64,7 +64,7 @@ class Collector:
         self._progress = progress
         self._stopping = asyncio.Event()
         self._retrying = Retrying(self._stopping, progress)
-        self._checkpointing = Checkpointing(source, markers, self._retrying, rewinding=store.renew)
+        self._checkpointing = Checkpointing(source, checkpoints, self._retrying, rewinding=store.renew)
         self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, retrying=self._retrying)
         self._in_flight = InFlight()
         self._in_hand = 0
@@ -73,17 +73,17 @@ class Collector:
         self._empty_handed.set()
 
     def stop(self) -> None:
-        """Finish the batches in hand and return from :meth:`run`."""
+        """Have :meth:`run` finish the batches in hand and return."""
         self._stopping.set()
 
     async def finish_batch(self) -> None:
-        """Return once no batch is in hand, or the time for that is over; partitions are about to be given up.
+        """Return once no batch is in hand, or :data:`REVOKE_S` are over; called before partitions are given up.
 
-        A batch that is not finished is merged all the same when that can be; its events may come to another member too.
+        A batch that is not finished by then is merged later all the same; its events may reach another member too.
         """
         metrics.REBALANCES.inc()
         if self._ended:
-            # What could be marked is.
+            # The last checkpoint was written when the loop ended.
             return
         try:
             async with asyncio.timeout(REVOKE_S):
@@ -93,12 +93,12 @@ class Collector:
             logger().warning("batch_unfinished")
 
     async def run(self, starting: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
-        """Bring up what is ``starting``, each until it succeeds, then collect until :meth:`stop`.
+        """Await each of ``starting`` until it succeeds, then collect until :meth:`stop`.
 
-        Returns with everything in hand committed, or left for the next member.
+        Returns with all batches in hand committed, or left for the next member.
 
         Raises:
-            FatalError: a person has to change something; what is in hand is left for the next member.
+            FatalError: a person has to change something; batches in hand are left for the next member.
         """
         try:
             with contextlib.suppress(StopRequested):
@@ -120,33 +120,34 @@ class Collector:
         if polled:
             decoded = decode(polled, self._ahead)
             self._take(decoded)
-            # One batch is on its way while the next is decoded: Redis and this process work at the same time.
+            # One batch is in flight while the next is decoded: Redis and this process work at the same time.
             await self._room()
             self._in_flight.start(self._deliver(decoded), name="delivery")
-            # The event loop must come round for the batch to leave before decoding keeps it busy.
+            # The event loop has to run once for the batch to leave before decoding keeps it busy.
             await asyncio.sleep(0)
         else:
             await self._compare()
         self._progress.update(self._source.standings(), moving=self._source.moving)
 
     async def _compare(self) -> None:
-        # Where there is nothing to merge, nothing else would tell that the store has lost something.
+        # Where there is nothing to merge, nothing else would show that the store has lost writes.
         if await self._in_flight.over(0):
             self._in_flight.start(self._checkpointing.compare(), name="comparison")
 
     def _take(self, decoded: Decoded) -> None:
         metrics.ACCOUNTS.receive(decoded.events)
+        metrics.TOMBSTONES.inc(decoded.tombstones)
         self._in_hand += 1
         self._empty_handed.clear()
 
     async def _room(self) -> None:
-        """Return once nothing is on its way; meanwhile the paused partitions are polled."""
+        """Return once no batch is in flight; poll the paused partitions meanwhile."""
         backoff, wait_s = Backoff(), POLL_S
         while not await self._in_flight.over(wait_s):
             wait_s = await self._poll_paused(backoff)
 
     async def _poll_paused(self, backoff: Backoff) -> float:
-        """Poll once, and return after how many seconds to do so again."""
+        """Poll once; returns the seconds until the next poll."""
         try:
             await self._source.poll(0, paused=True)
         except RecoverableError as error:

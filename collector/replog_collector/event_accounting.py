@@ -1,4 +1,4 @@
-"""The accounts of events, such that what was received is at all times what became of it and what is in hand."""
+"""The accounting of events: at any time, the received ones are those with a result and those in hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class EventAccounting(Collector):
-    """Three metrics that are written and read in one step: scrapes come from another thread."""
+    """Three metrics that are written and read atomically, because scrapes come from another thread."""
 
     RECEIVED, PENDING, RESULTS = "replog_events_received", "replog_events_pending", "replog_events"
     #: The labels of each metric, by its exported name.
@@ -34,13 +34,13 @@ class EventAccounting(Collector):
         self._results: Counter[tuple[str, str]] = Counter()
 
     def receive(self, events: int) -> None:
-        """Take ``events`` in hand."""
+        """Count ``events`` as received and in hand."""
         with self._lock:
             self._received += events
             self._pending += events
 
     def settle(self, effects: Mapping[tuple[str, Effect], int], letters: int) -> None:
-        """Say what became of events in hand: ``effects`` of those merged, by type, and how many are dead letters."""
+        """Count the results of events in hand: ``effects`` of merged ones by type, and the number of dead letters."""
         results = Counter({(kind, effect.name.lower()): count for (kind, effect), count in effects.items()})
         if letters:
             results["unknown", "invalid"] += letters
@@ -49,7 +49,7 @@ class EventAccounting(Collector):
             self._pending -= results.total()
 
     def collect(self) -> Iterator[Metric]:
-        """As the client library asks."""
+        """The three metrics, as the client library asks for them."""
         with self._lock:
             received, pending, results = self._received, self._pending, dict(self._results)
         yield CounterMetricFamily(self.RECEIVED, "Events taken from the topic", received)

@@ -1,4 +1,4 @@
-"""Every metric of a collector (docs/operations.md lists the same)."""
+"""Metrics of a collector; docs/operations.md lists the same."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from replog_collector.event_accounting import EventAccounting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Events received; by type and what became of them (applied, duplicate, superseded or invalid); and those in hand.
+#: Events received, events in hand, and results by type: applied, duplicate, superseded or invalid.
 ACCOUNTS = EventAccounting()
 REGISTRY.register(ACCOUNTS)
+#: Records that ended (SUCCESS, FAILED) or were reopened (RUNNING), by the status they then had.
+RECORD_TRANSITIONS = Counter(
+    "replog_record_transitions_total", "Records that ended or were reopened, by the status they then had", ["status"]
+)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 
 
 class EventAge(Collector):
-    """A histogram that takes a batch at once: one observation an event would cost more than its decoding."""
+    """A histogram that observes a batch at once: an observation per event would cost more than its decoding."""
 
     NAME = "replog_event_age_seconds"
     BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
@@ -33,7 +37,7 @@ class EventAge(Collector):
         self._sum_s = 0.0
 
     def observe(self, published_ms: list[int], now_ms: int) -> None:
-        """Take the events of a batch, by when they were published; what a fast clock dates later is of age 0.
+        """Observe the ages of a batch's events, by their times of publishing; a time in the future counts as age 0.
 
         A negative time is Kafka's sentinel for none, and is left out.
         """
@@ -46,7 +50,7 @@ class EventAge(Collector):
             self._at_most[i] += len(moments) - bisect_left(moments, now_ms - bound_s * 1000)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """As the client library asks."""
+        """The metric, as the client library asks for it."""
         buckets = [(str(bound), float(count)) for bound, count in zip(self.BOUNDS_S, self._at_most, strict=True)]
         yield HistogramMetricFamily(
             self.NAME,
@@ -56,7 +60,7 @@ class EventAge(Collector):
         )
 
 
-#: Seconds from publishing (the message's timestamp) to readable in the store.
+#: Seconds from publishing (the message's timestamp) to being readable in the store.
 EVENT_AGE = EventAge()
 REGISTRY.register(EVENT_AGE)
 #: Events in one batch.
@@ -69,24 +73,24 @@ BATCH_SECONDS = Histogram(
     "Seconds one batch took, from decoding to its being in the store",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-#: Messages behind the end of each assigned partition.
+#: Lag in messages, by assigned partition.
 LAG = Gauge("replog_consumer_lag", "Messages behind the end of an assigned partition", ["partition"])
 #: Offset of the next message to apply, by assigned partition.
 POSITION = Gauge("replog_consumer_position", "Offset of the next message to apply", ["partition"])
-#: Offsets that were never read: the topic's retention deleted them first.
+#: Offsets that the topic's retention deleted before they were read.
 OFFSETS_SKIPPED = Counter("replog_offsets_skipped_total", "Offsets that retention deleted before they were read")
-#: Times that the store lacked what it had acknowledged, and partitions were read again from where it stands.
+#: Times that partitions went back to the checkpoints, because the store had lost acknowledged writes.
 STORE_REWINDS = Counter("replog_store_rewinds_total", "Times that partitions went back because the store lost writes")
-#: Events that went to the dead-letter topic.
+#: Events sent to the dead-letter topic.
 DEAD_LETTERS = Counter("replog_dead_letters_total", "Events sent to the dead-letter topic", ["reason"])
-#: Rebalances of the consumer group in which this collector had to give up partitions.
+#: Rebalances of the consumer group in which partitions of this collector were revoked.
 REBALANCES = Counter("replog_rebalances_total", "Rebalances of the consumer group seen by this collector")
 #: Records that retention removed, with their details.
 REMOVED_RECORDS = Counter("replog_removed_records_total", "Records removed by retention")
 
 
 class StaleCounts(Collector):
-    """Gauges without a value where another collector counts: nothing is not zero."""
+    """Gauges that have no value while another collector counts: none is not zero."""
 
     LABELS: ClassVar[dict[str, list[str]]] = {"replog_stale_records": [], "replog_stale_details": []}
 
@@ -94,22 +98,22 @@ class StaleCounts(Collector):
         self._counts: dict[str, int | None] = {}
 
     def tell(self, kind: str, count: int | None) -> None:
-        """How many ``records`` or ``details`` are stale; None where that is not for this collector to say."""
+        """Set the gauge of stale ``records`` or ``details``; None while another collector counts."""
         self._counts[kind] = count
 
     def forget(self) -> None:
-        """Say nothing any more."""
+        """Clear both gauges."""
         self._counts.clear()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """As the client library asks."""
+        """The metric, as the client library asks for it."""
         counts = self._counts.copy()
         for name in self.LABELS:
             kind = name.rpartition("_")[2]
             yield GaugeMetricFamily(name, f"RUNNING {kind} that were silent for too long", counts.get(kind))
 
 
-#: Records and details that answers call stale; told by the one collector that has partition 0.
+#: Stale records and details, as the API defines them; counted by the one collector that has partition 0.
 STALE = StaleCounts()
 REGISTRY.register(STALE)
 #: Failed calls of the store, by kind.

@@ -1,4 +1,4 @@
-"""Beside the collector's loop: what is done to the whole store, again and again."""
+"""Periodic tasks beside the collector's loop: retention, and the count of stale records."""
 
 from __future__ import annotations
 
@@ -14,43 +14,47 @@ from replog_collector import metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-#: Seconds between two sweeps.
+#: Seconds between two sweeps of retention.
 SWEEP_S = 30.0
-#: Seconds from the end of one count of what is stale to the next.
+#: Seconds from the end of one count of stale records and details to the next.
 COUNT_S = 10.0
-#: How long a sweep may go on after it was cancelled, again and again, in seconds.
+#: Seconds in which a run ends once it is cancelled.
 CANCEL_S = 1.0
 
 
 class Sweeps(Protocol):
-    """What removes what is due; see :class:`replog.store.maintain.retention.Retention`."""
+    """Retention; see :class:`replog.store.maintain.retention.Retention`."""
 
     async def sweep(self) -> int:
-        """Remove what is due; returns the number of records removed. Raises StoreUnavailable."""
+        """Remove records that are due; returns their number. Raises StoreUnavailable."""
 
 
 class Counts(Protocol):
-    """What counts what is stale; see :class:`replog.store.maintain.staleness.Staleness`."""
+    """Counts of stale records and details; see :class:`replog.store.maintain.staleness.Staleness`."""
 
     async def records(self) -> int:
-        """How many records are stale. Raises StoreUnavailable."""
+        """The number of stale records. Raises StoreUnavailable."""
 
     async def details(self) -> int:
-        """How many details are; may take minutes. Raises StoreUnavailable."""
+        """The number of stale details; may take minutes. Raises StoreUnavailable."""
 
 
 class PeriodicTask:
-    """Sweeps while its ``async with`` block runs; where it fails, calls ``on_death``, and leaving raises the error."""
+    """Awaits ``work`` every ``interval_s`` while its ``async with`` block runs.
+
+    Errors of the store are counted and passed over. Any other ends the task: ``on_death`` is called, and leaving the
+    block raises the error.
+    """
 
     def __init__(
         self,
-        sweep: Callable[[], Awaitable[object]],
+        work: Callable[[], Awaitable[object]],
         *,
         name: str,
         on_death: Callable[[], None],
         interval_s: float = SWEEP_S,
     ) -> None:
-        self._sweep = sweep
+        self._work = work
         self._name = name
         self._on_death = on_death
         self._interval_s = interval_s
@@ -71,27 +75,27 @@ class PeriodicTask:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval_s)
-            await self._sweep_once()
+            await self._run_once()
 
-    async def _sweep_once(self) -> None:
+    async def _run_once(self) -> None:
         try:
-            await self._sweep()
+            await self._work()
         except StoreUnavailable as error:
-            # The collector's own calls meet the same trouble and back off; the next sweep goes on.
+            # The collector's own calls meet the same error and back off; the next run goes on.
             metrics.STORE_ERRORS.labels(error.kind).inc()
         except StoreRefused as error:
-            # One broken record must not end the others' retention, nor the collector.
+            # One broken record must end neither the retention of others nor the collector.
             note_refusal(error)
 
 
 def note_refusal(error: StoreRefused) -> None:
-    """Count and log that Redis refused something to a sweep."""
+    """Count and log that Redis refused a call of a periodic task."""
     metrics.STORE_ERRORS.labels("refused").inc()
     log_refusal(error)
 
 
 async def remove_due(retention: Sweeps) -> None:
-    """Remove what retention no longer keeps. Raises StoreUnavailable, StoreRefused."""
+    """Remove the records that are due. Raises StoreUnavailable, StoreRefused."""
     removed = await retention.sweep()
     metrics.REMOVED_RECORDS.inc(removed)
     if removed:
@@ -99,9 +103,9 @@ async def remove_due(retention: Sweeps) -> None:
 
 
 async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:
-    """Count what is stale while it is this collector's to do so, by ``mine``; else it says nothing of that.
+    """Set the gauges of stale records and details while ``mine`` says that this collector counts them; else clear them.
 
-    One of the group is enough, and several would not agree. Raises StoreUnavailable, StoreRefused.
+    One collector of the group counts: several would not agree. Raises StoreUnavailable, StoreRefused.
     """
     for kind, count in (("records", staleness.records), ("details", staleness.details)):
         metrics.STALE.tell(kind, await count() if mine() else None)

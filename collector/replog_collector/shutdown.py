@@ -1,7 +1,7 @@
-"""The end of a collector: in order as far as the time for it goes, and within that time in any case.
+"""The shutdown of a collector: in order where there is time for it, and within its deadline in any case.
 
-Whatever does not end by itself is cut off, at moments that are counted from the request on, so that the waits do not
-add up. What was not committed by then comes again.
+Steps that do not end by themselves are cancelled at deadlines counted from the request to stop, so that waits do not
+add up. Events not committed by then come again.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from replog.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-#: How long what was cut off may go on after it was cancelled, again and again, in seconds.
+#: Seconds in which a step ends once it is cancelled.
 CANCEL_S = 2.5
 
 
 class Limits(NamedTuple):
-    """Seconds from the request to stop; operators are promised that the process has ended within 10."""
+    """Deadlines in seconds from the request to stop; operators are promised that the process ends within 10."""
 
-    #: Until then, what is in hand may be finished.
+    #: For the batches in hand.
     work_s: float = 5.0
-    #: Until then, the group may be left and what is sent may be acknowledged.
+    #: For leaving the group, and for acknowledgements of what was sent.
     leave_s: float = 8.0
-    #: Then the process ends, wherever it is.
+    #: For the process, which then exits wherever it is.
     end_s: float = 9.0
 
 
@@ -39,10 +39,10 @@ _USUAL = Limits()
 
 
 class Shutdown:
-    """Ends a process; made in a running event loop.
+    """Ends a process in time. Made in a running event loop.
 
-    ``end`` is called with the exit code from a thread of its own where the process is still there after
-    ``limits.end_s``, and need not return.
+    Where the process still runs after ``limits.end_s``, ``end`` is called with the exit code, from a thread of its own;
+    it need not return.
     """
 
     def __init__(self, limits: Limits = _USUAL, *, end: Callable[[int], object] = os._exit) -> None:
@@ -53,7 +53,7 @@ class Shutdown:
         self._failure: BaseException | None = None
 
     def request(self) -> None:
-        """Begin to count the time, once; may be called from a signal handler."""
+        """Start the deadlines, once; may be called from a signal handler."""
         if self._requested_s is not None:
             return
         self._requested_s = time.monotonic()
@@ -63,9 +63,9 @@ class Shutdown:
         overdue.start()
 
     async def work(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Run ``work`` until it ends, or until the time for it is over after the request. Raises what it raises."""
+        """Run ``work`` until it ends, or until its deadline after the request. Raises what it raises."""
         task = asyncio.create_task(work, name=name)
-        requested = asyncio.create_task(self._requested.wait(), name="request to stop")
+        requested = asyncio.create_task(self._requested.wait(), name="stop request")
         try:
             await asyncio.wait([task, requested], return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
@@ -80,16 +80,18 @@ class Shutdown:
             task.result()
 
     async def leave(self, **steps: Callable[[], Awaitable[None]]) -> None:
-        """Run ``steps`` beside each other until all have ended, or the time for that is over after the request.
+        """Run ``steps`` concurrently until all have ended, or until their deadline after the request.
 
-        Raises what the first of them raised.
+        Raises the error of the first step that failed.
         """
         self.request()
         tasks = [asyncio.create_task(_awaited(step), name=name) for name, step in steps.items()]
-        _, running = await asyncio.wait(tasks, timeout=self._left_s(self._limits.leave_s))
-        for task in running:
-            logger().warning("stop_cut_short", what=task.get_name())
-        await cancel_and_wait(running, timeout_s=CANCEL_S)
+        try:
+            _, running = await asyncio.wait(tasks, timeout=self._left_s(self._limits.leave_s))
+            for task in running:
+                logger().warning("stop_cut_short", what=task.get_name())
+        finally:
+            await cancel_and_wait(tasks, timeout_s=CANCEL_S)
         for task in tasks:
             if task.done() and not task.cancelled():
                 task.result()

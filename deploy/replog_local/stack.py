@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
@@ -23,29 +24,31 @@ if TYPE_CHECKING:
 
 REDIS_PORT = 6379
 COLLECTOR_PORT = 9464
-#: Seconds that one process may take until it answers.
+#: How long one process may take until it answers.
 START_DEADLINE_S = 60.0
 POLL_INTERVAL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
-#: Sources of work first, dependencies last.
+#: Seconds in which starting and watching end once they are cancelled.
+CANCEL_S = 1.0
+#: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Options of ``replog up``. The data folder is locked, and the API's port was free."""
+    """What ``replog up`` was asked for; the data folder is locked, the API's port was free."""
 
     data: DataFolder
     api_host: str
     api_port: int
     demo: bool
-    #: Seconds to drain; 0 by default, because no balancer sends requests to a local service.
+    #: Nobody balances requests between local services: Ctrl-C need not wait, unless that was set.
     api_drain_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The address of each part."""
+    """Where everything listens."""
 
     api_url: str
     collector_url: str
@@ -58,17 +61,18 @@ async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
     """Start the stack, call ``announce`` when all of it is ready, and stop it on SIGINT or SIGTERM.
 
     Raises:
-        FatalError: a process did not start, or ended unexpectedly (ChildDied). The others are stopped by then.
+        FatalError: a process did not start, or ended unasked (ChildDied); the others are stopped by then.
     """
     children = Children(plan.data.logs, os.environ)
-    serving = asyncio.create_task(_serve(plan, children, announce))
+    serving = asyncio.create_task(_serve(plan, children, announce), name="local stack")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     try:
         await asyncio.wait([serving])
     finally:
+        await cancel_and_wait([serving], timeout_s=CANCEL_S)
         await children.stop(STOP_ORDER)
-    if not serving.cancelled():
+    if serving.done() and not serving.cancelled():
         serving.result()
 
 
@@ -90,7 +94,7 @@ async def _start(plan: Plan, children: Children) -> Addresses:
     )
     environment = _environment(plan, addresses, collector_port)
     await children.start("collector", _module("replog_collector.main"), environment)
-    # Both start at the same time, because the broker takes seconds for the collector's first assignment.
+    # Neither needs the other, and the collector's first assignment takes the broker seconds.
     await children.start("api", _module("replog_api.main"), environment)
     await _until(lambda: _is_ready(addresses.collector_url), "the collector", children)
     await _until(lambda: _is_ready(addresses.api_url), "the query service", children)

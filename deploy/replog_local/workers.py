@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from replog import Publisher
+from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, SettingsError
 from replog.times import TimeUs
 from replog_local.simulation import simulate
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Details of each run. Together with the pace of the simulation, this sets the rate of events.
 DETAILS_PER_RECORD = 12
+#: Seconds in which the simulation ends once it is cancelled.
+CANCEL_S = 2.0
 _SECOND_US = 1_000_000
 
 
@@ -42,12 +45,15 @@ async def work(seed: int) -> None:
     """Publish the endless stream of ``seed`` until SIGTERM or SIGINT."""
     events = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD)
     async with Publisher() as publisher:
-        playing = asyncio.create_task(play(events, publisher))
+        playing = asyncio.create_task(play(events, publisher), name="simulated workers")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, playing.cancel)
-        await asyncio.wait([playing])
-        if not playing.cancelled():
+        try:
+            await asyncio.wait([playing])
+        finally:
+            await cancel_and_wait([playing], timeout_s=CANCEL_S)
+        if playing.done() and not playing.cancelled():
             playing.result()
 
 

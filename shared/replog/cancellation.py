@@ -1,4 +1,4 @@
-"""Ends asyncio tasks for certain: cancels them again until they have ended, or a limit of time is over."""
+"""Owned concurrency: ends tasks for certain, and waits for all that were started."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
 #: Seconds after which a task that goes on is cancelled again.
 REPEAT_S = 0.1
@@ -26,3 +26,13 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]], *, timeout_s: fl
             task.cancel()
         _, running = await asyncio.wait(running, timeout=min(REPEAT_S, left_s))
     return running
+
+
+async def finish_all(*work: Awaitable[None]) -> None:
+    """Await all of ``work`` concurrently; raises the first error, once nothing of it runs any more.
+
+    A caller that is cancelled cancels all of it, and waits for it all the same.
+    """
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -1,14 +1,14 @@
-"""Logs: structured lines with one shape for every process.
+"""Structured logs: one shape of line for every process.
 
-What this project logs begins with one of the constants of :data:`LogAction` (``event`` in JSON); lines of the libraries
-below it have the same shape and their own words.
+Each line of this project names one :data:`LogAction` (``event`` in JSON), and mypy refuses any other. Lines of the
+libraries below it have the same shape and their own words.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
 
@@ -18,69 +18,82 @@ if TYPE_CHECKING:
 LogAction = Literal[
     # A process started, with its settings (secrets masked).
     "started",
-    # A variable of a setting holds the address of a Kubernetes Service, and is as not set.
+    # A setting's variable holds the address of a Kubernetes Service; it is ignored.
     "setting_ignored",
-    # A variable begins as this project's settings do and is none; ``nearest`` is the one that may be meant.
+    # A variable with the prefix of this project's settings is none of them; ``nearest`` is the one that may be meant.
     "setting_unknown",
-    # A process was asked to stop and finishes what it has in hand.
+    # A process was asked to stop and finishes its work in progress.
     "stopping",
-    # A process ended in order.
+    # A process ended as it should.
     "stopped",
-    # A collector that is to stop did not come to the end of ``what`` in time: that is cut off.
+    # A collector did not finish ``what`` before the deadline of its shutdown, and cancelled it.
     "stop_cut_short",
     # The consumer group gave partitions to this collector.
     "partitions_assigned",
     # An event broke the event contract and went to the dead-letter topic.
     "dead_letter",
-    # Redis refused a batch for the sake of a record in it; the batch is halved until that record stands alone.
+    # Redis refused a batch because of one record; the batch is halved until that record stands alone.
     "batch_refused",
-    # The group takes partitions away, and the batch in hand cannot be finished in the time that it allows.
+    # The group revoked partitions, and the batch in flight did not finish in the time that the group allows.
     "batch_unfinished",
     # Retention of the topic deleted events before they were read: ``first`` to ``last`` of ``partition``.
     "offsets_skipped",
-    # The position lay behind the end of a partition, which was made anew: it is read from its beginning.
+    # The position lay beyond the end of a partition, as after the topic was made anew: it is read from its beginning.
     "offsets_reset",
-    # The Kafka client failed in a way it does not come back from, and is replaced.
+    # The Kafka client failed for good, and is replaced.
     "client_replaced",
     # Another collector has joined the group under the name of this static member, which waits until it is free.
     "instance_id_taken",
-    # The collector does not get on, and ends itself.
+    # The collector makes no progress, and ends itself.
     "stalled",
-    # A collector's call of the store or the broker failed in a way that passes; it is tried again after ``delay_s``.
+    # A collector's call of the store or the broker failed with a recoverable error; the next try is in ``delay_s``.
     "backing_off",
-    # The process's user lacks rights on Redis; told once until others are missing.
+    # The process's user lacks rights on Redis; logged once for each set of missing rights.
     "rights_missing",
     # The store did not answer a query; the client got 503.
     "store_unavailable",
-    # The process is not ready: ``dependency`` has trouble of another kind than before, or for the first time.
+    # The process is not ready: ``dependency`` fails, for the first time or in another way (``kind``) than before.
     "not_ready",
-    # The query service stopped, and the client had not taken all of an answer in the time there is: it is cut off.
+    # The query service stopped before a client had read all of its answer; the connection is closed.
     "answer_cut_off",
-    # The store failed in the middle of a list; its client sees that the body is incomplete.
+    # The store failed while a list was being sent; the client sees an incomplete body.
     "list_broken_off",
-    # One of several processes of a query service ended unasked, and is replaced.
+    # A worker process of a query service ended unasked, and is replaced.
     "worker_died",
     # The store lost writes that it had acknowledged: partitions went back from ``positions`` to ``begins``.
     "store_rewound",
-    # Somebody wrote over markers in the store: what stood at ``keys`` is removed, and counts as lost.
+    # Checkpoints in the store were overwritten: the values at ``keys`` are removed, and the checkpoints count as lost.
     "markers_removed",
-    # A batch is in the store but its offsets could not be committed; it will be applied once more.
+    # A batch is in the store but its offsets could not be committed; it may be applied once more.
     "commit_failed",
-    # Somebody wrote to the keys that retention goes by: ``entries`` of ``key`` that nobody can read are removed.
+    # A key that retention reads was overwritten: the unreadable ``entries`` of ``key`` are removed.
     "garbage_removed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.
     "sweep_refused",
     # Retention removed records.
     "removed",
-    # What was failing works again.
+    # A call or dependency that failed works again.
     "recovered",
-    # A request ended in an error that nobody expected.
+    # A request ended in an unexpected error.
     "request_failed",
 ]
 
 
+class Logger(Protocol):
+    """Writes one line a call: a :data:`LogAction`, and fields by keyword. ``exc_info`` adds a traceback."""
+
+    def info(self, action: LogAction, /, **fields: object) -> None:
+        """Log a normal event."""
+
+    def warning(self, action: LogAction, /, **fields: object) -> None:
+        """Log what the process copes with by itself."""
+
+    def error(self, action: LogAction, /, **fields: object) -> None:
+        """Log what a person should look at."""
+
+
 def configure_logs(settings: LogSettings, *, service: str) -> None:
-    """Send this process's logs to stderr, as ``settings`` say, each line with ``service``."""
+    """Send this process's logs to stderr, as ``settings`` say (format, level); each line names ``service``."""
     log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
     renderer: Any = structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
     level = logging.getLevelNamesMapping()[settings.log_level]
@@ -117,6 +130,7 @@ def _bridge_standard_logging(shared: list[Any], renderer: Any, level: int) -> No
     root.setLevel(max(level, logging.WARNING))
 
 
-def logger() -> Any:
-    """The logger; its first argument is a :data:`LogAction`, everything else goes by keyword."""
-    return structlog.get_logger()
+def logger() -> Logger:
+    """The logger of this process."""
+    log: Logger = structlog.get_logger()
+    return log

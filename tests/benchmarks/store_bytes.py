@@ -9,7 +9,8 @@ from redis import Redis
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.write.checkpoints import Checkpoints, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from replog_local.simulation import simulate
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, event_of
@@ -56,9 +57,9 @@ async def _written(url: str, events: Iterable[RecordEvent | DetailEvent]) -> tup
             await markers.begin({0: offset})
             for chunk in chunks(events, BATCH):
                 batch = batch_of(chunk)
-                await writer.merge(batch)
+                result = await writer.merge(batch)
                 # As a collector does, which takes away what the merge was noted under.
-                await markers.advance({0: Span(offset, offset + len(chunk))}, [batch.receipt])
+                await markers.advance({0: Span(offset, offset + len(chunk))}, [result])
                 offset += len(chunk)
         used = _used(redis) - before
         kinds, stored = _by_kind(redis)

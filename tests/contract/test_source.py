@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.source import Message, Source, Standing, Unreadable
 from tests.support import batches
@@ -327,7 +327,7 @@ async def test_what_follows_an_open_transaction_waits_and_is_no_lag(topic: Topic
     await topic.publish(b"c")
     behind = first.offset + 3
     async with asyncio.timeout(DEADLINE_S):
-        while member.look is None or member.look.ends[first.partition] != behind:
+        while member.snapshot is None or member.snapshot.ends[first.partition] != behind:
             assert not await member.poll(0.2)
     assert member.standings()[first.partition] == Standing(first.offset + 1, first.offset + 1)
     await transaction(commit=True)
@@ -341,11 +341,11 @@ async def test_a_look_tells_the_ends_that_there_were_when_it_was_taken(topic: To
     if isinstance(member, MemorySource):
         member.clock_ms = begun_ms
     async with asyncio.timeout(DEADLINE_S):
-        while member.look is None or member.look.asked_ms < begun_ms:
+        while member.snapshot is None or member.snapshot.asked_ms < begun_ms:
             await member.poll(0.2)
-    assert member.look.asked_ms <= time.time_ns() // 1_000_000
-    assert member.look.ends[last.partition] == last.offset + 1
-    assert member.look.partitions == (1 if isinstance(member, MemorySource) else PARTITIONS)
+    assert member.snapshot.asked_ms <= time.time_ns() // 1_000_000
+    assert member.snapshot.ends[last.partition] == last.offset + 1
+    assert member.snapshot.partitions == (1 if isinstance(member, MemorySource) else PARTITIONS)
 
 
 async def test_a_member_that_is_not_started_is_not_connected(topic: Topic) -> None:

@@ -26,13 +26,15 @@ from tests.support.strategies import RECORD_IDS, TASK_KEYS, Event, streams
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from replog.store.write.merge_result import MergeResult
+
 States = dict[tuple[str, str | None], Registers]
 
 
 class Store(Protocol):
     """The port, and a way to look inside."""
 
-    async def merge(self, batch: Batch) -> None: ...
+    async def merge(self, batch: Batch) -> MergeResult: ...
 
     async def states(self) -> States: ...
 
@@ -41,8 +43,8 @@ class InMemory:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    async def merge(self, batch: Batch) -> None:
-        await self.store.merge(batch)
+    async def merge(self, batch: Batch) -> MergeResult:
+        return await self.store.merge(batch)
 
     async def states(self) -> States:
         return self.store.states
@@ -109,28 +111,28 @@ LATER: Event = {**PROGRESSED, "eventTime": "2021-05-12T12:00:02Z", "progress": {
 
 async def test_what_is_new_is_applied(store: Store) -> None:
     batch = batch_of([STARTED, PROGRESSED])
-    await store.merge(batch)
-    assert batch.effects == {("detail.started", Effect.APPLIED): 1, ("detail.progressed", Effect.APPLIED): 1}
+    result = await store.merge(batch)
+    assert result.effects == {("detail.started", Effect.APPLIED): 1, ("detail.progressed", Effect.APPLIED): 1}
 
 
 async def test_what_comes_twice_in_one_batch_is_a_duplicate(store: Store) -> None:
     batch = batch_of([STARTED, STARTED])
-    await store.merge(batch)
-    assert batch.effects == {("detail.started", Effect.APPLIED): 1, ("detail.started", Effect.DUPLICATE): 1}
+    result = await store.merge(batch)
+    assert result.effects == {("detail.started", Effect.APPLIED): 1, ("detail.started", Effect.DUPLICATE): 1}
 
 
 async def test_what_comes_again_in_a_later_batch_is_a_duplicate(store: Store) -> None:
     await store.merge(batch_of([STARTED, LATER]))
     again = batch_of([STARTED])
-    await store.merge(again)
-    assert again.effects == {("detail.started", Effect.DUPLICATE): 1}
+    result = await store.merge(again)
+    assert result.effects == {("detail.started", Effect.DUPLICATE): 1}
 
 
 async def test_what_comes_late_is_superseded(store: Store) -> None:
     await store.merge(batch_of([STARTED, LATER]))
     late = batch_of([PROGRESSED])
-    await store.merge(late)
-    assert late.effects == {("detail.progressed", Effect.SUPERSEDED): 1}
+    result = await store.merge(late)
+    assert result.effects == {("detail.progressed", Effect.SUPERSEDED): 1}
 
 
 async def test_an_empty_batch_changes_nothing(store: Store) -> None:
@@ -140,8 +142,8 @@ async def test_an_empty_batch_changes_nothing(store: Store) -> None:
 
 async def test_more_details_than_fit_one_call_are_all_merged(store: Store) -> None:
     batch = batch_of({**STARTED, "detailId": f"d{number}"} for number in range(250))
-    await store.merge(batch)
-    assert batch.effects == {("detail.started", Effect.APPLIED): 250}
+    result = await store.merge(batch)
+    assert result.effects == {("detail.started", Effect.APPLIED): 250}
     assert len(await store.states()) == 250
 
 
@@ -157,9 +159,9 @@ async def test_both_stores_hold_the_same_after_the_same_batches(
         await forget(connection)
         for events in batches:
             ours, theirs = batch_of(events), batch_of(events)
-            await real.merge(ours)
-            await fake.merge(theirs)
-            assert ours.effects == theirs.effects
+            real_result, fake_result = await real.merge(ours), await fake.merge(theirs)
+            assert real_result.effects == fake_result.effects
+            assert sorted(real_result.transitions) == sorted(fake_result.transitions)
         assert await real.states() == await fake.states()
 
 

@@ -12,7 +12,8 @@ from replog.errors import StoreRewound
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.store.read.as_of import UNKNOWN_MS, read_as_of
-from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Moment, Reached, Span
 from tests.support.query_service import path_of, serving
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ watchdog.GRACE_S = 3.0
 
 async def main():
     progress = Progress(time.monotonic, 1.0)
-    look = watchdog.Watchdog(progress, clock=time.monotonic).look
-    with HealthServer("127.0.0.1", int(sys.argv[1]), progress, {}, look=look):
+    watch = watchdog.Watchdog(progress, clock=time.monotonic).check
+    with HealthServer("127.0.0.1", int(sys.argv[1]), progress, {}, watch=watch):
         while True:
             time.sleep(1)
 

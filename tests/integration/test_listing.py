@@ -148,9 +148,9 @@ async def test_keys_that_are_too_great_are_no_reason_to_touch_a_list(connection:
     await writer.merge(batch_of(map(started, SMALLEST)))
     watched.calls.clear()
     batch = batch_of([started("😀9")])
-    await writer.merge(batch)
+    result = await writer.merge(batch)
     # The key is the greatest of all facts, and wins a tie.
-    assert [effect.name for _, effect in batch.effects] == ["APPLIED"]
+    assert [effect.name for _, effect in result.effects] == ["APPLIED"]
     assert watched.calls == {"merge": 1}
     assert await lists_of(connection, ["😀9"]) == {}
 

@@ -10,36 +10,36 @@ from structlog.testing import capture_logs
 from replog.errors import StoreRewound
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
-from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Moment, Reached, Span
 from replog.store.write.writer import Writer
 from tests.contract.test_store import batch_of
 from tests.support.services.redis import connected, servers_of
 
 if TYPE_CHECKING:
     from replog.store.client.connection import Connection
-    from replog.store.write.batch import Batch
+    from replog.store.write.merge_result import MergeResult
 
 pytestmark = pytest.mark.every_topology
 
 SPAN = {0: Span(10, 20)}
 
 
-async def merged(connection: Connection, record_id: str = "r1") -> Batch:
-    """A batch with a record, its details and its task, as it is in the store."""
+async def merged(connection: Connection, record_id: str = "r1") -> MergeResult:
+    """Merge a record, its details and its task; returns the result."""
     of_record = {"recordId": record_id, "eventTime": "2021-05-12T12:00:00Z"}
     details = [{**of_record, "type": "detail.started", "detailId": f"d{number}"} for number in range(120)]
     batch = batch_of([{**of_record, "type": "record.started", "taskKey": f"task-{record_id}"}, *details])
-    await Writer(connection).merge(batch)
-    return batch
+    return await Writer(connection).merge(batch)
 
 
 def buckets(connection: Connection) -> list[BucketKeys]:
     return [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
 
 
-async def noted(connection: Connection, batch: Batch) -> list[int]:
-    """How many calls of the batch each bucket has noted."""
-    keys = [bucket.calls(batch.receipt.merge_id) for bucket in buckets(connection)]
+async def noted(connection: Connection, result: MergeResult) -> list[int]:
+    """How many calls of the merge each bucket has noted."""
+    keys = [bucket.calls(result.merge_id) for bucket in buckets(connection)]
     return [int(count) for count in await connection.run([Command("BITCOUNT", [key]) for key in keys])]
 
 
@@ -52,36 +52,36 @@ async def test_markers_move_on_with_what_is_merged(
     connection: Connection, markers: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("replog.store.write.writer.ENTITIES_A_CALL", 50)
-    batch = await merged(connection)
+    result = await merged(connection)
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
-    assert sum(await noted(connection, batch)) == sum(batch.receipt.calls.values()) == 4
-    await markers.advance(SPAN, [batch.receipt])
+    assert sum(await noted(connection, result)) == sum(result.calls.values()) == 4
+    await markers.advance(SPAN, [result])
     assert await markers.read([0, 1]) == {0: 20, 1: 5}
-    assert sum(await noted(connection, batch)) == 0
+    assert sum(await noted(connection, result)) == 0
 
 
 async def test_moving_on_is_safe_to_repeat(connection: Connection, markers: Checkpoints) -> None:
-    batch = await merged(connection)
+    result = await merged(connection)
     for _ in range(2):
-        await markers.advance(SPAN, [batch.receipt])
+        await markers.advance(SPAN, [result])
     await markers.advance({0: Span(10, 15)}, [])
     assert await markers.read([0]) == {0: 20}
 
 
 async def test_all_parts_of_a_batch_that_was_halved_count(connection: Connection, markers: Checkpoints) -> None:
-    batches = [await merged(connection, f"r{number}") for number in range(3)]
-    await markers.advance(SPAN, [batch.receipt for batch in batches])
-    assert [sum(await noted(connection, batch)) for batch in batches] == [0, 0, 0]
-    batches = [await merged(connection, f"r{number}") for number in range(3)]
-    await lose(connection, batches[1])
+    results = [await merged(connection, f"r{number}") for number in range(3)]
+    await markers.advance(SPAN, results)
+    assert [sum(await noted(connection, result)) for result in results] == [0, 0, 0]
+    results = [await merged(connection, f"r{number}") for number in range(3)]
+    await lose(connection, results[1])
     with pytest.raises(StoreRewound, match=r"\[0\]"):
-        await markers.advance({0: Span(20, 30)}, [batch.receipt for batch in batches])
+        await markers.advance({0: Span(20, 30)}, results)
 
 
-async def lose(connection: Connection, batch: Batch, *, last_only: bool = False) -> None:
+async def lose(connection: Connection, result: MergeResult, *, last_only: bool = False) -> None:
     """Take away what one bucket noted, or its last call."""
-    number, count = next(iter(batch.receipt.calls.items()))
-    key = buckets(connection)[number].calls(batch.receipt.merge_id)
+    number, count = next(iter(result.calls.items()))
+    key = buckets(connection)[number].calls(result.merge_id)
     await connection.run([Command("SETBIT", [key], [count - 1, 0]) if last_only else Command("UNLINK", [key])])
 
 
@@ -89,14 +89,14 @@ async def lose(connection: Connection, batch: Batch, *, last_only: bool = False)
 async def test_markers_stay_where_a_call_is_missing(
     connection: Connection, markers: Checkpoints, *, last_only: bool
 ) -> None:
-    batch = await merged(connection)
-    await lose(connection, batch, last_only=last_only)
+    result = await merged(connection)
+    await lose(connection, result, last_only=last_only)
     with pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch.receipt])
+        await markers.advance(SPAN, [result])
     # Every other bucket may have moved on: what counts is the least.
     assert await markers.read([0]) == {0: 10}
     again = await merged(connection)
-    await markers.advance(SPAN, [again.receipt])
+    await markers.advance(SPAN, [again])
     assert await markers.read([0]) == {0: 20}
 
 
@@ -104,13 +104,13 @@ async def test_markers_stay_where_a_record_is_missing_in_its_task_s_list(
     connection: Connection, markers: Checkpoints
 ) -> None:
     """Its bucket may lie on another node than the record's."""
-    batch = await merged(connection)
+    result = await merged(connection)
     bucket = task_bucket(connection.prefix, "task-r1")
-    assert batch.receipt.calls[bucket.number] == 1
-    assert len(batch.receipt.calls) == 2
-    await connection.run([Command("UNLINK", [bucket.calls(batch.receipt.merge_id)])])
+    assert result.calls[bucket.number] == 1
+    assert len(result.calls) == 2
+    await connection.run([Command("UNLINK", [bucket.calls(result.merge_id)])])
     with pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch.receipt])
+        await markers.advance(SPAN, [result])
     assert await markers.read([0]) == {0: 10}
 
 
@@ -187,13 +187,13 @@ async def test_keys_of_any_other_type_are_removed(connection: Connection, marker
 
 
 async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Checkpoints) -> None:
-    batch = await merged(connection)
-    number = next(iter(batch.receipt.calls))
-    key = buckets(connection)[number].calls(batch.receipt.merge_id)
+    result = await merged(connection)
+    number = next(iter(result.calls))
+    key = buckets(connection)[number].calls(result.merge_id)
     await connection.run([Command("DEL", [key])])
     await connection.run([Command("SADD", [key], ["x"])])
     with capture_logs() as lines, pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch.receipt])
+        await markers.advance(SPAN, [result])
     assert lines[0]["keys"] == [key.decode()]
 
 
@@ -202,37 +202,35 @@ async def test_groups_and_topics_do_not_disturb_each_other(connection: Connectio
     for other in others:
         assert await other.read([0]) == {0: None}
         await other.begin({0: 3})
-    batch = await merged(connection)
-    await markers.advance(SPAN, [batch.receipt])
+    result = await merged(connection)
+    await markers.advance(SPAN, [result])
     assert [await other.read([0]) for other in others] == [{0: 3}, {0: 3}]
     theirs = await merged(connection)
-    await others[0].advance({0: Span(3, 4)}, [theirs.receipt])
+    await others[0].advance({0: Span(3, 4)}, [theirs])
     assert [await of.read([0]) for of in [markers, *others]] == [{0: 20}, {0: 4}, {0: 3}]
 
 
 async def test_scripts_that_redis_forgot_are_loaded_again(
     connection: Connection, markers: Checkpoints, redis_url: str
 ) -> None:
-    batch = await merged(connection)
+    result = await merged(connection)
     for url in servers_of(redis_url):
         with connected(url) as client:
             client.script_flush()
-    await markers.advance(SPAN, [batch.receipt])
+    await markers.advance(SPAN, [result])
     assert await markers.read([0]) == {0: 20}
     for url in servers_of(redis_url):
         with connected(url) as client:
             client.script_flush()
-    batch = await merged(connection)
-    await markers.advance({0: Span(20, 30)}, [batch.receipt])
+    result = await merged(connection)
+    await markers.advance({0: Span(20, 30)}, [result])
     assert await markers.read([0]) == {0: 30}
 
 
 async def test_each_try_to_merge_is_noted_by_itself(connection: Connection, markers: Checkpoints) -> None:
     """Of a try that failed nobody knows which calls came through: they must not stand for those of the next."""
-    batch = await merged(connection)
-    first = batch.receipt.merge_id
-    await Writer(connection).merge(batch)
-    assert batch.receipt.merge_id != first
-    await lose(connection, batch)
+    result, again = await merged(connection), await merged(connection)
+    assert again.merge_id != result.merge_id
+    await lose(connection, result)
     with pytest.raises(StoreRewound):
-        await markers.advance(SPAN, [batch.receipt])
+        await markers.advance(SPAN, [result])

@@ -25,7 +25,8 @@ from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.batch import Batch
-from replog.store.write.checkpoints import Checkpoints, Span
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from tests.support.query_service import BASE, serving
 from tests.support.services import redis_acl
@@ -132,11 +133,10 @@ class Work(NamedTuple):
         for record_id in self.ids:
             await writer.merge(batch_of(started(record_id)))
         batch = batch_of(finished(self.ids[0]))
-        await writer.merge(batch)
-        assert batch.receipt
+        result = await writer.merge(batch)
         markers = Checkpoints(self.connection, group="g", topic="t")
         await markers.begin({0: 0})
-        await markers.advance({0: Span(0, 1)}, [batch.receipt])
+        await markers.advance({0: Span(0, 1)}, [result])
         assert await markers.read([0]) == {0: 1}
 
     async def count_stale(self) -> None:

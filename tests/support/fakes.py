@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold
+from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 from replog_collector.kafka.positions import Positions
 from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from replog.store.write.batch import Batch, Folded, MergeReceipt
-    from replog.store.write.checkpoints import Moment, Reached, Span
+    from replog.store.write.batch import Batch, Folded
+    from replog.store.write.merge_result import RecordTransition
+    from replog.store.write.offsets import Moment, Reached, Span
     from replog_collector.kafka.dead_letters import DeadLetter
     from replog_collector.kafka.source import Message
 
@@ -48,12 +50,14 @@ class MemoryStore:
         """As the protocol says."""
         self.renewals += 1
 
-    async def merge(self, batch: Batch) -> None:
-        """As :class:`replog_collector.collector.Store`."""
+    async def merge(self, batch: Batch) -> MergeResult:
+        """As :class:`replog_collector.pipeline.merging.Store`."""
         if self.failures:
             raise self.failures.pop(0)
         if self.broken & batch.records.keys():
             raise StoreRefused("WRONGTYPE")
+        answers: list[tuple[Folded, Effect]] = []
+        transitions: list[RecordTransition] = []
         for record_id, record in batch.records.items():
             entities: list[tuple[str | None, Folded]] = [*record.details.items()]
             if record.record:
@@ -62,14 +66,24 @@ class MemoryStore:
                 state = self.states.get((record_id, detail_id), EMPTY)
                 joined, effect = fold(state, folded.registers)
                 self.states[record_id, detail_id] = joined
+                if detail_id is None and _is_transition(state.outcome, joined.outcome):
+                    transitions.append(
+                        transition_of(record_id, before=state.outcome[-1:], outcome=joined.outcome, facts=joined.facts)
+                    )
                 listed = detail_id is None and self._list(record_id, record.task_keys)
-                batch.merged(folded, Effect.APPLIED if listed else effect)
+                answers.append((folded, Effect.APPLIED if listed else effect))
         self.merged.set()
+        return MergeResult(effects_of(batch, answers), transitions, "", {})
 
     def _list(self, record_id: str, task_keys: list[str]) -> bool:
         known = self.task_keys.get(record_id, set())
         self.task_keys[record_id] = {*sorted(known.union(task_keys))[:16]}
         return self.task_keys[record_id] != known
+
+
+def _is_transition(before: bytes, after: bytes) -> bool:
+    ends = (b"S", b"F")
+    return before != after and (after.endswith(ends) or before.endswith(ends))
 
 
 class MemoryMarkers:
@@ -95,11 +109,11 @@ class MemoryMarkers:
         self.stored.update(positions)
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], merges: Iterable[MergeResult], reached: Reached | None = None
     ) -> None:
         """As the protocol says."""
         self._fail()
-        lost, self.lost_calls = self.lost_calls and any(True for _ in receipts), False
+        lost, self.lost_calls = self.lost_calls and any(True for _ in merges), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
             raise StoreRewound("something is missing")
         self.stored.update({number: max(self.stored[number], span.end) for number, span in spans.items()})
@@ -162,7 +176,7 @@ class MemorySource:
         self.paused_polls = 0
         #: What the source's clock shows when the broker is asked.
         self.clock_ms = 0
-        self.look: TopicSnapshot | None = None
+        self.snapshot: TopicSnapshot | None = None
         #: Whether the group moves partitions.
         self.moving = False
         self._position: int | None = None
@@ -201,7 +215,7 @@ class MemorySource:
         if self._position is None:
             await self.start()
         assert self._position is not None
-        self.look = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
+        self.snapshot = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
             await asyncio.sleep(0)

@@ -89,6 +89,10 @@ class Entity:
         return min(_us(event["eventTime"]) for event in self.events)
 
     def outcome(self) -> dict[str, Any]:
+        return self.outcome_with_key()[2]
+
+    def outcome_with_key(self) -> tuple[tuple[int, bool, int], str, dict[str, Any]]:
+        """The outcome, behind its order key and itself as canonical JSON."""
         candidates = []
         for event in self.events:
             final = self.finished(event)
@@ -104,7 +108,7 @@ class Entity:
                 }
             key = (self.attempt(event), final, _us(event["eventTime"]))
             candidates.append((key, _canonical(content), content))
-        return max(candidates, key=lambda candidate: candidate[:2])[2]
+        return max(candidates, key=lambda candidate: candidate[:2])
 
     def active_us(self) -> int:
         """When it ended or, while it is RUNNING, the newest event of its highest attempt."""
@@ -144,6 +148,23 @@ def _record_bytes(event: Event) -> dict[str, Any] | None:
         return None
     content = {name: event.get(name) for name in ("replicatedBytes", "totalBytes")}
     return content if any(value is not None for value in content.values()) else None
+
+
+def transition(before: list[Event], after: list[Event]) -> dict[str, Any] | None:
+    """How a record ended or was reopened between its own events ``before`` and all those ``after``; None if neither."""
+    if not after:
+        return None
+    outcome, was = Entity(after).outcome_with_key(), Entity(before).outcome_with_key() if before else None
+    ends = [known for known in (was, outcome) if known and known[2]["status"] != "RUNNING"]
+    if not ends or (was and was[:2] == outcome[:2]):
+        return None
+    return {
+        "taskKey": Entity(after).facts(RECORD_FACTS)["taskKey"],
+        "before": was and was[2]["status"],
+        "status": outcome[2]["status"],
+        "endMs": None if outcome[2]["endTime"] is None else outcome[2]["endTime"] // 1000,
+        "errorReason": outcome[2]["errorReason"],
+    }
 
 
 class Model:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from replog.events import parse
 from replog.records import Effect
 from replog.store.write.batch import Batch
+from replog.store.write.merge_result import effects_of
 
 if TYPE_CHECKING:
     from tests.support.strategies import Event
@@ -36,16 +37,16 @@ def test_events_of_one_entity_become_one_write() -> None:
 
 def test_what_changes_nothing_in_its_batch_is_counted_at_once() -> None:
     batch = batch_of(STARTED, STARTED)
-    assert batch.effects == {("record.started", Effect.DUPLICATE): 1}
+    assert batch.absorbed[Effect.DUPLICATE] == {"record.started": 1}
 
 
 def test_the_stores_answer_counts_for_all_that_made_the_entity() -> None:
     batch = batch_of(STARTED, {**STARTED, "type": "record.progressed", "eventTime": "2021-05-12T12:00:01Z"})
     record = batch.records["r"].record
     assert record is not None
-    batch.merged(record, Effect.SUPERSEDED)
-    assert sum(batch.effects.values()) == len(batch)
-    assert set(batch.effects) == {
+    effects = effects_of(batch, [(record, Effect.SUPERSEDED)])
+    assert effects.total() == len(batch)
+    assert set(effects) == {
         ("record.started", Effect.SUPERSEDED),
         ("record.progressed", Effect.SUPERSEDED),
     }

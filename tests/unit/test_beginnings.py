@@ -61,7 +61,7 @@ async def test_a_partition_was_left_at_the_lower_of_commit_and_marker() -> None:
 
 async def test_markers_are_set_where_a_partition_begins_elsewhere_than_it_was_left() -> None:
     markers = MemoryMarkers()
-    await StartOffsets(markers).mark({0: 10, 1: 7, 2: 3}, {0: 10, 1: 5, 2: None})
+    await StartOffsets(markers).save({0: 10, 1: 7, 2: 3}, {0: 10, 1: 5, 2: None})
     assert markers.stored == {1: 7, 2: 3}
 
 

@@ -1,6 +1,8 @@
 import asyncio
 
-from replog.cancellation import REPEAT_S, cancel_and_wait
+import pytest
+
+from replog.cancellation import REPEAT_S, cancel_and_wait, finish_all
 
 
 async def _swallows(cancellations: int) -> None:
@@ -40,3 +42,38 @@ async def test_errors_and_results_stay_with_the_tasks() -> None:
 
     assert await cancel_and_wait([failed], timeout_s=1) == set()
     assert isinstance(failed.exception(), ValueError)
+
+
+async def test_the_first_error_is_raised_once_all_have_ended() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        raise ValueError("first")
+
+    async def takes_longer() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ended.append("longer")
+
+    with pytest.raises(ValueError, match="first"):
+        await finish_all(fails(), takes_longer())
+    assert ended == ["longer"]
+
+
+async def test_a_caller_that_is_cancelled_waits_for_the_end_of_all() -> None:
+    ended: list[int] = []
+
+    async def takes_its_time(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(number)
+
+    caller = asyncio.create_task(finish_all(takes_its_time(1), takes_its_time(2)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    assert sorted(ended) == [1, 2]

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
-from replog.store.write.checkpoints import Moment
+from replog.store.write.offsets import Moment
 from replog.times import format_time_us, parse_time_us
 from replog_collector import backoff, collector
 from replog_collector.collector import Collector
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from replog.store.write.batch import Batch
-    from replog.store.write.checkpoints import Span
+    from replog.store.write.merge_result import MergeResult
+    from replog.store.write.offsets import Span
 
 #: What was received, and what nothing became of yet.
 ACCOUNTS = ("replog_events_received_total", "replog_events_pending")
@@ -107,9 +108,9 @@ async def test_nothing_is_committed_before_the_store_has_it(system: System) -> N
     committed_at_failure = []
     merge = system.store.merge
 
-    async def watched(batch: object) -> None:
+    async def watched(batch: Batch) -> MergeResult:
         committed_at_failure.append(system.topic.committed)
-        await merge(batch)  # type: ignore[arg-type]
+        return await merge(batch)
 
     system.store.merge = watched  # type: ignore[method-assign]
     await system.run_until(lambda: system.topic.committed == 1)
@@ -255,10 +256,10 @@ async def test_finishing_waits_for_the_batch_in_flight(system: System) -> None:
     in_merge, go_on = asyncio.Event(), asyncio.Event()
     merge = system.store.merge
 
-    async def slow(batch: object) -> None:
+    async def slow(batch: Batch) -> MergeResult:
         in_merge.set()
         await go_on.wait()
-        await merge(batch)  # type: ignore[arg-type]
+        return await merge(batch)
 
     system.store.merge = slow  # type: ignore[method-assign]
     system.topic.publish(event())
@@ -399,12 +400,12 @@ async def test_an_outage_while_a_batch_is_halved_is_waited_for(system: System) -
     system.store.broken = {"r5"}
     merge, calls = system.store.merge, 0
 
-    async def failing(batch: object) -> None:
+    async def failing(batch: Batch) -> MergeResult:
         nonlocal calls
         calls += 1
         if calls % 2 == 0:
             raise StoreUnavailable("timeout", "slow")
-        await merge(batch)  # type: ignore[arg-type]
+        return await merge(batch)
 
     system.store.merge = failing  # type: ignore[method-assign]
     await system.run_until(lambda: system.topic.committed == 8)
@@ -436,11 +437,12 @@ async def test_calls_that_the_store_lost_come_again_without_a_restart(system: Sy
     """As after a failover between two batches' calls and their markers."""
     before, merge = rewinds(), system.store.merge
 
-    async def losing(batch: Batch) -> None:
-        await merge(batch)
+    async def losing(batch: Batch) -> MergeResult:
+        result = await merge(batch)
         if rewinds() == before:
             system.store.states.clear()
             system.markers.lost_calls = True
+        return result
 
     system.store.merge = losing  # type: ignore[method-assign]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
@@ -491,9 +493,10 @@ async def test_nothing_is_committed_before_the_markers_are_moved_on(system: Syst
     system.topic.publish(event())
     merge, committed = system.store.merge, []
 
-    async def failing_afterwards(batch: Batch) -> None:
-        await merge(batch)
+    async def failing_afterwards(batch: Batch) -> MergeResult:
+        result = await merge(batch)
         system.markers.failures = [StoreUnavailable("connection", "down")] * 5
+        return result
 
     system.store.merge = failing_afterwards  # type: ignore[method-assign]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
@@ -513,11 +516,11 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
     in_merge, go_on = asyncio.Event(), asyncio.Event()
     merge = system.store.merge
 
-    async def slow(batch: Batch) -> None:
+    async def slow(batch: Batch) -> MergeResult:
         if not go_on.is_set() and len(system.store.states) == 1:
             in_merge.set()
             await go_on.wait()
-        await merge(batch)
+        return await merge(batch)
 
     system.store.merge = slow  # type: ignore[method-assign]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
@@ -690,9 +693,9 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     system.source.clock_ms = 2000
     merge, seen = system.store.merge, []
 
-    async def watched(batch: Batch) -> None:
+    async def watched(batch: Batch) -> MergeResult:
         seen.append(told_ms(system))
-        await merge(batch)
+        return await merge(batch)
 
     system.store.merge = watched  # type: ignore[method-assign]
     await running(system, lambda: bool(seen))
@@ -704,10 +707,10 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     await run
 
 
-class RequestMiddleware:
+class HeldCall:
     """A call that is held up before ``call`` until it is opened; swallows the first ``swallows`` cancellations."""
 
-    def __init__(self, call: Callable[..., Awaitable[None]], *, swallows: int = 0) -> None:
+    def __init__(self, call: Callable[..., Awaitable[Any]], *, swallows: int = 0) -> None:
         self._call = call
         self._swallows = swallows
         self._open = asyncio.Event()
@@ -719,12 +722,12 @@ class RequestMiddleware:
     def open(self) -> None:
         self._open.set()
 
-    async def __call__(self, *arguments: object) -> None:
+    async def __call__(self, *arguments: object) -> Any:
         self.inside += 1
         self.reached.set()
         try:
             await self._held()
-            await self._call(*arguments)
+            return await self._call(*arguments)
         finally:
             self.inside -= 1
 
@@ -740,16 +743,16 @@ class RequestMiddleware:
 
 async def test_a_batch_on_its_way_is_told_as_such_and_no_longer(system: System) -> None:
     """It may be slow five times as long as anything else."""
-    system.store.merge = middleware = RequestMiddleware(system.store.merge)  # type: ignore[method-assign, assignment]
+    system.store.merge = held = HeldCall(system.store.merge)  # type: ignore[method-assign, assignment]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     assert not system.progress.delivering
     system.topic.publish(event())
     async with asyncio.timeout(10):
-        await middleware.reached.wait()
+        await held.reached.wait()
         for _ in range(20):
             await asyncio.sleep(0)
             assert system.progress.delivering
-        middleware.open()
+        held.open()
         while system.topic.committed < 1:
             await asyncio.sleep(0)
     await running(system, lambda: not system.progress.delivering)
@@ -791,13 +794,13 @@ async def test_batches_one_behind_the_other_are_both_on_their_way(system: System
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     merge = system.store.merge
     for number in range(3):
-        system.store.merge = middleware = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
+        system.store.merge = held = HeldCall(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"a{number}"))
         async with asyncio.timeout(10):
-            await middleware.reached.wait()
-        system.store.merge = behind = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
+            await held.reached.wait()
+        system.store.merge = behind = HeldCall(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"b{number}"))
-        middleware.open()
+        held.open()
         async with asyncio.timeout(10):
             await behind.reached.wait()
         for _ in range(20):
@@ -814,10 +817,10 @@ async def test_an_outage_that_is_waited_for_is_no_hanging(system: System) -> Non
     system.store.failures = [StoreUnavailable("connection", "down")] * 50
     merge = system.store.merge
 
-    async def as_time_passes(batch: Batch) -> None:
+    async def as_time_passes(batch: Batch) -> MergeResult:
         system.now += 59
         assert system.progress.stalled() is None
-        await merge(batch)
+        return await merge(batch)
 
     system.store.merge = as_time_passes  # type: ignore[method-assign]
     system.topic.publish(event())
@@ -832,11 +835,11 @@ async def test_an_outage_that_is_waited_for_is_no_hanging(system: System) -> Non
 @pytest.mark.parametrize("ends_by", ["an error", "a cancellation", "several cancellations"])
 async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows: int) -> None:
     """Whatever ends that, and where the driver swallows cancellations: nothing is written afterwards."""
-    system.store.merge = middleware = RequestMiddleware(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
+    system.store.merge = held = HeldCall(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     async with asyncio.timeout(10):
-        await middleware.reached.wait()
+        await held.reached.wait()
         if ends_by == "an error":
             system.source.failures = [TooManyDeadLetters("a limit")]  # type: ignore[list-item]
             await asyncio.wait([run])
@@ -845,13 +848,13 @@ async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows
             await asyncio.wait([run])
         else:
             await cancel_and_wait([run], timeout_s=10)
-    assert middleware.inside == 0
-    assert middleware.cancellations == swallows + 1
+    assert held.inside == 0
+    assert held.cancellations == swallows + 1
     if ends_by == "an error":
         assert isinstance(run.exception(), TooManyDeadLetters)
     else:
         assert run.cancelled()
-    middleware.open()
+    held.open()
     for _ in range(20):
         await asyncio.sleep(0)
     assert (system.store.states, system.topic.committed) == ({}, 0)
@@ -862,7 +865,7 @@ async def test_partitions_are_given_up_at_once_when_the_loop_has_ended(system: S
     """A store that stands still would hold up leaving the group."""
     system.topic.publish(event())
     await system.run_until(lambda: system.topic.committed == 1)
-    system.markers.advance = RequestMiddleware(system.markers.advance)  # type: ignore[method-assign, assignment]
+    system.markers.advance = HeldCall(system.markers.advance)  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(1):
         await system.collector.finish_batch()
 

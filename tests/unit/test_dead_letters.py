@@ -10,7 +10,8 @@ import pytest
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
 from replog.letters import CUT, ERROR, ERROR_BYTES, KEPT_BYTES, OFFSET, PARTITION, TOPIC, VALUE_BYTES, Letter
-from replog_collector.kafka.dead_letters import TOGETHER_BYTES, DeadLetter, DeadLetterTopic
+from replog_collector.kafka.dead_letter_topic import TOGETHER_BYTES, DeadLetterTopic
+from replog_collector.kafka.dead_letters import DeadLetter
 from tests.support.fakes import FakeMessage
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from replog.store.write.checkpoints import Moment, Reached
+from replog.store.write.offsets import Moment, Reached
 from replog_collector.kafka.source import TopicSnapshot
 from replog_collector.pipeline import freshness
 from replog_collector.pipeline.freshness import Freshness

@@ -42,11 +42,11 @@ def served(
     checks: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     *,
     clock: Callable[[], float] = lambda: 0.0,
-    look: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
     limits: Limits = USUAL,
 ) -> HealthServer:
     """A server that is not started."""
-    return HealthServer("127.0.0.1", 0, Progress(clock, 60), checks or {}, look=look, limits=limits)
+    return HealthServer("127.0.0.1", 0, Progress(clock, 60), checks or {}, watch=watch, limits=limits)
 
 
 def asked(server: HealthServer, path: str, method: str = "GET") -> httpx.Response:
@@ -200,7 +200,7 @@ async def test_an_answer_that_takes_too_long_is_given_up() -> None:
 
 async def test_it_looks_again_and_again_and_ends_with_its_block() -> None:
     looked = threading.Semaphore(0)
-    with served(look=looked.release) as server:
+    with served(watch=looked.release) as server:
         for _ in range(3):
             assert looked.acquire(timeout=10)
         silent = socket.create_connection(("127.0.0.1", server.port))
@@ -215,6 +215,6 @@ async def test_it_looks_again_and_again_and_ends_with_its_block() -> None:
 
 async def test_where_it_cannot_listen_is_a_wrong_setting() -> None:
     with served() as server, pytest.raises(SettingsError, match=f"REPLOG_COLLECTOR_PORT={server.port}"):
-        HealthServer("127.0.0.1", server.port, Progress(lambda: 0.0, 60), {}, look=lambda: None)
+        HealthServer("127.0.0.1", server.port, Progress(lambda: 0.0, 60), {}, watch=lambda: None)
     with pytest.raises(SettingsError, match=r"REPLOG_COLLECTOR_HOST=192\.0\.2\.1"):
-        HealthServer("192.0.2.1", 0, Progress(lambda: 0.0, 60), {}, look=lambda: None)
+        HealthServer("192.0.2.1", 0, Progress(lambda: 0.0, 60), {}, watch=lambda: None)

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 from replog_collector.kafka import consumer
 from replog_collector.kafka.consumer import KafkaSource
 from tests.support.fakes import FakeMessage, MemoryMarkers

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 from replog_collector.kafka.positions import Positions
 
 

@@ -145,7 +145,7 @@ async def test_closing_ends_what_is_under_way(echo: Echo) -> None:
     waiting = [asyncio.create_task(shared.run(calls(i, 100))) for i in range(6)]
     while len(echo.sizes) < pipelining.LANES:
         await asyncio.sleep(0)
-    assert {task.get_name() for task in shared._tasks} == {"sharing: sender"}
+    assert {task.get_name() for task in shared._tasks} == {"pipeline sender"}
     async with asyncio.timeout(10):
         await shared.close()
         found = await asyncio.gather(*waiting, return_exceptions=True)

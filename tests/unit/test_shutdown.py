@@ -154,3 +154,21 @@ async def test_work_that_is_cancelled_from_outside_is_over() -> None:
     await asyncio.wait([running])
     assert ended == ["work"]
     assert running.cancelled()
+
+
+async def test_leaving_that_is_cancelled_from_outside_is_over() -> None:
+    shutdown, ended = Shutdown(LATER), []
+
+    async def step() -> None:
+        try:
+            await for_ever()
+        finally:
+            ended.append("step")
+
+    leaving = asyncio.create_task(shutdown.leave(group=step))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert ended == ["step"]
+    assert leaving.cancelled()

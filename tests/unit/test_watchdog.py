@@ -20,7 +20,7 @@ class Bench:
         for _ in range(for_s):
             self.now += 1
             self.progress.update({0: Standing(position, end)})
-            self.watchdog.look()
+            self.watchdog.check()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_collector_that_stands_still_is_ended_after_its_probes_could_see_it(be
 
 def test_a_loop_that_hangs_is_ended(bench: Bench) -> None:
     for bench.now in range(100):
-        bench.watchdog.look()
+        bench.watchdog.check()
     assert EXIT_CODE in bench.ended
 
 

@@ -58,7 +58,7 @@ class WaitingClients:
     @asynccontextmanager
     async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
         self._limits.add(limit)
-        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="waiting client: listener")
+        listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="disconnect listener")
         try:
             yield
         finally:

@@ -81,7 +81,7 @@ class Freshness:
         """A time for an answer whose data is read after this returns, for :meth:`header`. Never fails."""
         age_s = KEPT_S if self._doubtful or self._begun_s is None else self._clock() - self._begun_s
         if age_s >= RENEWED_S and self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="freshness")
+            self._reading = asyncio.create_task(self._read(), name="freshness read")
         if age_s >= KEPT_S and self._reading and self._waiting < MOST_WAITING:
             self._waiting += 1
             try:

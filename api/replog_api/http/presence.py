@@ -61,7 +61,7 @@ class WhilePresent:
         if task is None:
             return
         self._task = task
-        self._listener = asyncio.create_task(self._cancel_when_gone(task), name="presence: listener")
+        self._listener = asyncio.create_task(self._cancel_when_gone(task), name="disconnect listener")
 
     async def _cancel_when_gone(self, task: asyncio.Task[object]) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orjson import dumps
 from starlette.responses import Response
 
+from replog.cancellation import finish_all
 from replog.errors import StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
@@ -164,7 +164,7 @@ class QueryRunner:
     async def close(self) -> None:
         """Cancel all reads; nobody calls any more."""
         owners = (self._versions, self._at_once, self._watched, self._shared)
-        await asyncio.gather(*(owner.close() for owner in owners))
+        await finish_all(*(owner.close() for owner in owners))
 
     def list_until(self, *, may_change: bool) -> tuple[int, int | None]:
         """The time in ms that a long list is rendered as of, and the time until which it holds; None for ever."""

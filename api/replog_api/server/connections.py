@@ -1,4 +1,4 @@
-"""The open connections of one process: how long each may be silent, and which are closed where there are too many."""
+"""The open connections of one process: their limits, and the order in which idle ones are closed."""
 
 from __future__ import annotations
 
@@ -11,61 +11,60 @@ from uvicorn.server import ServerState
 if TYPE_CHECKING:
     from replog_api.server.protocol import BoundedProtocol
 
-#: Files that are kept for other things than clients: connections to the store, logs, metrics.
+#: Open files reserved for other uses than clients: connections to the store, logs, metrics.
 OTHER_FILES = 128
 
 
 def room_for_connections() -> int:
-    """How many connections the system lets this process have, with room left for its other files."""
+    """The number of client connections that the limit of open files allows, with room left for other files."""
     files, _ = getrlimit(RLIMIT_NOFILE)
     return 1_000_000 if files == RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What one connection may take of the service; times in seconds."""
+    """Limits of client connections; times in seconds."""
 
     #: From the opening of a connection, or the first byte of a later request, to the end of the request's head.
     head_s: float = 10.0
-    #: From the end of the head to the end of the body, which nobody needs.
+    #: From the end of the head to the end of the body, which is not used.
     body_s: float = 10.0
-    #: A client that has taken nothing of what waits for it for so long is cut off; where the service stops, sooner.
+    #: Time without progress after which a client that does not read its response is cut off; shorter at a stop.
     stalled_s: float = 15.0
     stalled_at_stop_s: float = 2.0
-    #: Where the service stops: how long a connection that was just opened may take to send its request, and how long
-    #: an answer under way may take.
+    #: At a stop: time for a new connection to send its request, and for a response under way.
     head_at_stop_s: float = 1.0
     finished_at_stop_s: float = 2.5
-    #: Connections that are open at once.
+    #: Most connections that are open at once.
     most_open: int = field(default_factory=room_for_connections)
 
 
 class Drain:
-    """Whether the process was asked to stop: it still takes requests for a while, and says that it will not."""
+    """The state of the drain: the process was asked to stop, and still takes requests while ``/readyz`` says 503."""
 
     begun = False
 
 
 class Connections(ServerState):
-    """What uvicorn's connections of one server share, and the order in which they were silent."""
+    """State shared by uvicorn's connections of one server, and the idle ones in order."""
 
     def __init__(self, limits: ConnectionLimits, drain: Drain) -> None:
         super().__init__()
         self.limits = limits
         self.drain = drain
-        #: Those that have nothing in hand, or take nothing of it; the longest silent first.
+        #: Connections without a request, or that do not read their response; the longest idle first.
         self._silent: dict[BoundedProtocol, None] = {}
 
     def is_silent(self, connection: BoundedProtocol) -> None:
-        """Nothing is done for ``connection`` from now on."""
+        """Note that ``connection`` is idle from now on."""
         self._silent[connection] = None
 
     def is_served(self, connection: BoundedProtocol) -> None:
-        """It has asked something, or is gone."""
+        """Note that ``connection`` has sent a request, or is closed."""
         self._silent.pop(connection, None)
 
     def make_room(self) -> None:
-        """Close the longest silent one where there are too many: one for each that comes."""
+        """Close the longest idle connection where there are too many; called for each new one."""
         if len(self.connections) > self.limits.most_open and self._silent:
             longest_silent = next(iter(self._silent))
             del self._silent[longest_silent]

@@ -1,6 +1,7 @@
-"""The end of a listening socket: nobody who was let in is turned away.
+"""The close of a listening socket, without resetting connections that are established.
 
-Closing it resets the connections that wait to be accepted. So new ones are refused first, and then the rest is taken.
+Closing it resets the connections that wait to be accepted. So new ones are refused first, and the
+rest is accepted then.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(_Instruction)))
 
 
-def let_nobody_begin(listener: socket.socket) -> None:
-    """Ignore what would open a new connection, on Linux: the client tries again a second later, and is refused then.
+def refuse_new_connections(listener: socket.socket) -> None:
+    """Drop packets that open a connection, on Linux: the client retries a second later, and is refused then.
 
-    Handshakes under way are finished. Elsewhere there is no such means, and a connection may be reset that is opened
-    in the same moment as the socket is closed.
+    Handshakes under way complete. Other systems have no such filter: a connection opened in the moment in which the
+    socket is closed may be reset.
     """
     if sys.platform != "linux":
         return
@@ -47,7 +48,7 @@ def let_nobody_begin(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, bytes(program))
 
 
-def somebody_waits(listener: socket.socket) -> bool:
+def has_waiting_connection(listener: socket.socket) -> bool:
     """Whether a connection waits to be accepted."""
     poll = select.poll()
     poll.register(listener, select.POLLIN)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it with httptools, but that answers leave whole, and clients have limits."""
+"""HTTP/1.1 of uvicorn and httptools, with coalesced writes, and limits for clients."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from replog_api.http.languages import Text
     from replog_api.server.connections import Connections
 
-#: Bytes read of a head that does not end. What ends before is measured exactly by the gate.
+#: Bytes of a head without an end. The request middleware measures complete heads exactly.
 MAX_UNFINISHED_BYTES = 262_144
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection, of a server whose state is :class:`Connections`. What is refused gets the envelope too."""
+    """One connection of a server whose state is :class:`Connections`. Refusals have the API's envelope too."""
 
     server_state: Connections
 
-    #: What of a request has begun to come, and not ended.
+    #: Part of a request that has begun and not ended.
     _in_head = _in_body = False
     _head_bytes = 0
-    #: When the connection is closed unless the rest of it has come.
+    #: Closes the connection unless the rest of the request arrives before.
     _too_late: asyncio.TimerHandle | None = None
-    #: Bytes that waited for the client at the last look, and the next look, while it takes less than comes.
+    #: While the client does not read fast enough: bytes that waited for it at the last check, and the next check.
     _unsent_bytes = 0
     _next_look: asyncio.TimerHandle | None = None
-    #: When the answer under way is cut off, while the service stops.
+    #: Cuts off the response under way at a stop.
     _end: asyncio.TimerHandle | None = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -49,14 +49,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = self.server_state.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
+        """Start the limit for the first request's head."""
         super().connection_made(cast("asyncio.Transport", WriteCoalescingTransport(transport, self.loop)))
         self.server_state.is_silent(self)
         self.server_state.make_room()
         self._wait_for_rest(self._limits.head_s)
 
     def data_received(self, data: bytes) -> None:
-        """Give up on a head that does not end."""
+        """Refuse a head that is too large; restart the limits."""
         super().data_received(data)
         self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
         if self._head_bytes > MAX_UNFINISHED_BYTES and not self.transport.is_closing():
@@ -65,12 +65,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait_for_rest(self._limits.body_s if self._in_body else self._limits.head_s)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Note that a head begins."""
         self._in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """It ends."""
+        """Note that the head ends and the body begins."""
         self._in_head, self._in_body = False, True
         self._wait_no_more()
         self.server_state.is_served(self)
@@ -80,32 +80,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """The body, if any, ends too."""
+        """Note that the request ends."""
         self._in_body = False
         self._wait_no_more()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer has left."""
+        """Note that the connection is idle, unless another request waits."""
         super().on_response_complete()
         if self._idle:
             self.server_state.is_silent(self)
 
     def pause_writing(self) -> None:
-        """The client takes less than comes."""
+        """Watch a client that does not read fast enough."""
         super().pause_writing()
         self.server_state.is_silent(self)
         self._look_later(self._limits.stalled_s)
 
     def resume_writing(self) -> None:
-        """It has taken most."""
+        """Stop watching a client that reads again."""
         self._look_no_more()
         if not self._idle:
             self.server_state.is_served(self)
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Cancel all limits."""
         self._look_no_more()
         self._wait_no_more()
         if self._end:
@@ -114,14 +114,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.is_served(self)
 
     def begin_drain(self) -> None:
-        """Let the answer under way be the last one of this connection."""
+        """Make the response under way the last one of this connection."""
         for cycle in self._cycles:
             cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """The service stops: who waits for changes is sent away, answers under way are finished.
+        """Stop: send waiting clients away, finish responses under way, close an idle connection.
 
-        A connection that was just opened, or has begun to ask, may have its answer; one that had its answers is closed.
+        A connection that was just opened, or has begun to send a request, still gets its response.
         """
         self.app_state[END_WAITING]()
         self.begin_drain()
@@ -144,12 +144,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def _idle(self) -> bool:
-        """Whether nothing is being answered."""
+        """Whether no request is being answered."""
         return self._latest is None or (self.cycle.response_complete and not self.pipeline)
 
     @property
     def _latest(self) -> RequestResponseCycle | None:
-        """The last request that came; before the first there is none."""
+        """The last request; None before the first."""
         return self.cycle
 
     def _wait_for_rest(self, limit_s: float) -> None:
@@ -182,11 +182,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.get_write_buffer_size() < self._unsent_bytes:
             self._look_later(after_s)
         else:
-            # Closing would wait until the client has taken the rest.
+            # Closing would wait until the client has read the rest.
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Refuse what is no HTTP, with the API's envelope."""
         self._refuse(INVALID_REQUEST, messages.INVALID_REQUEST)
 
     def _refuse(self, problem: Problem, text: Text) -> None:
@@ -201,6 +201,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _break_off(cycle: RequestResponseCycle) -> None:
-    # What is incomplete on purpose is no error of the application.
+    # A response cut off on purpose is no error of the application.
     cycle.disconnected = True
     cycle.transport.close()

@@ -1,8 +1,8 @@
-"""One serving process, from its start to the end of its last answer.
+"""The server of one process, from its start to the end of its last response.
 
-A stop has three steps. *Drain*: ``/readyz`` says 503, so that balancers send nobody any more, while requests are still
-taken, each the last one of its connection. *Close*: no new connection is taken, and those that were opened before are.
-*Finish*: what is in hand is answered, and who waits for changes is sent away. A further signal ends the step.
+A stop has three steps. *Drain*: ``/readyz`` says 503, so that balancers send no more clients, while requests are still
+taken, each the last one of its connection. *Close*: no connection is accepted any more, except those opened before.
+*Finish*: requests under way are answered, and waiting clients are sent away. A further signal ends the step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import uvicorn
 
 from replog.cancellation import cancel_and_wait
 from replog_api.server.connections import ConnectionLimits, Connections, Drain
-from replog_api.server.listening import let_nobody_begin, somebody_waits
+from replog_api.server.listening import has_waiting_connection, refuse_new_connections
 from replog_api.server.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
@@ -32,40 +32,40 @@ if TYPE_CHECKING:
 
 #: Seconds in which a process ends after SIGTERM, unless its drain is set to more than leaves time for the rest.
 STOPPED_WITHIN_S = 9.8
-#: Of these: least time for answers under way after the drain; and what everything else takes: opening connections that
-#: were begun, ending tasks, closing the store.
+#: Of these: the least time for responses under way after the drain, and the time of all else: accepting connections
+#: that were begun, ending tasks, closing the store.
 LEAST_FINISH_S, OTHER_STEPS_S = 2.5, 2.3
-#: Seconds in which a connection is open that a client had begun to open, and most seconds until it is accepted.
-HANDSHAKE_S, LAST_CALL_S = 0.2, 0.3
-#: Seconds in which a task ends that is told to.
+#: Seconds in which a handshake under way completes, and most seconds until its connection is accepted.
+HANDSHAKE_S, LAST_ACCEPT_S = 0.2, 0.3
+#: Seconds in which a task ends once it is cancelled.
 _TASKS_END_WITHIN_S = 0.3
 _POLL_S = 0.05
-#: What asks a process to stop.
+#: Signals that ask a process to stop.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def finish_s(drain_s: float) -> float:
-    """How long answers under way may take after a drain of ``drain_s``."""
+    """Seconds that responses under way may take after a drain of ``drain_s``."""
     return max(LEAST_FINISH_S, STOPPED_WITHIN_S - OTHER_STEPS_S - drain_s)
 
 
 def stopped_within_s(drain_s: float) -> float:
-    """The most seconds from SIGTERM to the end of the process; it ends itself then, whatever it waits for."""
+    """Seconds from SIGTERM after which the process ends itself, whatever it waits for."""
     return drain_s + finish_s(drain_s) + OTHER_STEPS_S
 
 
 def hold_signals() -> None:
-    """Keep signals to stop until somebody handles them, also in processes that are started meanwhile."""
+    """Block stop signals until they are handled, also in processes that are started meanwhile."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 def release_signals() -> None:
-    """Take those that were kept, and all others from now on."""
+    """Unblock stop signals; pending ones are delivered."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
-    """Uvicorn's configuration for :class:`Server`."""
+    """The configuration of uvicorn for :class:`Server`."""
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -75,13 +75,13 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        # Whose a request is, the gate finds out.
+        # The request middleware determines the client of a request.
         proxy_headers=False,
     )
 
 
 class Server(uvicorn.Server):
-    """Serves the configuration's application; ``drain`` is what the application knows of the stop."""
+    """Serves the application of ``config``; ``drain`` tells the application about the stop."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain, *, drain_s: float, limits: ConnectionLimits) -> None:
         super().__init__(config)
@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and, where nobody ignores it, SIGINT as requests to stop, and nothing else afterwards."""
+        """Handle SIGTERM and, unless it is ignored, SIGINT as requests to stop; restore the handlers afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -107,7 +107,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; asked again, stop sooner."""
+        """Begin to stop; a further signal ends the step under way."""
         if not self.should_exit:
             self.should_exit = self._drain.begun = True
             faulthandler.dump_traceback_later(stopped_within_s(self._drain_s), exit=True)
@@ -121,7 +121,7 @@ class Server(uvicorn.Server):
         return self._drained_at_s is None or time.monotonic() < self._drained_at_s
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Begin to serve; end with the parent, where this is the process of a supervisor."""
+        """Begin to serve; in a worker process, stop when the supervisor ends."""
         await super().startup(sockets)
         parent = multiprocessing.parent_process()
         if parent:
@@ -151,31 +151,31 @@ class Server(uvicorn.Server):
         return cast("list[BoundedProtocol]", list(self._connections.connections))
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Close and finish."""
-        await _take_the_last(sockets or [])
+        """Close the listening sockets, finish the responses under way, and close the application."""
+        await _accept_last_connections(sockets or [])
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         for connection in self._open:
             connection.shutdown()
-        # Each ends by itself in time.
+        # Each connection has a limit of its own.
         while self._connections.connections and not self.force_exit:  # noqa: ASYNC110 - signal handlers set no event
             await asyncio.sleep(_POLL_S)
         for connection in self._open:
             connection.transport.abort()
         if self._connections.tasks:
-            # They find out by themselves that their connections are gone; uvicorn reports what it has to cancel.
+            # Tasks notice by themselves that their connections are gone; uvicorn would log those it cancels.
             await asyncio.wait(self._connections.tasks, timeout=_TASKS_END_WITHIN_S)
         await cancel_and_wait(self._connections.tasks, timeout_s=_TASKS_END_WITHIN_S)
         await self.lifespan.shutdown()
 
 
-async def _take_the_last(listeners: Sequence[socket]) -> None:
-    """Let clients that have begun to connect come in, and no others."""
+async def _accept_last_connections(listeners: Sequence[socket]) -> None:
+    """Accept the connections that clients have begun to open, and no others."""
     for listener in listeners:
-        let_nobody_begin(listener)
+        refuse_new_connections(listener)
     await asyncio.sleep(HANDSHAKE_S)
-    until_s = time.monotonic() + LAST_CALL_S
-    while any(map(somebody_waits, listeners)) and time.monotonic() < until_s:  # noqa: ASYNC110 - the system tells nobody
+    until_s = time.monotonic() + LAST_ACCEPT_S
+    while any(map(has_waiting_connection, listeners)) and time.monotonic() < until_s:  # noqa: ASYNC110 - the system tells nobody
         await asyncio.sleep(0.001)

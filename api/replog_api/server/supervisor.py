@@ -1,4 +1,4 @@
-"""Several processes that share one listening socket: started, replaced when they die, and stopped together."""
+"""The supervisor of worker processes that share one listening socket: starts, replaces and stops them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from socket import socket
     from types import FrameType
 
-#: Seconds between two looks at what signals and processes did.
+#: Seconds between two checks of signals and processes.
 POLL_S = 0.1
-#: A worker is not replaced sooner than so many seconds after its start.
+#: Seconds from the start of a worker before which it is not replaced.
 LEAST_LIFE_S = 1.0
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -39,7 +39,7 @@ class Supervisor:
         self._workers: dict[SpawnProcess, float] = {}
 
     def run(self) -> None:
-        """Return once all have ended."""
+        """Start the workers, keep them running, and return once all have ended."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._note)
         # Its helper process would let signals through.
@@ -61,16 +61,16 @@ class Supervisor:
                 del self._workers[worker]
         while len(self._workers) < self._count:
             worker = _SPAWN.Process(target=self._work, args=(self._listener,))
-            # One that is told to stop before it serves still answers those who have connected.
+            # A worker that is stopped before it serves still answers the clients that have connected.
             hold_signals()
             worker.start()
             release_signals()
             self._workers[worker] = now_s
 
     def _stop(self) -> None:
-        """Pass on every signal, and end in time."""
+        """Pass on every signal; kill the workers that do not end in time."""
         until_s = time.monotonic() + self._stopped_within_s
-        # The last worker closes the socket when nobody waits there any more.
+        # The last worker closes the socket once no connection waits there any more.
         self._listener.close()
         passed_on = 0
         while (running := self._running()) and time.monotonic() < until_s:

@@ -1,4 +1,4 @@
-"""Writes of one step of the event loop leave together."""
+"""Write coalescing: writes of one step of the event loop are sent together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-#: Bytes that wait for the end of a step; more would be copied, and hide from flow control.
+#: Most bytes that wait for the end of a step; more would be copied, and hidden from flow control.
 MAX_JOINED_BYTES = 65_536
 
 
@@ -24,7 +24,7 @@ class WriteCoalescingTransport:
         self._bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` soon; at once where much is waiting."""
+        """Send ``data`` at the end of the step; at once where much is waiting."""
         if not self._written:
             self._loop.call_soon(self._send)
         self._written.append(data)
@@ -33,7 +33,7 @@ class WriteCoalescingTransport:
             self._send()
 
     def close(self) -> None:
-        """Close once all that was written is sent."""
+        """Close once all written data is sent."""
         self._send()
         self._transport.close()
 

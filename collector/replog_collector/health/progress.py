@@ -1,4 +1,4 @@
-"""Whether the collector makes progress: kept by its loop, read by the health server's thread."""
+"""Progress of the collector: updated by its loop, read by the health server's thread."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from replog_collector.kafka.source import Standing
 
-#: A batch on its way keeps its partitions' positions still. It is slow, and no hanging, for this many times as long:
-#: calls of the store have time limits of their own, so that a batch makes progress or fails.
+#: A batch in flight holds its partitions' positions still. It counts as slow, not as hanging, for this many times as
+#: long: calls of the store have timeouts of their own, so that a batch makes progress or fails.
 SLOW_BATCH_TIMES = 5
-#: The same for the group, which waits for all its members, for 30 s, when it moves partitions.
+#: The same for a rebalance, in which the group waits up to 30 s for all its members.
 SLOW_MOVE_TIMES = 2
 
 
@@ -27,22 +27,22 @@ class _Seen(NamedTuple):
 class Progress:
     """Positions and lag by partition. ``clock`` gives monotonic seconds.
 
-    An assigned partition with lag whose position has not moved for ``stalled_after_s`` means that the collector hangs,
-    and so does a group that gives it no share of the partitions for some times as long.
+    The collector hangs when an assigned partition has lag and its position has not moved for ``stalled_after_s``, or
+    when a rebalance takes some times as long.
     """
 
     def __init__(self, clock: Callable[[], float], stalled_after_s: float) -> None:
-        #: Whether a batch is on its way to the store.
+        #: Whether a batch is in flight to the store.
         self.delivering = False
         self._clock = clock
         self._stalled_after_s = stalled_after_s
         self._seen: dict[int, _Seen] = {}
         self._updated_at = clock()
-        #: Since when the group moves partitions; None while it does not.
+        #: Start of the rebalance that is under way; None without one.
         self._moving_since: float | None = None
 
     def update(self, standings: Mapping[int, Standing], *, moving: bool = False) -> None:
-        """Take what is assigned now, and whether the group is ``moving`` partitions; called after every poll."""
+        """Note the assigned partitions, and whether a rebalance is ``moving`` them; called after every poll."""
         now = self._clock()
         if not moving:
             self._moving_since = None
@@ -55,14 +55,14 @@ class Progress:
         self._updated_at = now
 
     def excuse(self) -> None:
-        """Standing still has a known reason for now, and is no hanging."""
+        """Restart the timeouts: the collector stands still for a known reason."""
         now = self._clock()
         self._seen = {partition: seen._replace(moved_at=now) for partition, seen in self._seen.items()}
         self._moving_since = None
         self._updated_at = now
 
     def stalled(self) -> str | None:
-        """Why the collector does not make progress; None while it does."""
+        """The reason why the collector counts as hanging; None while it makes progress."""
         now = self._clock()
         seen, updated_at, moving_since = self._seen, self._updated_at, self._moving_since
         patience_s = self._stalled_after_s * (SLOW_BATCH_TIMES if self.delivering else 1)

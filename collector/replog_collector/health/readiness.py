@@ -1,4 +1,4 @@
-"""Whether what the collector depends on answers: asked in the collector's event loop, told in the health thread's."""
+"""Readiness checks of dependencies: run in the collector's event loop, awaited from the health thread's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _KINDS: dict[type[ReplogError], str] = {
     StoreRefused: "refused",
     FatalError: "incompatible",
 }
-#: How long a check may go on after it was cancelled, again and again, in seconds.
+#: Seconds in which a check ends once it is cancelled.
 CANCEL_S = 0.5
 
 
 class Readiness:
-    """Runs ``checks``, by the names of what they check, all of them within ``check_s``; made in their event loop.
+    """Runs ``checks``, by dependency, all of them within ``check_s``. Made in the event loop that runs them.
 
-    However many ask at a time, each check runs once.
+    Concurrent callers share one run of the checks.
     """
 
     def __init__(self, checks: Mapping[str, Callable[[], Awaitable[None]]], check_s: float) -> None:
@@ -37,27 +37,27 @@ class Readiness:
         self._logged: dict[str, str] = {}
 
     async def troubles(self) -> dict[str, str]:
-        """By the name of what does not answer, what kind of trouble it has; may be awaited in any event loop.
+        """The kind of error by dependency that fails; may be awaited in any event loop.
 
-        Kinds are words; whatever tells more, such as addresses and users, is in the log alone.
+        Kinds are fixed words. Whatever tells more, such as addresses and users, is in the log alone.
         """
         if self._asked is None or self._asked.done():
             self._asked = asyncio.run_coroutine_threadsafe(self._check(), self._loop)
         answer = asyncio.wrap_future(self._asked)
-        # Neither who asks nor a loop that hangs is to cancel what others wait for.
+        # Neither a caller that leaves nor a loop that hangs may cancel what others wait for.
         await asyncio.wait([answer], timeout=self._check_s + CANCEL_S)
         if not answer.done() or answer.cancelled():
             return {"collector": "timeout"}
         return answer.result()
 
     def close(self) -> None:
-        """End a check that still runs."""
+        """Cancel a check that still runs."""
         if self._asked:
             self._asked.cancel()
 
     async def _check(self) -> dict[str, str]:
         tasks = {
-            name: asyncio.create_task(_awaited(check), name=f"readiness of {name}")
+            name: asyncio.create_task(_awaited(check), name=f"readiness check of {name}")
             for name, check in self._checks.items()
         }
         if not tasks:
@@ -80,7 +80,7 @@ async def _awaited(check: Callable[[], Awaitable[None]]) -> None:
 
 
 def _trouble(task: asyncio.Task[None]) -> tuple[str, str] | None:
-    """What kind of trouble a check met, and its text."""
+    """The kind and text of a check's error; None where it passed."""
     if not task.done() or task.cancelled():
         return "timeout", "no answer in time"
     error = task.exception()

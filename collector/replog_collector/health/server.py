@@ -1,7 +1,7 @@
-"""Health and metrics over HTTP, from a thread of their own: a loop that hangs must still be seen to hang.
+"""The HTTP server of probes and metrics. It runs in a thread of its own, so that a hanging collector is seen to hang.
 
-That thread has an event loop of its own, so that silent connections cost no threads. How many there are is bounded, and
-so is how long each may take: whoever asks anew is always answered.
+The thread has an event loop of its own, so that idle connections cost no threads. The number of connections and the
+time of each are bounded, so that a new request is always answered.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Limits(NamedTuple):
-    """What clients may take; times in seconds."""
+    """Limits of clients; times in seconds."""
 
-    #: Until the head of a request is there.
+    #: From the connection to the end of the request's head.
     head_s: float = 5.0
-    #: Until its answer is taken.
+    #: From the connection to the end of the response.
     answer_s: float = 10.0
-    #: Bytes of a head.
+    #: Bytes of a request's head.
     head_bytes: int = 8192
-    #: Connections at a time; one more, and the oldest is closed.
+    #: Connections at a time; when one more is opened, the oldest is closed.
     connections: int = 64
-    #: How long readiness checks may take.
+    #: Time of all readiness checks together.
     check_s: float = 2.0
 
 
 _USUAL = Limits()
-#: From one look at the progress to the next, in seconds.
-LOOK_S = 0.5
-#: How long connections may go on after the end was asked for.
+#: Seconds between two calls of ``watch``.
+WATCH_INTERVAL_S = 0.5
+#: Seconds in which connections end once the server is stopped.
 STOP_S = 0.5
 
 
@@ -57,8 +57,8 @@ class _Answer(NamedTuple):
 class HealthServer:
     """Answers ``/livez``, ``/readyz`` and ``/metrics``; started and stopped by ``with``, inside a running event loop.
 
-    ``checks`` are awaited in that loop, by the names of what they check; the collector is ready where none raises.
-    ``look`` is called every half second from the server's thread.
+    ``checks`` are awaited in that loop, by the names of what they check; the collector is ready when none raises.
+    ``watch`` is called every half second from the server's thread.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class HealthServer:
         progress: Progress,
         checks: Mapping[str, Callable[[], Awaitable[None]]],
         *,
-        look: Callable[[], None],
+        watch: Callable[[], None],
         limits: Limits = _USUAL,
     ) -> None:
         self._progress = progress
         self._readiness = Readiness(checks, limits.check_s)
-        self._look = look
+        self._watch = watch
         self._limits = limits
         try:
             self._socket = _listen(host, port)
@@ -82,9 +82,9 @@ class HealthServer:
                 f"REPLOG_COLLECTOR_HOST={host} REPLOG_COLLECTOR_PORT={port}: cannot listen there ({error}); "
                 "allowed: an address of this machine and a free port"
             ) from None
-        #: The port that it listens on.
+        #: The port it listens on.
         self.port = int(self._socket.getsockname()[1])
-        #: The oldest first.
+        #: Open connections, oldest first.
         self._connections: dict[asyncio.Task[None], None] = {}
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -107,13 +107,13 @@ class HealthServer:
         server = await asyncio.start_server(self._connected, sock=self._socket, limit=self._limits.head_bytes)
         try:
             while not self._stopping.is_set():
-                self._look()
+                self._watch()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_S):
+                    async with asyncio.timeout(WATCH_INTERVAL_S):
                         await self._stopping.wait()
         finally:
             server.close()
-            # All but this one: also connections that are just being accepted.
+            # All other tasks: also those of connections that are just being accepted.
             others = asyncio.all_tasks() - {asyncio.current_task()}
             await cancel_and_wait(others, timeout_s=STOP_S)
             # Sockets are closed in the loop's next turn.
@@ -128,14 +128,14 @@ class HealthServer:
             oldest.cancel()
 
     def _over(self, done: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
-        # Here, for a connection that is closed at once never began its conversation.
+        # Not in _converse, which never begins for a connection that is closed at once.
         del self._connections[done]
         writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # So that draining returns once everything has left this process.
+        # With no buffer, drain() returns once everything has left this process.
         writer.transport.set_write_buffer_limits(0)
-        # A client that breaks off or takes too long is no news.
+        # Clients that break off or take too long are expected.
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(self._limits.answer_s):
                 writer.write(await self._answer(reader))
@@ -160,8 +160,8 @@ class HealthServer:
                 return _text("503 Service Unavailable", reason) if reason else _text("200 OK", "ok")
             case b"/readyz":
                 troubles = await self._readiness.troubles()
-                told = "\n".join(f"{name}: {kind}" for name, kind in troubles.items())
-                return _text("503 Service Unavailable", told) if troubles else _text("200 OK", "ok")
+                text = "\n".join(f"{name}: {kind}" for name, kind in troubles.items())
+                return _text("503 Service Unavailable", text) if troubles else _text("200 OK", "ok")
             case b"/metrics":
                 return _Answer("200 OK", generate_latest(), CONTENT_TYPE_LATEST)
         return _text("404 Not Found", "try /livez, /readyz or /metrics")

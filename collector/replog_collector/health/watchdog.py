@@ -1,4 +1,4 @@
-"""Ends a collector that hangs: nothing is lost by that, and whoever started it starts it again."""
+"""The watchdog: ends a collector that hangs. Nothing is lost by that, and the process manager starts it again."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from replog_collector.health.progress import Progress
 
-#: What a process that was ended for hanging exits with.
+#: Exit code of a process that was ended because it hung.
 EXIT_CODE = 4
-#: How long a hanging collector still answers its probes, so that they see why.
+#: Seconds for which a hanging collector still answers its probes, which tell why.
 GRACE_S = 10.0
 
 
 class Watchdog:
-    """Looks at ``progress`` from a thread that does not hang with the event loop. ``clock`` gives monotonic seconds.
+    """Checks ``progress`` from a thread that does not hang with the event loop. ``clock`` gives monotonic seconds.
 
-    ``end`` is called with the exit code, and need not return; in order is not possible where the event loop hangs.
+    ``end`` is called with the exit code, and need not return: a hanging event loop allows no orderly shutdown.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class Watchdog:
         self._end = end
         self._stalled_at: float | None = None
 
-    def look(self) -> None:
-        """End the process where it has hung for :data:`GRACE_S` of looks; to be called again and again."""
+    def check(self) -> None:
+        """End the process once checks have found it hanging for :data:`GRACE_S`; called periodically."""
         reason = self._progress.stalled()
         if reason is None:
             self._stalled_at = None

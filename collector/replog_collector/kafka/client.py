@@ -1,21 +1,18 @@
-"""How the Kafka client of a collector is set up."""
+"""The Kafka client of a collector: set up, watched, and closed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
-from aiokafka.protocol.offset import OffsetRequest
 
 from replog.cancellation import cancel_and_wait
 from replog.publisher.kafka import client_options
 from replog_collector.kafka.fetching import SafeConsumer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from replog.settings import CollectorSettings
 
@@ -23,15 +20,12 @@ if TYPE_CHECKING:
 _FETCH_BYTES = 4 * 1024 * 1024
 #: A topic or partition that appears while the collector runs is found within this time.
 _METADATA_AGE_MS = 10_000
-#: A member that was not heard of for this long is taken for dead, and its partitions go to others. One with a name of
-#: its own is waited for while it is started again.
+#: Time without a heartbeat after which a member's partitions go to others. A static member has longer, to be restarted.
 _SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
-#: How long the group waits for its members when partitions move.
+#: How long the group waits for its members in a rebalance.
 REBALANCE_MS = 30_000
-#: How long the tasks of a client that is given up may take to end.
+#: Seconds in which the tasks of an abandoned client end.
 _CANCEL_S = 1.0
-#: What Kafka's ListOffsets request calls any consumer, messages of open transactions too, and the end of a partition.
-_ANY_CONSUMER, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
 
 
 def subscribed_consumer(
@@ -40,10 +34,10 @@ def subscribed_consumer(
     revoked: Callable[[], Awaitable[None]],
     assigned: Callable[[list[TopicPartition]], Awaitable[None]],
 ) -> Any:
-    """A client that is not started yet, a member of the group on the topic of events. It commits nothing by itself.
+    """A client, not started yet: a member of the group on the topic of events. It commits nothing by itself.
 
-    ``revoked`` is awaited before partitions are given up, ``assigned`` with those that the member has from now on; it
-    has to say of each where to begin.
+    ``revoked`` is awaited before partitions are given up. ``assigned`` is awaited with the partitions that the member
+    has from now on, and has to seek each of them.
 
     Raises:
         SettingsError: credentials are missing, or a certificate file cannot be read.
@@ -56,9 +50,9 @@ def subscribed_consumer(
         session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
         rebalance_timeout_ms=REBALANCE_MS,
         enable_auto_commit=False,
-        # What is aborted does not count, nor does what is not committed yet.
+        # Messages of aborted and of open transactions do not count.
         isolation_level="read_committed",
-        # Where to begin is decided and counted by who assigns.
+        # The listener decides where each partition begins, and counts what is missing.
         auto_offset_reset="none",
         max_partition_fetch_bytes=_FETCH_BYTES,
         metadata_max_age_ms=_METADATA_AGE_MS,
@@ -69,70 +63,40 @@ def subscribed_consumer(
 
 
 def has_ended(consumer: Any) -> bool:
-    """Whether one of the tasks that a started client lives by has ended.
+    """Whether a background task of a started client has ended.
 
-    It does not begin again, and what it did stands still for ever: fetching, learning of new leaders, keeping the place
-    in the group. Not each of that is told by an error.
+    The client does not restart it, and its work stops for ever: fetching, refreshing metadata, heartbeats. Not all of
+    that shows as an error.
     """
     return any(task.done() for task in _tasks(consumer))
 
 
-async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The offsets behind the last messages of ``partitions``, asked of their leaders now.
-
-    Those of open transactions count. ``end_offsets`` of a client that reads only what is committed stops before them.
-
-    Raises:
-        KafkaError: a leader is not known or does not answer, or is none any more.
-    """
-    client = consumer._client  # noqa: SLF001 - nothing public asks for them
-    led = defaultdict(list)
-    for partition in partitions:
-        led[client.cluster.leader_for_partition(partition)].append(partition)
-    found: dict[TopicPartition, int] = {}
-    for leader, theirs in led.items():
-        if leader in (None, -1):
-            raise LeaderNotAvailableError(theirs)
-        topics = [(partition.topic, [(partition.partition, _LATEST)]) for partition in theirs]
-        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, _READ_UNCOMMITTED, topics))
-        for topic, offsets in answer.topics:
-            for number, error_code, *_, offset in offsets:
-                found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))
-    return found
-
-
-def _checked(offset: int, error: type[Exception]) -> int:
-    if error is not NoError:
-        raise error
-    return offset
-
-
 async def stop_consumer(consumer: Any, timeout_s: float, *, waits_to_join: bool = False) -> None:
-    """Leave the group and disconnect; where the broker does not answer within ``timeout_s``, disconnect.
+    """Leave the group and disconnect; only disconnect where the broker does not answer within ``timeout_s``.
 
-    One that ``waits_to_join`` in its listener does not join any more.
+    A client that ``waits_to_join`` in its listener is kept from joining.
     """
     if waits_to_join:
         await cancel_and_wait([consumer._coordinator._coordination_task], timeout_s=_CANCEL_S)  # noqa: SLF001
-    stopping = asyncio.create_task(consumer.stop(), name="consumer-stop")
+    stopping = asyncio.create_task(consumer.stop(), name="consumer stop")
     try:
         await asyncio.wait([stopping], timeout=timeout_s)
     finally:
-        # A client of which something has failed raises that again. Whatever it is: nobody asks this one any more.
+        # A client that has failed raises its error again. It does not matter: nobody uses this client any more.
         if not stopping.done() or stopping.cancelled() or stopping.exception():
             await _give_up(consumer, stopping)
 
 
 async def _give_up(consumer: Any, stopping: asyncio.Task[None]) -> None:
-    # The broker misses the member by itself. aiokafka has no public way to give up: what stop() did not come to would
-    # go on fetching for as long as the process lives, beside the client that takes its place.
+    # The broker notices by itself that the member is gone. aiokafka has no public way to abandon a client: what stop()
+    # did not reach would go on fetching for as long as the process lives, beside the client that replaces it.
     await cancel_and_wait([stopping, *_tasks(consumer)], timeout_s=_CANCEL_S)
     closing = [part.close() for part in (consumer._fetcher, consumer._client) if part]  # noqa: SLF001
     await asyncio.gather(*closing, return_exceptions=True)
 
 
 def _tasks(consumer: Any) -> list[asyncio.Task[None]]:
-    """The tasks that a client lives by, of those parts that it has."""
+    """The background tasks of a client, of those parts that it has."""
     parts = (
         (consumer._client, "_sync_task"),  # noqa: SLF001
         (consumer._fetcher, "_fetch_task"),  # noqa: SLF001

@@ -37,7 +37,7 @@ class Decompressor:
         self._buffer = self._room(_FIRST_BYTES)
 
     def __call__(self, codec: int, data: memoryview) -> memoryview:
-        """What ``data`` holds; it is there until the next call.
+        """The decompressed ``data``; valid until the next call.
 
         Raises:
             UnreadableError: it is damaged, holds more than is allowed, or no such codec is known.

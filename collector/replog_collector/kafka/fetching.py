@@ -14,11 +14,11 @@ from replog_collector.kafka.records import FetchedRecords, RecordReader
 
 
 class SafeConsumer(AIOKafkaConsumer):
-    """aiokafka's consumer, but nothing that is in a batch raises out of a poll, or takes more memory than allowed.
+    """aiokafka's consumer, safe against the content of batches: it neither raises nor takes more memory than allowed.
 
-    Among the messages of a poll there are :class:`~replog_collector.kafka.source.Unreadable` in place of those that
-    cannot be read. A batch is passed over that decompresses to more than ``max_batch_bytes``; one poll takes twice as
-    much at most. The others are :class:`aiokafka.AIOKafkaConsumer`'s options.
+    A poll returns :class:`~replog_collector.kafka.source.Unreadable` in place of messages that cannot be read. A batch
+    that decompresses to more than ``max_batch_bytes`` is passed over; one poll takes twice as much at most. The other
+    options are those of :class:`aiokafka.AIOKafkaConsumer`.
     """
 
     def __init__(self, *, max_batch_bytes: int, **options: Any) -> None:
@@ -27,7 +27,7 @@ class SafeConsumer(AIOKafkaConsumer):
 
     async def start(self) -> None:
         """Connect, as the client does."""
-        # It has no option for what reads. Its own code is run, with names of ours for what it makes.
+        # The client has no option for its reader. Its own code is run, with our classes for those that it instantiates.
         await _with_names(AIOKafkaConsumer.start, Fetcher=self._made_fetcher)(self)
 
     async def getmany(self, *partitions: Any, **options: Any) -> dict[Any, list[Any]]:
@@ -45,10 +45,10 @@ class SafeConsumer(AIOKafkaConsumer):
 
 
 def _with_names(function: Any, **names: Any) -> Any:
-    """``function``, for which ``names`` of its module stand for something else.
+    """A copy of ``function`` in which the global ``names`` are replaced.
 
     Raises:
-        RuntimeError: it uses no such name, for it is of another version of the library.
+        RuntimeError: it does not use such a name, as in another version of the library.
     """
     if unused := names.keys() - set(function.__code__.co_names):
         raise RuntimeError(f"{function.__qualname__} does not use {', '.join(sorted(unused))}")

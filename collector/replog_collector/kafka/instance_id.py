@@ -1,4 +1,4 @@
-"""The name of a static member, which no other member of the group may have."""
+"""The instance id of a static member (``group.instance.id``), which no other member of the group may use."""
 
 from __future__ import annotations
 
@@ -23,38 +23,37 @@ from replog_collector.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What Kafka answers a member whose name another one has joined with since: FENCED_INSTANCE_ID. aiokafka has no class
-#: for it, and does not say a member's name where Kafka would answer so.
+#: Kafka's error FENCED_INSTANCE_ID: another member has joined with the same instance id since. aiokafka has no class
+#: for it, and does not send the instance id in the requests that Kafka would answer so.
 _FENCED = 82
-#: What a broker answers that does not coordinate the group any more.
+#: Errors of a broker that is not the group's coordinator any more.
 _OTHER_COORDINATOR = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 
 
 class InstanceId:
-    """The name ``value`` (``group.instance.id``) of a member of ``group_id``; nothing of it where there is none.
+    """The instance id ``value`` of a member of ``group_id``; None for a dynamic member, which is always free to join.
 
-    Whoever joins with a name that is in use takes the place of the member that had it. That one would join again, and
-    evict the other in turn, for ever. It waits instead until the name is free: the broker tells, without anybody being
-    evicted.
+    A member that joins with an id in use evicts the member that had it. That one would join again and evict the other
+    in turn, for ever. Instead it waits until the id is free, which the broker tells without evicting anybody.
     """
 
     def __init__(self, group_id: str, value: str | None, *, backoff: Callable[[], Backoff] = Backoff) -> None:
         self._group_id = group_id
         self._value = value
         self._backoff = backoff
-        #: The generation of the group and the id in it, which the broker gave for the name last.
+        #: Generation and member id that the broker last gave for this instance id.
         self._joined: tuple[int, str] | None = None
-        #: Whether another member has it, and this one waits.
+        #: Whether another member has the id, and this one waits.
         self.taken = False
 
     def joined(self, consumer: Any) -> None:
-        """Remember what ``consumer`` has joined as."""
+        """Remember the generation and member id that ``consumer`` has joined with."""
         if self._value is not None:
             coordinator = consumer._coordinator  # noqa: SLF001 - nothing public tells
             self._joined = (coordinator.generation, coordinator.member_id)
 
     def check(self) -> None:
-        """Return where the name is this member's. Raises InstanceIdTaken."""
+        """Return where this member has its id. Raises InstanceIdTaken."""
         if self.taken:
             raise InstanceIdTaken(
                 f"{variable('kafka_group_instance_id')}={self._value}: another collector of group {self._group_id} "
@@ -62,7 +61,7 @@ class InstanceId:
             )
 
     async def wait_until_free(self, consumer: Any) -> None:
-        """Return once no other member has the name, asking less and less often; at once where none has it."""
+        """Return once no other member has the id, asking with back-off; at once where none has it."""
         backoff = self._backoff()
         while self._joined:
             if not await self._must_wait(consumer._coordinator, self._joined):  # noqa: SLF001
@@ -77,7 +76,7 @@ class InstanceId:
         except KafkaError as error:
             return error.retriable
         except NotImplementedError:
-            # What aiokafka raises where the broker is too old for the request, and so for such names.
+            # Raised by aiokafka where the broker is too old for the request, and so for instance ids.
             return False
         if answer.error_code == _FENCED:
             self._tell()
@@ -112,7 +111,7 @@ class _NamedHeartbeatStruct(RequestStruct):
 
 
 class _NamedHeartbeat(Request[_NamedHeartbeatStruct]):
-    """A heartbeat of a static member that says its name; aiokafka's own do not."""
+    """A heartbeat with the instance id; aiokafka's own have none."""
 
     API_KEY = 12
 

@@ -1,35 +1,35 @@
-"""Where a member stands in each of its partitions."""
+"""Positions of a member in its partitions: polled, applied, and still to be committed. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.store.write.checkpoints import Span
+from replog.store.write.offsets import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Positions:
-    """Offsets by partition, of those of which is decided where they begin."""
+    """Offsets by partition, of partitions whose start is known."""
 
     def __init__(self) -> None:
         #: Everything before this offset is in the store or dead-lettered.
         self.applied: dict[int, int] = {}
         #: Everything before this offset was polled.
         self._polled: dict[int, int] = {}
-        #: What the broker is still to be told.
+        #: Offsets that are still to be committed.
         self.uncommitted: dict[int, int] = {}
 
     def begin(self, partition: int, offset: int, *, committed: int | None) -> None:
-        """Go on from ``offset``. Where something else is ``committed``, the next member is to begin there too."""
+        """Start at ``offset``. Where another offset is ``committed``, this one is committed too."""
         self.applied[partition] = self._polled[partition] = offset
         self.uncommitted.pop(partition, None)
         if committed is not None and committed != offset:
             self.uncommitted[partition] = offset
 
     def poll(self, ends: Mapping[int, int]) -> dict[int, Span]:
-        """Take what was polled up to before ``ends``; returns, by partition, what of it is new."""
+        """Note that everything before ``ends`` was polled; returns, by partition, the range that is new."""
         spans = {
             number: Span(self._polled[number], end)
             for number, end in ends.items()
@@ -39,11 +39,11 @@ class Positions:
         return spans
 
     def apply(self, offsets: Mapping[int, int]) -> None:
-        """Everything before ``offsets`` is applied, and to be committed. Never goes back."""
+        """Note that everything before ``offsets`` is applied, and to be committed. Never goes back."""
         for partition, offset in offsets.items():
             if offset > self.applied.get(partition, offset):
                 self.applied[partition] = self.uncommitted[partition] = offset
 
     def commit(self, sent: Mapping[int, int]) -> None:
-        """The broker has taken ``sent``; more may have come meanwhile."""
+        """Note that ``sent`` is committed; others may have been added meanwhile."""
         self.uncommitted = {number: at for number, at in self.uncommitted.items() if sent.get(number) != at}

@@ -47,7 +47,7 @@ class Record(Struct, frozen=True, gc=False):
 
 
 class BatchHeader(NamedTuple):
-    """What stands before the records of a batch, as far as it is of use here."""
+    """The header of a batch, as far as it is used here."""
 
     base_offset: int
     length: int
@@ -107,7 +107,7 @@ class Batches:
         return len(self._data) >= START.size
 
     def size_in_bytes(self) -> int:
-        """How many bytes there are, of which aiokafka has a batch that is cut for too large to be fetched: none."""
+        """Zero: aiokafka takes an incomplete batch with a size for one that is too large to be fetched."""
         return 0
 
 
@@ -119,9 +119,9 @@ def decompressed(batch: memoryview, records: memoryview) -> bytes:
 
 
 def salvaged(partition: int, batch: memoryview | bytes, end: int) -> Iterator[Record | Unreadable]:
-    """What can be read of a batch that is not compressed, or no more, and what can be read of what cannot.
+    """The records of an uncompressed batch, and :class:`Unreadable` with the readable parts of damaged ones.
 
-    Its offsets are those before ``end``, whatever it says itself.
+    Its last offset is ``end`` less one, whatever its header says.
     """
     header = BatchHeader.of(batch)
     last = end - 1
@@ -165,7 +165,7 @@ def _salvaged_record(
 
 
 class _Parts:
-    """What could be read of one record's ``body``, and what is wrong with it."""
+    """The readable parts of one record's ``body``, and the error in the rest."""
 
     def __init__(self, body: memoryview | bytes) -> None:
         self._body = body

@@ -1,7 +1,7 @@
-"""Messages out of what a broker answered a fetch with: whatever is wrong in there, reading it does not raise.
+"""Messages of a fetch response, read such that damaged ones do not raise.
 
-aiokafka raises whatever it meets in a batch out of the poll, and meets it again in every later one. Here a message that
-cannot be read is passed over alone, and a batch of which nothing can be read as one.
+aiokafka raises the error of a damaged batch out of the poll, and again out of every later one. Here a message that
+cannot be read is passed over alone, and a batch of which nothing can be read as a whole.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 
 class FetchAgainError(Exception):
-    """What follows is left where it is, and fetched once more with a later poll."""
+    """The rest of the response is left unread, and fetched again with a later poll."""
 
 
 class RecordReader:
-    """What all that one client fetches is read with.
+    """Reads the fetch responses of one client, within its limit of bytes.
 
-    ``end`` tells the offset behind the last message of a partition.
+    ``end`` tells the offset after the last message of a partition.
     """
 
     def __init__(self, max_batch_bytes: int, end: Callable[[TopicPartition], int]) -> None:
@@ -57,7 +57,7 @@ class RecordReader:
         self._left_bytes = self._max_batch_bytes
 
     def decompress(self, codec: int, data: memoryview) -> memoryview:
-        """What ``data`` holds; it is there until the next call.
+        """The decompressed ``data``; valid until the next call.
 
         Raises:
             FetchAgainError: the poll has decompressed as much as is allowed.
@@ -72,15 +72,15 @@ class RecordReader:
         return data
 
     def again(self, codec: int, data: memoryview) -> memoryview:
-        """As :meth:`decompress`, of what it did decompress before."""
+        """As :meth:`decompress`, for data that it has decompressed before."""
         return self._decompress(codec, data)
 
     def suspect(self, partition: TopicPartition, offset: int) -> NoReturn:
-        """Say what is to be done with the batch at ``offset``, whose checksum does not fit.
+        """Raise for the batch at ``offset``, whose checksum does not match: fetch it again, or pass it over.
 
         Raises:
-            FetchAgainError: for the first time; that may have happened on the way from the broker.
-            UnreadableError: for the second time.
+            FetchAgainError: the first time; the damage may have happened on the way from the broker.
+            UnreadableError: the second time.
         """
         if self._suspects.get(partition) != offset:
             self._suspects[partition] = offset
@@ -88,12 +88,12 @@ class RecordReader:
         raise UnreadableError("the checksum of the batch does not fit")
 
 
-#: Records as aiokafka reads them, those that are read here, and the offset behind the batch.
+#: Records as aiokafka reads them, records as this module reads them, and the offset after the batch.
 _Opened: TypeAlias = "tuple[Iterable[Any], Iterable[Record | Unreadable], int]"
 
 
 class FetchedRecords(PartitionRecords):
-    """What was fetched of one partition; aiokafka's own, but for how it is unpacked.
+    """The fetched records of one partition: aiokafka's class, except for the unpacking.
 
     Its iterator gives messages, and :class:`~replog_collector.kafka.source.Unreadable` for those that cannot be read.
     """

@@ -1,4 +1,4 @@
-"""The port to Kafka: where a collector's messages come from, and where its commits go."""
+"""The port to Kafka: a source of messages that takes commits. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.store.write.checkpoints import Span
+    from replog.store.write.offsets import Span
 
 
 class Message(Protocol):
-    """What a collector reads of a message."""
+    """A Kafka message, as far as a collector reads it."""
 
     @property
     def partition(self) -> int:
@@ -20,11 +20,11 @@ class Message(Protocol):
 
     @property
     def offset(self) -> int:
-        """Its place in the partition."""
+        """Its offset in the partition."""
 
     @property
     def timestamp(self) -> int:
-        """When it was published, in milliseconds since the epoch; negative where that is not known."""
+        """Time of publishing in ms since 1970; negative where unknown."""
 
     @property
     def key(self) -> bytes | None:
@@ -41,21 +41,21 @@ class Message(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message that cannot be read, for the reason ``error``, or several of which none can be.
+    """A message that cannot be read, or a range of such messages; ``error`` is the reason.
 
-    It is a :class:`Message` itself, of what could be read: of several ``offset`` is the first, ``last`` the last.
+    It is a :class:`Message` of what could be read. Of a range, ``offset`` is the first and ``last`` the last.
     """
 
     partition: int
     offset: int
     error: str
     _: KW_ONLY
-    #: By default the first: it is one message.
+    #: By default ``offset``: one message.
     last: int = -1
     timestamp: int = -1
     key: bytes | None = None
     value: bytes | None = None
-    #: A name that is no UTF-8 stands here with its other bytes as ``\\xe9``.
+    #: Bytes of a name that are no UTF-8 are escaped as ``\\xe9``.
     headers: Sequence[tuple[str, bytes | None]] = ()
 
     def __post_init__(self) -> None:
@@ -65,9 +65,9 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an assigned partition stands: the offset of its next message, and that behind its last one.
+    """The position of an assigned partition: the offset of its next message, and its end, one after its last message.
 
-    What follows a transaction that is open does not count, nor does that: it cannot be read yet.
+    An open transaction and what follows it do not count: they cannot be read yet.
     """
 
     position: int
@@ -76,10 +76,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TopicSnapshot:
-    """What the broker answered when it was asked, at ``asked_ms`` since 1970 by this machine's clock.
+    """The topic as the broker described it, asked at ``asked_ms`` since 1970 by this machine's clock.
 
-    ``partitions`` is how many the topic has; ``ends`` are the offsets behind the last messages of assigned ones, those
-    that cannot be read yet because a transaction is open included.
+    ``partitions`` is the number of partitions. ``ends`` are the offsets after the last messages of assigned partitions;
+    messages of open transactions count.
     """
 
     asked_ms: int
@@ -89,14 +89,14 @@ class TopicSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Messages, in order within each partition, and what cannot be read between them.
+    """The messages of one poll, in order within each partition, and those among them that cannot be read.
 
-    Not every offset is one of a message: Kafka itself writes the ends of transactions, what was aborted is no message,
-    and compaction removes some.
+    Not every offset holds a message: Kafka writes the ends of transactions, aborted messages do not count, and
+    compaction removes some.
     """
 
     messages: Sequence[Message] = ()
-    #: By partition: the offsets of which these are all messages, with those that cannot be read; there may be none.
+    #: By partition, the range of offsets whose messages these are; there may be none in it.
     spans: Mapping[int, Span] = field(default_factory=dict)
     unreadable: Sequence[Unreadable] = ()
 
@@ -106,54 +106,54 @@ class Polled:
 
 
 class Source(Protocol):
-    """A consumer group's member. Committed offsets name the *next* message.
+    """A member of the consumer group. Committed offsets name the *next* message.
 
-    It reads an assigned partition from the lower of the committed offset and the store's marker.
+    It reads an assigned partition from the lower of the committed offset and the store's checkpoint.
     """
 
     @property
     def positions(self) -> Mapping[int, int]:
-        """By assigned partition, once it is known where to read it from: the offset of its next message to apply.
+        """By assigned partition whose start is known, the offset of its next message to apply.
 
-        It begins at what the store's marker is at least, and is moved on by :meth:`commit` alone, or by going back.
+        It begins at the store's checkpoint or before, and only :meth:`commit` and going back move it.
         """
 
     @property
     def moving(self) -> bool:
-        """Whether the group moves partitions, and this member waits for its share, which may be none.
+        """Whether a rebalance is under way, and this member waits for its assignment, which may be empty.
 
-        One whose name another member has taken waits too, and for something else.
+        False for a member that waits because another one has its instance id.
         """
 
     @property
-    def look(self) -> TopicSnapshot | None:
-        """The last look at the topic, which polls take again and again; None before the first."""
+    def snapshot(self) -> TopicSnapshot | None:
+        """The last snapshot of the topic, which polls renew; None before the first."""
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
 
     async def stop(self) -> None:
-        """Leave the group; nothing is committed by this."""
+        """Leave the group; commits nothing."""
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
-        """The next messages; none after ``timeout_s`` without any.
+        """The next messages; none where none came within ``timeout_s``.
 
-        With ``paused`` always nothing: nothing is taken, nothing more is fetched, and the member keeps its place in the
-        group. Raises BrokerUnavailable, or StoreUnavailable while the markers cannot be read; what was not taken comes
-        with a later call.
+        With ``paused`` there are none: no message is returned or fetched, and the member keeps its place in the group.
+        Raises BrokerUnavailable, or StoreUnavailable while checkpoints cannot be read; later calls return what this one
+        did not.
         """
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit offsets by partition, except of those no longer assigned, and never back.
 
-        Raises BrokerUnavailable; the source then tries again by itself while the partitions stay assigned.
+        Raises BrokerUnavailable; the source then retries by itself while the partitions stay assigned.
         """
 
     async def rewind(self) -> None:
-        """Go back with every assigned partition to what the store has. Raises BrokerUnavailable, StoreUnavailable."""
+        """Go back with every assigned partition to its checkpoint. Raises BrokerUnavailable, StoreUnavailable."""
 
     async def check(self) -> None:
         """Return where the broker answers. Raises BrokerUnavailable."""
 
     def standings(self) -> dict[int, Standing]:
-        """Assigned partitions of which position and end are known."""
+        """Position and end of assigned partitions of which both are known."""

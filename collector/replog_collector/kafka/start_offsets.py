@@ -1,4 +1,4 @@
-"""From which offset a partition is read: what is gone is counted, and said with its range."""
+"""The offset from which a partition is read; offsets that are gone are counted and logged with their range."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
     from replog_collector.checkpoint_store import CheckpointStore
 
-#: How long the store may take. The group waits for a member that is being assigned partitions.
+#: Seconds that the store may take: the group waits for a member that is being assigned partitions.
 ANSWER_TIMEOUT_S = 2.0
 
 
 class StartOffsets:
-    """Where partitions are to be read from, and which offsets were found missing already."""
+    """Decides where partitions start, by their checkpoints and what Kafka has of them."""
 
-    def __init__(self, markers: CheckpointStore) -> None:
-        self._checkpoints = markers
-        #: By partition: everything before this offset that is missing was counted.
+    def __init__(self, checkpoints: CheckpointStore) -> None:
+        self._checkpoints = checkpoints
+        #: By partition: missing offsets before this one are counted already.
         self._counted: dict[int, int] = {}
 
     async def left(self, committed: Mapping[int, int | None]) -> dict[int, int | None]:
-        """By partition: the lower of what is ``committed`` and the store's marker; None where one is not known.
+        """By partition, the lower of its ``committed`` offset and its checkpoint; None where either is unknown.
 
         Raises:
             StoreUnavailable: the store does not answer in time.
         """
         async with _in_time():
-            markers = await self._checkpoints.read(committed.keys())
-        pairs = {number: (offset, markers[number]) for number, offset in committed.items()}
+            checkpoints = await self._checkpoints.read(committed.keys())
+        pairs = {number: (offset, checkpoints[number]) for number, offset in committed.items()}
         return {
-            number: None if offset is None or marker is None else min(offset, marker)
-            for number, (offset, marker) in pairs.items()
+            number: None if offset is None or checkpoint is None else min(offset, checkpoint)
+            for number, (offset, checkpoint) in pairs.items()
         }
 
-    async def mark(self, begins: Mapping[int, int], reached: Mapping[int, int | None]) -> None:
-        """Have the store know of partitions that begin elsewhere than where they were ``reached``.
+    async def save(self, begins: Mapping[int, int], reached: Mapping[int, int | None]) -> None:
+        """Set the checkpoints of partitions that begin elsewhere than at ``reached``.
 
-        Those begin with the first that Kafka has: there is nothing before it that the store could still get.
+        Those begin with the first offset that Kafka has: nothing before it can still reach the store.
 
         Raises:
             StoreUnavailable: the store does not answer in time.
@@ -55,10 +55,10 @@ class StartOffsets:
             )
 
     def of(self, partition: int, reached: int | None, *, first: int, end: int) -> int:
-        """The offset to read ``partition`` from, which holds ``first`` up to before ``end``.
+        """The offset to read ``partition`` from; Kafka has the offsets from ``first`` to before ``end``.
 
-        That is ``reached`` where the partition has it. Where retention deleted it, the first there is; what lies
-        between is lost, counted and logged, once. Where it lies behind the end, the topic was made anew or cut:
+        It is ``reached`` where Kafka has that. Where retention deleted it, it is ``first``; the offsets between are
+        lost, counted and logged once. Where ``reached`` lies beyond the end, the topic was made anew or truncated:
         everything is read again, which changes nothing in the store.
         """
         if reached is None:
@@ -72,7 +72,7 @@ class StartOffsets:
         return reached
 
     def _count(self, partition: int, missing: int, first: int) -> None:
-        # The same gap is met twice where an assignment and a fetch come upon it at the same time.
+        # An assignment and a fetch may meet the same gap at the same time.
         if missing < first:
             metrics.OFFSETS_SKIPPED.inc(first - missing)
             logger().error("offsets_skipped", partition=partition, first=missing, last=first - 1)
@@ -85,4 +85,4 @@ async def _in_time() -> AsyncIterator[None]:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             yield
     except TimeoutError:
-        raise StoreUnavailable("timeout", f"the markers took longer than {ANSWER_TIMEOUT_S:g} s") from None
+        raise StoreUnavailable("timeout", f"the checkpoints took longer than {ANSWER_TIMEOUT_S:g} s") from None

@@ -1,4 +1,7 @@
-"""How far ahead of the collector's clock an event may be dated: one of a broken clock would win for ever."""
+"""The limit of how far an event may be dated ahead of the collector's clock.
+
+An event of a clock that is far ahead would win against every later one.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _SECOND_US = 1_000_000
 
 
 class AheadLimit:
-    """At most ``max_ahead_s`` seconds ahead; 0: no limit. ``clock`` gives seconds since 1970."""
+    """A limit of ``max_ahead_s`` seconds; 0 for none. ``clock`` gives seconds since 1970."""
 
     def __init__(self, max_ahead_s: float, *, clock: Callable[[], float] = time.time) -> None:
         self._max_ahead_s = max_ahead_s
@@ -29,7 +32,7 @@ class AheadLimit:
         return (self._clock() + self._max_ahead_s) * _SECOND_US if self._max_ahead_s else math.inf
 
     def refusal(self, event: RecordEvent | DetailEvent, latest_us: float) -> InvalidEventError:
-        """What is wrong with an event that is later than ``latest_us``, which :meth:`latest_us` gave."""
+        """The error of an event that is later than ``latest_us``, a value of :meth:`latest_us`."""
         ahead_s = self._max_ahead_s + (event.event_us - latest_us) / _SECOND_US
         return InvalidEventError(
             "clock_ahead",

@@ -1,4 +1,4 @@
-"""How many dead letters are let go by before the collector is more likely wrong than they are."""
+"""The limit of dead letters, beyond which more likely the collector is wrong than the events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from replog.errors import TooManyDeadLetters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Events that the share is judged by: fewer say little.
+#: Events that the share is computed over.
 JUDGED_EVENTS = 1000
 _MINUTE_S = 60.0
 
 
 class DeadLetterLimit:
-    """Two limits, whichever is passed first: a share of the last events, and a number in a minute.
+    """Two limits, whichever is exceeded first: a share of the last events, and a number a minute.
 
     ``clock`` gives monotonic seconds.
     """
@@ -25,7 +25,7 @@ class DeadLetterLimit:
         self._share = share
         self._per_minute = per_minute
         self._clock = clock
-        #: Events and letters of the last batches, and of those in sum.
+        #: Events and letters of each of the last batches, and their sums.
         self._batches: deque[tuple[int, int]] = deque()
         self._events = self._letters = 0
         self._minute: deque[tuple[float, int]] = deque()
@@ -35,7 +35,7 @@ class DeadLetterLimit:
         """Count a batch of ``events``, of which ``letters`` are to be dead-lettered.
 
         Raises:
-            TooManyDeadLetters: a limit is passed; nothing of the batch may be dead-lettered.
+            TooManyDeadLetters: a limit is exceeded; nothing of the batch may be dead-lettered.
         """
         self._take_share(events, letters)
         self._take_minute(letters)

@@ -1,62 +1,51 @@
-"""The first step of a batch: messages become folded events, and those that are none become dead letters."""
+"""The first step of a batch: messages become folded events, and invalid ones dead letters. Pure."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replog.errors import InvalidEventError
 from replog.events import parse
 from replog.store.write.batch import Batch
-from replog_collector import metrics
 from replog_collector.kafka.dead_letters import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.records import Effect
-    from replog.store.write.checkpoints import Span
+    from replog.store.write.offsets import Span
     from replog_collector.kafka.source import Message, Polled, Unreadable
     from replog_collector.pipeline.clock_limit import AheadLimit
 
-#: The reason of a dead letter of what is no Kafka record that can be read.
+#: The reason of a dead letter whose message could not be read from Kafka's batch.
 UNREADABLE = "unreadable"
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Messages as they came, what they say folded, and those that say nothing usable.
-
-    ``batches`` is one, until the store refuses it and it has to be merged in parts; none where there are no messages.
-    """
+    """The messages of one poll: as they came, their events folded into ``batch``, and those that are no valid event."""
 
     messages: Sequence[Message]
-    #: By partition, the offsets of which these are all messages, with those that cannot be read.
+    #: By partition, the range of offsets whose messages these are, unreadable ones included.
     spans: Mapping[int, Span]
-    batches: list[Batch] = field(default_factory=list)
+    batch: Batch = field(default_factory=Batch)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0
-    #: How many letters are of what could not be read, and are none of ``messages``.
+    #: The number of letters of unreadable messages, which are none of ``messages``.
     unreadable: int = 0
     began_s: float = field(default_factory=time.perf_counter)
 
     @property
     def events(self) -> int:
-        """How many events there are, invalid ones included."""
+        """The number of events, invalid ones included."""
         return len(self.messages) - self.tombstones + self.unreadable
-
-    @property
-    def effects(self) -> Counter[tuple[str, Effect]]:
-        """What the merged events did."""
-        return sum((batch.effects for batch in self.batches), Counter())
 
 
 def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
-    """Fold the events of what was polled; what is dated too far ahead is none."""
-    batch = Batch()
-    decoded = Decoded(polled.messages, polled.spans, [batch] if polled.messages else [])
+    """Fold the events of ``polled``; one dated too far ahead is invalid."""
+    decoded = Decoded(polled.messages, polled.spans)
+    batch = decoded.batch
     latest_us = ahead.latest_us()
     for message in polled.messages:
         if message.value is None:
@@ -71,7 +60,6 @@ def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
             decoded.letters.append(DeadLetter(message, error.reason, str(error)))
     decoded.letters += [_letter(unreadable) for unreadable in polled.unreadable]
     decoded.unreadable = len(polled.unreadable)
-    metrics.TOMBSTONES.inc(decoded.tombstones)
     return decoded
 
 

@@ -1,9 +1,10 @@
-"""A batch's way out of the collector: merge, dead-letter, count, and have it marked and committed."""
+"""Delivery of a batch: merge, dead-letter, count, checkpoint and commit."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from replog.telemetry import logger
@@ -12,6 +13,7 @@ from replog_collector.kafka.source import Unreadable
 from replog_collector.pipeline.merging import Merging
 
 if TYPE_CHECKING:
+    from replog.store.write.merge_result import MergeResult
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.pipeline.checkpointing import Checkpointing
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers batches, one after the other."""
+    """Delivers batches, one at a time."""
 
     def __init__(
         self,
@@ -39,21 +41,20 @@ class Delivery:
         self._merging = Merging(store, retrying)
 
     async def deliver(self, decoded: Decoded) -> None:
-        """Return once all of ``decoded`` is in the store or dead-lettered, and given to be marked and committed.
+        """Return once all of ``decoded`` is in the store or dead-lettered, and handed to checkpointing.
 
         Raises:
             StopRequested: a stop came before that; nothing is committed.
-            TooManyDeadLetters: the same, for the limit's sake.
+            TooManyDeadLetters: the same, because of the limit.
         """
         if not (decoded.messages or decoded.letters):
-            # Only the place in the topic moves on, past the end of a transaction.
-            await self._checkpointing.take(decoded)
+            # Only the position moves on, past the end of a transaction.
+            await self._checkpointing.take(decoded.spans)
             return
-        if decoded.batches:
-            await self._merging.merge(decoded)
+        results = await self._merging.merge(decoded)
         await self._dead_letter(decoded)
-        _count(decoded)
-        await self._checkpointing.take(decoded)
+        _count(decoded, results)
+        await self._checkpointing.take(decoded.spans, results)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
 
     async def _dead_letter(self, decoded: Decoded) -> None:
@@ -69,8 +70,10 @@ class Delivery:
         await self._retrying(lambda: self._dead_letters.send(decoded.letters))
 
 
-def _count(decoded: Decoded) -> None:
-    metrics.ACCOUNTS.settle(decoded.effects, len(decoded.letters))
+def _count(decoded: Decoded, results: list[MergeResult]) -> None:
+    metrics.ACCOUNTS.settle(sum((result.effects for result in results), Counter()), len(decoded.letters))
+    for transition in chain.from_iterable(result.transitions for result in results):
+        metrics.RECORD_TRANSITIONS.labels(transition.status).inc()
     for reason, count in Counter(letter.reason for letter in decoded.letters).items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)
     metrics.BATCH_EVENTS.observe(decoded.events)

@@ -1,9 +1,9 @@
-"""Up to which time everything is applied: where the ends were is remembered until the collector is there. Pure.
+"""The time up to which everything is applied: ends of partitions are kept until the collector has reached them. Pure.
 
-A partition whose position is at an end that the broker told has everything that came before the broker was asked. So
-the times are of one clock, this machine's, and do not hang on what publishers, whose clocks differ and whose messages
-may be late, wrote into their messages. A collector that is behind by some time tells the time of as long ago; one that
-begins far behind tells none before it has got to where the end was when it began.
+A partition whose position is at an end offset has everything that came before the broker was asked for that end. So the
+times are of one clock, this machine's. They do not depend on the clocks of publishers, or on late messages. A collector
+that lags by some time tells the time of as long ago. One that starts with a lag tells none before it has reached the
+end that it saw at its start.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from replog.store.write.checkpoints import Moment, Reached
+from replog.store.write.offsets import Moment, Reached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from replog_collector.kafka.source import TopicSnapshot
 
-#: Moments of one partition that are remembered: beyond that, every second is left out, however far behind it is.
+#: Moments kept of one partition; beyond that number every second one is dropped.
 REMEMBERED = 128
 
 
 class Freshness:
-    """The looks of one collector at its topic."""
+    """The moments of one collector's partitions, from its snapshots of the topic."""
 
     def __init__(self) -> None:
         self._latest: TopicSnapshot | None = None
         #: By partition, the moments not reached yet, in the order of offsets.
         self._ahead: defaultdict[int, list[Moment]] = defaultdict(list)
 
-    def remember(self, look: TopicSnapshot | None) -> None:
-        """Take the last look at the topic, once or several times."""
-        if look is None or look == self._latest:
+    def remember(self, snapshot: TopicSnapshot | None) -> None:
+        """Add the ends of the last snapshot; safe to repeat."""
+        if snapshot is None or snapshot == self._latest:
             return
-        self._latest = look
-        for number, end in look.ends.items():
+        self._latest = snapshot
+        for number, end in snapshot.ends.items():
             moments = self._ahead[number]
-            # Offsets start again where a topic was made anew.
+            # Offsets start again after a topic was made anew.
             while moments and moments[-1].offset >= end:
                 moments.pop()
-            moments.append(Moment(end, look.asked_ms))
+            moments.append(Moment(end, snapshot.asked_ms))
             if len(moments) > REMEMBERED:
                 self._ahead[number] = moments[::2]
 
     def reached(self, positions: Mapping[int, int]) -> Reached | None:
-        """What positions have reached since this was asked last; None for nothing.
+        """The moments that ``positions`` have reached since the last call; None for none.
 
-        Those of partitions that are no longer among them are forgotten.
+        Moments of partitions that are not among them are dropped.
         """
         found: dict[int, Moment] = {}
         for number in list(self._ahead):

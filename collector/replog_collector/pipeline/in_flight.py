@@ -1,4 +1,4 @@
-"""What runs beside the collector's loop: one task at a time, owned by the loop and ended with it."""
+"""The task that runs beside the collector's loop: one at a time, owned by the loop and ended with it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from replog.cancellation import cancel_and_wait
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-#: How long a task may go on after it was cancelled, again and again, in seconds.
+#: Seconds in which the task ends once it is cancelled.
 END_S = 2.0
 
 
 class InFlight:
-    """One task at a time. :meth:`end` has to be awaited by who started it, whatever was raised meanwhile."""
+    """One task at a time. Its owner awaits :meth:`end`, whatever was raised meanwhile."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Run ``work``. What was started before has to be over, by the word of :meth:`over`."""
+        """Run ``work`` in a task. The one before has to be over, as :meth:`over` tells."""
         if self._task is not None:
             work.close()
             raise RuntimeError(f"{self._task.get_name()} is still on its way")
         self._task = asyncio.create_task(work, name=name)
 
     async def over(self, timeout_s: float | None = None) -> bool:
-        """Whether nothing runs any more, within ``timeout_s``; None waits for as long as it takes.
+        """Wait until nothing runs, at most ``timeout_s`` (None: without limit); returns whether that is so.
 
         Raises what the task raised, once.
         """
@@ -44,14 +44,16 @@ class InFlight:
         return True
 
     async def end(self) -> None:
-        """Cancel what runs and return once it has ended; what it raises is dropped.
+        """Cancel the task and return once it has ended; its error is dropped.
 
-        That holds also where the caller is cancelled meanwhile, which is raised afterwards.
+        A caller that is cancelled meanwhile waits all the same, and is cancelled afterwards.
         """
         task, self._task = self._task, None
         if task is None:
             return
-        ending = asyncio.create_task(cancel_and_wait([task], timeout_s=END_S), name=f"end of {task.get_name()}")
+        ending = asyncio.create_task(
+            cancel_and_wait([task], timeout_s=END_S), name=f"cancellation of {task.get_name()}"
+        )
         interrupted = False
         while not ending.done():
             try:
@@ -59,7 +61,7 @@ class InFlight:
             except asyncio.CancelledError:
                 interrupted = True
         if task.done() and not task.cancelled():
-            # Asked for, so that nobody reports it as never looked at.
+            # Retrieved, so that asyncio does not log it.
             task.exception()
         if interrupted:
             raise asyncio.CancelledError

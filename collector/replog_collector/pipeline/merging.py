@@ -1,4 +1,4 @@
-"""The second step of a batch: the store. Where that refuses it, the record that is in the way is found by halving."""
+"""The second step of a batch: the merge into the store. Where that refuses it, halving finds the refused record."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from replog.errors import StoreRefused
 from replog.events import parse
 from replog.store.write.batch import Batch
+from replog.store.write.merge_result import MergeResult
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.kafka.dead_letters import DeadLetter
@@ -17,70 +18,77 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.retrying import Retrying
 
-    #: Messages by the id of the record that they tell about, in order.
+    #: A record's id, and its messages in order.
     _Group: TypeAlias = tuple[str, list[Message]]
 
-#: The reason of a dead letter that is a valid event which the store does not take.
+#: The reason of a dead letter whose event is valid but refused by the store.
 REFUSED = "refused"
 
 
 class Store(Protocol):
-    """Where batches go."""
+    """The port to the store: :class:`replog.store.write.writer.Writer`."""
 
-    async def merge(self, batch: Batch) -> None:
-        """Merge ``batch`` and complete its effects.
+    async def merge(self, batch: Batch) -> MergeResult:
+        """Merge ``batch``.
 
         Raises StoreUnavailable: merge it again. Raises StoreRefused: of some records' calls, some may be merged.
         """
 
     def renew(self) -> None:
-        """Rely on nothing that was done before: what was merged comes again, for some of it may be lost."""
+        """Assume nothing about earlier merges: they are repeated, because the store may have lost some."""
 
 
 class Merging:
-    """Merges what was decoded, until the store has all of it that it will ever take."""
+    """Merges batches, with retries, until the store has all that it accepts."""
 
     def __init__(self, store: Store, retrying: Retrying) -> None:
         self._store = store
         self._retrying = retrying
 
-    async def merge(self, decoded: Decoded) -> None:
-        """Merge ``decoded``; the events of records that the store refuses are added to its letters.
+    async def merge(self, decoded: Decoded) -> list[MergeResult]:
+        """Merge ``decoded``; returns one result, or several where the store refused records and it was halved.
+
+        The events of records that the store refuses are added to the letters of ``decoded``.
 
         Raises:
             StopRequested: a stop came while the store was unavailable.
         """
-        if not decoded.batches:
-            return
-        (batch,) = decoded.batches
-        if (refusal := await self._refusal(batch)) is None:
-            return
-        logger().warning("batch_refused", error=str(refusal))
-        decoded.batches = []
-        await self._merge_halves(decoded, _by_record(decoded), refusal)
+        if not decoded.messages:
+            return []
+        outcome = await self._try(decoded.batch)
+        if isinstance(outcome, MergeResult):
+            return [outcome]
+        logger().warning("batch_refused", error=str(outcome))
+        return await self._merge_halves(decoded, _by_record(decoded), outcome)
 
-    async def _merge_halves(self, decoded: Decoded, groups: list[_Group], refusal: StoreRefused) -> None:
+    async def _merge_halves(self, decoded: Decoded, groups: list[_Group], refusal: StoreRefused) -> list[MergeResult]:
         if len(groups) == 1:
             decoded.letters.extend(DeadLetter(message, REFUSED, str(refusal)) for message in groups[0][1])
-            return
+            return []
+        results: list[MergeResult] = []
         middle = len(groups) // 2
         for half in (groups[:middle], groups[middle:]):
-            batch = Batch()
-            for _, messages in half:
-                for message in messages:
-                    batch.add(parse(message.value or b""))
-            if again := await self._refusal(batch):
-                await self._merge_halves(decoded, half, again)
+            outcome = await self._try(_folded(half))
+            if isinstance(outcome, MergeResult):
+                results.append(outcome)
             else:
-                decoded.batches.append(batch)
+                results += await self._merge_halves(decoded, half, outcome)
+        return results
 
-    async def _refusal(self, batch: Batch) -> StoreRefused | None:
+    async def _try(self, batch: Batch) -> MergeResult | StoreRefused:
         try:
-            await self._retrying(lambda: self._store.merge(batch))
+            return await self._retrying(lambda: self._store.merge(batch))
         except StoreRefused as error:
             metrics.STORE_ERRORS.labels(REFUSED).inc()
             return error
-        return None
+
+
+def _folded(groups: list[_Group]) -> Batch:
+    batch = Batch()
+    for _, messages in groups:
+        for message in messages:
+            batch.add(parse(message.value or b""))
+    return batch
 
 
 def _by_record(decoded: Decoded) -> list[_Group]:

@@ -1,4 +1,4 @@
-"""A call that is tried until it succeeds, with a growing wait in between."""
+"""Retries of recoverable calls, with back-off."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class StopRequested(Exception):  # noqa: N818 - named as the state it reports
-    """A stop came while a call was failing; it is not tried any more."""
+    """A stop was requested while a call was failing; it is not retried."""
 
 
 class Retrying:
-    """Tries calls until they succeed, or ``stopping`` is set while they fail.
+    """Retries calls until they succeed, or ``stopping`` is set while they fail.
 
-    Each failure is counted, logged, and told to ``progress``: waiting for a server is no hanging.
+    Each failure is counted, logged, and excused to ``progress``: waiting for a server is not hanging.
     """
 
     def __init__(self, stopping: asyncio.Event, progress: Progress) -> None:
@@ -34,11 +34,11 @@ class Retrying:
         self._progress = progress
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer of ``call``.
+        """The result of ``call``.
 
         Raises:
-            StopRequested: a stop came while it failed.
-            ReplogError: what ``call`` raises and is not recoverable.
+            StopRequested: a stop was requested while it failed.
+            ReplogError: an error of ``call`` that is not recoverable.
         """
         backoff = Backoff()
         while True:
@@ -52,7 +52,7 @@ class Retrying:
                 return answer
 
     def failed(self, backoff: Backoff, error: RecoverableError) -> float:
-        """Take note of a failure; returns the seconds to wait before the next try."""
+        """Note a failure; returns the seconds to wait before the next try."""
         if isinstance(error, StoreUnavailable):
             metrics.STORE_ERRORS.labels(error.kind).inc()
         self._progress.excuse()
@@ -63,7 +63,7 @@ class Retrying:
     async def _wait(self, backoff: Backoff, error: RecoverableError) -> None:
         delay_s = self.failed(backoff, error)
         with contextlib.suppress(TimeoutError):
-            # Not asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes together with the stop.
+            # Not asyncio.wait_for: on Python 3.11 it swallows a cancellation that arrives together with the stop.
             async with asyncio.timeout(delay_s):
                 await self._stopping.wait()
         if self._stopping.is_set():

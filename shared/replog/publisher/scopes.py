@@ -201,7 +201,7 @@ class _Thinning:
         if self._window is not None:
             self._held = event
             return
-        self._window = asyncio.create_task(self._let_through_held(), name="thinned progress")
+        self._window = asyncio.create_task(self._let_through_held(), name="progress throttle")
         await self._sink.publish(event)
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis import exceptions
 from redis.crc import key_slot
 
+from replog.cancellation import finish_all
 from replog.store.client.slots import SlotMap, address_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Cluster:
         return replies
 
     async def infos(self) -> list[dict[str, Any]]:
-        """What every master says of itself."""
+        """The server information of every master."""
         await self._learn()
         infos = await self._gather({master: self._node(master).infos() for master in self._slots.masters})
         if not infos:
@@ -63,14 +64,14 @@ class Cluster:
         return [info for (info,) in infos.values()]
 
     async def missing_rights(self) -> list[str]:
-        """What the user lacks at any master, as rules for the access list."""
+        """Rights that the user lacks at any master, as rules for the access list."""
         await self._learn()
         missing = await self._gather({master: self._node(master).missing_rights() for master in self._slots.masters})
         return list(dict.fromkeys(rule for rules in missing.values() for rule in rules))
 
     async def close(self) -> None:
         """Close the connections to all nodes."""
-        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+        await finish_all(*(node.close() for node in self._nodes.values()))
 
     async def _send_to_owners(self, calls: Sequence[Command], slots: list[int]) -> list[Any]:
         parts: dict[Address, list[int]] = defaultdict(list)
@@ -130,7 +131,7 @@ class Cluster:
     async def _learn(self) -> None:
         if await self._slots.learn():
             gone = self._nodes.keys() - self._slots.nodes
-            await asyncio.gather(*[self._nodes.pop(address).close() for address in gone])
+            await finish_all(*[self._nodes.pop(address).close() for address in gone])
 
 
 #: Replies that say that the map of slots is not what it was.

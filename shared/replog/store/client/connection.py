@@ -35,10 +35,10 @@ class Topology(Protocol):
         """The replies to ``calls``, in order; an error that a server answered is a reply."""
 
     async def infos(self) -> list[dict[str, Any]]:
-        """What every master says of itself."""
+        """The server information of every master."""
 
     async def missing_rights(self) -> list[str]:
-        """What the user lacks, as rules for the access list."""
+        """Rights that the user lacks, as rules for the access list."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -160,13 +160,13 @@ _OF_CONTENT = ("WRONGTYPE", "ERR")
 
 
 class _Server(NamedTuple):
-    """How messages name a server: its URL without secrets, and the secrets that they must not show."""
+    """A server in messages: its URL without secrets, and the secrets that no message may show."""
 
     shown: str
     secrets: Sequence[str]
 
     def message(self, error: Exception) -> str:
-        """What ``error`` says, and where. A server that knows no AUTH answers with what it was sent."""
+        """The server and the text of ``error``, without secrets: a server without AUTH echoes what it was sent."""
         text = str(error)
         for secret in self.secrets:
             text = text.replace(secret, redis_url.MASK)

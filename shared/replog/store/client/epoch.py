@@ -49,7 +49,7 @@ class Greeting:
 
 
 async def _run_id(connection: AbstractConnection) -> bytes | None:
-    """Which process the server is; None where it does not say."""
+    """The run id of the server process; None where it does not tell."""
     await connection.send_command("INFO", "server")
     try:
         found = _RUN_ID.search(await connection.read_response())

@@ -62,16 +62,16 @@ class Node:
         return [await self._explained(reply, call)]
 
     async def infos(self) -> list[dict[str, Any]]:
-        """What the server says of itself."""
+        """The server information, as a list of one."""
         return [await self._named(self._redis.info("server"))]
 
     async def slots(self) -> list[Any]:
-        """Who serves which slots, as this node of a cluster sees it."""
+        """The map of slots, as this node of a cluster sees it."""
         found: list[Any] = await self._named(self._redis.execute_command("CLUSTER", "SLOTS"))
         return found
 
     async def missing_rights(self) -> list[str]:
-        """What its user lacks, as rules for the access list."""
+        """Rights that its user lacks, as rules for the access list."""
         return await rights.missing_rights(self, self._needs)
 
     async def queue(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

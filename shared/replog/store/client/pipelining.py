@@ -1,6 +1,6 @@
-"""Concurrent reads share pipelines: what is asked while an answer is under way goes out together next.
+"""Shared pipelines of concurrent reads: calls made while a pipeline is under way are sent together in the next.
 
-Nobody waits for long, and not too many do: where Redis hangs, who waits is told so in time, and who comes then at once.
+Waiting is bounded in time and number: where Redis hangs, waiting callers get an error in time, and new ones at once.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from replog.store.client.command import Command
 
-#: Pipelines under way at once: one long answer does not hold up all others.
+#: Pipelines under way at once, so that one long answer does not hold up all others.
 LANES = 2
 #: Calls in one pipeline, so that one answer is not awaited behind hundreds.
 CALLS_A_PIPELINE = 128
-#: Answers waited for at once. A Redis that answers at all does not let as many come together.
+#: Callers that wait at once. With a Redis that answers there are never as many.
 MOST_WAITING = 1000
-#: Seconds in which a sender ends that is told to.
+#: Seconds in which a sender ends once it is cancelled.
 ENDS_WITHIN_S = 0.5
 
 
@@ -55,7 +55,7 @@ class SharedPipelines:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
-        """As the protocol says."""
+        """The replies to ``calls``, in order. Raises StoreUnavailable, also for lack of time or room."""
         if not self._room:
             raise StoreUnavailable("busy", "too many calls of the store wait already")
         loop = asyncio.get_running_loop()
@@ -71,14 +71,14 @@ class SharedPipelines:
             self._room += 1
 
     async def close(self) -> None:
-        """End the pipelines that are under way; those who wait are told that there will be no answer."""
+        """Cancel the pipelines under way; callers that wait get an error."""
         await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
         self._fail(self._waiting, _closed())
 
     def _open_lane(self) -> None:
         if self._lanes < LANES:
             self._lanes += 1
-            lane = asyncio.create_task(self._empty_queue(), name="sharing: sender")
+            lane = asyncio.create_task(self._empty_queue(), name="pipeline sender")
             self._tasks.add(lane)
             lane.add_done_callback(self._tasks.discard)
 

@@ -106,7 +106,7 @@ _KEYLESS = ("EVALSHA", SEEK.sha, 0)
 
 
 class Needs(NamedTuple):
-    """What a process needs: rights on the keys under a prefix."""
+    """The rights that a process needs on the keys under a prefix."""
 
     prefix: str
     rights: tuple[Right, ...]
@@ -133,7 +133,7 @@ class Asked(Protocol):
 
 
 async def missing_rights(node: Asked, needs: Needs) -> list[str]:
-    """What the user of ``node`` lacks of what it ``needs``, as rules for its access list.
+    """The rights that the user of ``node`` lacks of those it ``needs``, as rules for its access list.
 
     Raises the driver's error where the server does not answer.
     """
@@ -152,7 +152,7 @@ async def missing_rights(node: Asked, needs: Needs) -> list[str]:
 
 
 async def obstacle(node: Asked, needs: Needs, key: bytes) -> exceptions.RedisError | None:
-    """Why ``node`` would not take every command on ``key`` now; None where it would.
+    """The error that keeps ``node`` from taking every command on ``key`` now; None where there is none.
 
     A missing right comes before anything else. ``key`` should not exist: of a slot on the move that has left already.
     Raises the driver's error where the server does not answer.

@@ -1,4 +1,4 @@
-"""Which master of a Redis Cluster serves which slot, as far as is known."""
+"""The map of slots of a Redis Cluster: the master that serves each, as far as is known."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ removed    zset      of a bucket: id of a record that retention removed, score a
 claimed    hash      of a bucket: id of a removed record -> its ``ahead``
 left       zset      of a bucket: ``key NUL id`` of a task and a record that has left its list, score = when, in ms;
                      kept for a day
-applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> marker: offset before which everything is applied that
-                     concerns the bucket
+applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> checkpoint: offset before which everything is applied
+                     that concerns the bucket
 asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker was asked for the partitions, and an
                      array of times in ms, one a partition, up to which everything of it that concerns the bucket
                      is applied; 0 for unknown (see :mod:`replog.store.read.as_of`)

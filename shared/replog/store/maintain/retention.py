@@ -6,7 +6,7 @@ RUNNING is not removed by age alone before the longer of the times has passed. M
 twice that time, so that a replay does not bring it back.
 
 Somebody may have written something else to a key. Entries of a bucket that cannot be read are removed and logged; what
-Redis refuses is left and told, and the sweep goes on with the next record, and with the next bucket.
+Redis refuses is left and reported, and the sweep goes on with the next record, and with the next bucket.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from replog.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
 
 #: Records looked at in one step.
 RECORDS_A_STEP = 100
@@ -45,7 +45,7 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 
 
 class Policy(NamedTuple):
-    """How long records are kept after their last event, in days."""
+    """Days for which records are kept after their last event: ``failed_days`` for FAILED ones."""
 
     days: float
     failed_days: float
@@ -62,12 +62,12 @@ class Policy(NamedTuple):
 
 
 def log_refusal(error: StoreRefused) -> None:
-    """Say that something could not be removed."""
+    """Log that a record could not be removed."""
     logger().warning("sweep_refused", error=str(error))
 
 
 class _Leaving(NamedTuple):
-    """What the lists of a removed record's tasks may still hold of it."""
+    """The entry of a removed record that its tasks' lists may still hold."""
 
     start: bytes
     outcome: bytes
@@ -82,7 +82,7 @@ class Retention:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: CommandRunner,
         policy: Policy,
         *,
         refused: Callable[[StoreRefused], None] = log_refusal,
@@ -203,12 +203,12 @@ class Retention:
 
 
 def _leaving_of(noted: bytes) -> _Leaving | None:
-    """What ``remove.lua`` noted; None where somebody wrote something else."""
+    """The entry that ``remove.lua`` noted; None where the note was overwritten."""
     try:
-        told = msgpack.unpackb(noted, raw=True)
+        unpacked = msgpack.unpackb(noted, raw=True)
     except (ValueError, TypeError):
         return None
-    match told:
+    match unpacked:
         case [bytes() as start, bytes() as outcome, [*tasks]] if all(
             isinstance(task, bytes) and _is_text(task) for task in tasks
         ):

@@ -1,4 +1,4 @@
-"""How many RUNNING records and details of the store are stale, as answers say it of each.
+"""Counts of stale records and details, which are RUNNING and silent for too long, as the API defines stale.
 
 Records are counted exactly, by one small call a bucket. Of details no index knows when they were heard of last, for it
 would have to move with every sign of life. They are walked instead: of the records that have RUNNING details those
@@ -66,7 +66,7 @@ class Staleness:
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
 
     async def records(self) -> int:
-        """How many records are stale."""
+        """The number of stale records."""
         window = ["-inf", self._until_ms()]
         counts: list[int] = await self._connection.run(
             [Command("ZCOUNT", [bucket.running], window) for bucket in self._buckets]
@@ -74,7 +74,7 @@ class Staleness:
         return sum(counts)
 
     async def details(self) -> int:
-        """How many details are stale; walks them, and rests on the way."""
+        """The number of stale details; walks them, with pauses."""
         until_ms = self._until_ms()
         found = 0
         async for record_id in self._unfinished():

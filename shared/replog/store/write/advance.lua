@@ -1,16 +1,16 @@
--- Moves the markers of one bucket on, where the bucket has everything that was merged into it for that, and tells up to
--- which time it is complete.
+-- Moves the checkpoints of one bucket on, if the bucket still has every call that was merged into it for that, and saves
+-- the time up to which it is complete.
 --
 -- KEYS[1] applied hash of the bucket   KEYS[2] asof hash of the bucket
 -- KEYS[3..] notes of the calls that the bucket took, one a merge (calls.lua)
 -- ARGV[1] msgpack array: how many calls were acknowledged, one number for each of KEYS[3..]
 -- ARGV[2] msgpack array of {field, offset where it must stand at least, offset to move it to}
 -- ARGV[3] group and topic, as the fields begin   ARGV[4] msgpack {partitions, asked ms, {{partition, offset, ms}, ...}}:
---         how many partitions the topic had when the broker was asked, and that one whose marker stands at the offset is
+--         how many partitions the topic had when the broker was asked, and that one whose checkpoint is at the offset is
 --         complete up to a time; or ''
 --
--- Returns 1 where the markers stand as asked, 2 where they do and what asof held could not be read and was made anew,
--- 0 where something acknowledged is missing: then nothing is changed. A marker that is no number is missing.
+-- Returns 1 where the checkpoints stand as asked, 2 where they do and what asof held could not be read and was made anew,
+-- 0 where something acknowledged is missing: then nothing is changed. A checkpoint that is no number is missing.
 -- Cost: O(keys + fields + partitions). Safe to repeat.
 
 local acknowledged, fields = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
@@ -18,13 +18,13 @@ local APPLIED, AS_OF, TOPIC, SLICE = KEYS[1], KEYS[2], ARGV[3], 1000
 local FIELD, AT_LEAST, TARGET = 1, 2, 3
 local NOTES = 3 -- the first of KEYS that is one
 
--- The offset that a marker says; -1 where there is none, or something else.
-local function offset_of(marker)
-  return marker and #marker <= 19 and string.find(marker, '^%d+$') and tonumber(marker) or -1
+-- The offset of a checkpoint; -1 where there is none, or something else.
+local function offset_of(value)
+  return value and #value <= 19 and string.find(value, '^%d+$') and tonumber(value) or -1
 end
 
 -- The offsets in the fields that are the FIELD of these, by that; -1 where there is none.
-local function markers(of)
+local function checkpoints(of)
   local offsets = {}
   for i = 1, #of, SLICE do
     local names = {}
@@ -76,7 +76,7 @@ local function read_times(stored)
   return of[1], of[2], false
 end
 
--- Takes the number of partitions. What is in one that is new came after all that is told of the others: it is complete
+-- Takes the number of partitions. Events of a new one came after the times of the others: it is complete
 -- as they are.
 local function resize(times, partitions)
   local least = times[1] or 0
@@ -102,7 +102,7 @@ local function tell_time(partitions, asked, reached)
   for i, of in ipairs(reached) do
     named[i] = { TOPIC .. ':' .. of[1] }
   end
-  local offsets = markers(named)
+  local offsets = checkpoints(named)
   for i, of in ipairs(reached) do
     local number, offset, ms = unpack(of)
     if offsets[named[i][FIELD]] >= offset and number < #times then
@@ -113,7 +113,7 @@ local function tell_time(partitions, asked, reached)
   return garbled
 end
 
-local behind, lost, offsets = {}, false, markers(fields)
+local behind, lost, offsets = {}, false, checkpoints(fields)
 for _, field in ipairs(fields) do
   local stored = offsets[field[FIELD]]
   lost = lost or stored < field[AT_LEAST]

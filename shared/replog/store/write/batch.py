@@ -1,36 +1,33 @@
-"""A batch: events folded in memory, so that the store is asked once for what belongs together. Pure."""
+"""A batch: events folded by entity in memory, so that the store merges each entity once. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from replog.records import Effect
 from replog.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from replog.events import DetailEvent, RecordEvent
 
 
-#: Task keys that a record is listed under: the smallest by code point of those it was published with.
+#: Most task keys that a record is listed under: the smallest by code point of those it was published with.
 MOST_TASK_KEYS = 16
 
 
 class Folded(State):
-    """One record or detail: the join of its events in this batch, and which of them made it."""
+    """One record or detail: the join of its events in this batch, and the types of those that changed it."""
 
     __slots__ = ("event_types",)
 
     def __init__(self) -> None:
         super().__init__()
-        #: The types of those that changed it.
         self.event_types: list[str] = []
 
 
 class FoldedRecord:
-    """What a batch holds of one record: its own registers, its task keys, its details."""
+    """One record in a batch: its own registers, its task keys, its details."""
 
     __slots__ = ("details", "record", "task_keys")
 
@@ -40,7 +37,7 @@ class FoldedRecord:
         self.details: dict[str, Folded] = defaultdict(Folded)
 
     def own(self, task_key: str | None) -> tuple[Folded, bool]:
-        """What its own events are folded into, and whether ``task_key`` is new among the smallest that they name."""
+        """The record's own fold, and whether ``task_key`` is new among the smallest task keys."""
         if self.record is None:
             self.record = Folded()
         if task_key is None or task_key in self.task_keys:
@@ -54,37 +51,23 @@ class FoldedRecord:
         return self.record, True
 
 
-class MergeReceipt(NamedTuple):
-    """What the store acknowledged of a batch: an id of the merge, and by bucket how many calls it took."""
-
-    merge_id: str
-    calls: Mapping[int, int]
-
-
 class Batch:
     """Events folded by record and detail. ``len`` is the number of events added.
 
-    What an event did is known once the store has merged its entity: events that changed the folded state share the
-    store's answer for it, the others changed nothing already here. ``effects`` counts ``(event type, effect)``.
+    A batch is what is asked of the store; the answer is a :class:`~replog.store.write.merge_result.MergeResult`.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, FoldedRecord] = defaultdict(FoldedRecord)
-        #: How the store took it.
-        self.receipt = MergeReceipt("", {})
-        self._types: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
+        #: Types of the events that changed nothing in the fold, by the effect that they had there.
+        self.absorbed: dict[Effect, Counter[str]] = {effect: Counter() for effect in Effect}
         self._added = 0
 
     def __len__(self) -> int:
         return self._added
 
-    @property
-    def effects(self) -> Counter[tuple[str, Effect]]:
-        """How many events did what, as far as it is known."""
-        return Counter({(name, effect): n for effect, types in self._types.items() for name, n in types.items()})
-
     def add(self, event: RecordEvent | DetailEvent) -> None:
-        """Fold ``event`` in."""
+        """Fold ``event`` into its record or detail."""
         self._added += 1
         record = self.records[event.record_id]
         detail_id = getattr(event, "detail_id", None)
@@ -93,8 +76,4 @@ class Batch:
         if effect is Effect.APPLIED or listed:
             folded.event_types.append(event.type)
         else:
-            self._types[effect][event.type] += 1
-
-    def merged(self, folded: Folded, effect: Effect) -> None:
-        """Take the store's answer for one entity of this batch."""
-        self._types[effect].update(folded.event_types)
+            self.absorbed[effect][event.type] += 1

@@ -1,5 +1,5 @@
 -- Put before each script whose effect may not be lost unseen: notes that the bucket took this call of a merge, in `key`,
--- as bit `number`. What a failover takes away is missing there, and the markers do not move on (advance.lua).
+-- as bit `number`. What a failover takes away is missing there, and the checkpoints do not move on (advance.lua).
 -- A bit and no counter: a call that is sent twice must not stand for another that was lost.
 
 local CALLS_KEPT_S = 86400

@@ -1,23 +1,23 @@
-"""Markers: up to which offset of each partition the store has everything, kept in the store itself.
+"""Checkpoints: per partition, the offset before which the store has everything, kept in the store itself.
 
-Redis acknowledges before it is durable. What survives a failover or a restart is a prefix of each node's writes, so
-that the markers of a bucket, written after what they stand for, tell what is missing: every call of a merge notes
-itself in its bucket, and a bucket's markers move on only where all acknowledged calls are still noted there and the
-markers stand where they were left. Where they do not, something was lost, and the collector goes back to what the
-markers say. Merging again changes nothing, so going back too far is never wrong.
+Redis acknowledges writes before they are durable. A failover or restart leaves a prefix of each node's writes. So the
+checkpoints of a bucket, written after the merges that they stand for, show what is missing: every call of a merge notes
+itself in its bucket, and a bucket's checkpoints move on only where all acknowledged calls are still noted there and the
+checkpoints stand where they were left. Otherwise writes were lost, and the collector goes back to the checkpoints.
+Merging again changes nothing, so going back too far is never wrong.
 
-So markers that cannot be read are no more than markers that were lost: where somebody wrote over their key, or one of
-them, with something else, that is removed.
+Checkpoints that cannot be read count as lost: where their key, or one of them, was overwritten with something else, it
+is removed.
 
-With its markers each bucket keeps a time up to which it is complete: what Kafka had by then it has. That is written in
-one step with a look at the markers, so that whatever survives of a bucket says no more than is there
+Each bucket also keeps a time up to which it is complete: it has what Kafka had by then. It is written atomically with
+the comparison of the checkpoints, so that whatever survives of a bucket claims no more than is there
 (:mod:`replog.store.read.as_of` reads it).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -30,95 +30,71 @@ from replog.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from replog.store.client.connection import Connection
-    from replog.store.write.batch import MergeReceipt
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.write.merge_result import MergeResult
+    from replog.store.write.offsets import Reached, Span
 
-#: What ``advance.lua`` returns where it could not read up to when a bucket was complete.
+#: Reply of ``advance.lua`` where it could not read the time up to which a bucket was complete, and started over.
 MADE_ANEW = 2
-#: An offset has no more than these digits.
+#: Most digits of an offset.
 OFFSET_DIGITS = 19
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
-class Span(NamedTuple):
-    """Offsets of one partition: the first, and the one behind the last."""
-
-    begin: int
-    end: int
-
-
-class Moment(NamedTuple):
-    """Where the end of a partition was, at a time in ms since 1970: who has got there has all that came before it."""
-
-    offset: int
-    at_ms: int
-
-
-class Reached(NamedTuple):
-    """Moments by partition, of those whose marker is there; ``partitions`` is how many the topic had at ``asked_ms``.
-
-    None of the moments is later than that.
-    """
-
-    partitions: int
-    asked_ms: int
-    moments: Mapping[int, Moment]
-
-
 class Checkpoints:
-    """The markers of one consumer group and topic.
+    """The checkpoints of one consumer group and topic.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer; call it again.
     """
 
-    def __init__(self, connection: Connection, *, group: str, topic: str) -> None:
+    def __init__(self, connection: CommandRunner, *, group: str, topic: str) -> None:
         self._connection = connection
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
         self._topic = f"{group}:{topic}"
         self._field = f"{self._topic}:%d"
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
-        """By partition: the offset before which the store has everything; None where a bucket knows of none."""
+        """The checkpoints of ``partitions``: the lowest of all buckets, None where a bucket has none."""
         if not partitions:
             return {}
         fields = [self._field % number for number in partitions]
         rows = await self._run([Command("HMGET", [bucket.applied], fields) for bucket in self._buckets])
         await self._remove_garbled(fields, rows)
-        columns = zip(*([_offset(marker) for marker in row] for row in rows), strict=True)
+        columns = zip(*([_offset(value) for value in row] for row in rows), strict=True)
         return {
             number: None if None in column else min(offset for offset in column if offset is not None)
             for number, column in zip(partitions, columns, strict=True)
         }
 
     async def begin(self, positions: Mapping[int, int]) -> None:
-        """Set markers to offsets before which there is nothing that the store could still get from Kafka."""
+        """Set checkpoints to offsets before which Kafka has nothing that the store lacks."""
         if positions:
             stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
             await self._run([Command("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
     async def advance(
-        self, spans: Mapping[int, Span], receipts: Iterable[MergeReceipt], reached: Reached | None = None
+        self, spans: Mapping[int, Span], merges: Iterable[MergeResult], reached: Reached | None = None
     ) -> None:
-        """Take ``spans`` for applied: by the merged batches of ``receipts``, and where those hold nothing, as is.
+        """Move the checkpoints over ``spans``, which are applied by ``merges``.
 
-        The markers have to stand at the begin of each span at least; where they stand beyond its end, they stay.
-        Each bucket that has all that, and whose markers then have ``reached`` these moments, says so in the same step.
+        The checkpoints have to stand at the begin of each span at least; beyond its end they stay. Each bucket saves
+        the moments that its checkpoints then have ``reached``, in the same step.
 
         Raises:
-            StoreRewound: the store has lost something that it had acknowledged.
+            StoreRewound: the store has lost writes that it had acknowledged.
         """
         noted: defaultdict[int, list[tuple[bytes, int]]] = defaultdict(list)
-        for merge_id, counts in receipts:
-            for number, count in counts.items():
-                noted[number].append((self._buckets[number].calls(merge_id), count))
+        for merge in merges:
+            for number, count in merge.calls.items():
+                noted[number].append((self._buckets[number].calls(merge.merge_id), count))
         fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
-        told = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
-        calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, told)) for bucket in self._buckets]
+        moments = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
+        calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, moments)) for bucket in self._buckets]
         replies = await self._run(calls, notes=[key for keys in noted.values() for key, _ in keys])
         garbled = [bucket.as_of for bucket, reply in zip(self._buckets, replies, strict=True) if reply == MADE_ANEW]
         if garbled:
-            _tell_removed([b"%b %b" % (key, self._topic.encode()) for key in garbled], "no times")
+            _log_removed([b"%b %b" % (key, self._topic.encode()) for key in garbled], "no times")
         if not all(replies):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
 
@@ -130,9 +106,9 @@ class Checkpoints:
             return await self._connection.run(calls)
 
     async def _remove_others(self, error: StoreRefused, notes: Sequence[bytes]) -> None:
-        """Remove what stands at the markers' keys and is no hash, or at ``notes`` and is no string.
+        """Remove values of another type at the checkpoints' keys and at ``notes``.
 
-        Raises ``error`` where that is nothing.
+        Raises ``error`` where there is none.
         """
         hashes = {key: b"hash" for bucket in self._buckets for key in (bucket.applied, bucket.as_of)}
         asked = hashes | dict.fromkeys(notes, b"string")
@@ -140,28 +116,28 @@ class Checkpoints:
         keys = [key for key, kind in zip(asked, kinds, strict=True) if kind not in (asked[key], b"none")]
         if not keys:
             raise error
-        _tell_removed(keys, str(error))
+        _log_removed(keys, str(error))
         await self._connection.run([Command("UNLINK", [key]) for key in keys])
 
     async def _remove_garbled(self, fields: Sequence[str], rows: Sequence[Sequence[bytes | None]]) -> None:
-        """Remove markers that are no offsets."""
+        """Remove checkpoints that are no offsets."""
         garbled = [
             (bucket.applied, field)
             for bucket, row in zip(self._buckets, rows, strict=True)
-            for field, marker in zip(fields, row, strict=True)
-            if marker is not None and _offset(marker) is None
+            for field, value in zip(fields, row, strict=True)
+            if value is not None and _offset(value) is None
         ]
         if garbled:
-            _tell_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
+            _log_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
             await self._connection.run([Command("HDEL", [key], [field]) for key, field in garbled])
 
 
-def _offset(marker: bytes | None) -> int | None:
-    """What a marker says; None where there is none, or something else."""
-    return int(marker) if marker and marker.isdigit() and len(marker) <= OFFSET_DIGITS else None
+def _offset(value: bytes | None) -> int | None:
+    """The offset of a stored checkpoint; None where there is none, or something else."""
+    return int(value) if value and value.isdigit() and len(value) <= OFFSET_DIGITS else None
 
 
-def _tell_removed(keys: Sequence[bytes], error: str) -> None:
+def _log_removed(keys: Sequence[bytes], error: str) -> None:
     logger().error("markers_removed", keys=[key.decode(errors="replace") for key in keys], error=error)
 
 

@@ -26,7 +26,8 @@
 --
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record; then, where its
 --          tasks' lists are behind: its start register, its outcome register, msgpack array of its task keys,
---          and of those that it was listed under before, or ''}.
+--          and of those that it was listed under before, or ''; then, where this call ended or reopened the record
+--          (its lists are behind then): its status letter before, or '', and its facts register}.
 -- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
@@ -184,19 +185,19 @@ local function packed(detail)
   return cmsgpack.pack({ detail[START], facts, outcome, progress, last, detail[NAMES], #sums > 1 and sums or sums[1] })
 end
 
--- The names of a whole detail, as its value tells them.
+-- The names of a whole detail, from its value.
 local function names_of(detail)
-  local told = detail[NAMES]
-  if type(told) == 'string' then
-    return told ~= '' and told or {}
+  local stored = detail[NAMES]
+  if type(stored) == 'string' then
+    return stored ~= '' and stored or {}
   end
   local names, i = {}, 1
-  while told[i] do
-    if type(told[i]) == 'string' then
-      names[#names + 1] = told[i]
+  while stored[i] do
+    if type(stored[i]) == 'string' then
+      names[#names + 1] = stored[i]
       i = i + 1
     else
-      local kind, position, length = told[i], told[i + 1], told[i + 2]
+      local kind, position, length = stored[i], stored[i + 1], stored[i + 2]
       names[#names + 1] = KINDS[kind + 1] .. string.sub(detail[FACTS], position + 1, position + length)
       i = i + 3
     end
@@ -346,6 +347,12 @@ local function list_details()
   redis.call(running > 0 and 'SADD' or 'SREM', UNFINISHED, ID)
 end
 
+-- Whether an outcome that has changed is a transition, by the status letters before ('' for none) and after: all are but
+-- those to RUNNING that come from none or RUNNING.
+local function ended_or_reopened(before, after)
+  return after ~= 'R' or (before ~= '' and before ~= 'R')
+end
+
 local function merge_record(packed)
   local incoming = cmsgpack.unpack(packed)
   local state = redis.call('HMGET', RECORD, 'start', 'facts', 'outcome', 'progress', 'last', 'tasks', 'lists', 'gone')
@@ -353,6 +360,7 @@ local function merge_record(packed)
   for i = 1, #FIELDS do
     state[i] = state[i] or ''
   end
+  local before = string.sub(state[3], -1)
   local effect, changed = join(state, incoming, 1, #FIELDS)
   local written_fields = {}
   for i, field in ipairs(FIELDS) do
@@ -383,6 +391,9 @@ local function merge_record(packed)
   end
   if #written_fields > 0 then
     redis.call('HSET', RECORD, unpack(written_fields))
+  end
+  if changed[3] and ended_or_reopened(before, string.sub(state[3], -1)) then
+    return effect, state[1], state[3], state[6], packed_gone, before, state[2]
   end
   if behind then
     return effect, state[1], state[3], state[6], packed_gone
@@ -423,7 +434,7 @@ if written.n > 0 then
   end
 end
 if ARGV[1] ~= '' then
-  answer[2], answer[3], answer[4], answer[5], answer[6] = merge_record(ARGV[1])
+  answer[2], answer[3], answer[4], answer[5], answer[6], answer[7], answer[8] = merge_record(ARGV[1])
 end
 if written.n > 0 or answer[2] == APPLIED then
   redis.call('HINCRBY', RECORD, 'v', 1)

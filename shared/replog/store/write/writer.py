@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from uuid import uuid4
 
 import msgpack
 
+from replog.cancellation import cancel_and_wait
 from replog.records import MS_BIAS, Effect, last_ms, start_ms
 from replog.store.client.command import Command
 from replog.store.client.scripts import ENLIST, LEAVE, MERGE, SETTLE
@@ -19,7 +20,7 @@ from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.format.short_ids import short_of
-from replog.store.write.batch import MergeReceipt
+from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import BucketKeys
     from replog.store.write.batch import Batch, Folded, FoldedRecord
+    from replog.store.write.merge_result import RecordTransition
 
 #: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is served
 #: meanwhile.
@@ -39,8 +41,10 @@ LIST_CALLS_AT_ONCE = 5000
 SETTLED_A_CALL = 100
 
 _ERA_CHARACTERS = 8
-#: Parts of an answer to a merge of a record whose tasks' lists are up to date.
-_EFFECTS_ALONE = 2
+#: Seconds in which calls under way end, where the merge they belong to is cancelled.
+CANCEL_S = 2.0
+#: Lengths of the answer to a merge call: the effects alone; those and what the lists of tasks need; with a transition.
+_EFFECTS_ALONE, _WITH_LISTS = 2, 6
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -56,17 +60,21 @@ class _Part(NamedTuple):
     details: list[Folded]
 
 
+#: A call and the answer to it.
+_Merged: TypeAlias = tuple[_Part, Any]
+
+
 class _Notes:
-    """What one try to merge a batch is noted under: what became of the calls of one that failed nobody knows."""
+    """The ids under which one try to merge a batch notes its calls. The calls of a failed try stay uncounted."""
 
     def __init__(self) -> None:
         self.merge_id = uuid4().hex
-        #: What records are noted with: two merges of one record at the same time are told apart.
+        #: Noted in records: tells two concurrent merges of one record apart.
         self.short_id = self.merge_id[:_ERA_CHARACTERS]
         self.calls: Counter[int] = Counter()
 
     def next(self, bucket: BucketKeys) -> tuple[bytes, int]:
-        """Where ``bucket`` notes its next call, and under which number."""
+        """The key at which ``bucket`` notes its next call, and the number of that call."""
         self.calls[bucket.number] += 1
         return bucket.calls(self.merge_id), self.calls[bucket.number] - 1
 
@@ -77,38 +85,57 @@ class Writer:
     def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
+        #: Transitions answered to merges that failed afterwards; reported with the next result.
+        self._unreported: list[RecordTransition] = []
         self.renew()
 
     def renew(self) -> None:
-        """Take no tasks' list for up to date any more that this writer brought up before.
+        """Assume nothing about the tasks' lists that this writer has brought up to date.
 
-        To be called before events come again that were merged already: the store may have lost what this writer did.
+        Called before events come again that were merged already: the store may have lost this writer's calls.
         """
         self._era = uuid4().hex[:_ERA_CHARACTERS]
 
-    async def merge(self, batch: Batch) -> None:
-        """Merge ``batch``; returns once Redis has acknowledged all of it, with ``batch.effects`` complete.
+    async def merge(self, batch: Batch) -> MergeResult:
+        """Merge ``batch``; returns once Redis has acknowledged all of it.
+
+        A transition is reported once: a merge that fails keeps those that the store has answered for the next result.
+        One whose answer is lost is never reported: the connection or this process ended, the slot moved, or Redis
+        refused another call that was sent with it.
 
         Raises:
             StoreUnavailable: some of it may have been merged; merge it again.
         """
         notes = _Notes()
-        parts: list[_Part] = []
-        sent: list[asyncio.Future[list[Any]]] = []
+        merged = await self._merge_records(batch, notes)
+        await self._bring_up_lists(merged, notes)
+        transitions, self._unreported = self._unreported, []
+        return MergeResult(effects_of(batch, _effects(merged)), transitions, notes.merge_id, notes.calls)
+
+    async def _merge_records(self, batch: Batch, notes: _Notes) -> list[_Merged]:
+        """Merge all records of ``batch``; calls are packed while those before them are under way."""
         made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded, notes))
-        while group := list(islice(made, CALLS_AT_ONCE)):
-            parts += group
-            sent.append(asyncio.ensure_future(self._connection.run([part.call for part in group])))
-            # The event loop must come round for these to leave: Redis merges them while the next are packed.
-            await asyncio.sleep(0)
-        answers = [answer for replies in await _all_of(sent) for answer in replies]
-        await self._bring_up_lists(parts, answers, notes)
-        batch.receipt = MergeReceipt(notes.merge_id, notes.calls)
-        for part, answer in zip(parts, answers, strict=True):
-            for detail, digit in zip(part.details, answer[0], strict=True):
-                batch.merged(detail, _EFFECTS[digit])
-            if part.record:
-                batch.merged(part.record, Effect(answer[1]))
+        groups: list[list[_Part]] = []
+        sent: list[asyncio.Task[list[Any]]] = []
+        try:
+            while group := list(islice(made, CALLS_AT_ONCE)):
+                groups.append(group)
+                running = self._connection.run([part.call for part in group])
+                sent.append(asyncio.create_task(running, name="merge calls"))
+                # The event loop has to run once for these to leave: Redis merges them while the next are packed.
+                await asyncio.sleep(0)
+            if sent:
+                await asyncio.wait(sent)
+        finally:
+            await cancel_and_wait(sent, timeout_s=CANCEL_S)
+            # All are retrieved: asyncio would log an error that nobody retrieved.
+            errors = {task: error for task in sent if (error := _error_of(task))}
+        answered = [(group, task.result()) for group, task in zip(groups, sent, strict=True) if task not in errors]
+        merged = [pair for group, answers in answered for pair in zip(group, answers, strict=True)]
+        self._unreported += [_transition(part, answer) for part, answer in merged if len(answer) > _WITH_LISTS]
+        for error in errors.values():
+            raise error
+        return merged
 
     def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
@@ -130,15 +157,15 @@ class Writer:
             yield _Part(record_id, keys, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
 
-    async def _bring_up_lists(self, parts: list[_Part], answers: list[Any], notes: _Notes) -> None:
+    async def _bring_up_lists(self, merged: list[_Merged], notes: _Notes) -> None:
         """Bring the lists of tasks up to date, where merges have found them behind, and note that they are."""
         listed: dict[bytes, list[Any]] = defaultdict(list)
         left: list[tuple[bytes, str]] = []
         behind: dict[int, list[bytes]] = defaultdict(list)
-        for part, answer in zip(parts, answers, strict=True):
+        for part, answer in merged:
             if len(answer) <= _EFFECTS_ALONE:
                 continue
-            start, outcome, tasks, gone = answer[_EFFECTS_ALONE:]
+            start, outcome, tasks, gone = answer[_EFFECTS_ALONE:_WITH_LISTS]
             for task_key in msgpack.unpackb(tasks, raw=True):
                 listed[task_key].append((part.record_id, start, outcome))
             if gone:
@@ -175,19 +202,26 @@ class Writer:
         ]
 
 
-async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:
-    """The replies of all; where one failed, its error, once none is under way any more."""
-    if sent:
-        await asyncio.wait(sent)
-    # Each is asked: an error that nobody took would be reported as one of its own.
-    errors = [error for group in sent if (error := group.exception())]
-    if errors:
-        raise errors[0]
-    return [group.result() for group in sent]
+def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    """The error that ``task`` has ended with, if any; a cancellation is none."""
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def _effects(merged: list[_Merged]) -> Iterator[tuple[Folded, Effect]]:
+    for part, answer in merged:
+        for detail, digit in zip(part.details, answer[0], strict=True):
+            yield detail, _EFFECTS[digit]
+        if part.record:
+            yield part.record, Effect(answer[1])
+
+
+def _transition(part: _Part, answer: list[Any]) -> RecordTransition:
+    before, facts = answer[_WITH_LISTS:]
+    return transition_of(part.record_id, before=before, outcome=answer[3], facts=facts)
 
 
 def _by_pair(details: Mapping[str, Folded]) -> Iterable[tuple[str, Folded]]:
-    """The details, those of one pair together: they are neighbours in an index, and share counters."""
+    """The details grouped by pair: those of one pair are neighbours in an index, and share counters."""
     if len(details) <= ENTITIES_A_CALL:
         return details.items()
     groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
@@ -208,5 +242,5 @@ def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
     tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())
     names = placement.names
     packed = detail_codec.pack(registers, names, sums)
-    told = names[0] if len(names) == 1 else names
-    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, told, sums, packed)
+    texts = names[0] if len(names) == 1 else names
+    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, texts, sums, packed)

@@ -1,0 +1,96 @@
+"""Questions to the broker about the partitions of one topic, asked through a client that is connected.
+
+Every function raises ``KafkaError`` where the broker does not answer, and may wait for it without end.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
+from aiokafka.protocol.offset import OffsetRequest
+
+from replog.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+#: Arguments of Kafka's ListOffsets request: any consumer, messages of open transactions included, end of a partition.
+_ANY_CONSUMER, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
+
+
+class Bounds(NamedTuple):
+    """Offsets of one partition: the first that Kafka has, the one after the last, and the group's committed offset."""
+
+    first: int
+    end: int
+    committed: int | None
+
+
+async def bounds_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, Bounds]:
+    """The bounds of partitions, by their numbers."""
+    partitions = {number: TopicPartition(topic, number) for number in numbers}
+    firsts = await consumer.beginning_offsets(list(partitions.values()))
+    ends = await high_watermarks(consumer, partitions.values())
+    return {
+        number: Bounds(firsts[partition], ends[partition], await consumer.committed(partition))
+        for number, partition in partitions.items()
+    }
+
+
+async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The last stable offsets, and the offsets after the last messages, by the partitions' numbers.
+
+    Between the two lie messages of open transactions, and what came after them; neither can be read yet.
+    """
+    partitions = [TopicPartition(topic, number) for number in numbers]
+    stable = await consumer.end_offsets(partitions)
+    ends = await high_watermarks(consumer, partitions)
+    return (
+        {partition.partition: offset for partition, offset in stable.items()},
+        {partition.partition: offset for partition, offset in ends.items()},
+    )
+
+
+async def count_partitions(consumer: Any, topic: str) -> int:
+    """The number of partitions that the topic has now. Raises BrokerUnavailable.
+
+    The client refreshes its metadata by itself, but only now and then. Until then an event in a new partition could be
+    older than the freshness that is known of the others, and the group would learn of the partition later.
+    """
+    if not await consumer._client.force_metadata_update():  # noqa: SLF001 - nothing public asks for one topic
+        raise BrokerUnavailable("no broker tells what the topic has")
+    return len(consumer.partitions_for_topic(topic) or ())
+
+
+async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offsets after the last messages of ``partitions``, as their leaders tell them now.
+
+    Messages of open transactions count. ``end_offsets`` of a client that reads only committed messages stops before
+    them.
+
+    Raises:
+        KafkaError: a leader is not known, does not answer, or is no leader any more.
+    """
+    client = consumer._client  # noqa: SLF001 - nothing public asks for them
+    led = defaultdict(list)
+    for partition in partitions:
+        led[client.cluster.leader_for_partition(partition)].append(partition)
+    found: dict[TopicPartition, int] = {}
+    for leader, theirs in led.items():
+        if leader in (None, -1):
+            raise LeaderNotAvailableError(theirs)
+        topics = [(partition.topic, [(partition.partition, _LATEST)]) for partition in theirs]
+        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, _READ_UNCOMMITTED, topics))
+        for topic, offsets in answer.topics:
+            for number, error_code, *_, offset in offsets:
+                found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))
+    return found
+
+
+def _checked(offset: int, error: type[Exception]) -> int:
+    if error is not NoError:
+        raise error
+    return offset
