@@ -19,6 +19,7 @@ from replog.store.client.connection import Connection
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.layout_claim import claim_layout
 from replog.store.write.writer import Writer
 from replog.telemetry import configure_logs, logger
 from replog_collector.collector import Collector
@@ -131,7 +132,10 @@ async def serve(settings: CollectorSettings) -> None:
             ),
         ):
             await shutdown.work(
-                collector.run(starting=[connection.check, source.start, dead_letters.start]), name="collector"
+                collector.run(
+                    starting=[connection.check, lambda: claim_layout(connection), source.start, dead_letters.start]
+                ),
+                name="collector",
             )
 
         log.info("stopping")

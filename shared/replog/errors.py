@@ -4,7 +4,8 @@
 
     ReplogError
     ├── RecoverableError      try again later; nothing was lost
-    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, or denies a right
+    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, denies a right, or
+    │   │                         came back with a store of another layout
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     │       └── InstanceIdTaken       another member of the group has the static name of this one
     ├── StoreRewound          go back to what the store has; Redis lost writes that it had acknowledged
@@ -15,7 +16,7 @@
     ├── RefusedError          tell the client of the API (:mod:`replog_api.http.errors`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
-        ├── StoreIncompatible     the Redis server is too old
+        ├── StoreIncompatible     at the start: Redis is too old, or the store has another layout
         └── TooManyDeadLetters    more events break the contract than are let go by (exit code 3)
 
 Drivers' own errors are translated at the edge that owns the driver and are not seen elsewhere.
@@ -37,8 +38,8 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
     ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
     ``connection``, ``timeout``, ``loading``, ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster``
-    (a slot is on the move, or has no master) or ``response``; in a query service also ``busy`` (too many calls wait
-    already).
+    (a slot is on the move, or has no master), ``incompatible`` (it holds a store of another layout) or ``response``; in
+    a query service also ``busy`` (too many calls wait already).
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -99,7 +100,11 @@ class SettingsError(FatalError):
 
 
 class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports
-    """The Redis server is too old."""
+    """The Redis server is too old, or holds a store whose layout this version does not know: its start is refused.
+
+    Where such a server takes the place of another under a running process, calls raise :class:`StoreUnavailable` of the
+    kind ``incompatible``, until the right one is back.
+    """
 
 
 class TooManyDeadLetters(FatalError):  # noqa: N818 - named as the state it reports

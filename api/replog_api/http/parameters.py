@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS
 from replog.store.format.index_entries import SEPARATOR
 from replog.store.read.filters import DetailFilter
 from replog_api.http import messages

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from replog.errors import StoreUnavailable
-from replog.records import RUNNING
+from replog.statuses import RUNNING
 from replog.store.read.reader import Reader
 from replog.store.read.versions import VersionRecorder, record_version
 from replog.telemetry import logger
