@@ -19,6 +19,7 @@ from replog.store.write.batch import Batch
 from replog.store.write.layout_claim import claim_layout
 from replog.store.write.writer import Writer
 from tests.support.administered import AdministeredConnection
+from tests.support.query_service import serving
 from tests.support.services.redis import OwnRedis, connected
 
 if TYPE_CHECKING:
@@ -151,6 +152,21 @@ async def test_of_two_that_claim_at_once_one_leaves(store: Store) -> None:
         with pytest.raises(StoreIncompatible, match=r"replog 9\.9"):
             await claim_layout(connection)
     assert await store.marks() == [FOREIGN, *[None] * (len(store.buckets) - 1)]
+
+
+async def test_a_query_service_on_another_layout_answers_503_until_it_is_the_right_one(
+    store: Store, redis_url: str, redis_prefix: str
+) -> None:
+    """As where the store is replaced under one that runs; at its start it is refused."""
+    await store.mark(FOREIGN, 0)
+    async with serving(redis_url, redis_prefix) as service:
+        answer = await service.get("list", "t")
+        assert (answer.status_code, answer.json()["code"]) == (503, 250102)
+        ready = await service.client.get("/readyz")
+        assert (ready.status_code, ready.text) == (503, "redis: incompatible\n")
+        await store.mark(own_mark(), 0)
+        assert (await service.client.get("/readyz")).status_code == 200
+        assert await service.data("list", "t") == []
 
 
 @pytest.fixture
