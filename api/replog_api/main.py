@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import os
 import resource
@@ -10,14 +11,17 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from replog.errors import SettingsError
+from replog.errors import FatalError, RecoverableError, SettingsError
 from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url, report_environment
+from replog.store.client.connection import Connection
+from replog.store.client.rights import QUERY_SERVICE
 from replog.telemetry import configure_logs, logger
 from replog_api.admission.hosts import is_loopback
 from replog_api.admission.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
-from replog_api.app import create_app
+from replog_api.app import STORE_TIMEOUT_S, create_app
 from replog_api.server.connections import ConnectionLimits, Drain
 from replog_api.server.server import Server, configuration, finish_s, hold_signals
 from replog_api.server.supervisor import Supervisor
@@ -33,7 +37,7 @@ MOST_FILES = 65_536
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exit 0 then, 2 on a wrong setting."""
+    """Run until SIGTERM or SIGINT; exit 0 then, 2 where a person has to change something first."""
     argparse.ArgumentParser(
         prog="replog-api",
         description="Answers the query API from the store. Takes no arguments.",
@@ -47,10 +51,11 @@ def main() -> None:
         _proxies()
         # Clients that connect from now on are answered, also where the process is stopped before it serves.
         hold_signals()
+        check_store(settings)
         listener = _listen(settings)
-    except SettingsError as error:
+    except FatalError as error:
         print(error, file=sys.stderr)  # noqa: T201 - logging is not configured yet
-        raise SystemExit(2) from None
+        raise SystemExit(error.exit_code) from None
     serve(settings, listener)
 
 
@@ -65,6 +70,29 @@ def check_exposure(settings: ApiSettings) -> None:
             f"REPLOG_API_HOST={settings.api_host} is beyond loopback and nobody is authenticated; "
             "allowed: a loopback address, or REPLOG_API_INSECURE=1 or REPLOG_API_TOKENS beside it"
         )
+
+
+def check_store(settings: ApiSettings) -> None:
+    """Refuse a store that this version cannot read. One that does not answer in time is none: it may come later.
+
+    Raises:
+        StoreIncompatible: Redis is too old, or its store has another layout.
+    """
+    # Not asyncio.run: that waits for a thread that asks a name server which does not answer.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_check_store(settings))
+    finally:
+        loop.close()
+
+
+async def _check_store(settings: ApiSettings) -> None:
+    with suppress(RecoverableError, TimeoutError):
+        async with (
+            asyncio.timeout(STORE_TIMEOUT_S),
+            Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE, pool_size=1) as connection,
+        ):
+            await connection.check_compatible()
 
 
 def allow_many_clients() -> None:

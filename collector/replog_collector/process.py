@@ -14,6 +14,7 @@ from replog.store.client.connection import Connection
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.layout_claim import claim_layout
 from replog.store.write.writer import Writer
 from replog.telemetry import logger
 from replog_collector.collector import Collector
@@ -91,8 +92,11 @@ class CollectorProcess:
     async def _collect(self) -> None:
         """Run the collector's loop, and the periodic tasks beside it, until one of them ends."""
         async with self._retention(), self._staleness():
-            connecting = [self._connection.check, self._source.start, self._dead_letters.start]
+            connecting = [self._connection.check, self._claim_layout, self._source.start, self._dead_letters.start]
             await self._shutdown.work(self._collector.run(starting=connecting), name="collector")
+
+    async def _claim_layout(self) -> None:
+        await claim_layout(self._connection)
 
     def _stop(self) -> None:
         self._shutdown.request()

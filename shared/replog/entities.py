@@ -1,24 +1,16 @@
 """Records and details as they are read: plain values, from registers. Pure.
 
-Times are milliseconds since 1970-01-01 UTC.
+Attributes stand in the order of the field table (:mod:`replog.fields`), by which facts are read. Times are milliseconds
+since 1970-01-01 UTC.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replog.events import DEFAULT_REPO_TYPE
-from replog.records import (
-    RUNNING,
-    Progressed,
-    Registers,
-    bytes_of,
-    facts_of,
-    last_ms,
-    outcome_of,
-    progress_of,
-    start_ms,
-)
+from replog.fields import DETAIL, RECORD
+from replog.records import Progressed, Registers, bytes_of, facts_of, last_ms, outcome_of, progress_of, start_ms
+from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,24 +77,30 @@ class Detail(NamedTuple):
     last_ms: int
 
 
+#: The codes of facts, by attribute, in the order of the attributes.
+_RECORD_CODES = {field.name: field.code for field in RECORD if field.code}
+_DETAIL_CODES = tuple(field.code for field in DETAIL if field.code)
+#: What absent facts of a detail read as, by code.
+_DETAIL_DEFAULTS = tuple((field.code, field.default) for field in DETAIL if field.code and field.default)
+
+
 def record_from(record_id: str, registers: Registers, overview: Overview) -> Record:
     """The record that these registers say; they have had at least one event."""
-    facts = facts_of(registers.facts)
+    content = facts_of(registers.facts)
+    facts: dict[str, Any] = {name: content.get(code) for name, code in _RECORD_CODES.items()}
+    expected = facts.pop("expected_details")
     status, end_ms, reason = outcome_of(registers.outcome)
     replicated_bytes, total_bytes = bytes_of(registers.progress)
     return Record(
         id=record_id,
-        task_key=facts["d"],
-        task_name=facts.get("e"),
-        replica_type=facts.get("c"),
-        replica_object_type=facts.get("b"),
+        **facts,
         status=status,
         start_ms=start_ms(registers.start),
         end_ms=end_ms,
         error_reason=reason,
         replicated_bytes=replicated_bytes,
         total_bytes=total_bytes,
-        overview=overview._replace(expected=facts.get("a")),
+        overview=overview._replace(expected=expected),
         last_ms=last_ms(registers.last),
     )
 
@@ -110,32 +108,14 @@ def record_from(record_id: str, registers: Registers, overview: Overview) -> Rec
 def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> Detail:
     """The detail that these registers say; they have had at least one event."""
     start, known, outcome, progress, last = registers
-    fact = facts_of(known).get
+    facts = facts_of(known)
+    for code, value in _DETAIL_DEFAULTS:
+        facts.setdefault(code, value)
     status, end_ms, reason = outcome_of(outcome)
+    known_facts = map(facts.get, _DETAIL_CODES)
+    others = (status, progress_of(progress), start_ms(start), end_ms, reason, last_ms(last))
     # By position: with names, making the tuple costs as much as reading the registers.
-    return Detail(
-        detail_id,
-        record_id,
-        fact("c"),
-        fact("g"),
-        fact("h"),
-        fact("i", DEFAULT_REPO_TYPE),
-        fact("e"),
-        fact("d"),
-        fact("m"),
-        fact("f"),
-        fact("a"),
-        fact("l"),
-        fact("b"),
-        fact("k"),
-        fact("j"),
-        status,
-        progress_of(progress),
-        start_ms(start),
-        end_ms,
-        reason,
-        last_ms(last),
-    )
+    return Detail._make((detail_id, record_id, *known_facts, *others))
 
 
 def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: int) -> bool:

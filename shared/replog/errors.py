@@ -4,7 +4,8 @@
 
     ReplogError
     ├── RecoverableError      try again later; nothing was lost
-    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, or denies a right
+    │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, denies a right, or
+    │   │                         came back with a store of another layout
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     │       └── InstanceIdTaken       another member of the group has the static name of this one
     ├── StoreRewound          go back to the checkpoints; Redis lost acknowledged writes
@@ -15,7 +16,7 @@
     ├── RefusedError          tell the client of the API (:mod:`replog_api.http.errors`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
-        ├── StoreIncompatible     the Redis server is too old
+        ├── StoreIncompatible     at startup: Redis is too old, or the store has another layout
         └── TooManyDeadLetters    more events are invalid than the limits allow (exit code 3)
 
 The edge module that owns a driver translates the driver's errors. No other module sees them.
@@ -36,8 +37,8 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
     """Redis did not accept or answer the call.
 
     ``kind`` is a stable label for the metric ``replog_store_errors_total``: ``connection``, ``timeout``, ``loading``,
-    ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster`` (a slot is moving, or has no master) or
-    ``response``. A query service also uses ``busy``: too many calls are waiting already.
+    ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster`` (a slot is moving, or has no master),
+    ``incompatible`` (the store has another layout) or ``response``. A query service also uses ``busy``: too many calls are waiting already.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -98,7 +99,11 @@ class SettingsError(FatalError):
 
 
 class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports
-    """The Redis server is too old."""
+    """At startup, the Redis server is too old, or holds a store whose layout this version does not know.
+
+    If such a server takes the place of another under a running process, calls raise :class:`StoreUnavailable` of the
+    kind ``incompatible`` until the right one is back.
+    """
 
 
 class TooManyDeadLetters(FatalError):  # noqa: N818 - named as the state it reports

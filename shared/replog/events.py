@@ -2,7 +2,8 @@
 
 This module is the one definition that the publisher, the collector, the tests and the documentation share.
 :func:`parse` turns a message's value into an event or says what is wrong with it; :func:`encode` is its inverse.
-Structs are checked where they are parsed, not where they are made. Nothing here does I/O.
+Structs are checked where they are parsed, not where they are made. The keys on the wire and the meanings of fields are
+those of :mod:`replog.fields`. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from replog.errors import InvalidEventError
-from replog.records import DETAIL_FACTS, RECORD_FACTS
+from replog.fields import DETAIL, EVENT, PROGRESS, RECORD, TALLY, WIRE_NAMES, Field
+from replog.statuses import TerminalName  # noqa: TC001 - msgspec reads the annotations
 from replog.times import TimeUs, format_time_us, parse_time_us
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ CUT = "…"
 MAX_VERSIONS = 1000
 #: Bytes of an event's facts together, as JSON with the contract's names and without spaces, in UTF-8.
 MAX_FACTS_BYTES = 64 * 1024
-#: The repository type of a detail that names none.
-DEFAULT_REPO_TYPE = "GENERIC"
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 # The pattern documents; :func:`parse` holds to it by cheaper means than a regular expression for every event.
@@ -51,19 +51,12 @@ Reason = Annotated[
         f"the first {MAX_REASON_CHARACTERS - 1} are kept, and {CUT} behind them"
     ),
 ]
-Outcome = Literal["SUCCESS", "FAILED"]
 ReplicaType = Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"]
 ReplicaObjectType = Literal["REPOSITORY", "PACKAGE", "PATH"]
 
 
-_TIME_MEANING = (
-    "when it happened, by the worker's clock: an RFC 3339 time, within the years 1 to 9999 in UTC; "
-    "what is below a microsecond is cut off"
-)
-
-
 # Nothing in an event refers back to it: the garbage collector need not look at any.
-class _Struct(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
+class _Struct(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename=WIRE_NAMES):
     pass
 
 
@@ -82,14 +75,14 @@ class Progress(_Struct, frozen=True, kw_only=True):
     blob: Tally | None = None
     node: Tally | None = None
     version: Tally | None = None
-    total_size: Annotated[Count, Meta(description="bytes")] = 0
+    total_size: Count = 0
 
 
 class _Event(_Struct, frozen=True, kw_only=True, tag_field="type"):
-    record_id: Annotated[Id, Meta(description="one execution (run) of a task; unique for ever")]
-    event_us: Annotated[TimeUs, Meta(description=_TIME_MEANING)] = field(name="eventTime")
-    event_id: Annotated[str | None, Meta(description="for tracing and logs only")] = None
-    attempt: Annotated[Count, Meta(description="a retry inside one run; a higher one supersedes all lower ones")] = 0
+    record_id: Id
+    event_us: TimeUs
+    event_id: str | None = None
+    attempt: Count = 0
 
     @property
     def type(self) -> str:
@@ -98,7 +91,7 @@ class _Event(_Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class _RecordEvent(_Event, frozen=True, kw_only=True):
-    task_key: Annotated[Id, Meta(description="the task")]
+    task_key: Id
 
 
 class RecordStarted(_RecordEvent, frozen=True, kw_only=True, tag="record.started"):
@@ -107,12 +100,12 @@ class RecordStarted(_RecordEvent, frozen=True, kw_only=True, tag="record.started
     task_name: Text | None = None
     replica_type: ReplicaType | None = None
     replica_object_type: ReplicaObjectType | None = None
-    expected_details: Annotated[Count | None, Meta(description="how many details this run will have, if known")] = None
+    expected_details: Count | None = None
 
 
 class _RecordBytes(_RecordEvent, frozen=True, kw_only=True):
-    replicated_bytes: Annotated[Count | None, Meta(description="absolute")] = None
-    total_bytes: Annotated[Count | None, Meta(description="absolute")] = None
+    replicated_bytes: Count | None = None
+    total_bytes: Count | None = None
 
 
 class RecordProgressed(_RecordBytes, frozen=True, kw_only=True, tag="record.progressed"):
@@ -122,28 +115,26 @@ class RecordProgressed(_RecordBytes, frozen=True, kw_only=True, tag="record.prog
 class RecordFinished(_RecordBytes, frozen=True, kw_only=True, tag="record.finished"):
     """A run ended; its time is the record's ``endTime``."""
 
-    status: Outcome
+    status: TerminalName
     error_reason: Reason | None = None
 
 
 class _DetailEvent(_Event, frozen=True, kw_only=True):
-    detail_id: Annotated[
-        DetailId, Meta(description="one thing replicated to one remote cluster; unique inside its record")
-    ]
+    detail_id: DetailId
     task_key: Id | None = None
     local_cluster: Text | None = None
     remote_cluster: Text | None = None
     repo_name: Text | None = None
-    repo_type: Annotated[Text | None, Meta(description=f"{DEFAULT_REPO_TYPE} where absent")] = None
+    repo_type: Text | None = None
     package_name: Text | None = None
-    package_key: Annotated[Text | None, Meta(description="as npm://helloworld")] = None
+    package_key: Text | None = None
     versions: Versions | None = None
     version: Text | None = None
     path: Path | None = None
     artifact_name: Text | None = None
-    size: Annotated[Count | None, Meta(description="bytes")] = None
+    size: Count | None = None
     sha256: Text | None = None
-    conflict_strategy: Annotated[Text | None, Meta(description="set where there was a conflict")] = None
+    conflict_strategy: Text | None = None
 
 
 class DetailStarted(_DetailEvent, frozen=True, kw_only=True, tag="detail.started"):
@@ -159,7 +150,7 @@ class DetailProgressed(_DetailEvent, frozen=True, kw_only=True, tag="detail.prog
 class DetailFinished(_DetailEvent, frozen=True, kw_only=True, tag="detail.finished"):
     """A detail ended; its time is the detail's ``endTime``."""
 
-    status: Outcome
+    status: TerminalName
     error_reason: Reason | None = None
     progress: Progress | None = None
 
@@ -178,15 +169,36 @@ TYPES: dict[str, type[RecordEvent | DetailEvent]] = {
 }
 
 
+#: The rows of the field table that describe a struct.
+_ROWS: dict[str, tuple[Field, ...]] = {
+    "Tally": TALLY,
+    "Progress": PROGRESS,
+    **{kind.__name__: (*EVENT, *(RECORD if issubclass(kind, _RecordEvent) else DETAIL)) for kind in TYPES.values()},
+}
+
+
 def schema_of(event_type: type[RecordEvent | DetailEvent]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one type of event, in terms of what is on the wire."""
-    return msgspec.json.schema(event_type, schema_hook=_schema_of_time)
+    schema = msgspec.json.schema(event_type, schema_hook=_schema_of_time)
+    _describe(schema["$defs"])
+    return schema
 
 
 def schemas(ref_template: str) -> dict[str, Any]:
     """The same of all types, and of what they are made of, by name; ``ref_template`` says where ``{name}`` is found."""
     _, found = msgspec.json.schema_components(TYPES.values(), schema_hook=_schema_of_time, ref_template=ref_template)
+    _describe(found)
     return found
+
+
+def _describe(found: dict[str, Any]) -> None:
+    """Describe the properties of structs, found by name, by the field table, in English and behind it in Chinese."""
+    for name, schema in found.items():
+        rows = {row.wire: row for row in reversed(_ROWS[name])}
+        for key, rule in schema["properties"].items():
+            if key in rows:
+                texts = [*rows[key].in_events, rule.get("description")]
+                rule["description"] = "\n\n".join(filter(None, texts))
 
 
 #: A date of the Gregorian calendar, in the years 1 to 9999.
@@ -292,9 +304,11 @@ def bounded(event: RecordEvent | DetailEvent) -> RecordEvent | DetailEvent:
 
 def _facts_of(event_type: type[RecordEvent | DetailEvent]) -> list[tuple[str, str]]:
     """The names of a type's facts, here and on the wire."""
-    facts = RECORD_FACTS if issubclass(event_type, _RecordEvent) else DETAIL_FACTS
-    names = zip(event_type.__struct_fields__, event_type.__struct_encode_fields__, strict=True)
-    return [(name, wire_name) for name, wire_name in names if name in facts]
+    return [
+        (row.name, row.wire)
+        for row in _ROWS[event_type.__name__]
+        if row.code and row.wire and row.name in event_type.__struct_fields__
+    ]
 
 
 _FACTS = {event_type: _facts_of(event_type) for event_type in TYPES.values()}

@@ -1,67 +1,47 @@
 """How events combine: the registers of a record or a detail, and their join.
 
-The state of an entity is five registers. A register holds the candidate with the greatest *order key*; it is a byte
-string, order key first and content behind it, made such that comparing two registers as bytes compares their order
-keys and, where these are equal, their contents as canonical JSON (docs/events.md, "How events combine").
-So the join is ``max``: commutative, associative and idempotent by construction, and the store's script needs
-to know nothing but "keep the greater". What an event offers to each register is in :mod:`replog.state`.
+The state of an entity is five registers. A register holds the candidate with the greatest *order key*. It is a byte
+string, order key first and content behind it. Of two registers the greater as bytes wins: that compares their order
+keys and, where these are equal, their contents as canonical JSON (docs/events.md, "How events combine"). Only facts are
+kept under codes; :class:`FactsFormat` puts the names back before it compares contents. So a join keeps the greater
+under a total order: it is commutative, associative and idempotent by construction, and the store's scripts need to
+know nothing but that order. What an event offers to each register is in :mod:`replog.state`.
 
 Layout, ``ATTEMPT`` as a length byte and that many big-endian bytes, ``TIME`` as 7 bytes of milliseconds (biased by
 :data:`MS_BIAS`) and 2 bytes of microseconds within, ``EARLIER`` its complement:
 
 ==========  ==========================================================================
 start       ``1 ATTEMPT EARLIER`` of a ``*.started``, ``0 EARLIER`` of any other event
-facts       ``STARTED ATTEMPT TIME`` and the descriptive fields as compact JSON
+facts       ``STARTED ATTEMPT TIME`` and the facts as compact JSON, with their codes
 outcome     ``ATTEMPT FINISHED TIME``, the error's reason as JSON or nothing, one letter of status
 progress    ``ATTEMPT FINISHED TIME`` and the numbers
 last        ``TIME``
 ==========  ==========================================================================
 
-Contents are not canonical JSON to the letter but shorter texts that sort as it does: the fields' names are single
-letters in the order of the names, and what is the same in all candidates is left out.
+Contents are not canonical JSON to the letter but shorter texts that sort as it does: what is the same in all candidates
+is left out, numbers of progress stand in the order of their names, and letters of statuses sort as the words do.
 """
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+
+from replog.fields import DETAIL, RECORD
+from replog.statuses import BY_LETTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from replog.fields import Field
 
 #: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
-
-#: Names of a detail's facts and the letters they are stored under, both in the same order.
-DETAIL_FACTS = {
-    "artifact_name": "a",
-    "conflict_strategy": "b",
-    "local_cluster": "c",
-    "package_key": "d",
-    "package_name": "e",
-    "path": "f",
-    "remote_cluster": "g",
-    "repo_name": "h",
-    "repo_type": "i",
-    "sha256": "j",
-    "size": "k",
-    "version": "l",
-    "versions": "m",
-}
-#: The same of a record's facts.
-RECORD_FACTS = {
-    "expected_details": "a",
-    "replica_object_type": "b",
-    "replica_type": "c",
-    "task_key": "d",
-    "task_name": "e",
-}
-
-RUNNING, SUCCESS, FAILED = "RUNNING", "SUCCESS", "FAILED"
-#: A status and the letter it is stored as; the letters sort as the words do.
-STATUS_LETTERS = {RUNNING: b"R", SUCCESS: b"S", FAILED: b"F"}
-STATUSES = {letter[0]: status for status, letter in STATUS_LETTERS.items()}
 
 
 class Registers(NamedTuple):
@@ -88,9 +68,54 @@ class Effect(IntEnum):
     APPLIED = 2
 
 
-def join(a: Registers, b: Registers) -> Registers:
+class FactsFormat:
+    """How facts are stored: by the codes of a table, in the order of their wire names.
+
+    ``names`` are the wire names of attributes in that order, ``codes`` their codes, and ``order`` the codes in one
+    text, which is what the store's scripts are told of the table.
+
+    Raises:
+        ValueError: two facts share a name or a code, or a code is no single letter.
+    """
+
+    def __init__(self, table: Iterable[Field]) -> None:
+        facts = sorted((field for field in table if field.code is not None), key=lambda field: field.wire or "")
+        self.names = {field.name: field.wire or "" for field in facts}
+        self.codes = {field.name: field.code or "" for field in facts}
+        self.order = "".join(self.codes.values())
+        if not _CODES.fullmatch(self.order) or not len({*self.order}) == len({*self.names.values()}) == len(facts):
+            raise ValueError(f"facts need a code and a wire name of their own each: {self.codes}")
+        self._canonical = {
+            code.encode(): name.encode() for code, name in zip(self.codes.values(), self.names.values(), strict=True)
+        }
+
+    def canonical(self, content: bytes) -> bytes:
+        """The content of a facts register as canonical JSON: with wire names in the place of codes.
+
+        A code that the table does not have, as a later version writes it, stands for a name behind all others.
+        """
+        return _CODE.sub(lambda code: b'"%b":' % self._canonical.get(code[1], b"\xff"), content)
+
+    def greater(self, a: bytes, b: bytes) -> bytes:
+        """The facts register that wins of two."""
+        begins = _content_at(a) if a else 0
+        if a[:begins] != b[:begins]:
+            return max(a, b)
+        return max(a, b, key=lambda facts: self.canonical(facts[begins:]))
+
+
+_CODES = re.compile("[A-Za-z]*", re.ASCII)
+#: A code of a fact, where it is a key of the content. Nothing else there looks like it: a quotation mark inside of a
+#: text has a backslash before it, and entries of an array have no colon behind them.
+_CODE = re.compile(rb'(?<=[{,])"([A-Za-z])":')
+
+#: The format of the store.
+FACTS = FactsFormat((*RECORD, *DETAIL))
+
+
+def join(a: Registers, b: Registers, facts: FactsFormat = FACTS) -> Registers:
     """The state after everything that led to ``a`` and everything that led to ``b``."""
-    return Registers(*map(max, a, b))
+    return Registers(*map(max, a, b))._replace(facts=facts.greater(a.facts, b.facts))
 
 
 def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
@@ -143,17 +168,22 @@ def last_ms(last: bytes) -> int:
 
 def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
     """Status, end in milliseconds since the epoch (None while RUNNING) and error's reason of an outcome register."""
-    status = STATUSES[outcome[-1]]
-    if status == RUNNING:
-        return status, None, None
+    status = BY_LETTER[outcome[-1]]
+    if not status.terminal:
+        return status.name, None, None
     time = outcome[0] + 2
     reason = outcome[time + 9 : -1]
-    return status, last_ms(outcome[time:]), orjson.loads(reason) if reason else None
+    return status.name, last_ms(outcome[time:]), orjson.loads(reason) if reason else None
 
 
 def facts_of(facts: bytes) -> dict[str, Any]:
-    """The content of a facts register, by the letters of :data:`DETAIL_FACTS` or :data:`RECORD_FACTS`."""
-    return orjson.loads(facts[facts[1] + 11 :]) if facts else {}
+    """The content of a facts register, by code."""
+    return orjson.loads(facts[_content_at(facts) :]) if facts else {}
+
+
+def _content_at(facts: bytes) -> int:
+    """The bytes of the order key of a facts register."""
+    return facts[1] + 11
 
 
 def progress_of(progress: bytes) -> Progressed:

@@ -1,4 +1,4 @@
-"""What an event offers to each register of its entity, and the state that events make in memory. Pure.
+"""Candidates that an event offers to the registers of its entity, and the state that events make in memory. Pure.
 
 :class:`State` compares order keys as integers, before anything is encoded: of a batch's events most are superseded by
 the next, and only what is left at the end becomes the byte strings of :mod:`replog.records`. Both forms of an order
@@ -13,32 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, defstruct, json
 
-from replog.events import (
-    DetailFinished,
-    DetailProgressed,
-    DetailStarted,
-    Progress,
-    RecordFinished,
-    RecordProgressed,
-    RecordStarted,
-)
-from replog.records import (
-    DETAIL_FACTS,
-    EMPTY,
-    FAILED,
-    MS_BIAS,
-    MS_TOP,
-    RECORD_FACTS,
-    RUNNING,
-    STATUS_LETTERS,
-    Effect,
-    Registers,
-)
+from replog.events import TYPES, DetailFinished, RecordFinished
+from replog.records import EMPTY, FACTS, MS_BIAS, MS_TOP, Effect, FactsFormat, Registers
+from replog.statuses import FAILED, RUNNING, STATUS_LETTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from replog.events import DetailEvent, RecordEvent, Tally
+    from replog.events import DetailEvent, Progress, RecordEvent, RecordProgressed, Tally
 
 # An order key is one integer. Its lowest bits are a time: all microseconds of the years 1 to 9999 lie within 2^59 of 0.
 # An attempt, below 2^63, stands before it, and what outweighs both stands before them.
@@ -56,15 +38,82 @@ _NOTHING, _SAME, _NEW = 0, 1, 2
 _EFFECTS = (Effect.SUPERSEDED, Effect.DUPLICATE, Effect.APPLIED, Effect.APPLIED)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one type of event offers to which register.
+
+    ``finished`` is what it adds to an order key. ``progress`` gives None, and ``facts`` gives ``no_facts``, where an
+    event has no candidate. ``content`` takes what ``facts`` gives; it is encoded as the content of the register.
+    """
+
+    started: bool
+    finished: int
+    facts: Callable[[Any], tuple[object, ...]]
+    no_facts: tuple[None, ...]
+    content: Callable[..., Struct]
+    progress: Callable[[Any], object]
+    format: FactsFormat
+
+    def facts_content(self, event: object) -> bytes:
+        """The content of the facts register that ``event`` offers."""
+        return _json(self.content(*self.facts(event)))
+
+
+def kinds_of(types: Iterable[type[Any]], facts: FactsFormat = FACTS) -> Mapping[type[Any], Kind]:
+    """The kinds of these types of events, with the facts that the format has."""
+    return {event_type: _kind(event_type, facts) for event_type in types}
+
+
+def _kind(event_type: type[Any], facts: FactsFormat) -> Kind:
+    codes = {name: code for name, code in facts.codes.items() if name in event_type.__struct_fields__}
+    # By their codes, in the order of their wire names and with nothing for None: encoding it is encoding the content.
+    content = defstruct("Facts", [(code, Any, None) for code in codes.values()], omit_defaults=True)
+    _, phase = event_type.__struct_config__.tag.split(".")
+    return Kind(
+        started=phase == "started",
+        finished=_FINISHED if phase == "finished" else 0,
+        facts=_values(*codes),
+        no_facts=(None,) * len(codes),
+        content=content,
+        progress=_progress_of(event_type),
+        format=facts,
+    )
+
+
+def _values(*names: str) -> Callable[[Any], tuple[object, ...]]:
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda event: (get(event),)
+
+
+def _progress_of(event_type: type[Any]) -> Callable[[Any], object]:
+    if "progress" in event_type.__struct_fields__:
+        return attrgetter("progress")
+    return _bytes if "total_bytes" in event_type.__struct_fields__ else _no_progress
+
+
+def _no_progress(_: object) -> None:
+    return None
+
+
+def _bytes(event: RecordProgressed | RecordFinished) -> tuple[int | None, int | None] | None:
+    numbers = (event.replicated_bytes, event.total_bytes)
+    return None if numbers == (None, None) else numbers
+
+
+KINDS = kinds_of(TYPES.values())
+
+
 class State:
     """One record or detail as its events make it; empty at first.
 
     Of the registers that have a content, the event that offered it is kept; None where there was no candidate.
+    ``kinds`` say what each type of event offers.
     """
 
     __slots__ = (
         "_facts_key",
         "_final_key",
+        "_kinds",
         "_last_us",
         "_progress_key",
         "_registers",
@@ -75,7 +124,8 @@ class State:
         "start_event",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[type[Any], Kind] = KINDS) -> None:
+        self._kinds = kinds
         self._start_key = self._facts_key = self._final_key = self._progress_key = self._last_us = _NEVER
         self.start_event: RecordEvent | DetailEvent | None = None
         self.facts_event: RecordEvent | DetailEvent | None = None
@@ -93,7 +143,7 @@ class State:
     def fold(self, event: RecordEvent | DetailEvent) -> Effect:
         """Join the candidates of ``event``; returns what they did to the state."""
         # What every event has a candidate for stands in a row: a call for each would cost as much as the register.
-        kind = _KINDS[type(event)]
+        kind = self._kinds[type(event)]
         time_us, attempt = event.event_us, event.attempt
         did = _NOTHING
         if time_us >= self._last_us:
@@ -112,7 +162,8 @@ class State:
         if kind.progress(event) is not None:
             did |= self._offer_progress(key, event)
         if kind.facts(event) != kind.no_facts:
-            did |= self._offer_facts((attempt << _TIME_BITS) + time_us, event)
+            key = (attempt << _TIME_BITS) + time_us
+            did |= self._offer_facts(key + _STARTED if kind.started else key, event)
         if did >= _NEW:
             self._registers = None
         return _EFFECTS[did]
@@ -126,12 +177,10 @@ class State:
         return _NEW
 
     def _offer_facts(self, key: int, event: RecordEvent | DetailEvent) -> int:
-        if _KINDS[type(event)].started:
-            key += _STARTED
         if key < self._facts_key:
             return _NOTHING
         if key == self._facts_key:
-            return self._tied("facts_event", event, _facts)
+            return self._tied_facts(event)
         self._facts_key, self.facts_event = key, event
         return _NEW
 
@@ -143,81 +192,39 @@ class State:
             return _NEW
         return _SAME if new == held else _NOTHING
 
+    def _tied_facts(self, event: RecordEvent | DetailEvent) -> int:
+        kind, kind_held = self._kinds[type(event)], self._kinds[type(self.facts_event)]
+        new, held = kind.facts_content(event), kind_held.facts_content(self.facts_event)
+        if new == held:
+            return _SAME
+        if kind.format.canonical(new) < kind.format.canonical(held):
+            return _NOTHING
+        self.facts_event = event
+        return _NEW
+
     def _encoded(self) -> Registers:
+        kinds = self._kinds
         start, facts, outcome, progress = self.start_event, self.facts_event, self.outcome_event, self.progress_event
         if start is None or outcome is None:
             return EMPTY
-        final = _final_order(outcome)
+        final = _final_order(outcome, kinds[type(outcome)])
         return Registers(
-            _start(start),
-            _facts_order(facts) + _facts(facts) if facts else b"",
+            _start(start, kinds[type(start)]),
+            _facts(facts, kinds[type(facts)]) if facts else b"",
             final + _outcome(outcome),
-            (final if progress is outcome else _final_order(progress)) + _progress(progress) if progress else b"",
+            (final if progress is outcome else _final_order(progress, kinds[type(progress)])) + _progress(progress)
+            if progress
+            else b"",
             final[-_TIME_BYTES:] if outcome.event_us == self._last_us else _time(self._last_us),
         )
 
 
-def registers_of(event: RecordEvent | DetailEvent) -> Registers:
-    """The candidates that ``event`` brings, one a register."""
-    state = State()
+def registers_of(event: RecordEvent | DetailEvent, kinds: Mapping[type[Any], Kind] = KINDS) -> Registers:
+    """The candidates that ``event`` offers, one a register."""
+    state = State(kinds)
     state.fold(event)
     return state.registers
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What one type of event says to which register.
-
-    ``finished`` is what it adds to an order key. ``progress`` gives None, and ``facts`` gives ``no_facts``, where an
-    event has no candidate.
-    """
-
-    started: bool
-    finished: int
-    facts: Callable[[Any], tuple[object, ...]]
-    no_facts: tuple[None, ...]
-    content: Callable[..., Struct]
-    progress: Callable[[Any], object]
-
-
-def _kind(
-    event_type: type[RecordEvent | DetailEvent],
-    facts: dict[str, str],
-    progress: Callable[[Any], object],
-    *,
-    started: bool = False,
-    finished: int = 0,
-) -> _Kind:
-    letters = {name: letter for name, letter in facts.items() if name in event_type.__struct_fields__}
-    # By their letters and in their order, with nothing for None: encoding it is encoding the content.
-    content = defstruct("Facts", [(letter, Any, None) for letter in letters.values()], omit_defaults=True)
-    return _Kind(started, finished, _values(*letters), (None,) * len(letters), content, progress)
-
-
-def _values(*names: str) -> Callable[[Any], tuple[object, ...]]:
-    get = attrgetter(*names)
-    return get if len(names) > 1 else lambda event: (get(event),)
-
-
-def _no_progress(_: object) -> None:
-    return None
-
-
-def _bytes(event: RecordProgressed | RecordFinished) -> tuple[int | None, int | None] | None:
-    numbers = (event.replicated_bytes, event.total_bytes)
-    return None if numbers == (None, None) else numbers
-
-
-_detail_progress: Callable[[Any], Progress | None] = attrgetter("progress")
-
-_KINDS = {
-    RecordStarted: _kind(RecordStarted, RECORD_FACTS, _no_progress, started=True),
-    RecordProgressed: _kind(RecordProgressed, RECORD_FACTS, _bytes),
-    RecordFinished: _kind(RecordFinished, RECORD_FACTS, _bytes, finished=_FINISHED),
-    DetailStarted: _kind(DetailStarted, DETAIL_FACTS, _no_progress, started=True),
-    DetailProgressed: _kind(DetailProgressed, DETAIL_FACTS, _detail_progress),
-    DetailFinished: _kind(DetailFinished, DETAIL_FACTS, _detail_progress, finished=_FINISHED),
-}
 
 _TIME_BYTES, _US_BITS = 9, 16
 #: What earlier times are further from.
@@ -225,18 +232,18 @@ _EARLIEST = MS_TOP << _US_BITS | 999
 _YES, _NO = b"\x01", b"\x00"
 
 
-def _start(event: RecordEvent | DetailEvent) -> bytes:
+def _start(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
     earlier = (_EARLIEST - _stamp(event.event_us)).to_bytes(_TIME_BYTES, "big")
-    return _YES + _attempt(event.attempt) + earlier if _KINDS[type(event)].started else _NO + earlier
+    return _YES + _attempt(event.attempt) + earlier if kind.started else _NO + earlier
 
 
-def _facts_order(event: RecordEvent | DetailEvent) -> bytes:
-    started = _YES if _KINDS[type(event)].started else _NO
-    return started + _attempt(event.attempt) + _time(event.event_us)
+def _facts(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
+    started = _YES if kind.started else _NO
+    return started + _attempt(event.attempt) + _time(event.event_us) + kind.facts_content(event)
 
 
-def _final_order(event: RecordEvent | DetailEvent) -> bytes:
-    finished = _YES if _KINDS[type(event)].finished else _NO
+def _final_order(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
+    finished = _YES if kind.finished else _NO
     return _attempt(event.attempt) + finished + _time(event.event_us)
 
 
@@ -255,11 +262,6 @@ def _stamp(time_us: int) -> int:
     return (time_us // 1000 + MS_BIAS) << _US_BITS | time_us % 1000
 
 
-def _facts(event: RecordEvent | DetailEvent) -> bytes:
-    kind = _KINDS[type(event)]
-    return _json(kind.content(*kind.facts(event)))
-
-
 def _outcome(event: RecordEvent | DetailEvent) -> bytes:
     if not isinstance(event, RecordFinished | DetailFinished):
         return _RUNNING_CONTENT
@@ -272,8 +274,10 @@ _RUNNING_CONTENT = STATUS_LETTERS[RUNNING]
 
 
 def _progress(event: RecordEvent | DetailEvent) -> bytes:
-    progress = _KINDS[type(event)].progress(event)
-    return _numbers(progress) if isinstance(progress, Progress) else _json(progress)
+    progress = getattr(event, "progress", None)
+    if progress is not None:
+        return _numbers(progress)
+    return _json(_bytes(event))  # type: ignore[arg-type] # it offers a progress, so it has these
 
 
 def _numbers(progress: Progress) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import TASK_PAGE
 from replog.store.format.keys import task_keys

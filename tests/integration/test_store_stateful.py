@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from replog.errors import StoreUnavailable
 from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
-from replog.records import DETAIL_FACTS as DETAIL_LETTERS
+from replog.fields import DETAIL
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
 
 Filters = dict[str, str]
+#: The codes of a detail's facts in the store.
+DETAIL_CODES = {field.name: field.code for field in DETAIL if field.code}
 T = TypeVar("T")
 
 UNKNOWN = "unknown"
@@ -670,7 +672,7 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
     indexes, counts = Indexes({}, set(), set(), {}), Counter[bytes]()
     for detail_id, value in details.items():
         start, facts, outcome, progress, _ = detail_codec.unpack(value)
-        known: Any = {name: facts_of(facts).get(letter) for name, letter in DETAIL_LETTERS.items()}
+        known: Any = {name: facts_of(facts).get(letter) for name, letter in DETAIL_CODES.items()}
         event = DetailStarted(record_id="", detail_id="", event_us=TimeUs(0), **known)
         placement, at_ms = placement_of(event if facts else None), start_ms(start)
         number, status = numbers[placement.pair], outcome[-1:]

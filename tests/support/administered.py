@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replog.store.client.command import Command
 
 #: Commands of tests: they write over keys, look into them, or run a script of their own. No process may send them.
-OF_TESTS = frozenset({"DEL", "EVAL", "HKEYS", "RPUSH", "SET"})
+OF_TESTS = frozenset({"DEL", "EVAL", "HKEYS", "RPUSH"})
 
 
 class AdministeredConnection(Connection):

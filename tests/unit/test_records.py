@@ -4,14 +4,12 @@ import json
 from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic.alias_generators import to_camel
 
 from replog.entities import Overview, detail_from, record_from
 from replog.events import parse
-from replog.records import DETAIL_FACTS, EMPTY, RECORD_FACTS, Effect, Registers, fold, join
+from replog.records import EMPTY, Effect, Registers, fold, join
 from replog.state import registers_of
 from tests.support.model import Model
 from tests.support.strategies import DETAIL_IDS, Event, events, streams
@@ -102,13 +100,6 @@ def test_contents_of_one_order_key_sort_as_their_canonical_json(one: Event, othe
     assert (detail.status, detail.error_reason) == (expected["status"], expected["errorReason"])
     blob = expected["progress"]["blob"]
     assert (detail.progress.blob and detail.progress.blob._asdict()) == blob
-
-
-@pytest.mark.parametrize("letters", [DETAIL_FACTS, RECORD_FACTS], ids=["details", "records"])
-def test_letters_of_facts_sort_as_the_names_on_the_wire(letters: dict[str, str]) -> None:
-    names = [to_camel(name) for name in letters]
-    assert names == sorted(names)
-    assert list(letters.values()) == sorted(set(letters.values()))
 
 
 class TestWhatAnEventDid:

@@ -25,6 +25,7 @@ from replog.events import (
     parse,
     schemas,
 )
+from replog.fields import CONTRACT_VERSION
 from replog.settings import CollectorSettings, KafkaSettings
 from replog.times import parse_time_us
 from replog_api.http.languages import Text
@@ -162,7 +163,7 @@ def document() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "replog",
-            "version": "1",
+            "version": str(CONTRACT_VERSION),
             "description": _paragraphs(_TITLE, _TEXT),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },

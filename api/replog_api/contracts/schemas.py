@@ -1,14 +1,21 @@
-"""The API's bodies as models: for OpenAPI, and for tests to check against. Answers are not built from them."""
+"""The API's bodies as models: for OpenAPI, and for tests to check against. Answers are not built from them.
+
+Fields of records and details are described by the table in :mod:`replog.fields` that the model names as ``rows``; what
+else a body has is described here.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import Field as ModelField
 from pydantic.alias_generators import to_camel
 
 from replog.events import MAX_INTEGER, ReplicaObjectType, ReplicaType
+from replog.fields import DETAIL, OVERVIEW, PACKAGE, PATH, PROGRESS, RECORD, RUN, TALLY, Field
+from replog.statuses import StatusName  # noqa: TC001 - pydantic reads the annotations
 from replog_api.http.languages import Text
 
 T = TypeVar("T")
@@ -18,29 +25,33 @@ LocalTime = Annotated[
     datetime,
     WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}$"}),
 ]
-Status = Literal["RUNNING", "SUCCESS", "FAILED"]
-Id = Annotated[str, Field(min_length=1, max_length=128)]
+Id = Annotated[str, ModelField(min_length=1, max_length=128)]
 #: At most 2^63-1, which FastAPI cannot say as a bound: it makes floats of bounds.
 Count = Annotated[
-    int, Field(ge=0, le=MAX_INTEGER), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})
+    int, ModelField(ge=0, le=MAX_INTEGER), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})
 ]
 #: Sums may exceed 64 bits.
-Sum = Annotated[int, Field(ge=0)]
-TraceId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Sum = Annotated[int, ModelField(ge=0)]
+TraceId = Annotated[str, ModelField(pattern="^[0-9a-f]{32}$")]
 
 
 def _said(english: str, chinese: str) -> Any:
-    return Field(description=Text(english, chinese).in_both())
+    return ModelField(description=Text(english, chinese).in_both())
 
 
-def _describe_in_both(schema: dict[str, Any], model: type[_Schema]) -> None:
+def _describe(schema: dict[str, Any], model: type[_Schema]) -> None:
     schema["description"] = Text(schema["description"], model.chinese).in_both()
+    for row in model.rows:
+        if row.key:
+            schema["properties"][row.key]["description"] = Text(*row.in_answers).in_both()
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", json_schema_extra=_describe_in_both)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", json_schema_extra=_describe)
     #: The docstring in Chinese.
     chinese: ClassVar[str]
+    #: The rows of the field table that describe the model's fields.
+    rows: ClassVar[tuple[Field, ...]] = ()
 
 
 class Envelope(_Schema, Generic[T]):
@@ -81,8 +92,10 @@ class Page(_Schema, Generic[T]):
 
     chinese = "一页数据。"
 
-    page_number: int = Field(ge=1, description=Text("page number, from 1", "当前页，从 1 开始").in_both())
-    page_size: int = Field(ge=1, le=1000, description=Text("page size, as asked", "分页数量，与请求一致").in_both())
+    page_number: int = ModelField(ge=1, description=Text("page number, from 1", "当前页，从 1 开始").in_both())
+    page_size: int = ModelField(
+        ge=1, le=1000, description=Text("page size, as asked", "分页数量，与请求一致").in_both()
+    )
     total_records: Sum = _said("rows on all pages; exact", "总行数；精确值")
     total_pages: Sum = _said("pages; 0 where there are no rows", "总页数；没有数据时为 0")
     records: list[T] = _said("the rows of this page, newest first", "本页的行，最新的在前")
@@ -92,42 +105,35 @@ class Overview(_Schema):
     """A record's roll-up over its details."""
 
     chinese = "一条执行日志的详情汇总。"
+    rows = OVERVIEW
 
-    success: Sum = _said("details with status SUCCESS", "状态为 SUCCESS 的详情数")
-    failed: Sum = _said("details with status FAILED", "状态为 FAILED 的详情数")
-    running: Sum = _said("details with status RUNNING", "状态为 RUNNING 的详情数")
-    total: Sum = _said("details seen so far: the sum of these three", "目前已知的详情数：以上三项之和")
-    expected: Count | None = _said("how many there will be, where the worker said", "预计的详情数；未知则为 null")
-    skip: Sum = _said("sum of progress.skip of the details", "各详情 progress.skip 之和")
-    conflict: Sum = _said("details with a conflictStrategy", "带有 conflictStrategy 的详情数")
-    total_size: Sum = _said(
-        "sum of progress.totalSize of the details, in bytes; may exceed 2^63-1",
-        "各详情 progress.totalSize 之和，单位 bytes；可能超过 2^63-1",
-    )
+    success: Sum
+    failed: Sum
+    running: Sum
+    total: Sum
+    expected: Count | None
+    skip: Sum
+    conflict: Sum
+    total_size: Sum
 
 
 class Record(_Schema):
     """One run of a task."""
 
     chinese = "任务的一次执行（执行日志）。"
+    rows = RECORD
 
-    id: Id = _said("record id", "执行日志唯一id")
-    task_key: Id = _said("task key", "任务唯一key")
-    status: Status = _said("task status", "任务状态")
-    start_time: LocalTime = _said("task execute start time", "任务开始执行时间")
-    end_time: LocalTime | None = _said(
-        "task execute end time; null while RUNNING", "任务结束执行时间；RUNNING 时为 null"
-    )
-    error_reason: str | None = _said("task failed error reason", "错误原因，未执行或执行成功则为null")
-    replicated_bytes: Count | None = _said(
-        "bytes so far, where the worker reports them", "已同步的字节数；未上报则为 null"
-    )
-    total_bytes: Count | None = _said("bytes in all, where the worker reports them", "总字节数；未上报则为 null")
-    replica_overview: Overview = _said("the roll-up over its details", "详情汇总")
-    last_event_time: LocalTime = _said(
-        "the newest event of the record itself, not of its details", "该日志自身最新事件的时间，不含其详情的事件"
-    )
-    stale: bool = _said("RUNNING, and silent for too long", "处于 RUNNING 且长时间没有事件")
+    id: Id
+    task_key: Id
+    status: StatusName
+    start_time: LocalTime
+    end_time: LocalTime | None
+    error_reason: str | None
+    replicated_bytes: Count | None
+    total_bytes: Count | None
+    replica_overview: Overview
+    last_event_time: LocalTime
+    stale: bool
 
 
 class RecordPage(Page[Record]):
@@ -155,14 +161,11 @@ class Run(_Schema):
     """A record with what its task replicates."""
 
     chinese = "一条执行日志及其任务的类型。"
+    rows = RUN
 
-    replica_object_type: ReplicaObjectType = _said(
-        "what the task replicates; REPOSITORY where no event said it", "同步对象类型；未上报则为 REPOSITORY"
-    )
-    replica_type: ReplicaType = _said(
-        "what starts the task; SCHEDULED where no event said it", "同步类型；未上报则为 SCHEDULED"
-    )
-    record: Record = _said("the record", "执行日志")
+    replica_object_type: ReplicaObjectType
+    replica_type: ReplicaType
+    record: Record
 
 
 class Watched(Run):
@@ -173,7 +176,7 @@ class Watched(Run):
     overview: Overview = _said("the record's roll-up, as in it", "详情汇总，与执行日志中的相同")
     reason: Annotated[
         Literal["finished", "removed"] | None, WithJsonSchema({"type": "string", "enum": ["finished", "removed"]})
-    ] = Field(
+    ] = ModelField(
         default_factory=lambda: None,  # not told in the schema: it is never null, but absent
         description=Text("in the last event alone: why it ended", "仅见于最后一个事件：结束的原因").in_both(),
     )
@@ -183,81 +186,74 @@ class PackageConstraint(_Schema):
     """The package that a detail copies."""
 
     chinese = "详情所同步的包。"
+    rows = PACKAGE
 
-    package_key: str = _said("the package's key, or its name where only that is known", "包的 key；仅知包名时为包名")
-    versions: list[str] | None = _said(
-        "its versions; where they are not known, the detail's version alone, or null",
-        "包的版本；未知时仅含详情的 version，或为 null",
-    )
+    package_key: str
+    versions: list[str] | None
 
 
 class PathConstraint(_Schema):
     """The path that a detail copies."""
 
     chinese = "详情所同步的路径。"
+    rows = PATH
 
-    path: str = _said("the path", "路径")
+    path: str
 
 
 class Tally(_Schema):
     """How many of one kind of thing were handled."""
 
     chinese = "一类对象的数量。"
+    rows = TALLY
 
-    total: Count = _said("total size", "总量")
-    success: Count = _said("success size", "成功数量")
-    skip: Count = _said("skip size", "跳过数量")
-    failed: Count = _said("failed size", "失败数量")
+    total: Count
+    success: Count
+    skip: Count
+    failed: Count
 
 
 class Progress(_Schema):
     """How far a detail has got."""
 
     chinese = "同步进度。"
+    rows = PROGRESS
 
-    blob: Tally | None = _said("files; null where they are not counted", "同步blob文件数量；未统计则为 null")
-    node: Tally | None = _said("nodes, likewise", "同步节点数量；同上")
-    version: Tally | None = _said("package versions, likewise", "同步包版本数量；同上")
-    total_size: Count = _said("bytes; 0 where not known", "同步文件数据数量, 单位bytes；未知为 0")
-    success: Count = _said(
-        "number of artifacts: success of version where it is not null, else of node, else of blob; else 0",
-        "制品数量：version 非 null 时取其 success，否则取 node 的，再否则取 blob 的；均为 null 则为 0",
-    )
-    skip: Count = _said("skip, likewise", "skip，同上")
-    failed: Count = _said("failed, likewise", "failed，同上")
+    blob: Tally | None
+    node: Tally | None
+    version: Tally | None
+    total_size: Count
+    success: Count
+    skip: Count
+    failed: Count
 
 
 class Detail(_Schema):
     """One thing copied to one cluster."""
 
     chinese = "同步到一个集群的一项内容（执行日志详情）。"
+    rows = DETAIL
 
-    id: Id = _said("the detail; unique inside its record", "详情 id，在其执行日志内唯一")
-    record_id: Id = _said("record id", "记录唯一id")
-    local_cluster: str = _said("local cluster node name; empty where unknown", "本地集群名称；未知则为空")
-    remote_cluster: str = _said("remote cluster node name; empty where unknown", "远程集群名称；未知则为空")
-    local_repo_name: str = _said("repository name; empty where unknown", "仓库名称；未知则为空")
-    repo_type: str = _said(
-        "repository type, in capitals; GENERIC where the worker named none", "仓库类型，大写；未上报则为 GENERIC"
-    )
-    package_constraint: PackageConstraint | None = _said("the package; null where there is none", "包；没有则为 null")
-    path_constraint: PathConstraint | None = _said("the path; null where there is none", "路径；没有则为 null")
-    artifact_name: str | None = _said("artifact name", "制品名称")
-    version: str | None = _said("its version", "制品版本")
-    conflict_strategy: str | None = _said(
-        "how a conflict was settled, in capitals; null where there was none", "冲突的处理策略，大写；没有冲突则为 null"
-    )
-    size: Count | None = _said("bytes", "大小，单位 bytes")
-    sha256: str | None = _said("its checksum", "校验和")
-    status: Status = _said("task execute status", "任务执行状态")
-    progress: Progress = _said("task execute progress; never null", "同步进度；不为 null")
-    start_time: LocalTime = _said("task execute start time", "任务开始执行时间")
-    end_time: LocalTime | None = _said(
-        "task execute end time; null while RUNNING", "任务结束执行时间；RUNNING 时为 null"
-    )
-    error_reason: str | None = _said("task failed error reason", "错误原因，未执行或执行成功则为null")
-    last_event_time: LocalTime = _said("its newest event", "最新事件的时间")
-    stale: bool = _said("RUNNING, and silent for too long", "处于 RUNNING 且长时间没有事件")
+    id: Id
+    record_id: Id
+    local_cluster: str
+    remote_cluster: str
+    local_repo_name: str
+    repo_type: str
+    package_constraint: PackageConstraint | None
+    path_constraint: PathConstraint | None
+    artifact_name: str | None
+    version: str | None
+    conflict_strategy: str | None
+    size: Count | None
+    sha256: str | None
+    status: StatusName
+    progress: Progress
+    start_time: LocalTime
+    end_time: LocalTime | None
+    error_reason: str | None
+    last_event_time: LocalTime
+    stale: bool
 
 
 class DetailPage(Page[Detail]):

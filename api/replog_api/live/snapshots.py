@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from replog.errors import StoreUnavailable
-from replog.records import RUNNING
+from replog.statuses import RUNNING
 from replog.telemetry import logger
 from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http.etags import digest_of, opaque_of

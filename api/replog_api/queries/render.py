@@ -1,30 +1,35 @@
-"""Records and details as the API's JSON, put together as bytes: no models on the way out. Pure."""
+"""Records and details as the API's JSON, put together as bytes: no models on the way out. Pure.
+
+Keys and their order are those of :mod:`replog.fields`. A value is the attribute of the entity that the field names,
+unless :data:`_OF_RECORD` or :data:`_OF_DETAIL` has a function for the field.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import Fragment, dumps
 
 from replog.entities import is_stale, stale_from
-from replog.records import RUNNING
+from replog.fields import DETAIL, OVERVIEW, PACKAGE, PATH, PROGRESS, RECORD, RUN, TALLY
+from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
-    from replog.entities import Detail, Overview
+    from replog.entities import Detail, Overview, Record
+    from replog.fields import Field
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
     from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOL = (b"false}", b"true}")
-#: What a run says of its task where no event said it: the API's own clients take no null there.
-DEFAULT_REPLICA_TYPE, DEFAULT_REPLICA_OBJECT_TYPE = "SCHEDULED", "REPOSITORY"
 #: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
 KEPT_ROWS = 2048
 #: Seconds kept formatted: events of one page are close in time.
@@ -55,11 +60,9 @@ class Renderer:
     def run(self, stored: StoredRecord) -> bytes:
         """The answer to ``GET /{recordId}``."""
         record = stored.read()
-        return b'{"replicaObjectType":%b,"replicaType":%b,"record":%b}' % (
-            dumps(record.replica_object_type or DEFAULT_REPLICA_OBJECT_TYPE),
-            dumps(record.replica_type or DEFAULT_REPLICA_TYPE),
-            self.record(stored),
-        )
+        # The API's own clients take no null there.
+        facts = [dumps(getattr(record, name) or default) for name, default in _RUN_FACTS]
+        return _RUN % (*facts, self.record(stored))
 
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
@@ -85,53 +88,34 @@ class _Row(NamedTuple):
     last_ms: int
 
 
+class _Rows:
+    """Makes a row of an entity but for ``stale``, its last field, by a table and functions for some of its fields."""
+
+    def __init__(self, table: Sequence[Field], functions: Mapping[str, Callable[[Any, tzinfo], Any]]) -> None:
+        *shown, stale = ((field.name, field.key) for field in table if field.key)
+        self._order = [key for _, key in shown]
+        self._plain = [key for name, key in shown if name not in functions]
+        self._plain_values = attrgetter(*(name for name, _ in shown if name not in functions))
+        self._functions = [(key, functions[name]) for name, key in shown if name in functions]
+        self._end = b',"%b":' % stale[1].encode()
+
+    def row(self, entity: Record | Detail, zone: tzinfo) -> _Row:
+        """The row of ``entity``, its times in ``zone``."""
+        fields: dict[str, Any] = dict.fromkeys(self._order)
+        fields.update(zip(self._plain, self._plain_values(entity), strict=True))
+        for key, function in self._functions:
+            fields[key] = function(entity, zone)
+        return _Row(dumps(fields)[:-1] + self._end, entity.status, entity.last_ms)
+
+
 @lru_cache(KEPT_ROWS)
 def _record(stored: StoredRecord, zone: tzinfo) -> _Row:
-    record = stored.read()
-    fields = {
-        "id": record.id,
-        "taskKey": record.task_key,
-        "status": record.status,
-        "startTime": _time(record.start_ms, zone),
-        "endTime": _time(record.end_ms, zone),
-        "errorReason": record.error_reason,
-        "replicatedBytes": record.replicated_bytes,
-        "totalBytes": record.total_bytes,
-        "replicaOverview": Fragment(overview(record.overview)),
-        "lastEventTime": _time(record.last_ms, zone),
-    }
-    return _Row(_begun(fields), record.status, record.last_ms)
+    return _RECORDS.row(stored.read(), zone)
 
 
 @lru_cache(KEPT_ROWS)
 def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
-    detail = stored.read()
-    fields = {
-        "id": detail.id,
-        "recordId": detail.record_id,
-        "localCluster": detail.local_cluster or "",
-        "remoteCluster": detail.remote_cluster or "",
-        "localRepoName": detail.repo_name or "",
-        "repoType": detail.repo_type.upper(),
-        "packageConstraint": _package(detail),
-        "pathConstraint": None if detail.path is None else {"path": detail.path},
-        "artifactName": detail.artifact_name,
-        "version": detail.version,
-        "conflictStrategy": detail.conflict_strategy and detail.conflict_strategy.upper(),
-        "size": detail.size,
-        "sha256": detail.sha256,
-        "status": detail.status,
-        "progress": Fragment(progress(detail.progress)),
-        "startTime": _time(detail.start_ms, zone),
-        "endTime": _time(detail.end_ms, zone),
-        "errorReason": detail.error_reason,
-        "lastEventTime": _time(detail.last_ms, zone),
-    }
-    return _Row(_begun(fields), detail.status, detail.last_ms)
-
-
-def _begun(fields: dict[str, Any]) -> bytes:
-    return dumps(fields)[:-1] + b',"stale":'
+    return _DETAILS.row(stored.read(), zone)
 
 
 def _time(ms: int | None, zone: tzinfo) -> str | None:
@@ -150,21 +134,40 @@ def _second(second: int, zone: tzinfo) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _package(detail: Detail) -> dict[str, Any] | None:
+def _package(detail: Detail, _: tzinfo) -> dict[str, Any] | None:
     key = detail.package_key if detail.package_key is not None else detail.package_name
     if key is None:
         return None
     versions = detail.versions
     if versions is None and detail.version is not None:
         versions = [detail.version]
-    return {"packageKey": key, "versions": versions}
+    return dict(zip(_PACKAGE_KEYS, (key, versions), strict=True))
+
+
+def _path(detail: Detail, _: tzinfo) -> dict[str, Any] | None:
+    return None if detail.path is None else {_PATH_KEY: detail.path}
+
+
+_PACKAGE_KEYS = [field.key for field in PACKAGE if field.key]
+[_PATH_KEY] = [field.key for field in PATH if field.key]
+
+
+def _object(table: Iterable[Field], other: str = "") -> bytes:
+    """The pattern of an object whose values are integers, but for those of the names in ``other``, which are JSON."""
+    named = [(field.key.encode(), b"b" if field.name in other.split() else b"d") for field in table if field.key]
+    return b"{%b}" % b",".join(b'"%b":%%%b' % part for part in named)
+
+
+_RUN = _object(RUN, "replica_object_type replica_type record")
+_RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
+_OVERVIEW = _object(OVERVIEW, "expected")
+_PROGRESS = _object(PROGRESS, "blob node version")
+_TALLY = _object(TALLY)
 
 
 def overview(overview: Overview) -> bytes:
     """A roll-up of docs/api.md. Sums may exceed 64 bits, which the JSON library refuses."""
-    return (
-        b'{"success":%d,"failed":%d,"running":%d,"total":%d,"expected":%b,"skip":%d,"conflict":%d,"totalSize":%d}'
-    ) % (
+    return _OVERVIEW % (
         overview.success,
         overview.failed,
         overview.running,
@@ -179,7 +182,7 @@ def overview(overview: Overview) -> bytes:
 def progress(progress: Progressed) -> bytes:
     """A detail's progress, and beside it the numbers of artifacts."""
     _, success, skip, failed = progress.artifacts
-    return b'{"blob":%b,"node":%b,"version":%b,"totalSize":%d,"success":%d,"skip":%d,"failed":%d}' % (
+    return _PROGRESS % (
         _tally(progress.blob),
         _tally(progress.node),
         _tally(progress.version),
@@ -193,7 +196,30 @@ def progress(progress: Progressed) -> bytes:
 def _tally(tally: Tallied | None) -> bytes:
     if tally is None:
         return b"null"
-    return b'{"total":%d,"success":%d,"skip":%d,"failed":%d}' % tally
+    return _TALLY % tally
+
+
+_TIMES: dict[str, Callable[[Any, tzinfo], Any]] = {
+    "start_ms": lambda entity, zone: _time(entity.start_ms, zone),
+    "end_ms": lambda entity, zone: _time(entity.end_ms, zone),
+    "last_ms": lambda entity, zone: _time(entity.last_ms, zone),
+}
+_OF_RECORD: dict[str, Callable[[Record, tzinfo], Any]] = {
+    **_TIMES,
+    "overview": lambda record, _: Fragment(overview(record.overview)),
+}
+_OF_DETAIL: dict[str, Callable[[Detail, tzinfo], Any]] = {
+    **_TIMES,
+    "local_cluster": lambda detail, _: detail.local_cluster or "",
+    "remote_cluster": lambda detail, _: detail.remote_cluster or "",
+    "repo_name": lambda detail, _: detail.repo_name or "",
+    "repo_type": lambda detail, _: detail.repo_type.upper(),
+    "package_constraint": _package,
+    "path_constraint": _path,
+    "conflict_strategy": lambda detail, _: detail.conflict_strategy and detail.conflict_strategy.upper(),
+    "progress": lambda detail, _: Fragment(progress(detail.progress)),
+}
+_RECORDS, _DETAILS = _Rows(RECORD, _OF_RECORD), _Rows(DETAIL, _OF_DETAIL)
 
 
 def page(query: PageQuery, total: int, rows: Iterable[bytes]) -> bytes:

@@ -11,6 +11,7 @@ from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
 from replog.settings import mask_url
 from replog.store.client.cluster import Cluster
 from replog.store.client.epoch import Epoch
+from replog.store.client.layout_check import ForeignLayoutError
 from replog.store.client.node import open_node
 from replog.store.client.rights import COLLECTOR, Needs
 from replog.store.client.sentinel import SentinelNode
@@ -47,9 +48,10 @@ class Topology(Protocol):
 class Connection:
     """A pool of connections to one Redis, or to each master of a cluster; opened and closed by ``async with``.
 
-    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``, or
-    answers that it cannot serve now; and :class:`~replog.errors.StoreRefused` where what a key holds is in the way.
-    ``rights`` are those that the process needs; where its user lacks one, the message names it.
+    Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``,
+    answers that it cannot serve now, or holds a store of another layout; and :class:`~replog.errors.StoreRefused` where
+    what a key holds is in the way. ``rights`` are those that the process needs; where its user lacks one, the message
+    names it.
     """
 
     def __init__(
@@ -85,23 +87,35 @@ class Connection:
         return self._epoch.number
 
     async def check(self) -> None:
-        """Return where Redis answers, is new enough and gives the user all rights; of a cluster, every master.
+        """Return where Redis answers, can be used and gives the user all rights; of a cluster, every master.
 
         What is missing is logged, once until it is something else.
 
         Raises:
-            StoreIncompatible: it is older than :data:`LEAST_VERSION`.
+            StoreIncompatible: as :meth:`check_compatible`.
         """
+        await self.check_compatible()
         with _translated(self._server):
-            infos = await self._topology.infos()
             missing = await self._topology.missing_rights()
-        for info in infos:
-            self._check_version(str(info["redis_version"]))
         if missing and missing != self._missing:
             logger().error("rights_missing", redis=self._server.shown, rights=missing)
         self._missing = missing
         if missing:
             raise StoreUnavailable("noperm", f"{self._server.shown}: the user lacks {' '.join(missing)}")
+
+    async def check_compatible(self) -> None:
+        """Return where Redis answers and can be used; of a cluster, every master.
+
+        Raises:
+            StoreIncompatible: it is older than :data:`LEAST_VERSION`, or holds a store of another layout.
+        """
+        with _translated(self._server):
+            try:
+                infos = await self._topology.infos()
+            except ForeignLayoutError as error:
+                raise StoreIncompatible(self._server.message(error)) from error
+        for info in infos:
+            self._check_version(str(info["redis_version"]))
 
     def _check_version(self, text: str) -> None:
         version = tuple(int(part) for part in text.split(".")[:2])
@@ -142,6 +156,7 @@ def _topology_of(url: redis_url.RedisUrl, needs: Needs, epoch: Epoch, timeout_s:
 
 #: Which driver error is which kind of trouble; the first that fits counts.
 _KINDS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
+    (ForeignLayoutError, "incompatible"),
     (exceptions.TimeoutError, "timeout"),
     (exceptions.BusyLoadingError, "loading"),
     (exceptions.NoPermissionError, "noperm"),

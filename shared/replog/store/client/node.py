@@ -12,11 +12,11 @@ from redis.backoff import NoBackoff
 
 from replog.store.client import rights, scripts
 from replog.store.client.epoch import Greeting
+from replog.store.client.layout_check import LayoutCheck
+from replog.store.client.replies import replies_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
-
-    from redis.asyncio.connection import AbstractConnection
 
     from replog.redis_url import Address, RedisUrl
     from replog.store.client.command import Command
@@ -81,9 +81,9 @@ class Node:
         clean = False
         try:
             # By itself: where it fails, the commands would be run.
-            answers = await _answers(connection, [("MULTI",)])
+            answers = await replies_over(connection, [("MULTI",)])
             if not isinstance(answers[0], exceptions.RedisError):
-                answers += await _answers(connection, [*commands, ("DISCARD",)])
+                answers += await replies_over(connection, [*commands, ("DISCARD",)])
             clean = len(answers) == 1 or not isinstance(answers[-1], exceptions.RedisError)
         finally:
             if not clean:
@@ -150,18 +150,6 @@ class Node:
             await self._redis.script_load(script.text)
 
 
-async def _answers(connection: AbstractConnection, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    await connection.send_packed_command(connection.pack_commands(commands))
-    return [await _answer(connection) for _ in commands]
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except exceptions.ResponseError as error:
-        return error
-
-
 def _has_no_code(reply: Any) -> bool:
     return isinstance(reply, exceptions.ResponseError) and reply.status_code == _NO_CODE
 
@@ -185,9 +173,9 @@ def server_options(url: RedisUrl) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in {"host", "port"}}
 
 
-def greeted(epoch: Epoch) -> dict[str, Any]:
-    """Options of the connections to one node, that ``epoch`` is to know of."""
-    return {"redis_connect_func": Greeting(epoch).greet}
+def greeted(epoch: Epoch, prefix: str) -> dict[str, Any]:
+    """Options of the connections to one node: ``epoch`` knows of them, and what is under ``prefix`` is checked."""
+    return {"redis_connect_func": Greeting(epoch, LayoutCheck(prefix)).greet}
 
 
 def open_node(
@@ -195,7 +183,12 @@ def open_node(
 ) -> Node:
     """The server at ``address``, or the one of a URL that names one alone; nothing is sent yet."""
     # A burst waits for a connection instead of failing.
-    options = {"max_connections": pool_size, "timeout": timeout_s, **patience(timeout_s), **greeted(epoch)}
+    options = {
+        "max_connections": pool_size,
+        "timeout": timeout_s,
+        **patience(timeout_s),
+        **greeted(epoch, needs.prefix),
+    }
     if address is None:
         return Node(Redis.from_pool(BlockingConnectionPool.from_url(url.server, **options)), needs)
     host, port = address

@@ -81,6 +81,7 @@ COLLECTOR = tuple(
                 "hset KEY field value",
                 "incr KEY",
                 "sadd KEY member",
+                "set KEY value",
                 "setbit KEY 0 1",
                 "srem KEY member",
                 "sscan KEY 0",

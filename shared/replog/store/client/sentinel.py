@@ -59,7 +59,7 @@ class SentinelNode(Node):
             timeout=timeout_s,
             **options,
             **patience(timeout_s),
-            **greeted(epoch),
+            **greeted(epoch, needs.prefix),
         )
         super().__init__(master, needs)
         self._pool: Any = master.connection_pool

@@ -45,6 +45,8 @@ asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker 
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
+layout     string    of a bucket: number of the layout and, after a space, the version of replog that wrote it; there
+                     before the first record or task of the bucket is (see :mod:`replog.store.format.layout`)
 =========  ========  ===================================================================================
 
 PAIR is a pair's number as :mod:`replog.store.format.detail_codec` says, X a status letter, ``time`` 7 bytes
@@ -163,6 +165,11 @@ class BucketKeys:
     def left(self) -> bytes:
         """Records that have left tasks' lists for good."""
         return self.head + b"left"
+
+    @property
+    def layout(self) -> bytes:
+        """In which layout the bucket is."""
+        return self.head + b"layout"
 
     @property
     def leaving(self) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.entities import Overview, detail_from, record_from
 from replog.records import Registers
+from replog.statuses import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
 from replog.store.format import detail_codec
 from replog.store.format.index_entries import Sums
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Record
 
 _REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
-_OVERVIEW_FIELDS = ("nS", "nF", "nR", *(f"s{i}" for i in range(1, len(Sums._fields) + 1)))
+_OVERVIEW_FIELDS = (
+    *(f"n{STATUS_LETTERS[status].decode()}" for status in (SUCCESS, FAILED, RUNNING)),
+    *(f"s{i}" for i in range(1, len(Sums._fields) + 1)),
+)
 #: Fields of a record's hash that make a :class:`StoredRecord`, in order; last its version: the counter of its changes
 #: and the time of the last one.
 RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v", "w")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgpack
 
 from replog.errors import StoreRefused
-from replog.records import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
+from replog.statuses import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
 from replog.store.client.command import Command
 from replog.store.client.scripts import DELIST, REMOVE
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_bucket, task_keys

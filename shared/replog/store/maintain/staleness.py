@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from replog.entities import stale_until
 from replog.errors import StoreRefused
-from replog.records import MS_BIAS, RUNNING, STATUS_LETTERS, last_ms
+from replog.records import MS_BIAS, last_ms
+from replog.statuses import RUNNING, STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS, STATUSES
 from replog.store.client.command import Command
 from replog.store.client.scripts import FACETS, PAIRS
 from replog.store.format.index_entries import KEYED, split_pair
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FEW_FIELDS = 1000
 #: Pairs that are read in one call where there are more.
 PAIRS_A_CALL = 300
-_LETTERS = (b"R", b"S", b"F")
+_LETTERS = tuple(status.letter for status in STATUSES)
 
 #: A member of the index of pairs, and how many details of each status its pair has.
 _Counted = tuple[bytes, "Iterable[bytes | None]"]
@@ -88,9 +88,9 @@ def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Cou
 async def _in_parts(connection: CommandRunner, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
     """The pairs between two ranks with their counts."""
     steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
-    replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], step) for step in steps])
+    replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], (*step, *_LETTERS)) for step in steps])
     return (
         item
         for members, counts in replies
-        for item in zip(members, zip(counts[::3], counts[1::3], counts[2::3], strict=True), strict=True)
+        for item in zip(members, zip(*[iter(counts)] * len(_LETTERS), strict=True), strict=True)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.keys import task_keys
 from replog.store.format.rows import StoredRecord, StoredTask

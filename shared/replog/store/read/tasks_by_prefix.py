@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from replog.records import STATUS_LETTERS
+from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys

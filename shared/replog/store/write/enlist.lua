@@ -1,12 +1,14 @@
 -- include: write/order.lua
 -- include: write/calls.lua
+-- include: write/layout.lua
 -- include: write/activity.lua
 -- Joins the start and outcome of records into one task's list of records, and indexes the task by its latest record.
 --
 -- KEYS[1] task hash   KEYS[2] tasktime zset   KEYS[3] taskstat lex zset   KEYS[4] calls string (as in merge.lua)
--- KEYS[5] tasks lex zset   KEYS[6] moved string   KEYS[7] left zset   (of the bucket)
+-- KEYS[5] tasks lex zset   KEYS[6] moved string   KEYS[7] left zset   KEYS[8] layout string   (of the bucket)
 -- ARGV[1] msgpack array of records, each {id, start register, outcome register}
 -- ARGV[2] number of this call among those that the bucket gets of this merge   ARGV[3] the task's key
+-- ARGV[4] mark of the writer's layout
 --
 -- Returns the number of records that changed. Cost: O(records * log(records of the task) + log(tasks of the bucket)).
 -- Safe to repeat: what is not greater than the state changes nothing.
@@ -84,7 +86,9 @@ if place and was ~= place then
 end
 if #written > 0 then
   redis.call('HSET', TASK, unpack(written))
-  redis.call('HINCRBY', TASK, '', 1)
+  if redis.call('HINCRBY', TASK, '', 1) == 1 then
+    mark_layout(KEYS[8], ARGV[4])
+  end
   redis.call('INCR', KEYS[6])
 end
 return changed

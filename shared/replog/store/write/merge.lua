@@ -1,5 +1,6 @@
 -- include: write/order.lua
 -- include: write/calls.lua
+-- include: write/layout.lua
 -- Joins folded registers into one record and up to 20 of its details, with their indexes and the record's sums.
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
@@ -7,7 +8,7 @@
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
--- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   (of the bucket)
+-- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   KEYS[13] layout string   (of the bucket)
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time and short id, names (a
 --         text where there is one, else an array), sums (a number, or an array) and packed, these two as the details'
@@ -15,7 +16,8 @@
 --         in them
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 -- ARGV[6] number of this call among those that the bucket gets of this merge
--- ARGV[7] era of the writer   ARGV[8] id of this merge
+-- ARGV[7] era of the writer   ARGV[8] id of this merge   ARGV[9] codes of facts, in the order of the fields' names
+-- ARGV[10] letter of the status that is not terminal   ARGV[11] mark of the writer's layout
 --
 -- Of the record's task keys the MOST_TASKS smallest are kept. Its tasks' lists are behind where its start, its outcome or
 -- these keys changed, and where another writer's era, or no settled one, is noted in `lists`; then this merge is noted
@@ -33,7 +35,8 @@
 
 local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local CLAIMED, ERA, MERGE_ID = KEYS[12], ARGV[7], ARGV[8]
+local CLAIMED, LAYOUT, ERA, MERGE_ID = KEYS[12], KEYS[13], ARGV[7], ARGV[8]
+local CODES, OPEN, MARK = ARGV[9], ARGV[10], ARGV[11]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
@@ -45,7 +48,6 @@ local START, FACTS, OUTCOME, PROGRESS, LAST, NAMES, SUMS = 1, 2, 3, 4, 5, 6, 7
 local OF_FACTS, MOST_SUMS = { false, true }, 5
 local KINDS, TIME_BYTES, MS_BYTES, US_TOP = { 'p', 't', 'a', 'v', 'k' }, 9, 7, 999
 
-local OF_STATUS = { R = 'nR', S = 'nS', F = 'nF' }
 local OF_SUM = { 's1', 's2', 's3', 's4', 's5' }
 local counts = {} -- field of the record's hash -> how much it moves
 local function count(field, by)
@@ -94,7 +96,7 @@ local written, timed = list(), list()
 local by_pair, by_name = { on = list(), off = list() }, { on = list(), off = list() }
 
 local function count_all(head, status, sums, sign)
-  count(OF_STATUS[status], sign)
+  count('n' .. status, sign)
   count('f' .. head, sign)
   if type(sums) == 'number' then
     count('s1', sign * sums)
@@ -222,7 +224,7 @@ local function rewrite(details, at, value)
   local id, number, status, stored = details[at + ID_OF], split_head(value)
   local detail, candidate = unpacked(stored, status), unpacked(details[at + PACKED], details[at + STATUS])
   local start, names, sums = detail[START], names_of(detail), detail[SUMS]
-  local effect, changed = join(detail, candidate, START, LAST)
+  local effect, changed = join(detail, candidate, START, LAST, FACTS, CODES)
   if effect ~= APPLIED then
     return effect
   end
@@ -334,7 +336,7 @@ end
 
 -- Keeps the record among those that run by itself; it has this outcome and last event.
 local function list_record(outcome, last)
-  if string.sub(outcome, -1) == 'R' then
+  if string.sub(outcome, -1) == OPEN then
     redis.call('ZADD', RUNNING, decimal(struct.unpack('>I7', last) - MS_BIAS), ID)
   else
     redis.call('ZREM', RUNNING, ID)
@@ -343,14 +345,14 @@ end
 
 -- The same among those whose details run.
 local function list_details()
-  local running = tonumber(redis.call('HGET', RECORD, 'nR'))
+  local running = tonumber(redis.call('HGET', RECORD, 'n' .. OPEN))
   redis.call(running > 0 and 'SADD' or 'SREM', UNFINISHED, ID)
 end
 
 -- Whether an outcome that has changed is a transition, by the status letters before ('' for none) and after: all are but
 -- those to RUNNING that come from none or RUNNING.
 local function ended_or_reopened(before, after)
-  return after ~= 'R' or (before ~= '' and before ~= 'R')
+  return after ~= OPEN or (before ~= '' and before ~= OPEN)
 end
 
 local function merge_record(packed)
@@ -361,7 +363,7 @@ local function merge_record(packed)
     state[i] = state[i] or ''
   end
   local before = string.sub(state[3], -1)
-  local effect, changed = join(state, incoming, 1, #FIELDS)
+  local effect, changed = join(state, incoming, START, LAST, FACTS, CODES)
   local written_fields = {}
   for i, field in ipairs(FIELDS) do
     if changed[i] then
@@ -429,7 +431,7 @@ end
 local answer = { ARGV[2] ~= '' and merge_details(ARGV[2]) or '' }
 if written.n > 0 then
   write_details()
-  if (counts.nR or 0) ~= 0 then
+  if (counts['n' .. OPEN] or 0) ~= 0 then
     list_details()
   end
 end
@@ -437,7 +439,9 @@ if ARGV[1] ~= '' then
   answer[2], answer[3], answer[4], answer[5], answer[6], answer[7], answer[8] = merge_record(ARGV[1])
 end
 if written.n > 0 or answer[2] == APPLIED then
-  redis.call('HINCRBY', RECORD, 'v', 1)
+  if redis.call('HINCRBY', RECORD, 'v', 1) == 1 then
+    mark_layout(LAYOUT, MARK)
+  end
   redis.call('HSET', RECORD, 'w', NOW)
   note_due()
 end

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.records import RECORD_FACTS, RUNNING, STATUSES, Effect, facts_of, outcome_of
+from replog.fields import RECORD
+from replog.records import Effect, facts_of, outcome_of
+from replog.statuses import BY_LETTER, RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from replog.store.write.batch import Batch, Folded
 
-_TASK_KEY = RECORD_FACTS["task_key"]
+#: Storage code of the field.
+_TASK_KEY = next(field.code for field in RECORD if field.code and field.name == "task_key")
 
 
 class RecordTransition(NamedTuple):
@@ -65,7 +68,7 @@ class MergeResult(NamedTuple):
 def transition_of(record_id: str, *, before: bytes, outcome: bytes, facts: bytes) -> RecordTransition:
     """The transition to the register ``outcome``, from the status letter ``before``; empty for no status."""
     status, end_ms, reason = outcome_of(outcome)
-    known = STATUSES[before[0]] if before else None
+    known = BY_LETTER[before[0]].name if before else None
     return RecordTransition(record_id, facts_of(facts)[_TASK_KEY], known, status, end_ms, reason, outcome)
 
 

@@ -12,13 +12,15 @@ from uuid import uuid4
 import msgpack
 
 from replog.cancellation import cancel_and_wait
-from replog.records import MS_BIAS, Effect, last_ms, start_ms
+from replog.records import FACTS, MS_BIAS, Effect, last_ms, start_ms
+from replog.statuses import RUNNING, STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import ENLIST, LEAVE, MERGE, SETTLE
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
+from replog.store.format.layout import own_mark
 from replog.store.format.short_ids import short_of
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 
@@ -85,6 +87,7 @@ class Writer:
     def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
+        self._mark = own_mark()
         #: Transitions answered to merges that failed afterwards; reported with the next result.
         self._unreported: list[RecordTransition] = []
         self.renew()
@@ -140,7 +143,8 @@ class Writer:
     def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
         bucket = keys.bucket
-        head, tail = [*keys.all, bucket.due, bucket.removed], [bucket.running, bucket.unfinished, bucket.claimed]
+        head = [*keys.all, bucket.due, bucket.removed]
+        tail = [bucket.running, bucket.unfinished, bucket.claimed, bucket.layout]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details))
@@ -152,7 +156,19 @@ class Writer:
             call = Command(
                 MERGE,
                 [*head, calls_key, *tail],
-                (packed_record, packed, record_id, newest_ms, now_ms, number, self._era, notes.short_id),
+                (
+                    packed_record,
+                    packed,
+                    record_id,
+                    newest_ms,
+                    now_ms,
+                    number,
+                    self._era,
+                    notes.short_id,
+                    FACTS.order,
+                    STATUS_LETTERS[RUNNING],
+                    self._mark,
+                ),
             )
             yield _Part(record_id, keys, call, record, [detail for _, detail in chunk])
             record, packed_record = None, b""
@@ -184,8 +200,8 @@ class Writer:
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         for i in range(0, len(records), ENTITIES_A_CALL):
             calls_key, number = notes.next(bucket)
-            arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
-            yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+            arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key, self._mark)
+            yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left, bucket.layout], arguments)
 
     def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Command:
         prefix = self._connection.prefix
