@@ -77,23 +77,24 @@ class Detail(NamedTuple):
     last_ms: int
 
 
-#: The codes of facts, by attribute, in the order of the attributes.
-_RECORD_CODES = {field.name: field.code for field in RECORD if field.code}
+#: The codes of facts, in the order of the table.
+_RECORD_CODES = tuple(field.code for field in RECORD if field.code)
 _DETAIL_CODES = tuple(field.code for field in DETAIL if field.code)
-#: What absent facts of a detail read as, by code.
-_DETAIL_DEFAULTS = tuple((field.code, field.default) for field in DETAIL if field.code and field.default)
+#: The one fact of a detail that reads as something where it is absent, by code.
+[(_DEFAULTED, _DEFAULT)] = [(field.code, field.default) for field in DETAIL if field.code and field.default]
 
 
 def record_from(record_id: str, registers: Registers, overview: Overview) -> Record:
     """The record that these registers say; they have had at least one event."""
-    content = facts_of(registers.facts)
-    facts: dict[str, Any] = {name: content.get(code) for name, code in _RECORD_CODES.items()}
-    expected = facts.pop("expected_details")
+    task_key, task_name, replica_type, replica_object_type, expected = map(facts_of(registers.facts).get, _RECORD_CODES)
     status, end_ms, reason = outcome_of(registers.outcome)
     replicated_bytes, total_bytes = bytes_of(registers.progress)
     return Record(
         id=record_id,
-        **facts,
+        task_key=task_key,  # type: ignore[arg-type] # every event of a record carries it
+        task_name=task_name,
+        replica_type=replica_type,
+        replica_object_type=replica_object_type,
         status=status,
         start_ms=start_ms(registers.start),
         end_ms=end_ms,
@@ -109,13 +110,21 @@ def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> D
     """The detail that these registers say; they have had at least one event."""
     start, known, outcome, progress, last = registers
     facts = facts_of(known)
-    for code, value in _DETAIL_DEFAULTS:
-        facts.setdefault(code, value)
+    facts.setdefault(_DEFAULTED, _DEFAULT)
     status, end_ms, reason = outcome_of(outcome)
-    known_facts = map(facts.get, _DETAIL_CODES)
-    others = (status, progress_of(progress), start_ms(start), end_ms, reason, last_ms(last))
     # By position: with names, making the tuple costs as much as reading the registers.
-    return Detail._make((detail_id, record_id, *known_facts, *others))
+    values: tuple[Any, ...] = (
+        detail_id,
+        record_id,
+        *map(facts.get, _DETAIL_CODES),
+        status,
+        progress_of(progress),
+        start_ms(start),
+        end_ms,
+        reason,
+        last_ms(last),
+    )
+    return Detail(*values)
 
 
 def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: int) -> bool:

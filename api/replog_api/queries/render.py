@@ -1,7 +1,6 @@
 """Records and details as the API's JSON, put together as bytes: no models on the way out. Pure.
 
-Keys and their order are those of :mod:`replog.fields`. A value is the attribute of the entity that the field names,
-unless :data:`_OF_RECORD` or :data:`_OF_DETAIL` has a function for the field.
+Keys and their order are those of :mod:`replog.fields`; values stand in the order of its rows.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orjson import Fragment, dumps
@@ -19,10 +17,10 @@ from replog.fields import DETAIL, OVERVIEW, PACKAGE, PATH, PROGRESS, RECORD, RUN
 from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
-    from replog.entities import Detail, Overview, Record
+    from replog.entities import Detail, Overview
     from replog.fields import Field
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
@@ -88,34 +86,58 @@ class _Row(NamedTuple):
     last_ms: int
 
 
-class _Rows:
-    """Makes a row of an entity but for ``stale``, its last field, by a table and functions for some of its fields."""
-
-    def __init__(self, table: Sequence[Field], functions: Mapping[str, Callable[[Any, tzinfo], Any]]) -> None:
-        *shown, stale = ((field.name, field.key) for field in table if field.key)
-        self._order = [key for _, key in shown]
-        self._plain = [key for name, key in shown if name not in functions]
-        self._plain_values = attrgetter(*(name for name, _ in shown if name not in functions))
-        self._functions = [(key, functions[name]) for name, key in shown if name in functions]
-        self._end = b',"%b":' % stale[1].encode()
-
-    def row(self, entity: Record | Detail, zone: tzinfo) -> _Row:
-        """The row of ``entity``, its times in ``zone``."""
-        fields: dict[str, Any] = dict.fromkeys(self._order)
-        fields.update(zip(self._plain, self._plain_values(entity), strict=True))
-        for key, function in self._functions:
-            fields[key] = function(entity, zone)
-        return _Row(dumps(fields)[:-1] + self._end, entity.status, entity.last_ms)
+*_RECORD_KEYS, _ = (field.key for field in RECORD if field.key)
+*_DETAIL_KEYS, _STALE = (field.key for field in DETAIL if field.key)
+_END = b',"%b":' % _STALE.encode()
 
 
 @lru_cache(KEPT_ROWS)
 def _record(stored: StoredRecord, zone: tzinfo) -> _Row:
-    return _RECORDS.row(stored.read(), zone)
+    record = stored.read()
+    values = (
+        record.id,
+        record.task_key,
+        record.status,
+        _time(record.start_ms, zone),
+        _time(record.end_ms, zone),
+        record.error_reason,
+        record.replicated_bytes,
+        record.total_bytes,
+        Fragment(overview(record.overview)),
+        _time(record.last_ms, zone),
+    )
+    return _Row(_begun(_RECORD_KEYS, values), record.status, record.last_ms)
 
 
 @lru_cache(KEPT_ROWS)
 def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
-    return _DETAILS.row(stored.read(), zone)
+    detail = stored.read()
+    values = (
+        detail.id,
+        detail.record_id,
+        detail.local_cluster or "",
+        detail.remote_cluster or "",
+        detail.repo_name or "",
+        detail.repo_type.upper(),
+        _package(detail),
+        None if detail.path is None else {_PATH_KEY: detail.path},
+        detail.artifact_name,
+        detail.version,
+        detail.conflict_strategy and detail.conflict_strategy.upper(),
+        detail.size,
+        detail.sha256,
+        detail.status,
+        Fragment(progress(detail.progress)),
+        _time(detail.start_ms, zone),
+        _time(detail.end_ms, zone),
+        detail.error_reason,
+        _time(detail.last_ms, zone),
+    )
+    return _Row(_begun(_DETAIL_KEYS, values), detail.status, detail.last_ms)
+
+
+def _begun(keys: Sequence[str], values: tuple[object, ...]) -> bytes:
+    return dumps(dict(zip(keys, values, strict=True)))[:-1] + _END
 
 
 def _time(ms: int | None, zone: tzinfo) -> str | None:
@@ -134,21 +156,17 @@ def _second(second: int, zone: tzinfo) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _package(detail: Detail, _: tzinfo) -> dict[str, Any] | None:
+def _package(detail: Detail) -> dict[str, Any] | None:
     key = detail.package_key if detail.package_key is not None else detail.package_name
     if key is None:
         return None
     versions = detail.versions
     if versions is None and detail.version is not None:
         versions = [detail.version]
-    return dict(zip(_PACKAGE_KEYS, (key, versions), strict=True))
+    return {_PACKAGE_KEY: key, _VERSIONS_KEY: versions}
 
 
-def _path(detail: Detail, _: tzinfo) -> dict[str, Any] | None:
-    return None if detail.path is None else {_PATH_KEY: detail.path}
-
-
-_PACKAGE_KEYS = [field.key for field in PACKAGE if field.key]
+[_PACKAGE_KEY, _VERSIONS_KEY] = [field.key for field in PACKAGE if field.key]
 [_PATH_KEY] = [field.key for field in PATH if field.key]
 
 
@@ -197,29 +215,6 @@ def _tally(tally: Tallied | None) -> bytes:
     if tally is None:
         return b"null"
     return _TALLY % tally
-
-
-_TIMES: dict[str, Callable[[Any, tzinfo], Any]] = {
-    "start_ms": lambda entity, zone: _time(entity.start_ms, zone),
-    "end_ms": lambda entity, zone: _time(entity.end_ms, zone),
-    "last_ms": lambda entity, zone: _time(entity.last_ms, zone),
-}
-_OF_RECORD: dict[str, Callable[[Record, tzinfo], Any]] = {
-    **_TIMES,
-    "overview": lambda record, _: Fragment(overview(record.overview)),
-}
-_OF_DETAIL: dict[str, Callable[[Detail, tzinfo], Any]] = {
-    **_TIMES,
-    "local_cluster": lambda detail, _: detail.local_cluster or "",
-    "remote_cluster": lambda detail, _: detail.remote_cluster or "",
-    "repo_name": lambda detail, _: detail.repo_name or "",
-    "repo_type": lambda detail, _: detail.repo_type.upper(),
-    "package_constraint": _package,
-    "path_constraint": _path,
-    "conflict_strategy": lambda detail, _: detail.conflict_strategy and detail.conflict_strategy.upper(),
-    "progress": lambda detail, _: Fragment(progress(detail.progress)),
-}
-_RECORDS, _DETAILS = _Rows(RECORD, _OF_RECORD), _Rows(DETAIL, _OF_DETAIL)
 
 
 def page(query: PageQuery, total: int, rows: Iterable[bytes]) -> bytes:
