@@ -93,6 +93,16 @@ class NameIndex:
         tails.sort(reverse=True)
         return total, _ids(tails[offset - before : offset - before + limit])
 
+    async def newest_first(self, most: int) -> list[bytes] | None:
+        """The ids of all matches, newest first; None where there are more than ``most``."""
+        found: list[bytes] = []
+        async for tails in self._tails():
+            found += tails
+            if len(found) > most:
+                return None
+        found.sort(reverse=True)
+        return _ids(found)
+
     async def _surveyed(self, wanted: int) -> tuple[int, list[bytes], list[bytes]]:
         """The number of matches, the tails of all or of the ``wanted`` newest, and those of a few drawn at random.
 
