@@ -1,9 +1,12 @@
-"""The parameters of the query API: read from a request, or refused with a message that names the parameter."""
+"""Parsing of the query API's parameters: one function for each query, and one for each parameter below.
+
+Each raises RefusedError with a message that names the parameter and its value.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from replog.records import STATUS_LETTERS
@@ -11,6 +14,17 @@ from replog.store.format.index_entries import SEPARATOR
 from replog.store.read.filters import DetailFilter
 from replog_api.http import messages
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
+from replog_api.http.query_values import (
+    DetailListQuery,
+    DetailPageQuery,
+    LatestQuery,
+    OverviewQuery,
+    RecordListQuery,
+    RecordPageQuery,
+    RecordQuery,
+    StreamQuery,
+    TaskPageQuery,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,16 +46,54 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Window(NamedTuple):
-    """Which page: ``number`` counts from 1."""
+def record_list_query(request: Request) -> RecordListQuery:
+    """The query for all records of a task."""
+    return RecordListQuery(path_id(request, "key"))
 
-    number: int
-    size: int
 
-    @property
-    def offset(self) -> int:
-        """Rows before the page."""
-        return (self.number - 1) * self.size
+def record_page_query(request: Request) -> RecordPageQuery:
+    """The query for a page of a task's records."""
+    query = request.query_params
+    return RecordPageQuery(path_id(request, "key"), *page_number_and_size(query), status(query), wait_s(query))
+
+
+def detail_list_query(request: Request) -> DetailListQuery:
+    """The query for all details of a record."""
+    return DetailListQuery(path_id(request, "recordId"))
+
+
+def detail_page_query(request: Request) -> DetailPageQuery:
+    """The query for a page of a record's details."""
+    query = request.query_params
+    record_id = path_id(request, "recordId")
+    return DetailPageQuery(record_id, *page_number_and_size(query), detail_filter(query), wait_s(query))
+
+
+def record_query(request: Request) -> RecordQuery:
+    """The query for one record."""
+    return RecordQuery(path_id(request, "recordId"))
+
+
+def overview_query(request: Request) -> OverviewQuery:
+    """The query for a record's roll-up."""
+    return OverviewQuery(path_id(request, "recordId"))
+
+
+def latest_query(request: Request) -> LatestQuery:
+    """The query for the latest records of some tasks."""
+    return LatestQuery(task_keys(request.scope["query_string"]))
+
+
+def task_page_query(request: Request) -> TaskPageQuery:
+    """The query for a page of tasks."""
+    query = request.query_params
+    number, size = page_number_and_size(query)
+    return TaskPageQuery(query.get("prefix", ""), number, size, status(query))
+
+
+def stream_query(request: Request) -> StreamQuery:
+    """The query for a record's stream."""
+    return StreamQuery(path_id(request, "recordId"))
 
 
 def path_id(request: Request, name: str) -> str:
@@ -82,11 +134,11 @@ def _id(raw: bytes, name: str) -> str:
     return text
 
 
-def window(query: Mapping[str, str]) -> Window:
-    """``pageNumber`` and ``pageSize``. Raises RefusedError."""
+def page_number_and_size(query: Mapping[str, str]) -> tuple[int, int]:
+    """``pageNumber``, of which 0 is 1, and ``pageSize``. Raises RefusedError."""
     number = _integer(query, "pageNumber", 0, MAX_PAGE_NUMBER)
     size = _integer(query, "pageSize", 1, MAX_PAGE_SIZE)
-    return Window(max(1, number), size)
+    return max(1, number), size
 
 
 def wait_s(query: Mapping[str, str]) -> int:

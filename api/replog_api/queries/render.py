@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOL = (b"false}", b"true}")
@@ -196,12 +196,12 @@ def _tally(tally: Tallied | None) -> bytes:
     return b'{"total":%d,"success":%d,"skip":%d,"failed":%d}' % tally
 
 
-def page(window: Window, total: int, rows: Iterable[bytes]) -> bytes:
+def page(query: PageQuery, total: int, rows: Iterable[bytes]) -> bytes:
     """A Page of docs/api.md."""
     return b'{"pageNumber":%d,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[%b]}' % (
-        window.number,
-        window.size,
+        query.page_number,
+        query.page_size,
         total,
-        -(-total // window.size),
+        -(-total // query.page_size),
         b",".join(rows),
     )

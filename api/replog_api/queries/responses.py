@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from replog.store.read.reader import Page
     from replog.store.read.task_pages import TaskRows
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import PageQuery
 
 #: How an answer is given to one request, with these headers.
 Respond = Callable[[Request, dict[str, str]], Response]
@@ -46,13 +46,13 @@ class Steps(NamedTuple):
     others: AsyncIterator[Sequence[Any]]
 
 
-def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
+def paged(version: bytes, query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
     """A page."""
-    data = render.page(window, page.total, _rendered(page.rows, renderer))
+    data = render.page(query, page.total, _rendered(page.rows, renderer))
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
         headers["X-Total-Count"] = str(page.total)
-        link = links(request.scope["path"], request.scope["query_string"], window, page.total)
+        link = links(request.scope["path"], request.scope["query_string"], query, page.total)
         if link:
             headers["Link"] = link
         return answer(request, data, headers)
