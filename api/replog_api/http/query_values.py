@@ -6,10 +6,14 @@ request's path parameters or query string for parameters again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from replog.store.read.detail_counts import Grouping
     from replog.store.read.filters import DetailFilter
+
+#: What an export comes as.
+ExportFormat = Literal["csv", "ndjson"]
 
 
 class PageQuery(Protocol):
@@ -114,3 +118,26 @@ class StreamQuery(NamedTuple):
     """The stream of one record's changes."""
 
     record_id: str
+
+
+class DetailCountsQuery(NamedTuple):
+    """The numbers of a record's details ``by`` their place; of one ``remote_cluster`` or (empty) all."""
+
+    record_id: str
+    by: Grouping = "cluster"
+    remote_cluster: str = ""
+
+
+class DetailExportQuery(NamedTuple):
+    """All details of a record that meet ``filter``."""
+
+    record_id: str
+    format: ExportFormat
+    filter: DetailFilter
+
+
+class TaskRunsQuery(NamedTuple):
+    """The ``last`` runs of some tasks, in this order."""
+
+    task_keys: list[str]
+    last: int

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
+    from replog.store.read.detail_counts import DetailCount
+    from replog.store.read.task_runs import TaskRuns
     from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +66,19 @@ class Renderer:
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
         return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
+    def task_runs(self, task: TaskRuns) -> bytes:
+        """A TaskRuns of docs/api.md."""
+        runs = [
+            {
+                "id": run.id,
+                "status": run.status,
+                "startTime": _time(run.start_ms, self._zone),
+                "endTime": _time(run.end_ms, self._zone),
+            }
+            for run in task.runs
+        ]
+        return dumps({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
@@ -158,6 +173,23 @@ def _package(detail: Detail) -> dict[str, Any] | None:
     if versions is None and detail.version is not None:
         versions = [detail.version]
     return {"packageKey": key, "versions": versions}
+
+
+def detail_counts(counts: Iterable[DetailCount]) -> bytes:
+    """An array of DetailCounts of docs/api.md."""
+    return dumps(
+        [
+            {
+                "remoteCluster": count.remote_cluster,
+                "localRepoName": count.repo_name,
+                "success": count.success,
+                "failed": count.failed,
+                "running": count.running,
+                "total": count.total,
+            }
+            for count in counts
+        ]
+    )
 
 
 def overview(overview: Overview) -> bytes:

@@ -95,9 +95,7 @@ async def read_facets(connection: CommandRunner, keys: RecordKeys, flt: DetailFi
             if count and count != b"0":
                 admitted = is_asked and (status is None or letter == status)
                 (matching if admitted else others)[pair + letter] = int(count)
-    return Facets(
-        counted.version, counted.details, matching, others if counted.is_whole else None, frozenset(keyed)
-    )
+    return Facets(counted.version, counted.details, matching, others if counted.is_whole else None, frozenset(keyed))
 
 
 def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Counted]:

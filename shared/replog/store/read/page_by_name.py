@@ -68,6 +68,12 @@ class Ways(NamedTuple):
     asked: Sequence[bytes] = ()
     admits: Callable[[list[bytes]], Awaitable[set[bytes]]] | None = None
 
+    @property
+    def least_matches(self) -> int:
+        """How many there are at least, as far as that is known without reading any."""
+        narrowed = self.joined or self.asked or self.admits or any(span.pairs is not None for span in self.driver.spans)
+        return 0 if narrowed else self.driver.entries
+
 
 class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
@@ -95,6 +101,8 @@ class NameIndex:
 
     async def newest_first(self, most: int) -> list[bytes] | None:
         """The ids of all matches, newest first; None where there are more than ``most``."""
+        if self._ways.least_matches > most:
+            return None
         found: list[bytes] = []
         async for tails in self._tails():
             found += tails

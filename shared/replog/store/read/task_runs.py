@@ -51,31 +51,34 @@ class TaskRuns(NamedTuple):
 class Pulse(NamedTuple):
     """What tells by a small read that the runs of some tasks are the same as when they had ``version``.
 
-    ``seen`` is of each task the counter of its list, the number of its records and the newest of them.
+    ``seen`` is a digest of the counter of each task's list, the number of its records and the newest of them: a list
+    that was emptied and filled again may have the same counter.
     """
 
     version: bytes
-    seen: list[tuple[Any, ...]]
+    seen: bytes
 
 
-async def task_runs(connection: CommandRunner, keys: Sequence[str], last: int) -> tuple[Versioned[list[TaskRuns]], Pulse]:
+async def task_runs(
+    connection: CommandRunner, keys: Sequence[str], last: int
+) -> tuple[Versioned[list[TaskRuns]], Pulse]:
     """The ``last`` runs of each task of ``keys``, in this order; none where a task is unknown.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    seen: list[tuple[Any, ...]] = []
+    prefix, seen = connection.prefix, list[tuple[Any, ...]]()
     tasks: list[TaskRuns] = []
     for part in _parts(keys, max(1, min(TASKS_AT_ONCE, RUNS_AT_ONCE // last))):
-        # What it is told apart by comes before what is told.
-        calls = [call for key in part for call in (*_looks(connection.prefix, key), *_pages(connection.prefix, key, last))]
+        # What tells them apart comes before what they are.
+        calls = [call for key in part for call in _looks(prefix, key) + _pages(prefix, key, last)]
         replies = iter(await connection.run(calls))
         for key in part:
             seen.append(_pulse(next(replies), next(replies)))
             pages = [next(replies) for _ in range(0, last, RUNS_A_CALL)]
             tasks.append(await _read(connection, key, pages))
     version = digest_version(_pack(tasks))
-    return Versioned(version, tasks), Pulse(version, seen)
+    return Versioned(version, tasks), Pulse(version, digest_version(_pack(seen)))
 
 
 async def runs_version(connection: CommandRunner, keys: Sequence[str], known: Pulse | None) -> bytes | None:
@@ -86,7 +89,7 @@ async def runs_version(connection: CommandRunner, keys: Sequence[str], known: Pu
     for part in _parts(keys, TASKS_AT_ONCE):
         replies = await connection.run([call for key in part for call in _looks(connection.prefix, key)])
         seen += map(_pulse, replies[::2], replies[1::2])
-    return known.version if seen == known.seen else None
+    return known.version if digest_version(_pack(seen)) == known.seen else None
 
 
 async def _read(connection: CommandRunner, key: str, pages: Sequence[Any]) -> TaskRuns:
