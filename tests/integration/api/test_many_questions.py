@@ -11,8 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog.store.read import ordered_details
-from replog.store.read.detail_search import Search
+from replog.store.read.detail_search import Search, scan
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S, Limits
 from tests.integration.api.test_errors import refused
@@ -171,7 +170,6 @@ async def test_an_export_whose_store_fails_is_broken_off(
     redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     """So that nobody takes the part that came for all of it."""
-    scan = ordered_details.scan
 
     async def failing(*args: Any) -> AsyncIterator[tuple[bytes, bytes]]:
         number = 0
@@ -181,7 +179,7 @@ async def test_an_export_whose_store_fails_is_broken_off(
                 raise StoreUnavailable("timeout", "no answer")
             yield row
 
-    monkeypatch.setattr(ordered_details, "scan", failing)
+    monkeypatch.setattr("replog.store.read.ordered_details.scan", failing)
     with capture_logs() as logs:
         async with live(redis_url, redis_prefix) as service:
             with pytest.raises(httpx.RemoteProtocolError):
