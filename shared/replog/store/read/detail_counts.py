@@ -14,7 +14,8 @@ from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
 from replog.store.read.reader import ATTEMPTS
-from replog.store.read.versions import Versioned, VersionRecorder, Versions, record_version, version_call
+from replog.store.read.results import Versioned
+from replog.store.read.versions import VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
@@ -56,7 +57,10 @@ async def detail_counts(
         counter, written, _ = recorder.reply
         found = Versioned(record_version(counter, written), _grouped(pairs, flt, by))
         # Read by several calls, while the record changed in between, they are of no moment at all.
-        if pairs.is_atomic or await Versions(connection).record(record_id) == found.version:
+        if pairs.is_atomic:
+            break
+        ((counter, written, _),) = await connection.run([version_call(connection.prefix, record_id)])
+        if record_version(counter, written) == found.version:
             break
     return found
 

@@ -19,7 +19,8 @@ from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
 from replog.store.read.ordered_details import ordered_details
-from replog.store.read.versions import Versioned, record_version
+from replog.store.read.results import Versioned
+from replog.store.read.versions import record_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -31,7 +31,6 @@ from replog.store.read.detail_search import STEP, Search, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.page_by_name import ENTRIES_A_CALL, KEPT, tails_of
 from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
-from replog.store.read.versions import record_version, version_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -77,24 +76,6 @@ class _Place(NamedTuple):
         if not self.detail_id:
             return _TOP
         return (int(self.score) + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(self.detail_id)
-
-
-class Export(NamedTuple):
-    """All details that meet a filter, newest first, in steps, with the record's version from before they are read.
-
-    ``may_change``: some details of the record are RUNNING.
-    """
-
-    version: bytes
-    may_change: bool
-    steps: AsyncIterator[list[StoredDetail]]
-
-
-async def export_details(connection: CommandRunner, record_id: str, flt: DetailFilter) -> Export:
-    """The details as :func:`ordered_details` has them; reading them raises StoreUnavailable, too."""
-    ((counter, written, running),) = await connection.run([version_call(connection.prefix, record_id)])
-    steps = ordered_details(connection, record_id, flt)
-    return Export(record_version(counter, written), int(running or 0) > 0, steps)
 
 
 async def ordered_details(

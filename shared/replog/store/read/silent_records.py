@@ -21,7 +21,8 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import SILENT
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.reader import Page
+from replog.store.read.results import Page, Versioned
+from replog.store.read.versions import digest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,9 @@ OWNERS_AT_ONCE = 128
 _FOREVER_MS = 1 << 53
 #: Score and id before those of every record.
 _BEGIN = (b"", b"")
+
+
+_pack = msgpack.Packer().pack
 
 
 class SilentRecord(NamedTuple):
@@ -55,7 +59,7 @@ class _Found(NamedTuple):
 
 async def silent_records(
     connection: CommandRunner, *, now_ms: int, silent_for_s: int, offset: int, limit: int, prefix: str = ""
-) -> Page[SilentRecord]:
+) -> Versioned[Page[SilentRecord]]:
     """A page of the records that had no event for longer than ``silent_for_s``, longest silent first, then by id.
 
     Only records count that belong to a task whose key begins with ``prefix``.
@@ -69,7 +73,8 @@ async def silent_records(
     records = await records_of(connection, [row.record_id.decode() for row in rows])
     # Retention may have taken one that was there a moment ago.
     silent = [SilentRecord(record, row.active_ms) for record, row in zip(records, rows, strict=True) if record.known]
-    return Page(total, silent)
+    rows_versions = [(record.record_id, active_ms, record.counter, record.written) for record, active_ms in silent]
+    return Versioned(digest_version(_pack([total, rows_versions])), Page(total, silent))
 
 
 class _Survey:

@@ -15,7 +15,8 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
 from replog.store.format.keys import task_keys
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed
-from replog.store.read.versions import Versioned, counter_call, digest_version
+from replog.store.read.results import Versioned
+from replog.store.read.versions import counter_call, digest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
