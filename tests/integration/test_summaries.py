@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.read.detail_counts import Grouping, detail_counts
+from replog.store.read.detail_counts import detail_counts
 from replog.store.read.failure_reasons import failure_reasons, mask
+from replog.store.read.results import Grouping
 from replog.store.read.silent_records import silent_records
 from replog.store.read.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked

@@ -77,7 +77,8 @@ async def _body(
 ) -> AsyncIterator[bytes]:
     shape, number = FORMATS[query.format], len(details.first)
     yield shape.head() + shape.rows([renderer.detail(row) for row in details.first])
-    async for step in details.others or ():
-        number += len(step)
-        yield shape.rows([renderer.detail(row) for row in step])
+    if details.others:
+        async for step in details.others:
+            number += len(step)
+            yield shape.rows([renderer.detail(row) for row in step])
     yield shape.end(number)

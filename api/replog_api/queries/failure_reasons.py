@@ -17,9 +17,8 @@ from replog_api.queries.responses import Answer, single
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replog.store.read.failure_reasons import FailureReasons
     from replog.store.read.record_queries import RecordQueries
-    from replog.store.read.results import Versioned
+    from replog.store.read.results import FailureReasons, Versioned
     from replog_api.admission.auth import Rights
     from replog_api.http.query_values import FailureReasonsQuery
     from replog_api.queries.query_runner import QueryRunner

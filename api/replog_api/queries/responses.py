@@ -10,8 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
-from replog.store.read.silent_records import SilentRecord
-from replog.store.read.task_runs import TaskRuns
+from replog.store.read.results import SilentRecord, TaskRuns
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of

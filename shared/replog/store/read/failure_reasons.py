@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import aclosing
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from replog.records import FAILED, outcome_of
 from replog.store.client.command import Command
@@ -19,7 +19,7 @@ from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
 from replog.store.read.ordered_details import ordered_details
-from replog.store.read.results import Versioned
+from replog.store.read.results import FailureReason, FailureReasons, Versioned
 from replog.store.read.versions import record_version
 
 if TYPE_CHECKING:
@@ -43,26 +43,6 @@ _VARIES = re.compile(
     r"|[0-9]+",
     re.IGNORECASE | re.ASCII,
 )
-
-
-class FailureReason(NamedTuple):
-    """Details that failed for one reason, masked; None: no worker said why.
-
-    ``remote_clusters`` are in order of code points; ``detail_id`` is that of the newest of these details.
-    """
-
-    reason: str | None
-    failed: int
-    remote_clusters: list[str]
-    detail_id: str
-
-
-class FailureReasons(NamedTuple):
-    """All reasons among the ``examined`` of so many ``failed`` details: most failed first, then by reason."""
-
-    failed: int
-    examined: int
-    reasons: list[FailureReason]
 
 
 async def failure_reasons(

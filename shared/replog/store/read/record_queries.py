@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from replog.entities import Overview
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail, StoredRecord
-    from replog.store.read.detail_counts import DetailCount, Grouping
-    from replog.store.read.failure_reasons import FailureReasons
     from replog.store.read.filters import DetailFilter
-    from replog.store.read.results import Page
+    from replog.store.read.results import DetailCount, FailureReasons, Grouping, Page
 
 
 class RecordQueries:
@@ -85,7 +83,7 @@ class RecordQueries:
         ((counter, written, running),) = await self._connection.run([version_call(self._connection.prefix, record_id)])
         steps = ordered_details(self._connection, record_id, flt)
         # A store that is down says so here, before anything of the export is used.
-        first = await anext(steps, [])
+        first: list[StoredDetail] = await anext(steps, [])
         return VersionedSteps(record_version(counter, written), first, steps, may_change=int(running or 0) > 0)
 
     async def task_keys_of(self, record_id: str) -> list[str]:

@@ -21,14 +21,13 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import SILENT
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.results import Page, Versioned
+from replog.store.read.results import Page, SilentRecord, Versioned
 from replog.store.read.versions import digest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.format.rows import StoredRecord
 
 #: Candidates of one call, and calls sent at once.
 CANDIDATES_A_CALL, CALLS_AT_ONCE = 500, 16
@@ -41,13 +40,6 @@ _BEGIN = (b"", b"")
 
 
 _pack = msgpack.Packer().pack
-
-
-class SilentRecord(NamedTuple):
-    """A record, and when it or one of its details had its last event."""
-
-    record: StoredRecord
-    active_ms: int
 
 
 class _Found(NamedTuple):

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord, StoredTask
-    from replog.store.read.silent_records import SilentRecord
+    from replog.store.read.results import SilentRecord, TaskRuns
     from replog.store.read.task_pages import TaskRows
-    from replog.store.read.task_runs import Pulse, TaskRuns
+    from replog.store.read.task_runs import Pulse
 
 #: Pages of records, and pages of tasks, that are remembered.
 REMEMBERED = 256
