@@ -44,15 +44,20 @@ export function href(view, query = {}) {
   return (view === "now" ? "./" : view) + (text && `?${text}`);
 }
 
+/** Parameters that say where in a list one is, and what is open there: another list has another such place. */
+const OF_THE_ROWS = ["page", "open"];
+
 /**
- * Where the same view would be with `changed` parameters; the page number is dropped unless it is what changes.
+ * Where the same view would be with `changed` parameters. The list starts at its first page then, unless `changed`
+ * names one of the parameters of its rows.
  *
  * @param {Place} from
  * @param {Query} changed
  */
 export function changedHref(from, changed) {
   const query = Object.fromEntries(from.query);
-  if (!("page" in changed)) delete query.page;
+  if (!OF_THE_ROWS.some((name) => name in changed)) for (const name of OF_THE_ROWS) delete query[name];
+  if ("page" in changed) delete query.open;
   return href(from.view, { ...query, ...changed });
 }
 

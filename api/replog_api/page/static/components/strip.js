@@ -17,10 +17,11 @@ export function Strip({ runs, slots = 20 }) {
   if (!runs.length) return h("span", { class: "muted" }, t("strip.none"));
   const ordered = [...runs].reverse();
   const took = ordered.map((run) => (run.endTime ? parseTime(run.endTime) : Date.now()) - parseTime(run.startTime));
-  const longest = Math.max(...took, 1);
+  // One that runs on for ever would press all others flat.
+  const longest = Math.max(...took.filter((_, index) => ordered[index]?.endTime), 1);
   const statuses = ordered.map((run) => t(`status.${shownStatus(run)}`)).join(", ");
   const bars = ordered.map((run, index) => {
-    const height = Math.max(LEAST, Math.round(((took[index] ?? 0) / longest) * HEIGHT));
+    const height = Math.max(LEAST, Math.round(Math.min(1, (took[index] ?? 0) / longest) * HEIGHT));
     const x = (slots - ordered.length + index) * STEP;
     const title = `${t(`status.${shownStatus(run)}`)} · ${formatTime(parseTime(run.startTime))} · ${formatDuration(took[index] ?? 0)}`;
     const failed = run.status === "FAILED";

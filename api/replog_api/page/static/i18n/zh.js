@@ -102,6 +102,7 @@ export const zh = {
   "column.bytes": "字节",
   "column.rate": "字节/秒",
   "column.reason": "原因",
+  "column.total": "合计",
   "column.lastNews": "最近消息",
   "column.cluster": "集群",
   "column.repository": "仓库",
@@ -237,5 +238,6 @@ export const zh = {
   "compare.otherTask": "这两次执行属于不同的任务。",
   "compare.earlier": "较早",
   "compare.later": "较晚",
-  "compare.change": "变化",
+  "compare.change": "失败：变化",
+  "compare.healedWhy": "以下为较早执行中的情况，在较晚的执行中没有失败。",
 };

@@ -94,8 +94,8 @@ export function NowView() {
   const runs = useLastRuns([...failing.pinned.rows, ...running.pinned.rows].map(keyOf).concat(silent.rows.map((row) => row.record.taskKey)));
   const strips = column.runs((/** @type {Task} */ task) => runs(task.taskKey));
   return h("div", { class: "view now" },
-    h("h1", { tabindex: -1 }, t("now.title")),
-    h("div", { class: "toolbar" },
+    h("div", { class: "toolbar title-bar" },
+      h("h1", { tabindex: -1 }, t("now.title")),
       h(Filters, { names: ["prefix"], label: t("now.title") }),
       h("a", { class: follow ? "button active" : "button", href: changedHref(at, { follow: follow ? null : 1 }), title: t("follow.explain"), "aria-current": follow ? "true" : undefined }, t("follow.label"))),
     h("nav", { class: "tiles", "aria-label": t("now.tiles") },

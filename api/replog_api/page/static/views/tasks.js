@@ -36,8 +36,7 @@ export function TasksView() {
     column.started((task) => record(task).startTime), column.duration(record), column.runs((task) => runs(task.taskKey)),
   ];
   return h("div", { class: "view" },
-    h("h1", { tabindex: -1 }, t("tasks.title")),
-    h("div", { class: "toolbar" }, h(Filters, { names: FILTERS, label: t("tasks.title") }), h(Newer, { pinned })),
+    h("div", { class: "toolbar title-bar" }, h("h1", { tabindex: -1 }, t("tasks.title")), h(Filters, { names: FILTERS, label: t("tasks.title") }), h(Newer, { pinned })),
     h(Chips, { names: FILTERS }),
     h(Problem, { of }),
     h(NoRows, { data: of.data, of, filters: FILTERS, none: t("tasks.none") }),
