@@ -119,7 +119,15 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_headers=["*"],
         # They send their cookies too; a page that nobody named may not.
         allow_credentials="*" not in origins,
-        expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
+        expose_headers=[
+            "Content-Disposition",
+            "ETag",
+            "Link",
+            "Retry-After",
+            "X-Replog-As-Of",
+            "X-Total-Count",
+            TIME_ZONE_HEADER,
+        ],
     )
 
 

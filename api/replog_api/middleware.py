@@ -11,7 +11,7 @@ from starlette.requests import Request
 from replog.errors import StoreUnavailable
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.http import messages
-from replog_api.http.envelope import JSON
+from replog_api.http.envelope import CSV, JSON, NDJSON
 from replog_api.http.errors import (
     HEADERS_TOO_LARGE,
     MISDIRECTED,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from replog_api.http.store_trouble import StoreTrouble
 
 #: What answers of data are in, unlike streams.
-JSON_TYPE = (b"content-type", JSON.encode())
+TYPES_OF_DATA = frozenset((b"content-type", media.encode()) for media in (JSON, CSV, NDJSON))
 #: Says which zone the times of an answer are in.
 ZONE_HEADER = b"x-bkrepo-time-zone"
 #: Says up to which time events had been applied when the answer was read.
@@ -107,7 +107,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 _complete(message, context, header)
                 # A stream goes on; what it says later is not as of its head.
-                told = header if JSON_TYPE in message["headers"] else b""
+                told = b"" if TYPES_OF_DATA.isdisjoint(message["headers"]) else header
                 if context.store_failed:
                     self._freshness.doubt()
                 elif self._trouble.failing and context.client and message["status"] in _ANSWERED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -11,14 +11,17 @@ from starlette.routing import Route
 from replog_api.admission.auth import Rights
 from replog_api.admission.concurrency import ConcurrencyLimiter
 from replog_api.contracts import operations as doc
-from replog_api.http import messages
+from replog_api.http import messages, parameters
 from replog_api.http.errors import WRONG_METHOD, RefusedError
 from replog_api.http.presence import WhilePresent
 from replog_api.http.request_context import context_of
 from replog_api.live.stream import StreamEndpoint
+from replog_api.queries.detail_counts import DetailCountsEndpoint
+from replog_api.queries.detail_export import DetailExportEndpoint
 from replog_api.queries.query_runner import or_busy
 from replog_api.queries.records import RecordEndpoints
 from replog_api.queries.task import TaskEndpoints
+from replog_api.queries.task_runs import TaskRunsEndpoint
 from replog_api.queries.tasks import TasksEndpoints
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
+Q = TypeVar("Q")
+
 
 class PlainRoute(Route):
     """A route for ``methods`` that calls its endpoint with nothing in between.
@@ -43,7 +48,7 @@ class PlainRoute(Route):
     FastAPI's own, and the solving of parameters, cost more than the answer itself.
     """
 
-    def __init__(self, path: str, endpoint: Endpoint, methods: Sequence[str]) -> None:
+    def __init__(self, path: str, endpoint: Callable[..., Any], methods: Sequence[str]) -> None:
         super().__init__(path, endpoint)
         # Starlette adds HEAD everywhere; answers to queries would have to be made whole all the same.
         self.methods = set(methods)
@@ -64,13 +69,37 @@ class PlainRoute(Route):
         await response(scope, receive, send)
 
 
-class ListRoute(PlainRoute):
+class QueryRoute(PlainRoute, Generic[Q]):
+    """A route that parses the query of a request, and calls its endpoint with both."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        parse: Callable[[Request], Q],
+        endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
+    ) -> None:
+        super().__init__(operation.path, endpoint, operation.methods)
+        self._parse = parse
+        self._query_endpoint = endpoint
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._query_endpoint(request, self._parse(request))
+        await response(scope, receive, send)
+
+
+class ListRoute(QueryRoute[Q]):
     """A route whose answer may be long: not too many are under way at once."""
 
     def __init__(
-        self, operation: Operation, endpoint: Endpoint, places: ConcurrencyLimiter, notice_after_s: float
+        self,
+        operation: Operation,
+        parse: Callable[[Request], Q],
+        endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
+        places: ConcurrencyLimiter,
+        notice_after_s: float,
     ) -> None:
-        super().__init__(operation.path, endpoint, operation.methods)
+        super().__init__(operation, parse, endpoint)
         self._places = places
         self._notice_after_s = notice_after_s
 
@@ -88,36 +117,35 @@ def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapsho
     records = RecordEndpoints(connection, runner, rights, tasks)
     stream = StreamEndpoint(runner, rights, sights)
     latest = TasksEndpoints(connection, runner)
+    counts = DetailCountsEndpoint(connection, runner, rights)
+    export = DetailExportEndpoint(connection, runner, rights)
+    runs = TaskRunsEndpoint(connection, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
-    long_ones = {doc.LIST_RECORDS: tasks.list_records, doc.LIST_DETAILS: records.list_details}
+    notice_after_s = limits.notice_after_s
     return [
-        ListRoute(operation, endpoint, lists, limits.notice_after_s) for operation, endpoint in long_ones.items()
-    ] + _routes(
-        {
-            doc.LATEST_RECORDS: latest.of_keys,
-            doc.PAGE_TASKS: latest.page_tasks,
-            doc.PAGE_RECORDS: tasks.page_records,
-            doc.PAGE_DETAILS: records.page_details,
-            doc.OVERVIEW: records.overview,
-            doc.STREAM: stream.stream,
-            doc.RECORD: records.record,
-        }
-    )
+        ListRoute(doc.LIST_RECORDS, parameters.record_list_query, tasks.list_records, lists, notice_after_s),
+        ListRoute(doc.LIST_DETAILS, parameters.detail_list_query, records.list_details, lists, notice_after_s),
+        ListRoute(doc.EXPORT_DETAILS, parameters.detail_export_query, export.export_details, lists, notice_after_s),
+        QueryRoute(doc.COUNT_DETAILS, parameters.detail_counts_query, counts.count_details),
+        QueryRoute(doc.TASK_RUNS, parameters.task_runs_query, runs.list_runs),
+        QueryRoute(doc.LATEST_RECORDS, parameters.latest_query, latest.of_keys),
+        QueryRoute(doc.PAGE_TASKS, parameters.task_page_query, latest.page_tasks),
+        QueryRoute(doc.PAGE_RECORDS, parameters.record_page_query, tasks.page_records),
+        QueryRoute(doc.PAGE_DETAILS, parameters.detail_page_query, records.page_details),
+        QueryRoute(doc.OVERVIEW, parameters.overview_query, records.overview),
+        QueryRoute(doc.STREAM, parameters.stream_query, stream.stream),
+        QueryRoute(doc.RECORD, parameters.record_query, records.record),
+    ]
 
 
 def service_routes(service: ServiceEndpoints) -> list[PlainRoute]:
     """The routes about the service itself."""
-    return _routes(
-        {
-            doc.LIVE: service.live,
-            doc.READY: service.ready,
-            doc.METRICS: service.metrics,
-            doc.OPENAPI: service.openapi,
-            doc.ASYNCAPI: service.asyncapi,
-        }
-    )
-
-
-def _routes(endpoints: Mapping[Operation, Endpoint]) -> list[PlainRoute]:
+    endpoints: Mapping[Operation, Endpoint] = {
+        doc.LIVE: service.live,
+        doc.READY: service.ready,
+        doc.METRICS: service.metrics,
+        doc.OPENAPI: service.openapi,
+        doc.ASYNCAPI: service.asyncapi,
+    }
     # What OpenAPI says of them is put together from the operations (contracts.py).
     return [PlainRoute(operation.path, endpoint, operation.methods) for operation, endpoint in endpoints.items()]

@@ -18,6 +18,7 @@ MOST_REASON = 8192
 #: Under so many task keys a record is listed at most: the smallest by code point.
 MOST_TASK_KEYS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COUNTED = ("total", "success", "skip", "failed")
 RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
 DETAIL_FACTS = (
     "localCluster",
@@ -34,6 +35,28 @@ DETAIL_FACTS = (
     "sha256",
     "conflictStrategy",
 )
+
+
+#: Of an export as CSV.
+COLUMNS = [
+    *("id", "recordId", "localCluster", "remoteCluster", "localRepoName", "repoType"),
+    *("packageConstraint.packageKey", "packageConstraint.versions", "pathConstraint.path"),
+    *("artifactName", "version", "conflictStrategy", "size", "sha256", "status"),
+    *(f"progress.{kind}.{name}" for kind in ("blob", "node", "version") for name in _COUNTED),
+    *("progress.totalSize", "progress.success", "progress.skip", "progress.failed"),
+    *("startTime", "endTime", "errorReason", "lastEventTime", "stale"),
+]
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value: Any = row
+    for name in column.split("."):
+        value = value and value[name]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "'" + value if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 
 def _us(text: str) -> int:
@@ -290,6 +313,36 @@ class Model:
         """The tasks of these keys with their latest records, null for none."""
         return [{"taskKey": key, "record": next(iter(self.records(key)), None)} for key in keys]
 
+    def runs(self, keys: list[str], last: int) -> list[dict[str, Any]]:
+        """The ``last`` runs of each of these tasks, in short."""
+        shown = ("id", "status", "startTime", "endTime")
+        found = []
+        for key in keys:
+            records = self.records(key)
+            runs = [{name: record[name] for name in shown} for record in records[:last]]
+            found.append({"taskKey": key, "totalRecords": len(records), "runs": runs})
+        return found
+
+    def counts(self, record_id: str, by: str, cluster: str = "") -> list[dict[str, Any]]:
+        """How many details of each status there are by ``cluster``, ``repository`` or ``pair``."""
+        groups: dict[tuple[str | None, str | None], list[str]] = {}
+        for detail in self.details(record_id, remoteCluster=cluster):
+            remote = None if by == "repository" else detail["remoteCluster"]
+            repo = None if by == "cluster" else detail["localRepoName"]
+            groups.setdefault((remote, repo), []).append(detail["status"])
+        rows = [
+            {
+                "remoteCluster": remote,
+                "localRepoName": repo,
+                "success": found.count("SUCCESS"),
+                "failed": found.count("FAILED"),
+                "running": found.count("RUNNING"),
+                "total": len(found),
+            }
+            for (remote, repo), found in groups.items()
+        ]
+        return sorted(rows, key=lambda row: (-row["failed"], row["remoteCluster"] or "", row["localRepoName"] or ""))
+
     def details(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
         """All details of a record that meet the filters (the API's parameter names), newest first."""
         entities = self._details.get(record_id, {})
@@ -299,6 +352,15 @@ class Model:
             for detail_id in ids
             if self._matches(record_id, detail_id, {name: text for name, text in filters.items() if text})
         ]
+
+    def lines(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
+        """The lines of an export as NDJSON."""
+        details = self.details(record_id, **filters)
+        return [*details, {"rows": len(details)}]
+
+    def cells(self, record_id: str, **filters: str) -> list[list[str]]:
+        """The cells of an export as CSV, the names of its columns first."""
+        return [COLUMNS, *([_cell(row, column) for column in COLUMNS] for row in self.details(record_id, **filters))]
 
     @staticmethod
     def _order(entity: Entity, entity_id: str) -> tuple[int, bytes]:

@@ -7,18 +7,25 @@ from starlette.requests import Request
 
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, Problem, RefusedError
-from replog_api.http.parameters import detail_filter, path_id, status, task_keys, window
+from replog_api.http.parameters import (
+    detail_filter,
+    page_number_and_size,
+    path_id,
+    record_page_query,
+    status,
+    task_keys,
+)
 
 
-def request_for(raw: str) -> Request:
+def request_for(raw: str, query_string: str = "") -> Request:
     """A request with ``raw`` in its path, as it was sent."""
-    return Request({"type": "http", "path_params": {"key": raw}})
+    return Request({"type": "http", "path_params": {"key": raw}, "query_string": query_string.encode()})
 
 
 def refusal_of(query: dict[str, str]) -> RefusedError:
     """Why ``query`` names no page."""
     with pytest.raises(RefusedError) as refused:
-        window(query)
+        page_number_and_size(query)
     return refused.value
 
 
@@ -33,10 +40,10 @@ def refusal_of(query: dict[str, str]) -> RefusedError:
         ("2147483647", "1000", (2147483647, 1000, 2147483646000)),
     ],
 )
-def test_a_window_counts_pages_from_one(number: str, size: str, read: tuple[int, int, int]) -> None:
+def test_pages_count_from_one(number: str, size: str, read: tuple[int, int, int]) -> None:
     """Page 0 is page 1."""
-    found = window({"pageNumber": number, "pageSize": size})
-    assert (found.number, found.size, found.offset) == read
+    found = record_page_query(request_for("t", f"pageNumber={number}&pageSize={size}"))
+    assert (found.page_number, found.page_size, found.offset) == read
 
 
 @pytest.mark.parametrize("query", [{}, {"pageNumber": ""}, {"pageNumber": "", "pageSize": "1"}])

@@ -12,7 +12,7 @@ from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
 from replog.store.format.rows import StoredTask
 from replog_api.contracts import schemas
-from replog_api.http.parameters import Window
+from replog_api.http.query_values import TaskPageQuery
 from replog_api.queries import render
 
 MS = 1620821948813  # 2021-05-12T12:19:08.813Z
@@ -295,7 +295,7 @@ def test_what_runs_in_silence_for_longer_than_allowed_is_stale(status: str, sile
 )
 def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> None:
     """Keys in the documented order."""
-    shown = render.page(Window(3, size), total, [b"1", b"2"])
+    shown = render.page(TaskPageQuery("", 3, size), total, [b"1", b"2"])
     assert shown == b'{"pageNumber":3,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[1,2]}' % (
         size,
         total,
@@ -305,7 +305,7 @@ def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> 
 
 def test_a_page_without_rows_has_an_empty_list() -> None:
     """Never a null."""
-    assert render.page(Window(1, 1), 0, ()).endswith(b'"records":[]}')
+    assert render.page(TaskPageQuery("", 1, 1), 0, ()).endswith(b'"records":[]}')
 
 
 def test_a_task_has_its_latest_record_or_none() -> None:

@@ -22,6 +22,7 @@ from replog_api.admission.auth import Rights
 from replog_api.admission.waiting_clients import WaitingClients
 from replog_api.contracts import schemas
 from replog_api.http.errors import RefusedError
+from replog_api.http.query_values import StreamQuery
 from replog_api.live import snapshots, stream
 from replog_api.live.snapshots import Snapshots
 from replog_api.live.stream import StreamEndpoint
@@ -88,9 +89,9 @@ class Client:
     async def begin(self, endpoint: StreamEndpoint, last_event_id: str = "", zone: str = "") -> int:
         """Ask for the stream; returns the status."""
         headers = [(b"last-event-id", last_event_id.encode()), (b"x-bkrepo-time-zone", zone.encode())]
-        scope = {"type": "http", "headers": headers, "path_params": {"recordId": "r"}}
+        scope = {"type": "http", "headers": headers}
         request = Request(scope, self._receive)
-        response = await endpoint.stream(request)
+        response = await endpoint.stream(request, StreamQuery("r"))
         self.task = asyncio.create_task(response(scope, self._receive, self._send))
         return response.status_code
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from replog_api.contracts import schemas
 from replog_api.contracts.openapi import examples, parameters
-from replog_api.contracts.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
-from replog_api.contracts.openapi.operation import JSON, PLAIN, Query, Service, Stream
+from replog_api.contracts.openapi.errors import (
+    INVALID_FILTER,
+    INVALID_GROUPING,
+    INVALID_ID,
+    INVALID_PAGE,
+    INVALID_RUNS,
+    MISSING,
+    UNKNOWN_RECORD,
+)
+from replog_api.contracts.openapi.operation import CSV, JSON, LINES, PLAIN, Export, Query, Service, Stream
 from replog_api.http.languages import Text
 
 TASKS = "/replication/api/task"
@@ -41,6 +49,19 @@ PAGE_TASKS = Query(
     errors=(MISSING, INVALID_PAGE),
     examples={"documented": examples.page_of(examples.TASK)},
     headers=_OF_A_PAGE,
+)
+TASK_RUNS = Query(
+    path=f"{TASKS}/runs",
+    operation_id="list_task_runs",
+    summary=Text("list task runs", "查询多个任务最近的执行"),
+    text=Text(
+        "Tasks by key, each with its newest runs, in the order asked; without runs where a task is unknown.",
+        "按 key 查询多个任务最近的若干次执行，顺序与请求一致；任务未知时没有执行。",
+    ),
+    data=list[schemas.TaskRuns],
+    parameters=(parameters.RUN_KEYS, parameters.LAST),
+    errors=(MISSING, INVALID_RUNS),
+    examples={"documented": [examples.RUNS]},
 )
 LIST_RECORDS = Query(
     path=f"{RECORDS}/list/{{key}}",
@@ -103,6 +124,41 @@ PAGE_DETAILS = Query(
         "documentedOfATask": examples.page_of(examples.RECORD),
     },
     headers=_OF_A_PAGE,
+)
+COUNT_DETAILS = Query(
+    path=f"{RECORDS}/detail/counts/{{recordId}}",
+    operation_id="count_task_record_details",
+    summary=Text("count task record details", "统计任务日志详情数"),
+    text=Text(
+        "A record's details by status, counted by remote cluster, by repository or by both: most failed first, then "
+        "by name, by code point. What has no details is left out; an empty array where the record is unknown.",
+        "按远程集群、按仓库或按两者统计执行日志的各状态详情数：失败多的在前，其次按名称的码位顺序。没有详情的不列出；"
+        "执行日志未知时为空数组。",
+    ),
+    data=list[schemas.DetailCounts],
+    parameters=(parameters.RECORD, parameters.GROUPING, parameters.OF_CLUSTER),
+    errors=(INVALID_GROUPING,),
+    examples={"documented": [examples.COUNTS]},
+)
+EXPORT_DETAILS = Export(
+    path=f"{RECORDS}/detail/export/{{recordId}}",
+    operation_id="export_task_record_details",
+    summary=Text("export task record details", "导出任务日志详情"),
+    text=Text(
+        "All details of a record that match, newest first, as a file: CSV (UTF-8 with a byte order mark; cells that a "
+        "spreadsheet would take for a formula begin with '), or JSON, one Detail a line, and as the last line how "
+        "many they were. All filters have to match. No details where the record is unknown. A body that ends early "
+        "is broken off.",
+        "将符合条件的执行日志详情导出为文件，最新的在前：CSV（带 BOM 的 UTF-8；"
+        "可能被表格软件当作公式的单元格以 ' 开头），"
+        "或 JSON（每行一个 Detail，最后一行为行数）。所有过滤条件须同时满足。执行日志未知时没有详情。"
+        "未能发送完整的响应会被中断连接。",
+    ),
+    row=schemas.Detail,
+    end=schemas.ExportEnd,
+    parameters=(parameters.RECORD, parameters.FORMAT, *parameters.FILTERS),
+    errors=(INVALID_FILTER,),
+    examples={CSV: examples.CSV, LINES: examples.LINES},
 )
 OVERVIEW = Query(
     path=f"{RECORDS}/overview/{{recordId}}",
@@ -194,6 +250,7 @@ ASYNCAPI = Service(
 
 #: All that is served.
 OPERATIONS = (
-    *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LATEST_RECORDS, PAGE_TASKS, TASK_RUNS),
+    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, EXPORT_DETAILS, OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

@@ -127,6 +127,29 @@ class Record(_Schema):
     stale: bool = _said("RUNNING, and silent for too long", "处于 RUNNING 且长时间没有事件")
 
 
+class TaskRun(_Schema):
+    """A run of a task in short."""
+
+    chinese = "任务一次执行的摘要。"
+
+    id: Id = _said("record id", "执行日志唯一id")
+    status: Status = _said("task status", "任务状态")
+    start_time: LocalTime = _said("task execute start time", "任务开始执行时间")
+    end_time: LocalTime | None = _said(
+        "task execute end time; null while RUNNING", "任务结束执行时间；RUNNING 时为 null"
+    )
+
+
+class TaskRuns(_Schema):
+    """The newest runs of a task."""
+
+    chinese = "任务最近的若干次执行。"
+
+    task_key: Id = _said("task key", "任务唯一key")
+    total_records: Sum = _said("all records of the task; 0 where it is unknown", "任务的执行日志总数；任务未知则为 0")
+    runs: list[TaskRun] = _said("the newest of them, newest first", "其中最新的若干条，最新的在前")
+
+
 class RecordPage(Page[Record]):
     """A page of records."""
 
@@ -255,6 +278,32 @@ class Detail(_Schema):
     error_reason: str | None = _said("task failed error reason", "错误原因，未执行或执行成功则为null")
     last_event_time: LocalTime = _said("its newest event", "最新事件的时间")
     stale: bool = _said("RUNNING, and silent for too long", "处于 RUNNING 且长时间没有事件")
+
+
+class DetailCounts(_Schema):
+    """How many details of one cluster, one repository or one pair of both have which status."""
+
+    chinese = "某一集群、某一仓库或两者组合的各状态详情数。"
+
+    remote_cluster: str | None = _said(
+        "the remote cluster, empty where details name none; null where they are not counted by it",
+        "远程集群名称，详情未提供时为空；未按集群统计时为 null",
+    )
+    local_repo_name: str | None = _said("the repository, likewise", "仓库名称，详情未提供时为空；未按仓库统计时为 null")
+    success: Sum = _said("details with status SUCCESS", "状态为 SUCCESS 的详情数")
+    failed: Sum = _said("details with status FAILED", "状态为 FAILED 的详情数")
+    running: Sum = _said("details with status RUNNING", "状态为 RUNNING 的详情数")
+    total: Sum = _said("the sum of these three", "以上三项之和")
+
+
+class ExportEnd(_Schema):
+    """The last line of an export as NDJSON."""
+
+    chinese = "NDJSON 导出的最后一行。"
+
+    rows: Sum = _said(
+        "details before this line; without it, the export was cut off", "此行之前的详情数；缺少此行表示导出被中断"
+    )
 
 
 class DetailPage(Page[Detail]):

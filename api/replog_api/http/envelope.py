@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from replog_api.http.languages import Text
 
 JSON = "application/json"
+#: What exports come as, in place of an envelope.
+CSV, NDJSON = "text/csv; charset=utf-8", "application/x-ndjson"
 #: What stands before the data of a good answer.
 HEAD = b'{"code":0,"message":null,"data":'
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from replog.errors import StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.waiting_clients import INTERVAL_S
-from replog_api.http import messages, parameters
+from replog_api.http import messages
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
 from replog_api.http.request_context import context_of
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from replog_api.admission.auth import Rights
     from replog_api.admission.waiting_clients import WaitingClients
+    from replog_api.http.query_values import StreamQuery
     from replog_api.live.snapshots import RenderedSnapshot, Snapshot, Snapshots
     from replog_api.queries.query_runner import QueryKey, QueryRunner
 
@@ -64,9 +65,9 @@ class StreamEndpoint:
         self._rights = rights
         self._snapshots = sights
 
-    async def stream(self, request: Request) -> Response:
+    async def stream(self, request: Request, query: StreamQuery) -> Response:
         """A stream; 204 where the client has seen its end."""
-        record_id = parameters.path_id(request, "recordId")
+        record_id = query.record_id
         snapshot = await self._first_look(request, record_id)
         if snapshot is None:
             raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))

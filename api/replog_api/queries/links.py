@@ -15,7 +15,7 @@ from replog_api.contracts.openapi.operation import Query
 from replog_api.contracts.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import PageQuery
 
 NUMBER = "pageNumber"
 _QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
@@ -28,27 +28,27 @@ _PLAIN = "%/:@!$&'()*+,;=~?-._"
 _TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
 
 
-def links(path: str, query: bytes, window: Window, total: int) -> str | None:
+def links(path: str, query_string: bytes, query: PageQuery, total: int) -> str | None:
     """The links of one page of ``total`` rows; None where they are too long.
 
-    ``path`` and ``query`` are as they were sent.
+    ``path`` and ``query_string`` are as they were sent.
     """
-    last = max(1, -(-total // window.size))
+    last = max(1, -(-total // query.page_size))
     targets = {"first": 1}
-    if window.number > 1:
-        targets["prev"] = min(window.number - 1, last)
-    if window.number < last:
-        targets["next"] = window.number + 1
+    if query.page_number > 1:
+        targets["prev"] = min(query.page_number - 1, last)
+    if query.page_number < last:
+        targets["next"] = query.page_number + 1
     targets["last"] = last
-    base = f"<{path}?{_kept(query)}"
+    base = f"<{path}?{_kept(query_string)}"
     if _TO_ENCODE.search(base, 1):
         base = f"<{quote(base[1:], _PLAIN)}"
     found = ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
     return found if len(found) <= MAX_LINK_BYTES else None
 
 
-def _kept(query: bytes) -> str:
-    parts = query.decode("latin-1").split("&")
+def _kept(query_string: bytes) -> str:
+    parts = query_string.decode("latin-1").split("&")
     return "".join([f"{part}&" for part in parts if _name(part) in _OF_THE_PAGE])
 
 

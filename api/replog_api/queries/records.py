@@ -14,7 +14,7 @@ from replog.store.read.reader import Reader
 from replog.store.read.versions import NOTHING, VersionRecorder, Versions, record_version, version_call
 from replog_api.admission.auth import Rights
 from replog_api.admission.limits import LONG_LIST_COST
-from replog_api.http import messages, parameters
+from replog_api.http import messages
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail
-    from replog.store.read.filters import DetailFilter
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import DetailListQuery, DetailPageQuery, OverviewQuery, RecordQuery
     from replog_api.queries.query_runner import QueryRunner
     from replog_api.queries.task import TaskEndpoints
 
@@ -42,53 +41,52 @@ class RecordEndpoints:
         self._tasks = tasks
         self._versions = Versions(connection)
 
-    async def list_details(self, request: Request) -> Response:
+    async def list_details(self, request: Request, query: DetailListQuery) -> Response:
         """Endpoint 3: all details of a record."""
         # A long list is read while it is sent, to one client.
-        return await self._answer(request, "list_details", self._all, share=False)
+        return await self._answer(request, query.record_id, "list_details", self._all, share=False)
 
-    async def record(self, request: Request) -> Response:
+    async def record(self, request: Request, query: RecordQuery) -> Response:
         """One record."""
-        return await self._answer(request, "record", self._one)
+        return await self._answer(request, query.record_id, "record", self._one)
 
-    async def overview(self, request: Request) -> Response:
+    async def overview(self, request: Request, query: OverviewQuery) -> Response:
         """A record's roll-up."""
-        return await self._answer(request, "overview", self._overview)
+        return await self._answer(request, query.record_id, "overview", self._overview)
 
-    async def page_details(self, request: Request) -> Response:
+    async def page_details(self, request: Request, query: DetailPageQuery) -> Response:
         """Endpoint 4: a page of a record's details; of a task's records where no such record exists."""
-        record_id = parameters.path_id(request, "recordId")
-        window, flt = parameters.window(request.query_params), parameters.detail_filter(request.query_params)
-        wait_s = parameters.wait_s(request.query_params)
-        prefix = context_of(request.scope).prefix
+        record_id, prefix = query.record_id, context_of(request.scope).prefix
         as_record = await self._rights.may_read_record(prefix, record_id)
         if not as_record:
             Rights.check_task(prefix, record_id)
-        query_key = self._runner.query_key(request, "page_details", record_id, *window, *flt, as_record, prefix)
+        query_key = self._runner.query_key(
+            request, "page_details", record_id, query.page_number, query.page_size, *query.filter, as_record, prefix
+        )
 
         async def version() -> bytes | None:
             found = await self._versions.record(record_id) if as_record else NOTHING
             return await self._tasks.version(query_key, record_id) if found == NOTHING else found
 
         async def find() -> Answer:
-            found = await self._page(request, record_id, flt, window) if as_record else None
+            found = await self._page(request, query) if as_record else None
             if found is not None:
                 return found
             Rights.check_task(prefix, record_id)
-            return await self._tasks.page(request, query_key, record_id, flt.status, window)
+            return await self._tasks.page(request, query_key, record_id, query)
 
-        return await self._runner.answer(request, query_key, version, find, wait_s=wait_s)
+        return await self._runner.answer(request, query_key, version, find, wait_s=query.wait_s)
 
     async def _answer(
         self,
         request: Request,
+        record_id: str,
         operation: str,
         find: Callable[[Request, str], Coroutine[Any, Any, Answer]],
         *,
         share: bool = True,
     ) -> Response:
-        """What ``find`` finds of the record in the path, which may be read."""
-        record_id = parameters.path_id(request, "recordId")
+        """What ``find`` finds of the record, which may be read."""
         await self._rights.check_record(context_of(request.scope).prefix, record_id)
         query_key = self._runner.query_key(request, operation, record_id)
 
@@ -116,18 +114,19 @@ class RecordEndpoints:
         data = render.overview(overview) if overview else b"null"
         return single(_version_of_row(recorder), data)
 
-    async def _page(self, request: Request, record_id: str, flt: DetailFilter, window: Window) -> Answer | None:
+    async def _page(self, request: Request, query: DetailPageQuery) -> Answer | None:
+        record_id, flt = query.record_id, query.filter
         recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))
         looking = self._runner.searching(request) if flt != NO_FILTER else nullcontext()
         async with looking:
             with timed("page_details"):
-                page = await Reader(recorder).detail_page(record_id, flt, window.offset, window.size)
+                page = await Reader(recorder).detail_page(record_id, flt, query.offset, query.page_size)
         if page is None:
             return None
         counter, written, _ = recorder.reply
         # It came between the look at its version and the page: the next look will find another version.
         version = os.urandom(16) if counter is None else record_version(counter, written)
-        return paged(version, window, page, self._runner.renderer(request))
+        return paged(version, query, page, self._runner.renderer(request))
 
     async def _all(self, request: Request, record_id: str) -> Answer:
         recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
-    from replog_api.http.parameters import Window
+    from replog.store.read.detail_counts import DetailCount
+    from replog.store.read.task_runs import TaskRuns
+    from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOL = (b"false}", b"true}")
@@ -64,6 +66,19 @@ class Renderer:
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
         return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
+    def task_runs(self, task: TaskRuns) -> bytes:
+        """A TaskRuns of docs/api.md."""
+        runs = [
+            {
+                "id": run.id,
+                "status": run.status,
+                "startTime": _time(run.start_ms, self._zone),
+                "endTime": _time(run.end_ms, self._zone),
+            }
+            for run in task.runs
+        ]
+        return dumps({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
@@ -160,6 +175,23 @@ def _package(detail: Detail) -> dict[str, Any] | None:
     return {"packageKey": key, "versions": versions}
 
 
+def detail_counts(counts: Iterable[DetailCount]) -> bytes:
+    """An array of DetailCounts of docs/api.md."""
+    return dumps(
+        [
+            {
+                "remoteCluster": count.remote_cluster,
+                "localRepoName": count.repo_name,
+                "success": count.success,
+                "failed": count.failed,
+                "running": count.running,
+                "total": count.total,
+            }
+            for count in counts
+        ]
+    )
+
+
 def overview(overview: Overview) -> bytes:
     """A roll-up of docs/api.md. Sums may exceed 64 bits, which the JSON library refuses."""
     return (
@@ -196,12 +228,12 @@ def _tally(tally: Tallied | None) -> bytes:
     return b'{"total":%d,"success":%d,"skip":%d,"failed":%d}' % tally
 
 
-def page(window: Window, total: int, rows: Iterable[bytes]) -> bytes:
+def page(query: PageQuery, total: int, rows: Iterable[bytes]) -> bytes:
     """A Page of docs/api.md."""
     return b'{"pageNumber":%d,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[%b]}' % (
-        window.number,
-        window.size,
+        query.page_number,
+        query.page_size,
         total,
-        -(-total // window.size),
+        -(-total // query.page_size),
         b",".join(rows),
     )

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
+from replog.store.read.task_runs import TaskRuns
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from replog.store.read.reader import Page
     from replog.store.read.task_pages import TaskRows
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import PageQuery
 
 #: How an answer is given to one request, with these headers.
 Respond = Callable[[Request, dict[str, str]], Response]
@@ -46,13 +47,13 @@ class Steps(NamedTuple):
     others: AsyncIterator[Sequence[Any]]
 
 
-def paged(version: bytes, window: Window, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
+def paged(version: bytes, query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
     """A page."""
-    data = render.page(window, page.total, _rendered(page.rows, renderer))
+    data = render.page(query, page.total, _rendered(page.rows, renderer))
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
         headers["X-Total-Count"] = str(page.total)
-        link = links(request.scope["path"], request.scope["query_string"], window, page.total)
+        link = links(request.scope["path"], request.scope["query_string"], query, page.total)
         if link:
             headers["Link"] = link
         return answer(request, data, headers)
@@ -107,6 +108,8 @@ def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
             row = renderer.record
         case [StoredTask(), *_]:
             row = renderer.task
+        case [TaskRuns(), *_]:
+            row = renderer.task_runs
         case _:
             row = renderer.detail
     return [row(stored) for stored in rows]

@@ -11,7 +11,6 @@ from replog.store.read.reader import Page, Reader
 from replog.store.read.versions import TaskPage, VersionRecorder, Versions, counter_call, page_version
 from replog_api.admission.auth import Rights
 from replog_api.admission.limits import LONG_LIST_COST
-from replog_api.http import parameters
 from replog_api.http.request_context import context_of
 from replog_api.queries.query_runner import timed
 from replog_api.queries.responses import Answer, Steps, listed, long_list, paged
@@ -19,7 +18,7 @@ from replog_api.queries.responses import Answer, Steps, listed, long_list, paged
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord
-    from replog_api.http.parameters import Window
+    from replog_api.http.query_values import DetailPageQuery, RecordListQuery, RecordPageQuery
     from replog_api.queries.query_runner import QueryKey, QueryRunner
 
 #: Pages whose records are remembered, so that their version is one small read.
@@ -35,9 +34,10 @@ class TaskEndpoints:
         self._versions = Versions(connection)
         self._known: dict[QueryKey, TaskPage] = {}
 
-    async def list_records(self, request: Request) -> Response:
+    async def list_records(self, request: Request, query: RecordListQuery) -> Response:
         """Endpoint 1: all records of a task."""
-        key = _key(request)
+        key = query.task_key
+        Rights.check_task(context_of(request.scope).prefix, key)
         query_key = self._runner.query_key(request, "list_records", key)
 
         async def version() -> bytes | None:
@@ -50,32 +50,35 @@ class TaskEndpoints:
             request, query_key, version, lambda: self._all(request, query_key, key), share=False
         )
 
-    async def page_records(self, request: Request) -> Response:
+    async def page_records(self, request: Request, query: RecordPageQuery) -> Response:
         """Endpoint 2: a page of a task's records."""
-        key = _key(request)
-        window, status = parameters.window(request.query_params), parameters.status(request.query_params)
-        wait_s = parameters.wait_s(request.query_params)
-        query_key = self._runner.query_key(request, "page_records", key, *window, status)
+        key = query.task_key
+        Rights.check_task(context_of(request.scope).prefix, key)
+        query_key = self._runner.query_key(
+            request, "page_records", key, query.page_number, query.page_size, query.status
+        )
 
         async def version() -> bytes | None:
             return await self.version(query_key, key)
 
         return await self._runner.answer(
-            request, query_key, version, lambda: self.page(request, query_key, key, status, window), wait_s=wait_s
+            request, query_key, version, lambda: self.page(request, query_key, key, query), wait_s=query.wait_s
         )
 
     async def version(self, query_key: QueryKey, key: str) -> bytes | None:
         """The version of a page that was answered before; None where it has to be read to be known."""
         return await self._versions.task_page(key, self._known.get(query_key))
 
-    async def page(self, request: Request, query_key: QueryKey, key: str, status: str, window: Window) -> Answer:
+    async def page(
+        self, request: Request, query_key: QueryKey, key: str, query: RecordPageQuery | DetailPageQuery
+    ) -> Answer:
         """A page of a task's records; an empty one where the task is unknown."""
         recorder = VersionRecorder(self._connection, counter_call(self._connection.prefix, key))
         with timed("page_records"):
-            page = await Reader(recorder).record_page(key, status, window.offset, window.size)
+            page = await Reader(recorder).record_page(key, query.status, query.offset, query.page_size)
         page = page or Page(0, [])
         version = self._remember(query_key, recorder, page.total)
-        return paged(version, window, page, self._runner.renderer(request))
+        return paged(version, query, page, self._runner.renderer(request))
 
     async def _all(self, request: Request, query_key: QueryKey, key: str) -> Answer:
         recorder = VersionRecorder(self._connection, counter_call(self._connection.prefix, key))
@@ -107,10 +110,3 @@ class TaskEndpoints:
             if len(self._known) > KEPT_PAGES:
                 del self._known[next(iter(self._known))]
         return page_version(recorder.reply, total, recorder.rows)
-
-
-def _key(request: Request) -> str:
-    """The task key in the path, which may be read."""
-    key = parameters.path_id(request, "key")
-    Rights.check_task(context_of(request.scope).prefix, key)
-    return key

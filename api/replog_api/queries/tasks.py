@@ -19,7 +19,6 @@ from replog.store.read.versions import (
     tasks_version,
 )
 from replog_api.admission.auth import Rights
-from replog_api.http import parameters
 from replog_api.http.request_context import context_of
 from replog_api.queries.query_runner import timed
 from replog_api.queries.responses import Answer, listed, paged
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from replog.store.client.command import Command
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.task_pages import TaskRows
+    from replog_api.http.query_values import LatestQuery, TaskPageQuery
     from replog_api.queries.query_runner import Find, QueryKey, QueryRunner
 
 #: Answers whose records are remembered, so that their version is one small read.
@@ -45,9 +45,9 @@ class TasksEndpoints:
         self._versions = Versions(connection)
         self._known: dict[QueryKey, KnownTasks] = {}
 
-    async def of_keys(self, request: Request) -> Response:
+    async def of_keys(self, request: Request, query: LatestQuery) -> Response:
         """The latest records of some tasks."""
-        keys = parameters.task_keys(request.scope["query_string"])
+        keys = query.task_keys
         for key in keys:
             Rights.check_task(context_of(request.scope).prefix, key)
         query_key = self._runner.query_key(request, "latest", *keys)
@@ -62,20 +62,20 @@ class TasksEndpoints:
         counters = [counter_call(self._connection.prefix, key) for key in keys]
         return await self._answer(request, query_key, counters, find)
 
-    async def page_tasks(self, request: Request) -> Response:
+    async def page_tasks(self, request: Request, query: TaskPageQuery) -> Response:
         """A page of tasks in order of activity."""
-        query = request.query_params
-        window, status = parameters.window(query), parameters.status(query)
-        prefix = Rights.readable(context_of(request.scope).prefix, query.get("prefix", ""))
-        query_key = self._runner.query_key(request, "page_tasks", prefix, *window, status)
+        prefix = Rights.readable(context_of(request.scope).prefix, query.prefix)
+        query_key = self._runner.query_key(
+            request, "page_tasks", prefix, query.page_number, query.page_size, query.status
+        )
 
         async def find() -> Answer:
             recorder = VersionRecorder(self._connection)
             async with self._runner.searching(request) if prefix else nullcontext():
                 with timed("page_tasks"):
-                    tasks = await Tasks(recorder).page(prefix, status, window.offset, window.size)
+                    tasks = await Tasks(recorder).page(prefix, query.status, query.offset, query.page_size)
             version = self._remember(query_key, recorder, tasks)
-            return paged(version, window, tasks, self._runner.renderer(request))
+            return paged(version, query, tasks, self._runner.renderer(request))
 
         return await self._answer(request, query_key, moved_calls(self._connection.prefix), find)
 

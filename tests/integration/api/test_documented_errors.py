@@ -15,9 +15,9 @@ from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.contracts.documents import openapi_json
 from replog_api.contracts.openapi.operation import Query, Service, Stream
 from replog_api.contracts.operations import OPERATIONS
-from tests.integration.api.test_access import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.query_service import serving
 from tests.support.services.process import free_port
+from tests.support.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

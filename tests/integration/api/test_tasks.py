@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from replog_api.contracts import schemas
-from tests.integration.api.test_access import MINE, TOKENS, bearer
 from tests.integration.api.test_conditional import START_MS, Poller, clock, swept
 from tests.integration.api.test_errors import refused
 from tests.support import streams
 from tests.support.query_service import event, in_order, page_of, serving, write
+from tests.support.tokens import MINE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

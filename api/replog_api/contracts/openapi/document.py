@@ -9,7 +9,16 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from replog_api.contracts import schemas
 from replog_api.contracts.openapi import errors
 from replog_api.contracts.openapi.headers import HEADERS
-from replog_api.contracts.openapi.operation import QUERIES, SERVICE, STREAMS, Query, Service, Stream
+from replog_api.contracts.openapi.operation import (
+    EXPORTS,
+    QUERIES,
+    SERVICE,
+    STREAMS,
+    Export,
+    Query,
+    Service,
+    Stream,
+)
 from replog_api.contracts.openapi.parameters import HEADERS as REQUEST_HEADERS
 from replog_api.contracts.openapi.parameters import LAST_EVENT_ID
 from replog_api.http.languages import Text
@@ -41,6 +50,7 @@ _TEXT = Text(
 )
 _TAGS = {
     QUERIES: Text("tasks, records and details", "任务、执行日志及其详情"),
+    EXPORTS: Text("as files", "导出为文件"),
     STREAMS: Text("live, as Server-Sent Events", "实时事件流（Server-Sent Events）"),
     SERVICE: Text("the service itself; no token is needed", "服务自身；无需令牌"),
 }
@@ -54,7 +64,7 @@ _BEARER = Text(
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of a service that has these ``operations``."""
-    asked = [operation for operation in operations if isinstance(operation, Query | Stream)]
+    asked = [operation for operation in operations if isinstance(operation, Query | Export | Stream)]
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -85,7 +95,7 @@ def _path_item(operation: Operation) -> dict[str, Any]:
     return item
 
 
-def _parameters(asked: Sequence[Query | Stream]) -> dict[str, Any]:
+def _parameters(asked: Sequence[Query | Export | Stream]) -> dict[str, Any]:
     named = [parameter for operation in asked for parameter in operation.parameters]
     return {parameter.key: parameter.described() for parameter in (*named, *REQUEST_HEADERS, LAST_EVENT_ID)}
 
@@ -96,15 +106,25 @@ class _Schemas(GenerateJsonSchema):
         return False
 
 
-def _schemas(asked: Sequence[Query | Stream]) -> dict[str, Any]:
-    answers = [_answer(operation) if isinstance(operation, Query) else operation.data for operation in asked]
-    models: list[type[BaseModel]] = [*answers, schemas.Refusal]
+def _schemas(asked: Sequence[Query | Export | Stream]) -> dict[str, Any]:
+    models: list[type[BaseModel]] = [*(model for operation in asked for model in _models(operation)), schemas.Refusal]
     _, found = models_json_schema(
         [(model, "serialization") for model in models],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Schemas,
     )
     return dict(found["$defs"])
+
+
+def _models(operation: Query | Export | Stream) -> tuple[type[BaseModel], ...]:
+    """What it answers."""
+    match operation:
+        case Query():
+            return (_answer(operation),)
+        case Export():
+            return operation.row, operation.end
+        case _:
+            return (operation.data,)
 
 
 def _answer(query: Query) -> type[BaseModel]:

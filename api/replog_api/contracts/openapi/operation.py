@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from replog_api.contracts.openapi.parameters import Parameter
 
 JSON, PLAIN, EVENTS = "application/json", "text/plain", "text/event-stream"
+CSV, LINES = "text/csv", "application/x-ndjson"
 #: How the document groups operations.
-QUERIES, STREAMS, SERVICE = "queries", "streams", "service"
+QUERIES, EXPORTS, STREAMS, SERVICE = "queries", "exports", "streams", "service"
 NOT_MODIFIED = {
     "description": Text(
         "the client has the answer: one of the tags in If-None-Match is still good",
@@ -80,6 +81,49 @@ class Query:
                     "schema": {"$ref": f"#/components/schemas/{self.answer}"},
                     "examples": {name: {"value": enveloped(data)} for name, data in self.examples.items()},
                 }
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Export:
+    """Rows as a file: as CSV, or one ``row`` a line and ``end`` as the last one."""
+
+    path: str
+    operation_id: str
+    summary: Text
+    text: Text
+    row: type[BaseModel]
+    end: type[BaseModel]
+    parameters: tuple[Parameter, ...]
+    errors: tuple[Error, ...]
+    #: The file by its type.
+    examples: Mapping[str, str]
+    methods = ("GET",)
+    tag = EXPORTS
+
+    def described(self) -> dict[str, Any]:
+        """As an Operation Object."""
+        # OpenAPI 3.1 has no word for a line: x-line tells tools what one is.
+        lines = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in (self.row, self.end)]
+        schemas = {CSV: {"type": "string"}, LINES: {"type": "string", "x-line": {"anyOf": lines}}}
+        content = {
+            media: {"schema": schema, "examples": {"documented": {"value": self.examples[media]}}}
+            for media, schema in schemas.items()
+        }
+        good = {
+            "description": Text("the file", "导出的文件").in_both(),
+            "headers": references("ETag", "Vary", "Content-Disposition"),
+            "content": content,
+        }
+        return {
+            **_head(self),
+            "security": [{"bearer": []}],
+            "parameters": _references(*self.parameters, *HEADERS),
+            "responses": {
+                "200": good,
+                "304": NOT_MODIFIED,
+                **table.responses((*self.errors, *table.OF_EVERY_QUERY, table.UNKNOWN_URL)),
             },
         }
 
@@ -176,7 +220,7 @@ class Service:
         return described | {"operationId": f"{self.operation_id}_head", "responses": bare}
 
 
-Operation = Query | Stream | Service
+Operation = Query | Export | Stream | Service
 
 
 def _references(*parameters: Parameter) -> list[dict[str, str]]:

@@ -6,7 +6,17 @@ from typing import Any, NamedTuple
 
 from replog_api.contracts.openapi.examples import ETAG, LAST_EVENT, RECORD_ID, TASK_KEY, TRACEPARENT
 from replog_api.http.languages import Text
-from replog_api.http.parameters import MAX_ID_LENGTH, MAX_KEYS, MAX_PAGE_NUMBER, MAX_PAGE_SIZE, MAX_WAIT_S
+from replog_api.http.parameters import (
+    DEFAULT_RUNS,
+    FORMATS,
+    GROUPINGS,
+    MAX_ID_LENGTH,
+    MAX_KEYS,
+    MAX_PAGE_NUMBER,
+    MAX_PAGE_SIZE,
+    MAX_RUNS,
+    MAX_WAIT_S,
+)
 from replog_api.http.request_context import TIME_ZONE_HEADER
 
 _ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
@@ -59,6 +69,20 @@ def _exact(name: str, english: str, chinese: str, example: str) -> Parameter:
     return Parameter(name, "query", text, _TEXT, {"exact" if example else "any": example})
 
 
+def _one_of(name: str, words: tuple[str, ...], english: str, chinese: str) -> Parameter:
+    text = Text(f"{english}; {words[0]} where absent or empty", f"{chinese}；缺省或为空则为 {words[0]}")
+    schema = {"type": "string", "enum": list(words), "default": words[0]}
+    return Parameter(name, "query", text, schema, {word: word for word in words})
+
+
+def _number(name: str, english: str, chinese: str, bounds: tuple[int, int, int]) -> Parameter:
+    """An integer between the first two of ``bounds``; the third where it is absent."""
+    least, most, default = bounds
+    text = Text(f"{english}; empty: {default}", f"{chinese}；为空则为 {default}")
+    schema = {"type": "integer", "minimum": least, "maximum": most, "default": default}
+    return Parameter(name, "query", text, schema, {"default": default, "least": least})
+
+
 def _header(name: str, text: Text, examples: dict[str, Any], schema: dict[str, Any] | None = None) -> Parameter:
     return Parameter(name, "header", text, schema or _TEXT, examples)
 
@@ -72,6 +96,17 @@ KEYS = Parameter(
     {"documented": [TASK_KEY]},
     required=True,
     alias="keys",
+)
+RUN_KEYS = KEYS._replace(
+    text=Text(
+        f"task key, given once for each task; times last at most {MAX_RUNS:,}",
+        f"任务唯一key，每个任务给出一次；个数与 last 之积不超过 {MAX_RUNS:,}",
+    ),
+    schema={**KEYS.schema, "maxItems": MAX_RUNS},
+    alias="runKeys",
+)
+LAST = _number(
+    "last", "runs of each task at most, the newest", "每个任务至多返回的最近执行次数", (1, MAX_RUNS, DEFAULT_RUNS)
 )
 RECORD = _path("recordId", Text("record id", "任务执行日志唯一id"), {"documented": RECORD_ID})
 RECORD_OR_KEY = _path(
@@ -139,6 +174,15 @@ FILTERS = (
     _exact("remoteCluster", "remote cluster", "远程节点", "dev"),
     _exact("localRepoName", "repository name", "仓库名称", "npm-local"),
 )
+GROUPING = _one_of("by", GROUPINGS, "what details are counted by", "按何者统计详情数")
+OF_CLUSTER = FILTERS[-2]._replace(
+    text=Text(
+        "count the details of exactly this remote cluster alone; empty: of all",
+        "仅统计该远程节点的详情，精确匹配；为空则不限",
+    ),
+    alias="ofRemoteCluster",
+)
+FORMAT = _one_of("format", FORMATS, "what the export comes as", "导出格式")
 TIME_ZONE = _header(
     TIME_ZONE_HEADER,
     Text(

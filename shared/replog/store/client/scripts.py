@@ -50,6 +50,8 @@ GLIMPSE = _script("read/glimpse.lua")
 FACETS = _script("read/facets.lua")
 PAIRS = _script("read/pairs.lua")
 HEADS = _script("read/heads.lua")
+PLACE = _script("read/place.lua")
+WINDOW = _script("read/window.lua")
 
 ALL = (
     MERGE,
@@ -68,4 +70,6 @@ ALL = (
     FACETS,
     PAIRS,
     HEADS,
+    PLACE,
+    WINDOW,
 )

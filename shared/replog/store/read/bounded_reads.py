@@ -64,6 +64,21 @@ async def completed(
     return [*values, *map(found.get, rest)]
 
 
+async def ordered_values(
+    connection: CommandRunner, key: bytes, ids: Sequence[bytes]
+) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    """The ids that a hash has, with their values, in their order, in steps: the first step is shorter."""
+    begin, parts_at_once = 0, 1
+    while begin < len(ids):
+        end = begin + parts_at_once * IDS_A_CALL
+        parts = [ids[at : at + IDS_A_CALL] for at in range(begin, min(end, len(ids)), IDS_A_CALL)]
+        replies = await connection.run([values_call(key, part) for part in parts])
+        for part, first in zip(parts, replies, strict=True):
+            values = await completed(connection, key, part, first)
+            yield [(detail_id, value) for detail_id, value in zip(part, values, strict=True) if value is not None]
+        begin, parts_at_once = end, CALLS_AT_ONCE
+
+
 async def entries_of(
     connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
 ) -> AsyncIterator[tuple[int, list[bytes]]]:

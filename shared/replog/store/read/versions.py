@@ -16,7 +16,7 @@ the tasks of others too, of which a client that may not read them is to learn no
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
+T = TypeVar("T")
+
 #: The version of what is not there.
 NOTHING = b"nothing"
 #: Records whose versions one step of :meth:`Versions.whole_task` reads.
@@ -34,6 +36,13 @@ STEP = 500
 
 _VERSION_BYTES = 16
 _COUNTER_AND_TIME = ("v", "w")
+
+
+class Versioned(NamedTuple, Generic[T]):
+    """What was read, and its version: read before it or together with it, never after."""
+
+    version: bytes
+    data: T
 
 
 class RowVersion(NamedTuple):
@@ -89,6 +98,11 @@ def shown_of(tasks: Iterable[tuple[str, str]]) -> bytes:
 def tasks_version(total: int, shown: bytes, rows: Iterable[RowVersion]) -> bytes:
     """The version of tasks with their latest records."""
     return page_version(b"tasks%b" % shown, total, rows)
+
+
+def digest_version(data: bytes) -> bytes:
+    """The version of what is told apart by what it says alone."""
+    return blake2b(data, digest_size=_VERSION_BYTES).digest()
 
 
 def joined(counters: Iterable[bytes | None]) -> bytes:

@@ -1,0 +1,192 @@
+"""All details of a record that meet a filter, newest first, step by step: memory does not grow with their number.
+
+The first that fits:
+
+``scan``     nothing is filtered; or a good part of all details match; or names decide that :data:`KEPT` details or more
+             have: all details are read in order of time, :data:`STEP` a call, and compared
+``windows``  status, cluster, repository and a package's scheme decide: of the details in a stretch of time, the
+             matching ones are read from the index by pair, head by head; then the next stretch
+``names``    names decide that fewer have: their ids are read from the indexes as for a page
+             (:mod:`replog.store.read.page_by_name`), and sorted
+
+What is added, changed or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgpack
+
+from replog.records import MS_BIAS, STATUS_LETTERS
+from replog.store.client.command import Command
+from replog.store.client.scripts import PLACE, WINDOW
+from replog.store.format.detail_codec import TIME_BYTES, head_of
+from replog.store.format.keys import RecordKeys
+from replog.store.format.rows import StoredDetail
+from replog.store.format.short_ids import id_of, short_of
+from replog.store.read.bounded_reads import ordered_values
+from replog.store.read.detail_search import STEP, Search, scan
+from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.page_by_name import KEPT
+from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
+from replog.store.read.versions import record_version, version_call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.facets import Facets
+
+#: Matches that a stretch of time is aimed at to have, and how many more or fewer make the next one shorter or longer.
+WANTED, TOLERATED = 1000, 4
+#: Matches that one call finds at most. A stretch that has more is cut in two.
+FOUND_A_CALL = 1000
+#: Heads up to which stretches are read head by head: 2,000 take Redis some 10 ms for each.
+MOST_HEADS = 2000
+#: What a match costs that is found first and read then, in details read.
+MATCH_COSTS = 1.5
+
+_TOP = b"\xff"
+_pack = msgpack.Packer(use_bin_type=False).pack
+
+
+class _Place(NamedTuple):
+    """A detail in the order of time; empty before the first."""
+
+    detail_id: bytes = b""
+    score: bytes = b""
+
+    @property
+    def tail(self) -> bytes:
+        """Its time and short id, as entries of the index by pair end."""
+        if not self.detail_id:
+            return _TOP
+        return (int(self.score) + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(self.detail_id)
+
+
+class Export(NamedTuple):
+    """All details that meet a filter, newest first, in steps, with the record's version from before they are read.
+
+    ``may_change``: some details of the record are RUNNING.
+    """
+
+    version: bytes
+    may_change: bool
+    steps: AsyncIterator[list[StoredDetail]]
+
+
+async def export_details(connection: CommandRunner, record_id: str, flt: DetailFilter) -> Export:
+    """The details as :func:`ordered_details` has them; reading them raises StoreUnavailable, too."""
+    ((counter, written, running),) = await connection.run([version_call(connection.prefix, record_id)])
+    steps = ordered_details(connection, record_id, flt)
+    return Export(record_version(counter, written), int(running or 0) > 0, steps)
+
+
+async def ordered_details(
+    connection: CommandRunner, record_id: str, flt: DetailFilter
+) -> AsyncIterator[list[StoredDetail]]:
+    """The details in steps, none of which is empty; no step where the record is unknown.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    keys = RecordKeys(connection.prefix, record_id)
+    async for rows in _Ordered(connection, keys, record_id, flt).rows():
+        if rows:
+            yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
+
+
+class _Ordered:
+    """One read of one record's details."""
+
+    def __init__(self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._filter = flt
+        self._search = Search(connection, keys, record_id, flt)
+
+    async def rows(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """Ids and values of all that match, in steps."""
+        async for rows in await self._chosen():
+            yield rows
+
+    async def _chosen(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        if self._filter == NO_FILTER:
+            return self._scanned(lambda *_: True)
+        selection = await self._search.selection()
+        if selection.named is not None:
+            ids = await selection.named.newest_first(KEPT)
+            return self._scanned(self._search.matches) if ids is None else self._read(ids, self._search.matches)
+        if selection.facets is None or not selection.facets.matches:
+            return self._read([], self._search.matches)
+        return self._by_pair(selection.facets)
+
+    def _by_pair(self, facets: Facets) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        # A detail may come to another status of its pair before it is read.
+        letters = STATUS_LETTERS.values() if not self._filter.status else [STATUS_LETTERS[self._filter.status]]
+        heads = frozenset(pair + letter for pair in facets.pairs for letter in letters)
+
+        def admits(detail_id: bytes, value: bytes) -> bool:
+            return head_of(value) in heads
+
+        details = WANTED * facets.details / facets.matches
+        if len(heads) > MOST_HEADS or HEAD_COSTS * len(heads) + MATCH_COSTS * WANTED > details:
+            return self._scanned(admits)
+        return self._in_windows(sorted(heads), ceil(details), admits)
+
+    async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        rows: list[tuple[bytes, bytes]] = []
+        read = 0
+        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
+            read += 1
+            if admits(detail_id, value):
+                rows.append((detail_id, value))
+            if read == STEP:
+                yield rows
+                rows, read = [], 0
+        yield rows
+
+    async def _read(
+        self, ids: list[bytes], admits: Callable[[bytes, bytes], bool]
+    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """The rows of ``ids``, in their order, that are still such as they were when they were found."""
+        async for rows in ordered_values(self._connection, self._keys.details, ids):
+            yield [row for row in rows if admits(*row)]
+
+    async def _in_windows(
+        self, heads: list[bytes], length: int, admits: Callable[[bytes, bytes], bool]
+    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """All of ``heads``, from one stretch of time after the other; the first of about ``length`` details."""
+        parts = [_pack(heads[i : i + HEADS_A_CALL]) for i in range(0, len(heads), HEADS_A_CALL)]
+        begin = _Place()
+        while (end := await self._behind(begin, length)) is not None:
+            tails = await self._between(begin, end, parts)
+            if tails is None:
+                length = max(1, length // 2)
+                continue
+            async for rows in self._read([id_of(tail[TIME_BYTES:]) for tail in tails], admits):
+                yield rows
+            begin = end
+            if len(tails) * TOLERATED < WANTED:
+                length *= 2
+            elif len(tails) > TOLERATED * WANTED:
+                length //= 2
+
+    async def _behind(self, place: _Place, length: int) -> _Place | None:
+        """The place so many details behind another, or the last one; None where that was the last."""
+        asked = (length, place.score, place.detail_id)
+        (found,) = await self._connection.run([Command(PLACE, [self._keys.time], asked)])
+        return _Place(*found) if found else None
+
+    async def _between(self, begin: _Place, end: _Place, parts: list[bytes]) -> list[bytes] | None:
+        """Times and short ids of the matches behind one place up to another, newest first; None for too many."""
+        above, below = begin.tail, end.tail
+        calls = [Command(WINDOW, [self._keys.by_pair], (above, below, part, FOUND_A_CALL)) for part in parts]
+        replies: list[Any] = await self._connection.run(calls)
+        if None in replies:
+            return None
+        # One that moved between two calls may have been found by both.
+        tails = {member[len(head_of(member)) :] for members in replies for member in members}
+        return sorted(tails, reverse=True)

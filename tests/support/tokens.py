@@ -1,0 +1,16 @@
+"""Tokens of a service under test: one reads everything, one the tasks under ``mine/``, one is nobody's."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+ALL, MINE, STRANGE = "token-of-all", "token-of-mine", "token-of-nobody"
+TOKENS = ",".join(
+    f"{name}:{sha256(secret.encode()).hexdigest()}{prefix}"
+    for name, secret, prefix in (("ops", ALL, ""), ("team", MINE, ":mine/"))
+)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """The header that shows a token."""
+    return {"Authorization": f"Bearer {secret}"}
