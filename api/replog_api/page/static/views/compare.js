@@ -96,7 +96,7 @@ function Differences({ a, b, earlier, later }) {
 
 /** @param {{title: string, none: string, why?: string, details: Detail[]}} properties */
 function Changed({ title, none, why, details }) {
-  return h("section", { class: "block", "aria-label": title },
+  return h("div", { class: "block" },
     h("h2", null, title, " ", h("span", { class: "count" }, formatCount(details.length))),
     why && details.length ? h("p", { class: "muted" }, why) : null,
     details.length ? h(DetailsTable, { details: details.slice(0, MOST_ROWS), caption: title }) : h("p", { class: "muted empty" }, none));
@@ -119,7 +119,7 @@ function Comparison({ a, b }) {
     h(Problem, { of: problem }),
     h("div", { class: "cards" }, h(RunCard, { title: t("compare.earlier"), run: earlier.run.data }), h(RunCard, { title: t("compare.later"), run: later.run.data })),
     earlier.run.data.record.taskKey === later.run.data.record.taskKey ? null : h("p", { class: "s-silent" }, t("compare.otherTask")),
-    h("section", { class: "block", "aria-label": t("compare.matrix") }, h("h2", null, t("compare.matrix")), h(Differences, { a, b, earlier: earlier.counts.data, later: later.counts.data })),
+    h("div", { class: "block" }, h("h2", null, t("compare.matrix")), h(Differences, { a, b, earlier: earlier.counts.data, later: later.counts.data })),
     cut ? h("p", { class: "s-silent" }, t("compare.cut", { count: formatCount(MOST_FAILURES) })) : null,
     h(Changed, { title: t("compare.newlyFailed"), none: t("compare.noneNew"), details: newIn(failedBefore, failedNow) }),
     h(Changed, { title: t("compare.healed"), none: t("compare.noneHealed"), why: t("compare.healedWhy"), details: newIn(failedNow, failedBefore) }));

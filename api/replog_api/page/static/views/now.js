@@ -4,7 +4,7 @@ import { h } from "preact";
 import { apiUrl } from "../api.js";
 import { Filters } from "../components/filters.js";
 import { Newer, usePinned } from "../components/newer.js";
-import { Problem } from "../components/states.js";
+import { Empty, Problem } from "../components/states.js";
 import { StatusIcon, statusClass } from "../components/status.js";
 import { Table } from "../components/table.js";
 import { useNow } from "../components/clock.js";
@@ -41,7 +41,7 @@ function Tile({ status, count, to }) {
 /** @param {{row: SilentRecord}} properties */
 function SilentFor({ row }) {
   const now = useNow();
-  return h("span", { class: "s-silent" }, t("silent.news", { age: formatAge(now - parseTime(row.lastActivityTime)) }));
+  return h("a", { class: "s-silent", href: href("record", { id: row.record.id }) }, t("silent.news", { age: formatAge(now - parseTime(row.lastActivityTime)) }));
 }
 
 /**
@@ -52,7 +52,7 @@ function SilentFor({ row }) {
  */
 function Section({ id, title, none, of, pinned, columns, keyOf, all }) {
   const total = of.data?.totalRecords;
-  return h("section", { class: "block", "aria-labelledby": id },
+  return h("div", { class: "block" },
     h("div", { class: "block-head" },
       h("h2", { id }, title),
       all && Number(total) > pinned.rows.length ? h("a", { href: all }, t("now.all", { count: formatCount(total) })) : null,
@@ -92,6 +92,7 @@ export function NowView() {
   const keyOf = (/** @type {Task} */ task) => task.taskKey;
   const of = (/** @type {Task} */ task) => /** @type {import("../types.js").Record} */ (task.record);
   const runs = useLastRuns([...failing.pinned.rows, ...running.pinned.rows].map(keyOf).concat(silent.rows.map((row) => row.record.taskKey)));
+  const nothing = [failing.of, silentOf, running.of, succeeded].every(({ data }) => data && !Number(data.totalRecords));
   const strips = column.runs((/** @type {Task} */ task) => runs(task.taskKey));
   return h("div", { class: "view now" },
     h("div", { class: "toolbar title-bar" },
@@ -103,15 +104,16 @@ export function NowView() {
       h(Tile, { status: "SILENT", count: silentOf.data?.totalRecords, to: "#now-silent" }),
       h(Tile, { status: "RUNNING", count: running.of.data?.totalRecords, to: href("tasks", { prefix, status: "RUNNING" }) }),
       h(Tile, { status: "SUCCESS", count: succeeded.data?.totalRecords, to: href("tasks", { prefix, status: "SUCCESS" }) })),
+    nothing && !prefix ? h(Empty, null, h("strong", null, t("now.nothing")), " ", t("now.nothingWhy")) : null,
     h(Section, /** @type {any} */ ({ id: "now-failing", title: t("now.failing"), none: t("now.noneFailing"), ...failing, keyOf, all: href("tasks", { prefix, status: "FAILED" }),
       columns: [column.status(of), column.task(keyOf), column.record((task) => of(task).id, 3), column.reason(of), column.failed(of), column.started((task) => of(task).startTime), column.duration(of), strips] })),
     h(Section, /** @type {any} */ ({ id: "now-silent", title: t("now.silent"), none: t("now.noneSilent"), of: silentOf, pinned: silent, keyOf: (/** @type {SilentRecord} */ row) => row.record.id, all: null,
       columns: [
         { name: "status", title: t("column.status"), cell: () => h("span", { class: "status s-silent" }, h(StatusIcon, { status: "SILENT" }), h("span", null, t("status.SILENT"))) },
-        column.task((row) => row.record.taskKey), column.record((row) => row.record.id, 1),
+        column.task((row) => row.record.taskKey), column.record((row) => row.record.id),
         { name: "reason", title: t("column.lastNews"), cell: (/** @type {SilentRecord} */ row) => h(SilentFor, { row }) },
-        column.started((row) => row.record.startTime), column.progress((row) => row.record),
+        column.started((row) => row.record.startTime), { ...column.progress((row) => row.record), rank: 2 },
         column.runs((row) => runs(row.record.taskKey))] })),
     h(Section, /** @type {any} */ ({ id: "now-running", title: t("now.running"), none: t("now.noneRunning"), ...running, keyOf, all: href("tasks", { prefix, status: "RUNNING" }),
-      columns: [column.status(of), column.task(keyOf), column.record((task) => of(task).id, 3), column.progress(of), column.failed(of), column.started((task) => of(task).startTime), column.duration(of), strips] })));
+      columns: [column.status(of), column.task(keyOf), column.record((task) => of(task).id, 3), column.progress(of), { ...column.failed(of), rank: 2 }, column.started((task) => of(task).startTime), column.duration(of), strips] })));
 }

@@ -95,7 +95,7 @@ function List({ id, caption, rows, by, cluster }) {
 function OneCluster({ id, cluster, everyMs }) {
   const of = usePolled(countsUrl(id, { by: "repository", remoteCluster: cluster }), everyMs);
   const title = t("matrix.ofCluster", { cluster });
-  return h("section", { class: "block", "aria-label": title },
+  return h("div", { class: "block" },
     h("h2", null, title),
     h(Problem, { of }),
     of.data ? h(List, { id, caption: title, rows: of.data, by: "repository", cluster }) : null);
