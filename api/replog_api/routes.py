@@ -18,8 +18,10 @@ from replog_api.http.request_context import context_of
 from replog_api.live.stream import StreamEndpoint
 from replog_api.queries.detail_counts import DetailCountsEndpoint
 from replog_api.queries.detail_export import DetailExportEndpoint
+from replog_api.queries.failure_reasons import FailureReasonsEndpoint
 from replog_api.queries.query_runner import or_busy
 from replog_api.queries.records import RecordEndpoints
+from replog_api.queries.silent_records import SilentRecordsEndpoint
 from replog_api.queries.task import TaskEndpoints
 from replog_api.queries.task_runs import TaskRunsEndpoint
 from replog_api.queries.tasks import TasksEndpoints
@@ -119,7 +121,9 @@ def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapsho
     latest = TasksEndpoints(connection, runner)
     counts = DetailCountsEndpoint(connection, runner, rights)
     export = DetailExportEndpoint(connection, runner, rights)
+    reasons = FailureReasonsEndpoint(connection, runner, rights)
     runs = TaskRunsEndpoint(connection, runner)
+    silent = SilentRecordsEndpoint(connection, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
     return [
@@ -127,6 +131,8 @@ def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapsho
         ListRoute(doc.LIST_DETAILS, parameters.detail_list_query, records.list_details, lists, notice_after_s),
         ListRoute(doc.EXPORT_DETAILS, parameters.detail_export_query, export.export_details, lists, notice_after_s),
         QueryRoute(doc.COUNT_DETAILS, parameters.detail_counts_query, counts.count_details),
+        QueryRoute(doc.FAILURE_REASONS, parameters.failure_reasons_query, reasons.list_reasons),
+        QueryRoute(doc.PAGE_SILENT, parameters.silent_page_query, silent.page_silent),
         QueryRoute(doc.TASK_RUNS, parameters.task_runs_query, runs.list_runs),
         QueryRoute(doc.LATEST_RECORDS, parameters.latest_query, latest.of_keys),
         QueryRoute(doc.PAGE_TASKS, parameters.task_page_query, latest.page_tasks),

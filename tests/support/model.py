@@ -7,6 +7,7 @@ by brute force.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,6 +58,28 @@ def _cell(row: dict[str, Any], column: str) -> str:
     if not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return "'" + value if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def masked(reason: str) -> str:
+    """A reason of which numbers and hashes are ``<n>``: word for word, of ASCII letters and digits."""
+    hexes = "0123456789abcdefABCDEF"
+    words = re.split("([0-9A-Za-z]+)", reason)
+    # Words are at odd places; five of them with hyphens between are a UUID.
+    for i in range(1, len(words) - 8, 2):
+        five = words[i : i + 9 : 2]
+        is_joined = words[i + 1 : i + 8 : 2] == ["-"] * 4
+        if is_joined and [*map(len, five)] == [8, 4, 4, 4, 12] and {*"".join(five)} <= {*hexes}:
+            words[i : i + 9] = ["<n>", *[""] * 8]
+    for i in range(1, len(words), 2):
+        word = words[i]
+        hash_of = word[2:] if word[:2] in {"0x", "0X"} else word
+        is_prefixed = hash_of != word and hash_of
+        has_digit = {*word} & {*"0123456789"}
+        if word != "<n>" and {*hash_of} <= {*hexes} and (is_prefixed or (has_digit and len(word) >= 6)):
+            words[i] = "<n>"
+        else:
+            words[i] = re.sub("[0-9]+", "<n>", word)
+    return "".join(words)
 
 
 def _us(text: str) -> int:
@@ -351,6 +374,41 @@ class Model:
             self.detail(record_id, detail_id)
             for detail_id in ids
             if self._matches(record_id, detail_id, {name: text for name, text in filters.items() if text})
+        ]
+
+    def reasons(self, record_id: str, limit: int, *, examined: int = 5000) -> dict[str, Any]:
+        """Why details failed."""
+        failed = self.details(record_id, status="FAILED")
+        groups: dict[str | None, list[dict[str, Any]]] = {}
+        for detail in failed[:examined]:
+            reason = detail["errorReason"]
+            groups.setdefault(None if reason is None else masked(reason), []).append(detail)
+        rows = [
+            {
+                "errorReason": reason,
+                "failed": len(found),
+                "remoteClusters": sorted({detail["remoteCluster"] for detail in found}),
+                "detailId": found[0]["id"],
+            }
+            for reason, found in groups.items()
+        ]
+        rows.sort(key=lambda row: (-row["failed"], row["errorReason"] is None, row["errorReason"] or ""))
+        return {"failed": len(failed), "examined": len(failed[:examined]), "reasons": rows[:limit]}
+
+    def silent(self, silent_for_s: int, prefix: str = "") -> list[dict[str, Any]]:
+        """The RUNNING records of tasks under ``prefix`` that had no event for longer, longest silent first."""
+        assert self.now_us is not None
+        found = []
+        for record_id, entity in self._records.items():
+            details = self._details.get(record_id, {})
+            active_ms = max(each.last_us() for each in (entity, *details.values())) // 1000
+            silent = self.now_us // 1000 - active_ms > silent_for_s * 1000
+            mine = any(key.startswith(prefix) for key in sorted(self._named[record_id])[:MOST_TASK_KEYS])
+            if silent and mine and entity.outcome()["status"] == "RUNNING":
+                found.append((active_ms, record_id))
+        return [
+            {"record": self.record(record_id), "lastActivityTime": _local(active_ms * 1000)}
+            for active_ms, record_id in sorted(found)
         ]
 
     def lines(self, record_id: str, **filters: str) -> list[dict[str, Any]]:

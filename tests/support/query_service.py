@@ -41,12 +41,17 @@ def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Even
 async def write(url: str, prefix: str, events: Sequence[Event]) -> None:
     """Store ``events`` under ``prefix`` as a collector does."""
     async with Connection(load(StoreSettings, redis_url=url, redis_prefix=prefix), timeout_s=TIMEOUT_S) as store:
-        writer = Writer(store)
-        for start in range(0, len(events), BATCH_EVENTS):
-            batch = Batch()
-            for event in events[start : start + BATCH_EVENTS]:
-                batch.add(parse(json.dumps(event).encode()))
-            await writer.merge(batch)
+        await merge(store, events)
+
+
+async def merge(store: Connection, events: Sequence[Event]) -> None:
+    """Store ``events`` by a connection that is open."""
+    writer = Writer(store)
+    for start in range(0, len(events), BATCH_EVENTS):
+        batch = Batch()
+        for event in events[start : start + BATCH_EVENTS]:
+            batch.add(parse(json.dumps(event).encode()))
+        await writer.merge(batch)
 
 
 def path_of(endpoint: str, entity_id: str) -> str:

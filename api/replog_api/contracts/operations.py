@@ -8,6 +8,7 @@ from replog_api.contracts.openapi.errors import (
     INVALID_FILTER,
     INVALID_GROUPING,
     INVALID_ID,
+    INVALID_LIMIT,
     INVALID_PAGE,
     INVALID_RUNS,
     MISSING,
@@ -62,6 +63,22 @@ TASK_RUNS = Query(
     parameters=(parameters.RUN_KEYS, parameters.LAST),
     errors=(MISSING, INVALID_RUNS),
     examples={"documented": [examples.RUNS]},
+)
+PAGE_SILENT = Query(
+    path=f"{TASKS}/silent",
+    operation_id="list_silent_record_page",
+    summary=Text("list silent record page", "分页查询长时间没有事件的任务日志"),
+    text=Text(
+        "A page of the RUNNING records of which neither the record nor any of its details had an event for so long, "
+        "longest silent first, then by id. A token that is limited to a prefix knows those of its own tasks alone.",
+        "处于 RUNNING 且其自身和所有详情都长时间没有事件的执行日志的一页，沉默最久的在前，其次按 id 顺序。"
+        "仅限于某一前缀的令牌只能看到该前缀下任务的执行日志。",
+    ),
+    data=schemas.SilentPage,
+    parameters=(parameters.SILENT_FOR, *parameters.PAGE),
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.NO_PAGE},
+    headers=_OF_A_PAGE,
 )
 LIST_RECORDS = Query(
     path=f"{RECORDS}/list/{{key}}",
@@ -139,6 +156,22 @@ COUNT_DETAILS = Query(
     parameters=(parameters.RECORD, parameters.GROUPING, parameters.OF_CLUSTER),
     errors=(INVALID_GROUPING,),
     examples={"documented": [examples.COUNTS]},
+)
+FAILURE_REASONS = Query(
+    path=f"{RECORDS}/detail/reasons/{{recordId}}",
+    operation_id="list_task_record_failure_reasons",
+    summary=Text("list task record failure reasons", "查询任务日志的失败原因"),
+    text=Text(
+        "Why details of a record failed: their reasons, grouped without the numbers and hashes in them, most failed "
+        "first, then by reason. The newest 5,000 failed details are examined. No reasons where the record is unknown.",
+        "执行日志中详情失败的原因：忽略其中的数字和哈希后分组，失败多的在前，其次按原因顺序。"
+        "仅检查最新的 5000 条失败详情。"
+        "执行日志未知时没有原因。",
+    ),
+    data=schemas.FailureReasons,
+    parameters=(parameters.RECORD, parameters.REASONS),
+    errors=(INVALID_LIMIT,),
+    examples={"documented": examples.REASONS},
 )
 EXPORT_DETAILS = Export(
     path=f"{RECORDS}/detail/export/{{recordId}}",
@@ -250,7 +283,8 @@ ASYNCAPI = Service(
 
 #: All that is served.
 OPERATIONS = (
-    *(LATEST_RECORDS, PAGE_TASKS, TASK_RUNS),
-    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, EXPORT_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LATEST_RECORDS, PAGE_TASKS, TASK_RUNS, PAGE_SILENT),
+    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, FAILURE_REASONS, EXPORT_DETAILS),
+    *(OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

@@ -21,11 +21,13 @@ from replog_api.http.query_values import (
     DetailListQuery,
     DetailPageQuery,
     ExportFormat,
+    FailureReasonsQuery,
     LatestQuery,
     OverviewQuery,
     RecordListQuery,
     RecordPageQuery,
     RecordQuery,
+    SilentPageQuery,
     StreamQuery,
     TaskPageQuery,
     TaskRunsQuery,
@@ -48,6 +50,10 @@ MAX_ID_LENGTH = 128
 MAX_KEYS = 200
 #: Most runs that one request may ask of all its tasks together, and how many of each where nothing is said.
 MAX_RUNS, DEFAULT_RUNS = 2000, 20
+#: Most reasons of failures in one answer, and how many where nothing is said.
+MAX_REASONS, DEFAULT_REASONS = 100, 10
+#: Longest silence that can be asked for, in seconds: 68 years; and the one that is where nothing is said.
+MAX_SILENT_S, DEFAULT_SILENT_S = 2**31 - 1, 900
 #: What details are counted by, and what an export comes as; the first where nothing is said.
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -109,6 +115,20 @@ def detail_counts_query(request: Request) -> DetailCountsQuery:
     return DetailCountsQuery(
         path_id(request, "recordId"), _word(query, "by", GROUPINGS), query.get("remoteCluster", "")
     )
+
+
+def failure_reasons_query(request: Request) -> FailureReasonsQuery:
+    """The query for the reasons of a record's failures."""
+    limit = _optional_integer(request.query_params, "limit", 1, MAX_REASONS, DEFAULT_REASONS)
+    return FailureReasonsQuery(path_id(request, "recordId"), limit)
+
+
+def silent_page_query(request: Request) -> SilentPageQuery:
+    """The query for a page of silent records."""
+    query = request.query_params
+    number, size = page_number_and_size(query)
+    silent_for_s = _optional_integer(query, "silentForS", 1, MAX_SILENT_S, DEFAULT_SILENT_S)
+    return SilentPageQuery(silent_for_s, number, size)
 
 
 def detail_export_query(request: Request) -> DetailExportQuery:

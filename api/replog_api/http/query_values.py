@@ -141,3 +141,23 @@ class TaskRunsQuery(NamedTuple):
 
     task_keys: list[str]
     last: int
+
+
+class FailureReasonsQuery(NamedTuple):
+    """The ``limit`` most frequent reasons of a record's failures."""
+
+    record_id: str
+    limit: int
+
+
+class SilentPageQuery(NamedTuple):
+    """One page of the RUNNING records that had no event for longer than ``silent_for_s``."""
+
+    silent_for_s: int
+    page_number: int
+    page_size: int
+
+    @property
+    def offset(self) -> int:
+        """Rows before the page."""
+        return (self.page_number - 1) * self.page_size

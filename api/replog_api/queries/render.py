@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
     from replog.store.read.detail_counts import DetailCount
+    from replog.store.read.failure_reasons import FailureReasons
+    from replog.store.read.silent_records import SilentRecord
     from replog.store.read.task_runs import TaskRuns
     from replog_api.http.query_values import PageQuery
 
@@ -66,6 +68,11 @@ class Renderer:
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
         return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
+    def silent(self, silent: SilentRecord) -> bytes:
+        """A SilentRecord of docs/api.md."""
+        active = _time(silent.active_ms, self._zone)
+        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), dumps(active))
 
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""
@@ -190,6 +197,20 @@ def detail_counts(counts: Iterable[DetailCount]) -> bytes:
             for count in counts
         ]
     )
+
+
+def failure_reasons(found: FailureReasons, limit: int) -> bytes:
+    """FailureReasons of docs/api.md, of which the first ``limit`` are told."""
+    reasons = [
+        {
+            "errorReason": reason.reason,
+            "failed": reason.failed,
+            "remoteClusters": reason.remote_clusters,
+            "detailId": reason.detail_id,
+        }
+        for reason in found.reasons[:limit]
+    ]
+    return dumps({"failed": found.failed, "examined": found.examined, "reasons": reasons})
 
 
 def overview(overview: Overview) -> bytes:

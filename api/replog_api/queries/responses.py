@@ -10,7 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
+from replog.store.read.silent_records import SilentRecord
 from replog.store.read.task_runs import TaskRuns
+from replog.store.read.versions import digest_version
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of
@@ -49,16 +51,28 @@ class Steps(NamedTuple):
 
 def paged(version: bytes, query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
     """A page."""
-    data = render.page(query, page.total, _rendered(page.rows, renderer))
+    return _paged(version, query, page.total, _page_data(query, page, renderer), renderer.until_ms)
 
+
+def paged_by_content(query: PageQuery, page: Page[Any], renderer: render.Renderer) -> Answer:
+    """A page whose version is what it says."""
+    data = _page_data(query, page, renderer)
+    return _paged(digest_version(data), query, page.total, data, renderer.until_ms)
+
+
+def _page_data(query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> bytes:
+    return render.page(query, page.total, _rendered(page.rows, renderer))
+
+
+def _paged(version: bytes, query: PageQuery, total: int, data: bytes, until_ms: int | None) -> Answer:
     def respond(request: Request, headers: dict[str, str]) -> Response:
-        headers["X-Total-Count"] = str(page.total)
-        link = links(request.scope["path"], request.scope["query_string"], query, page.total)
+        headers["X-Total-Count"] = str(total)
+        link = links(request.scope["path"], request.scope["query_string"], query, total)
         if link:
             headers["Link"] = link
         return answer(request, data, headers)
 
-    return Answer(version, renderer.until_ms, respond, len(data))
+    return Answer(version, until_ms, respond, len(data))
 
 
 def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Answer:
@@ -108,6 +122,8 @@ def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
             row = renderer.record
         case [StoredTask(), *_]:
             row = renderer.task
+        case [SilentRecord(), *_]:
+            row = renderer.silent
         case [TaskRuns(), *_]:
             row = renderer.task_runs
         case _:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 
 from replog_api.contracts import schemas
-from tests.support.query_service import BASE, event, in_order, path_of, serving, write
+from tests.support.query_service import BASE, event, in_order, page_of, path_of, serving, write
 from tests.support.services.redis import remove_keys
 from tests.support.streams import AWKWARD_IDS, CLUSTERS
 from tests.support.tokens import ALL, MINE, TOKENS, bearer
@@ -77,7 +78,7 @@ def lines_of(answer: httpx.Response) -> list[Any]:
 @pytest.mark.parametrize("by", GROUPINGS)
 async def test_counts(awkward: Awkward, by: str) -> None:
     """Of every record, by everything, of each cluster and of all."""
-    for record_id in awkward.model.record_ids:
+    for record_id in AWKWARD_IDS:
         await awkward.service.is_answered(awkward.model.counts(record_id, by), "detail/counts", record_id, by=by)
         for cluster in CLUSTERS:
             expected = awkward.model.counts(record_id, by, cluster)
@@ -96,6 +97,101 @@ async def test_counts_add_up_to_the_overview(awkward: Awkward) -> None:
                 assert sum(row[name] for row in counts) == overview[name]
         by_cluster = await awkward.service.data("detail/counts", record_id, by="cluster")
         assert by_cluster == await awkward.service.data("detail/counts", record_id)
+
+
+async def test_reasons(awkward: Awkward) -> None:
+    """Of every record, all or the most frequent."""
+    for record_id in AWKWARD_IDS:
+        for limit in (1, 100):
+            expected = awkward.model.reasons(record_id, limit)
+            await awkward.service.is_answered(expected, "detail/reasons", record_id, limit=limit)
+
+
+async def test_reasons_are_the_same_but_for_numbers_and_hashes(serve: Serve) -> None:
+    """Most failed first; with the newest of the details, and all clusters."""
+    reasons = [
+        ("d1", "dev", "dev answered 507 after 1200 ms"),
+        ("d2", "dev2", "dev answered 503 after 30 ms"),
+        ("d3", "dev", "blob 9f86d081884c7d65 is missing"),
+        ("d4", "dev", "blob E3B0C44298FC1C14 is missing"),
+        ("d5", None, "dev answered 5 after 0 ms"),
+        ("d6", "dev", None),
+        ("d7", "dev", "<script>alert(1)</script> \u202e=1"),
+        ("d8", "dev", "session 123e4567-e89b-12d3-a456-426614174000 ended at 0xDEAD"),
+    ]
+    events = [
+        event(
+            "detail.finished",
+            at=f"2021-05-12T12:00:0{name[1]}Z",
+            detailId=name,
+            remoteCluster=cluster,
+            status="FAILED",
+            errorReason=reason,
+        )
+        for name, cluster, reason in reasons
+    ]
+    service = await serve(*events, event("detail.finished", detailId="fine", status="SUCCESS"))
+    rows = [
+        ("dev answered <n> after <n> ms", 3, ["", "dev", "dev2"], "d5"),
+        ("blob <n> is missing", 2, ["dev"], "d4"),
+        ("<script>alert(<n>)</script> \u202e=<n>", 1, ["dev"], "d7"),
+        ("session <n> ended at <n>", 1, ["dev"], "d8"),
+        (None, 1, ["dev"], "d6"),
+    ]
+    names = ("errorReason", "failed", "remoteClusters", "detailId")
+    expected = {"failed": 8, "examined": 8, "reasons": [dict(zip(names, row, strict=True)) for row in rows]}
+    await service.is_answered(expected, "detail/reasons", "r")
+    await service.is_answered({**expected, "reasons": expected["reasons"][:2]}, "detail/reasons", "r", limit=2)
+
+
+@pytest.mark.parametrize("silent_for_s", [1, 900, 10**8, 2**31 - 1])
+async def test_silent_records(awkward: Awkward, silent_for_s: int) -> None:
+    """All of them, first to past the end; longest silent first."""
+    rows = awkward.model.silent(silent_for_s)
+    assert (len(rows) > 10) == (silent_for_s < 10**9)
+    for number, size in ((0, 1), (2, 3), (1, 1000), (9, 1000)):
+        query = [("silentForS", silent_for_s), ("pageNumber", number), ("pageSize", size)]
+        answer = await ask(awkward.service, "silent", query)
+        assert answer.headers["x-total-count"] == str(len(rows))
+        assert f"silentForS={silent_for_s}" in answer.headers["link"]
+        assert in_order(answer.content)[2] == ("data", in_order(json.dumps(page_of(rows, number, size))))
+        schemas.Envelope[schemas.SilentPage].model_validate_json(answer.content)
+
+
+async def silent_ids(service: QueryService, silent_for_s: int, secret: str = "") -> list[str]:
+    query = [("silentForS", silent_for_s), ("pageNumber", 1), ("pageSize", 100)]
+    data = (await ask(service, "silent", query, **(bearer(secret) if secret else {}))).json()["data"]
+    assert data["totalRecords"] == len(data["records"])
+    return [row["record"]["id"] for row in data["records"]]
+
+
+async def test_a_record_is_silent_as_long_as_all_of_it_is(serve: Serve) -> None:
+    """Neither one whose details move, nor one that is finished; one comes as time goes by."""
+    now = datetime.now(UTC)
+    ago = {seconds: (now - timedelta(seconds=seconds)).isoformat() for seconds in (0, 500, 2000, 3000)}
+    service = await serve(
+        event("record.started", recordId="moving", at=ago[3000]),
+        event("detail.started", recordId="moving", at=ago[0]),
+        event("record.started", recordId="slow", at=ago[3000]),
+        event("detail.started", recordId="slow", at=ago[500]),
+        event("record.started", recordId="silent", at=ago[3000]),
+        event("detail.started", recordId="silent", at=ago[2000]),
+        event("record.started", recordId="alone", at=ago[3000]),
+        event("record.started", recordId="done", at=ago[3000]),
+        event("record.finished", recordId="done", at=ago[2000], status="FAILED"),
+        event("detail.started", recordId="done", at=ago[2000]),
+        event("detail.started", recordId="nobody", at=ago[3000]),
+    )
+    assert await silent_ids(service, 900) == ["alone", "silent"]
+    assert await silent_ids(service, 300) == ["alone", "silent", "slow"]
+    assert await silent_ids(service, 10_000) == []
+    query = [("pageNumber", 1), ("pageSize", 1)]
+    first = await ask(service, "silent", query)
+    assert first.json()["data"]["records"][0]["record"]["stale"] is True
+    known = {"If-None-Match": first.headers["etag"]}
+    assert (await ask(service, "silent", query, **known)).status_code == 304
+    await serve(event("record.progressed", recordId="alone", at=ago[0]))
+    assert (await ask(service, "silent", query, **known)).json()["data"]["records"][0]["record"]["id"] == "silent"
 
 
 async def test_a_cluster_is_not_another_that_begins_like_it(serve: Serve) -> None:
@@ -156,7 +252,7 @@ async def test_runs_are_not_too_many(awkward: Awkward, keys: int, last: int, sta
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 async def test_exports(awkward: Awkward, filters: dict[str, str]) -> None:
     """Of every record, in both formats, with every kind of filter."""
-    for record_id in awkward.model.record_ids:
+    for record_id in AWKWARD_IDS:
         lines = lines_of(await exported(awkward.service, record_id, "ndjson", **filters))
         assert lines == [in_order(json.dumps(line)) for line in awkward.model.lines(record_id, **filters)]
         cells = cells_of(await exported(awkward.service, record_id, "csv", **filters))
@@ -214,12 +310,11 @@ async def test_what_a_spreadsheet_would_run_is_text(serve: Serve) -> None:
     assert sorted(json.loads(row[versions])[0] for row in rows[1:]) == sorted(HOSTILE)
 
 
-@pytest.mark.parametrize("path", ["detail/counts", "detail/export"])
-async def test_what_nobody_knows_is_empty(service: QueryService, path: str) -> None:
+async def test_what_nobody_knows_is_empty(service: QueryService) -> None:
     """As of lists."""
-    if path == "detail/counts":
-        await service.is_answered([], path, "nobody")
-        return
+    await service.is_answered([], "detail/counts", "nobody")
+    await service.is_answered({"failed": 0, "examined": 0, "reasons": []}, "detail/reasons", "nobody")
+    assert await silent_ids(service, 1) == []
     assert lines_of(await exported(service, "nobody", "ndjson", status="FAILED")) == [(("rows", 0),)]
     assert len(cells_of(await exported(service, "nobody", "csv"))) == 1
 
@@ -230,6 +325,8 @@ async def test_what_nobody_knows_is_empty(service: QueryService, path: str) -> N
         *(("detail/counts/r", "by", value) for value in ("task", "Cluster", "cluster,pair")),
         *(("detail/export/r", "format", value) for value in ("xlsx", "CSV")),
         ("detail/export/r", "status", "DONE"),
+        *(("detail/reasons/r", "limit", value) for value in ("0", "101", "x")),
+        *(("../silent?pageNumber=1&pageSize=1", "silentForS", value) for value in ("0", "-1", "x", "2147483648")),
         *(("../runs?key=t", "last", value) for value in ("0", "2001", "x", "-1", "1.5")),
     ],
 )
@@ -259,7 +356,13 @@ async def limited(redis_url: str, redis_prefix: str) -> AsyncIterator[QueryServi
         yield running
 
 
-@pytest.mark.parametrize("endpoint", ["detail/counts", "detail/export"])
+async def test_a_limited_token_knows_silent_records_of_its_own_tasks(limited: QueryService) -> None:
+    """They alone count."""
+    assert await silent_ids(limited, 900, MINE) == ["m"]
+    assert await silent_ids(limited, 900, ALL) == ["m", "o"]
+
+
+@pytest.mark.parametrize("endpoint", ["detail/counts", "detail/reasons", "detail/export"])
 async def test_a_limited_token_reads_its_own_records(limited: QueryService, endpoint: str) -> None:
     """What it may not read and what does not exist look the same."""
     for record_id, status in (("m", 200), ("o", 403), ("nobody", 403)):
@@ -277,6 +380,7 @@ async def test_a_limited_token_reads_runs_of_its_own_tasks(limited: QueryService
 
 PATHS = [
     f"{BASE}/detail/counts/r?by=pair",
+    f"{BASE}/detail/reasons/r",
     f"{BASE}/detail/export/r?format=csv",
     f"{BASE}/detail/export/r?format=ndjson&status=RUNNING",
     f"{TASKS}/runs?key=t&key=u",
@@ -296,6 +400,7 @@ async def test_what_has_not_changed_is_not_said_again(serve: Serve, path: str) -
     assert (elsewhere.status_code, elsewhere.headers["x-bkrepo-time-zone"]) == (200, "+0800")
     await serve(
         event("detail.started", detailId="e", at="2021-05-12T12:00:01Z"),
+        event("detail.finished", detailId="f", at="2021-05-12T12:00:01Z", status="FAILED"),
         event("record.started", recordId="s", at="2021-05-12T12:00:01Z"),
     )
     changed = await service.client.get(path, headers=known)

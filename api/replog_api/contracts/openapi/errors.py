@@ -9,7 +9,7 @@ from replog_api.contracts.openapi.examples import RECORD_ID, TASK_KEY, enveloped
 from replog_api.contracts.openapi.headers import references
 from replog_api.http import errors, messages
 from replog_api.http.languages import CHINESE, ENGLISH, Text
-from replog_api.http.parameters import FORMATS, GROUPINGS, MAX_PAGE_NUMBER, MAX_RUNS
+from replog_api.http.parameters import FORMATS, GROUPINGS, MAX_PAGE_NUMBER, MAX_REASONS, MAX_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,16 @@ INVALID_GROUPING = Error(
     (messages.none_of("by", "task", GROUPINGS),),
 )
 INVALID_FILTER = INVALID_GROUPING._replace(messages=(messages.none_of("format", "xlsx", FORMATS),))
+INVALID_LIMIT = Error(
+    "InvalidParameter",
+    errors.INVALID_PARAMETER,
+    Text(
+        "limit is no integer or out of range; an id is longer than 128 characters, has a control character or is no "
+        "UTF-8",
+        "limit 不是整数或超出范围；id 超过 128 个字符、含有控制字符或不是 UTF-8",
+    ),
+    (messages.out_of_range("limit", "0", 1, MAX_REASONS),),
+)
 UNKNOWN_RECORD = Error(
     "UnknownRecord",
     errors.UNKNOWN_RECORD,

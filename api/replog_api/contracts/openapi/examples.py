@@ -86,6 +86,8 @@ COUNTS: dict[str, Any] = {
     "running": 0,
     "total": 1,
 }
+REASONS: dict[str, Any] = {"failed": 0, "examined": 0, "reasons": []}
+NO_PAGE: dict[str, Any] = {"pageNumber": 1, "pageSize": 1, "totalRecords": 0, "totalPages": 0, "records": []}
 RUNS: dict[str, Any] = {
     "taskKey": TASK_KEY,
     "totalRecords": 1,

@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 from replog_api.contracts.openapi.examples import ETAG, LAST_EVENT, RECORD_ID, TASK_KEY, TRACEPARENT
 from replog_api.http.languages import Text
 from replog_api.http.parameters import (
+    DEFAULT_REASONS,
     DEFAULT_RUNS,
+    DEFAULT_SILENT_S,
     FORMATS,
     GROUPINGS,
     MAX_ID_LENGTH,
     MAX_KEYS,
     MAX_PAGE_NUMBER,
     MAX_PAGE_SIZE,
+    MAX_REASONS,
     MAX_RUNS,
+    MAX_SILENT_S,
     MAX_WAIT_S,
 )
 from replog_api.http.request_context import TIME_ZONE_HEADER
@@ -181,6 +185,15 @@ OF_CLUSTER = FILTERS[-2]._replace(
         "仅统计该远程节点的详情，精确匹配；为空则不限",
     ),
     alias="ofRemoteCluster",
+)
+REASONS = _number(
+    "limit", "reasons at most, the most frequent", "至多返回的原因数，最常见的在前", (1, MAX_REASONS, DEFAULT_REASONS)
+)
+SILENT_FOR = _number(
+    "silentForS",
+    "seconds for longer than which there was no event",
+    "没有事件的时长超过多少秒",
+    (1, MAX_SILENT_S, DEFAULT_SILENT_S),
 )
 FORMAT = _one_of("format", FORMATS, "what the export comes as", "导出格式")
 TIME_ZONE = _header(

@@ -52,6 +52,7 @@ PAIRS = _script("read/pairs.lua")
 HEADS = _script("read/heads.lua")
 PLACE = _script("read/place.lua")
 WINDOW = _script("read/window.lua")
+SILENT = _script("read/silent.lua")
 
 ALL = (
     MERGE,
@@ -72,4 +73,5 @@ ALL = (
     HEADS,
     PLACE,
     WINDOW,
+    SILENT,
 )

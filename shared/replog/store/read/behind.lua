@@ -1,4 +1,4 @@
--- Put before each script that goes on behind a member of a time index, which need not be there any more.
+-- Put before each script that goes on behind a member of a zset, which need not be there any more.
 
 -- Ids are compared as bytes: Lua's `<` follows the server's locale.
 local function less(a, b)
@@ -11,13 +11,23 @@ local function less(a, b)
   return #a < #b
 end
 
--- Rank in the index `time`, newest first, of the first member behind (score, id): among equal scores ids descend.
-local function rank_behind(time, score, id)
-  local low = redis.call('ZCOUNT', time, '(' .. score, '+inf')
-  local high = low + redis.call('ZCOUNT', time, score, score)
+-- Rank in a zset of the first member behind (score, id), newest first, where ids of equal scores descend; or with
+-- `ascending` the other way round.
+local function rank_behind(key, score, id, ascending)
+  local from, to = '(' .. score, '+inf'
+  if ascending then
+    from, to = '-inf', '(' .. score
+  end
+  local low = redis.call('ZCOUNT', key, from, to)
+  local high = low + redis.call('ZCOUNT', key, score, score)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if less(redis.call('ZREVRANGE', time, middle, middle)[1], id) then
+    local member = redis.call(ascending and 'ZRANGE' or 'ZREVRANGE', key, middle, middle)[1]
+    local is_behind = less(member, id)
+    if ascending then
+      is_behind = less(id, member)
+    end
+    if is_behind then
       high = middle
     else
       low = middle + 1

@@ -98,6 +98,29 @@ async def entries_of(
         step = max(1, min(a_call, BYTES_A_CALL // widest))
 
 
+async def members_of(
+    connection: CommandRunner, key: bytes, starts: Iterable[bytes], *, a_call: int, at_once: int
+) -> AsyncIterator[list[bytes]]:
+    """The members of an index that begin with one of ``starts``, in steps; calls are as of :func:`entries_of`.
+
+    What comes or goes meanwhile may or may not be among them; nothing else is missed.
+    """
+    left, widest, step = (
+        deque((b"[" + start, b"(" + start + b"\xff") for start in starts),
+        1,
+        min(FIRST_ENTRIES, a_call),
+    )
+    while left:
+        asked = [left.popleft() for _ in range(min(at_once, len(left)))]
+        calls = [Command("ZRANGEBYLEX", [key], [low, high, "LIMIT", 0, step]) for low, high in asked]
+        for (_, high), members in zip(asked, await connection.run(calls), strict=True):
+            widest = max(widest, *map(len, members)) if members else widest
+            yield members
+            if len(members) == step:
+                left.append((b"(" + members[-1], high))
+        step = max(1, min(a_call, BYTES_A_CALL // widest))
+
+
 class _Range(NamedTuple):
     number: int
     first: int

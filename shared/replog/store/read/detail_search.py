@@ -54,10 +54,20 @@ class SearchResult(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """How all matches are found: by ``named`` where it is given, else they are what ``facets`` admit, if anything."""
+    """What all matches are among.
+
+    ``facets``, where given, admit them. Where ``names`` are given, all matches have one of the ``entries`` of the index
+    by name that begin with one of these.
+    """
 
     facets: Facets | None = None
-    named: NameIndex | None = None
+    names: tuple[bytes, ...] = ()
+    entries: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no matches at all."""
+        return not self.facets.matches if self.facets else not self.names
 
 
 class _Counted(NamedTuple):
@@ -112,18 +122,22 @@ class Search:
         return SearchResult(begun.version, total, ids, strategy)
 
     async def selection(self) -> Selection:
-        """How all matches are found; of an unknown record there are none."""
+        """What all matches are among."""
         names = self._filter.names
         begun = await self._begin(names) if names else None
         if begun is None:
-            return Selection(await read_facets(self._connection, self._keys, self._filter))
+            return Selection(await self._facets())
         if begun.version is None or not all(counted.entries for counted in begun.conditions):
             return Selection()
-        narrowing = begun.narrowing
-        if not narrowing:
-            return Selection(await read_facets(self._connection, self._keys, self._filter))
-        ways = await self._ways(narrowing, await self._narrowing_facets(begun.details))
-        return Selection(named=NameIndex(self._connection, self._keys.by_name, ways))
+        if not begun.narrowing:
+            return Selection(await self._facets())
+        rarest = min(begun.narrowing, key=lambda counted: counted.entries)
+        starts = tuple(letter + start for start in rarest.condition.starts for letter in self._letters)
+        facets = await self._facets() if self._filter.is_of_pairs else None
+        return Selection(facets, starts, rarest.entries)
+
+    async def _facets(self) -> Facets:
+        return await read_facets(self._connection, self._keys, self._filter)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
         facets = await read_facets(self._connection, self._keys, self._filter)

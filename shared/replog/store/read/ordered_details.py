@@ -2,18 +2,18 @@
 
 The first that fits:
 
-``scan``     nothing is filtered; or a good part of all details match; or names decide that :data:`KEPT` details or more
-             have: all details are read in order of time, :data:`STEP` a call, and compared
-``windows``  status, cluster, repository and a package's scheme decide: of the details in a stretch of time, the
-             matching ones are read from the index by pair, head by head; then the next stretch
-``names``    names decide that fewer have: their ids are read from the indexes as for a page
-             (:mod:`replog.store.read.page_by_name`), and sorted
+``names``    a name decides that few enough have (:attr:`Bounds.kept`): their ids are read from the index by name and
+             sorted, and their values compared with the whole filter
+``windows``  status, cluster, repository or a package's scheme leave few enough: of the details in a stretch of time,
+             those are read from the index by pair, head by head; then the next stretch
+``scan``     all details are read in order of time, :data:`STEP` a call, and compared
 
 What is added, changed or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,30 +26,43 @@ from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import StoredDetail
 from replog.store.format.short_ids import id_of, short_of
-from replog.store.read.bounded_reads import ordered_values
+from replog.store.read.bounded_reads import members_of, ordered_values
 from replog.store.read.detail_search import STEP, Search, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.page_by_name import KEPT
+from replog.store.read.page_by_name import ENTRIES_A_CALL, KEPT, tails_of
 from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
 from replog.store.read.versions import record_version, version_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.facets import Facets
 
-#: Matches that a stretch of time is aimed at to have, and how many more or fewer make the next one shorter or longer.
-WANTED, TOLERATED = 1000, 4
-#: Matches that one call finds at most. A stretch that has more is cut in two.
-FOUND_A_CALL = 1000
-#: Heads up to which stretches are read head by head: 2,000 take Redis some 10 ms for each.
-MOST_HEADS = 2000
+#: How many times more or fewer matches than wanted make the next stretch of time shorter or longer.
+TOLERATED = 4
 #: What a match costs that is found first and read then, in details read.
 MATCH_COSTS = 1.5
 
 _TOP = b"\xff"
 _pack = msgpack.Packer(use_bin_type=False).pack
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is read at once."""
+
+    #: Matches that a stretch of time is aimed at to have.
+    wanted: int = 1000
+    #: Matches that one call finds at most, at most 1000. A stretch that has more is cut in two.
+    found_a_call: int = 1000
+    #: Heads up to which stretches are read head by head: so many take Redis some 10 ms for each, in short calls.
+    most_heads: int = 2000
+    #: Matches by name that are kept to be sorted.
+    kept: int = KEPT
+
+
+_BOUNDS = Bounds()
 
 
 class _Place(NamedTuple):
@@ -85,7 +98,7 @@ async def export_details(connection: CommandRunner, record_id: str, flt: DetailF
 
 
 async def ordered_details(
-    connection: CommandRunner, record_id: str, flt: DetailFilter
+    connection: CommandRunner, record_id: str, flt: DetailFilter, bounds: Bounds = _BOUNDS
 ) -> AsyncIterator[list[StoredDetail]]:
     """The details in steps, none of which is empty; no step where the record is unknown.
 
@@ -93,7 +106,7 @@ async def ordered_details(
         StoreUnavailable: Redis does not answer.
     """
     keys = RecordKeys(connection.prefix, record_id)
-    async for rows in _Ordered(connection, keys, record_id, flt).rows():
+    async for rows in _Ordered(connection, keys, record_id, flt, bounds).rows():
         if rows:
             yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
 
@@ -101,10 +114,13 @@ async def ordered_details(
 class _Ordered:
     """One read of one record's details."""
 
-    def __init__(self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+    def __init__(
+        self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter, bounds: Bounds
+    ) -> None:
         self._connection = connection
         self._keys = keys
         self._filter = flt
+        self._bounds = bounds
         self._search = Search(connection, keys, record_id, flt)
 
     async def rows(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
@@ -116,25 +132,40 @@ class _Ordered:
         if self._filter == NO_FILTER:
             return self._scanned(lambda *_: True)
         selection = await self._search.selection()
-        if selection.named is not None:
-            ids = await selection.named.newest_first(KEPT)
-            return self._scanned(self._search.matches) if ids is None else self._read(ids, self._search.matches)
-        if selection.facets is None or not selection.facets.matches:
+        if selection.is_empty:
             return self._read([], self._search.matches)
-        return self._by_pair(selection.facets)
+        if selection.names and selection.entries <= self._bounds.kept:
+            return self._read(await self._named(selection.names), self._search.matches)
+        if selection.facets is None:
+            return self._scanned(self._search.matches)
+        heads = self._heads(selection.facets)
+        # Of details of these heads, names are all that may be wrong.
+        admits = self._search.matches if selection.names else lambda _, value: head_of(value) in heads
+        return self._of_heads(heads, selection.facets, admits)
 
-    def _by_pair(self, facets: Facets) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        # A detail may come to another status of its pair before it is read.
-        letters = STATUS_LETTERS.values() if not self._filter.status else [STATUS_LETTERS[self._filter.status]]
-        heads = frozenset(pair + letter for pair in facets.pairs for letter in letters)
-
-        def admits(detail_id: bytes, value: bytes) -> bool:
-            return head_of(value) in heads
-
-        details = WANTED * facets.details / facets.matches
-        if len(heads) > MOST_HEADS or HEAD_COSTS * len(heads) + MATCH_COSTS * WANTED > details:
+    def _of_heads(
+        self, heads: frozenset[bytes], facets: Facets, admits: Callable[[bytes, bytes], bool]
+    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        wanted = self._bounds.wanted
+        length = wanted * facets.details / facets.matches
+        # So many details are read in the time in which the matches among them are found and read.
+        worth = HEAD_COSTS * len(heads) + MATCH_COSTS * wanted
+        if len(heads) > self._bounds.most_heads or worth > length:
             return self._scanned(admits)
-        return self._in_windows(sorted(heads), ceil(details), admits)
+        return self._in_windows(sorted(heads), ceil(length), admits)
+
+    def _heads(self, facets: Facets) -> frozenset[bytes]:
+        """All statuses that count of the pairs that match: a detail may come to another before it is read."""
+        status = self._filter.status
+        letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
+        return frozenset(pair + letter for pair in facets.pairs for letter in letters)
+
+    async def _named(self, starts: Sequence[bytes]) -> list[bytes]:
+        """The ids of the details that have a name which begins so, newest first."""
+        steps = members_of(self._connection, self._keys.by_name, starts, a_call=ENTRIES_A_CALL, at_once=len(starts))
+        # One whose status changes meanwhile may be met twice.
+        times = {tail[TIME_BYTES:]: tail[:TIME_BYTES] async for members in steps for tail in tails_of(members)}
+        return [id_of(short) for short in sorted(times, key=lambda short: times[short] + short, reverse=True)]
 
     async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         rows: list[tuple[bytes, bytes]] = []
@@ -169,9 +200,9 @@ class _Ordered:
             async for rows in self._read([id_of(tail[TIME_BYTES:]) for tail in tails], admits):
                 yield rows
             begin = end
-            if len(tails) * TOLERATED < WANTED:
+            if len(tails) * TOLERATED < self._bounds.wanted:
                 length *= 2
-            elif len(tails) > TOLERATED * WANTED:
+            elif len(tails) > TOLERATED * self._bounds.wanted:
                 length //= 2
 
     async def _behind(self, place: _Place, length: int) -> _Place | None:
@@ -183,7 +214,9 @@ class _Ordered:
     async def _between(self, begin: _Place, end: _Place, parts: list[bytes]) -> list[bytes] | None:
         """Times and short ids of the matches behind one place up to another, newest first; None for too many."""
         above, below = begin.tail, end.tail
-        calls = [Command(WINDOW, [self._keys.by_pair], (above, below, part, FOUND_A_CALL)) for part in parts]
+        calls = [
+            Command(WINDOW, [self._keys.by_pair], (above, below, part, self._bounds.found_a_call)) for part in parts
+        ]
         replies: list[Any] = await self._connection.run(calls)
         if None in replies:
             return None

@@ -68,12 +68,6 @@ class Ways(NamedTuple):
     asked: Sequence[bytes] = ()
     admits: Callable[[list[bytes]], Awaitable[set[bytes]]] | None = None
 
-    @property
-    def least_matches(self) -> int:
-        """How many there are at least, as far as that is known without reading any."""
-        narrowed = self.joined or self.asked or self.admits or any(span.pairs is not None for span in self.driver.spans)
-        return 0 if narrowed else self.driver.entries
-
 
 class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
@@ -98,18 +92,6 @@ class NameIndex:
             before, tails = await self._between(_TOP, b"")
         tails.sort(reverse=True)
         return total, _ids(tails[offset - before : offset - before + limit])
-
-    async def newest_first(self, most: int) -> list[bytes] | None:
-        """The ids of all matches, newest first; None where there are more than ``most``."""
-        if self._ways.least_matches > most:
-            return None
-        found: list[bytes] = []
-        async for tails in self._tails():
-            found += tails
-            if len(found) > most:
-                return None
-        found.sort(reverse=True)
-        return _ids(found)
 
     async def _surveyed(self, wanted: int) -> tuple[int, list[bytes], list[bytes]]:
         """The number of matches, the tails of all or of the ``wanted`` newest, and those of a few drawn at random.
@@ -205,6 +187,11 @@ def _by_name(members: list[bytes]) -> list[bytes]:
 def _by_name_alone(members: list[bytes]) -> list[bytes]:
     """The same without the status, which takes half the time."""
     return [member[member.index(0) :] for member in members]
+
+
+def tails_of(members: list[bytes]) -> list[bytes]:
+    """The tails (time and short id) of entries of the index by name."""
+    return [_tail(place) for place in _by_name_alone(members)]
 
 
 def _by_pair(members: list[bytes]) -> list[bytes]:

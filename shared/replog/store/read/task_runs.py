@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Runs that are read at once: each has a reason of an error with it, mostly short, at most 16 KiB.
 RUNS_AT_ONCE = 500
 #: Runs that one call reads at most, and tasks that are asked at once.
-RUNS_A_CALL, TASKS_AT_ONCE = 1000, 64
+RUNS_A_CALL, TASKS_AT_ONCE = 1000, 40
 
 
 _pack = msgpack.Packer().pack
