@@ -23,7 +23,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots check bench contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,11 +64,22 @@ faults: export REPLOG_TEST_REDIS ?= server
 faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
 
-lint: $(INSTALLED) ## check style, types and layers
+lint: $(INSTALLED) page-types ## check style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Only here is node of any use: the page itself needs none, neither to be built nor to be served.
+page-types: ## check the types of the web page's modules (where npm is)
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix tests/page_types --no-audit --no-fund --silent && tests/page_types/node_modules/.bin/tsc -p tests/page_types; \
+	else \
+	  echo "NO NPM HERE: the types of the web page's modules are not checked" >&2; \
+	fi
+
+screenshots: $(INSTALLED) ## take the pictures of docs/images again, from the demo (needs Chromium)
+	@$(BIN)/python -m tests.support.screenshots docs/images
 
 check: lint test ## lint, then test
 

@@ -62,7 +62,7 @@ async def visit(chromium: Browser, service: LiveService) -> AsyncIterator[Open]:
 
         async def opened(path: str, *expected: str, service: LiveService | None = service, **context: Any) -> Visit:
             assert service
-            tab = await tabs.enter_async_context(visiting(chromium, service, *expected, **context))
+            tab = await tabs.enter_async_context(visiting(chromium, service.url, *expected, **context))
             await tab.go(path)
             return tab
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from tests.support.browser import ago, run_of
+from tests.support.browser import ago, run_of, visiting
 from tests.support.page_data import FAILED, detail, runs
+from tests.support.prefix_proxy import proxied
 
 if TYPE_CHECKING:
-    from playwright.async_api import Route
+    from playwright.async_api import Browser
 
     from tests.browser.conftest import Open
     from tests.support.browser import Store
@@ -62,22 +63,14 @@ async def test_past_the_end_and_no_match_are_two_texts_with_a_way_out(store: Sto
 
 
 async def test_it_works_behind_a_proxy_that_serves_it_under_a_prefix(
-    store: Store, service: LiveService, visit: Open
+    store: Store, service: LiveService, chromium: Browser
 ) -> None:
     await store.write(*runs())
-    tab = await visit("tasks")
-    prefix = "/ops/replog"
-
-    async def proxied(route: Route) -> None:
-        assert prefix in route.request.url, route.request.url
-        headers = await route.request.all_headers()
-        answer = await service.client.get(route.request.url.replace(prefix, "", 1), headers=headers)
-        await route.fulfill(status=answer.status_code, headers=dict(answer.headers), body=answer.content)
-
-    await tab.page.route("**/*", proxied)
-    await tab.page.goto(f"{service.url}{prefix}/")
-    await tab.page.wait_for_url(f"**{prefix}/ui/")
-    await tab.page.get_by_role("link", name="Tasks", exact=True).click()
-    await tab.main.get_by_role("link", name="team-b/charts").click()
-    await tab.page.wait_for_url(f"**{prefix}/ui/task?key=*")
-    await tab.shows("run-good")
+    with proxied(service.url, "/ops/replog") as url:
+        async with visiting(chromium, url) as tab:
+            await tab.page.goto(f"{url}/")
+            await tab.page.wait_for_url(f"{url}/ui/")
+            await tab.page.get_by_role("link", name="Tasks", exact=True).click()
+            await tab.main.get_by_role("link", name="team-b/charts").click()
+            await tab.page.wait_for_url(f"{url}/ui/task?key=*")
+            await tab.shows("run-good")

@@ -136,7 +136,7 @@ async def test_a_service_that_is_restarted_is_found_again(chromium: Browser, sto
     await store.write(*runs())
     port = free_port()
     async with live(store.redis_url, store.prefix, port=port) as first:
-        context = visiting(chromium, first, *AWAY)
+        context = visiting(chromium, first.url, *AWAY)
         tab = await context.__aenter__()
         await tab.go(f"record?id={RUNNING}")
         await tab.shows("live")

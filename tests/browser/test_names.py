@@ -23,7 +23,15 @@ HUGE = 2**62
 
 async def test_awkward_names_are_shown_as_they_are_and_lead_where_they_should(store: Store, visit: Open) -> None:
     for number, name in enumerate(AWKWARD):
-        odd = detail(number, "FAILED", remoteCluster=name, repoName=name, packageKey=f"npm://{name}", errorReason=name)
+        odd = detail(
+            number,
+            "FAILED",
+            detailId="odd",
+            remoteCluster=name,
+            repoName=name,
+            packageKey=f"npm://{name}",
+            errorReason=name,
+        )
         await store.write(*run_of(name, name, started=ago(hours=1), ended=ago(minutes=1), details=[odd]))
     tab = await visit("tasks")
     for name in AWKWARD:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
-    from tests.support.live import LiveService
     from tests.support.streams import Event
 
 #: The variable that chooses the browser, and what it is looked for by where nothing is chosen.
@@ -127,13 +126,13 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, service: LiveService, *expected: str, **context: Any) -> AsyncIterator[Visit]:
-    """A tab in a context of its own; ``expected`` are parts of console messages that are no faults."""
+async def visiting(browser: Browser, url: str, *expected: str, **context: Any) -> AsyncIterator[Visit]:
+    """A tab in a context of its own, for what is served at ``url``; ``expected`` may be said in its console."""
     own = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})
     own.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
     await own.add_init_script(_NOTE_VIOLATIONS)
-    visit = Visit(await own.new_page(), service.url, expected=expected)
+    visit = Visit(await own.new_page(), url, expected=expected)
     visit.watch()
     try:
         yield visit
