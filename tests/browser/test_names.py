@@ -17,7 +17,7 @@ SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 #: Right-to-left text, with a character that turns the direction of what follows.
 RIGHT_TO_LEFT = "משימה-\u202eevil"
 LONG = "x" * 100 + "/" + "y" * 27
-AWKWARD = (SCRIPT, RIGHT_TO_LEFT, LONG, "with/slash and%2Fescape?&#", "..", "日志-😀")
+AWKWARD = (SCRIPT, RIGHT_TO_LEFT, LONG, "with/slash and%2Fescape?&#", "..a", "日志-😀")
 HUGE = 2**62
 
 

@@ -60,9 +60,9 @@ export function apiUrl(path, parameters = {}) {
   return url.href;
 }
 
-/** An id as one part of a path. @param {string} id */
+/** An id as one part of a path. Browsers take `.` and `..` for a way through folders, however they are encoded. @param {string} id */
 export function segment(id) {
-  return encodeURIComponent(id).replace(/^\.{1,2}$/, (dots) => dots.replaceAll(".", "%2E"));
+  return encodeURIComponent(id);
 }
 
 /** @param {Record<string, string>} [more] */

@@ -3,6 +3,7 @@
 import { h } from "preact";
 import { t } from "../i18n/index.js";
 import { changedHref, go, usePlace } from "../url.js";
+import { ChoiceField, Form, TextField, textOf } from "./form.js";
 import { Name } from "./ident.js";
 
 /**
@@ -19,12 +20,8 @@ function valueText(name, value) {
 /** @param {{name: FilterName, value: string}} properties */
 function Field({ name, value }) {
   const id = `filter-${name}`;
-  const input =
-    name === "status"
-      ? h("select", { id, name, onChange: (/** @type {Event} */ event) => /** @type {HTMLSelectElement} */ (event.currentTarget).form?.requestSubmit() },
-          h("option", { value: "", selected: !value }, t("filter.any")),
-          STATUSES.map((status) => h("option", { key: status, value: status, selected: status === value }, t(`status.${status}`))))
-      : h("input", { id, name, value, type: "search", autocomplete: "off", spellcheck: false, maxLength: 1024 });
+  const options = /** @type {Array<[string, string]>} */ ([["", t("filter.any")], ...STATUSES.map((status) => [status, t(`status.${status}`)])]);
+  const input = name === "status" ? h(ChoiceField, { id, name, value, options, eager: true }) : h(TextField, { id, name, value });
   return h("div", { class: `field field-${name}` }, h("label", { for: id }, t(`filter.${name}`)), input);
 }
 
@@ -36,13 +33,8 @@ export function Filters({ names, more = [], label }) {
   const at = usePlace();
   const value = (/** @type {FilterName} */ name) => at.query.get(name) ?? "";
   const field = (/** @type {FilterName} */ name) => h(Field, { key: name, name, value: value(name) });
-  const onSubmit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const given = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-    go(changedHref(at, Object.fromEntries([...names, ...more].map((name) => [name, String(given.get(name) ?? "").trim()]))));
-  };
-  // Drawn anew with each address, so that Back fills in what held then.
-  return h("form", { class: "filters", role: "search", "aria-label": label, onSubmit, key: at.query.toString() },
+  const take = (/** @type {FormData} */ given) => go(changedHref(at, Object.fromEntries([...names, ...more].map((name) => [name, textOf(given, name)]))));
+  return h(Form, { label, take, stamp: at.query.toString() },
     h("div", { class: "fields" }, names.map(field), h("button", { type: "submit", class: "button" }, t("filter.apply"))),
     more.length ? h("details", { open: more.some(value), class: "more-filters" }, h("summary", null, t("filter.more")), h("div", { class: "fields" }, more.map(field))) : null);
 }

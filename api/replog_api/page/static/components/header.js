@@ -8,6 +8,7 @@ import { prefer, setToken, token, usePreferences } from "../preferences.js";
 import { useStore } from "../store.js";
 import { formatAge, formatTime, fullTime, zoneLabel } from "../time.js";
 import { go, href, usePlace } from "../url.js";
+import { Form, textOf } from "./form.js";
 
 const VIEWS = /** @type {const} */ (["now", "tasks", "compare"]);
 /** Which entry of the navigation a view belongs to. */
@@ -20,14 +21,9 @@ function Navigation() {
 }
 
 function OpenRecord() {
-  const onSubmit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const form = /** @type {HTMLFormElement} */ (event.currentTarget);
-    const id = String(new FormData(form).get("id")).trim();
-    if (id) go(href("record", { id }));
-    form.reset();
-  };
-  return h("form", { class: "open-record", role: "search", "aria-label": t("nav.open"), onSubmit },
+  const at = usePlace();
+  const take = (/** @type {FormData} */ given) => textOf(given, "id") && go(href("record", { id: textOf(given, "id") }));
+  return h(Form, { label: t("nav.open"), take, class: "open-record", stamp: `${at.view} ${at.query.get("id")}` },
     h("input", { name: "id", type: "search", placeholder: t("open.label"), "aria-label": t("open.label"), autocomplete: "off", spellcheck: false }),
     h("button", { type: "submit", class: "button" }, t("open.button")));
 }

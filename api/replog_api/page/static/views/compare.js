@@ -3,6 +3,7 @@
 import { Fragment, h } from "preact";
 import { apiUrl, segment } from "../api.js";
 import { Time } from "../components/clock.js";
+import { Form, TextField, textOf } from "../components/form.js";
 import { IdLink, Name } from "../components/ident.js";
 import { ProgressCell, Duration, TaskLink } from "./rows.js";
 import { Empty, Loading, Problem } from "../components/states.js";
@@ -51,14 +52,10 @@ export function differing(a, b) {
 }
 
 /** @param {{a: string, b: string}} properties */
-function Form({ a, b }) {
-  const onSubmit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const given = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-    go(href("compare", { a: String(given.get("a")).trim(), b: String(given.get("b")).trim() }));
-  };
-  const field = (/** @type {"a" | "b"} */ name, /** @type {string} */ value) => h("div", { class: "field" }, h("label", { for: `compare-${name}` }, t(`compare.${name}`)), h("input", { id: `compare-${name}`, name, value, type: "search", required: true, autocomplete: "off", spellcheck: false }));
-  return h("form", { class: "filters compare-form", "aria-label": t("compare.title"), onSubmit, key: `${a} ${b}` }, h("div", { class: "fields" },
+function Question({ a, b }) {
+  const take = (/** @type {FormData} */ given) => go(href("compare", { a: textOf(given, "a"), b: textOf(given, "b") }));
+  const field = (/** @type {"a" | "b"} */ name, /** @type {string} */ value) => h("div", { class: "field" }, h("label", { for: `compare-${name}` }, t(`compare.${name}`)), h(TextField, { id: `compare-${name}`, name, value, required: true }));
+  return h(Form, { label: t("compare.title"), take, search: false, class: "filters compare-form", stamp: `${a} ${b}` }, h("div", { class: "fields" },
     field("a", a), field("b", b), h("button", { type: "submit", class: "button primary" }, t("compare.button")),
     a && b ? h("a", { class: "button", href: href("compare", { a: b, b: a }) }, t("compare.swap")) : null));
 }
@@ -130,6 +127,6 @@ export function CompareView() {
   const [a, b] = [at.query.get("a") ?? "", at.query.get("b") ?? ""];
   return h("div", { class: "view" },
     h("h1", { tabindex: -1 }, t("compare.title")),
-    h(Form, { a, b }),
+    h(Question, { a, b }),
     a && b ? h(Comparison, { key: `${a} ${b}`, a, b }) : h(Empty, null, t("compare.need")));
 }

@@ -2,6 +2,7 @@
 
 import { h } from "preact";
 import { apiUrl, segment } from "../api.js";
+import { ChoiceField, Form, TextField, textOf } from "../components/form.js";
 import { Name } from "../components/ident.js";
 import { Empty, Loading, Problem } from "../components/states.js";
 import { Status, shownStatus } from "../components/status.js";
@@ -20,16 +21,13 @@ const MOST = 200;
 const BY = /** @type {const} */ ({ package: "packageName", artifact: "artifactName", path: "path" });
 
 /** @param {{taskKey: string, by: keyof typeof BY, text: string}} properties */
-function Form({ taskKey, by, text }) {
-  const onSubmit = (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    const given = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-    go(href("task", { key: taskKey, tab: "find", by: String(given.get("by")), find: String(given.get("find")).trim() }));
-  };
+function Question({ taskKey, by, text }) {
+  const take = (/** @type {FormData} */ given) => go(href("task", { key: taskKey, tab: "find", by: textOf(given, "by"), find: textOf(given, "find") }));
   const names = /** @type {Array<keyof typeof BY>} */ (Object.keys(BY));
-  return h("form", { class: "filters", role: "search", "aria-label": t("task.find"), onSubmit, key: `${by} ${text}` }, h("div", { class: "fields" },
-    h("div", { class: "field" }, h("label", { for: "find-by" }, t("find.by")), h("select", { id: "find-by", name: "by" }, names.map((name) => h("option", { key: name, value: name, selected: name === by }, t(`find.${name}`))))),
-    h("div", { class: "field" }, h("label", { for: "find-text" }, t("find.label")), h("input", { id: "find-text", name: "find", type: "search", value: text, autocomplete: "off", spellcheck: false })),
+  const options = names.map((name) => /** @type {const} */ ([name, t(`find.${name}`)]));
+  return h(Form, { label: t("task.find"), take, stamp: `${by} ${text}` }, h("div", { class: "fields" },
+    h("div", { class: "field" }, h("label", { for: "find-by" }, t("find.by")), h(ChoiceField, { id: "find-by", name: "by", value: by, options })),
+    h("div", { class: "field" }, h("label", { for: "find-text" }, t("find.label")), h(TextField, { id: "find-text", name: "find", value: text })),
     h("button", { type: "submit", class: "button primary" }, t("find.button"))));
 }
 
@@ -81,7 +79,7 @@ export function TaskFind({ taskKey }) {
   const problem = [newest, ...asking].find((of) => of.error) ?? newest;
   const known = newest.data && asking.every((of) => of.data);
   return h("div", { class: "view" },
-    h(Form, { taskKey, by, text }),
+    h(Question, { taskKey, by, text }),
     h("p", { class: "muted" }, t("find.explain")),
     h(Problem, { of: problem }),
     known ? h(Found, { runs: asking.map((of) => of.data.records), by, text }) : text && !problem.error ? h(Loading, null) : null,
