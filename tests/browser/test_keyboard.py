@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from tests.support.page_data import runs
+from tests.support.browser import run_of
+from tests.support.page_data import detail, runs
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Open
@@ -63,3 +64,28 @@ async def test_whether_it_gets_worse(store: Store, visit: Open) -> None:
     await tab.shows("the dashed line is the median")
     await reach(tab, "As a table")
     await expect(tab.main.locator(".chart-table tbody tr")).to_have_count(2)
+
+
+async def test_the_zone_is_chosen_and_the_menu_closed(store: Store, visit: Open) -> None:
+    await store.write(*runs())
+    tab = await visit("tasks", timezone_id="Asia/Shanghai")
+    await tab.main.get_by_text("Started (UTC+8)").wait_for()
+    await tab.page.locator("summary").first.press("Enter")
+    await tab.page.get_by_label("Time zone").select_option("Asia/Kolkata")
+    await tab.main.get_by_text("Started (UTC+5:30)").wait_for()
+    await tab.page.keyboard.press("Escape")
+    await expect(tab.page.get_by_label("Time zone")).to_be_hidden()
+    await expect(tab.page.locator("summary").first).to_be_focused()
+
+
+async def test_the_two_hours_of_one_name_are_told_apart_when_summer_time_ends(store: Store, visit: Open) -> None:
+    # In Berlin, 02:30 comes twice in this night.
+    for number, started in enumerate(("2025-10-26T00:30:00Z", "2025-10-26T01:30:00Z")):
+        ended = started.replace(":30:", ":40:")
+        await store.write(*run_of(f"r{number}", "t", started=started, ended=ended, details=[detail(1)]))
+    tab = await visit("task?key=t", timezone_id="Europe/Berlin")
+    times = tab.main.locator("td.c-started time")
+    await expect(times).to_have_count(2)
+    shown = set(await times.all_text_contents())
+    assert {text[:19] for text in shown} == {"2025-10-26 02:30:00"}
+    assert len(shown) == 2

@@ -1,13 +1,13 @@
 /**
- * Whether somebody reads: then tables stand still. The focus or a selection in a table, an open menu and the Pause
- * button hold; a hidden tab asks nothing at all.
+ * Whether somebody reads: then tables stand still. The focus or a selection in a table and the Pause button
+ * hold; a hidden tab asks nothing at all.
  */
 
 import { Store } from "./store.js";
 
 /** The user's Pause. @type {Store<boolean>} */
 export const paused = new Store(false);
-/** Focus, selection or a menu inside a table. @type {Store<boolean>} */
+/** Focus or selection inside a table. @type {Store<boolean>} */
 export const reading = new Store(false);
 /** @type {Store<boolean>} */
 export const visible = new Store(document.visibilityState !== "hidden");
@@ -28,17 +28,17 @@ export function onAttention(listener) {
 /** @param {Node | null} node */
 function isInTable(node) {
   const element = node instanceof Element ? node : node?.parentElement;
-  return Boolean(element?.closest("table, [data-holds]"));
+  return Boolean(element?.closest("table"));
 }
 
 function look() {
   const selection = document.getSelection();
   const selected = selection && !selection.isCollapsed && isInTable(selection.anchorNode);
-  reading.set(Boolean(selected) || isInTable(document.activeElement) || document.querySelector("details[data-menu][open]") !== null);
+  reading.set(Boolean(selected) || isInTable(document.activeElement));
 }
 
 export function watchAttention() {
-  for (const name of ["focusin", "focusout", "selectionchange", "toggle"]) {
+  for (const name of ["focusin", "focusout", "selectionchange"]) {
     // When the focus moves, it is nowhere for a moment.
     document.addEventListener(name, () => setTimeout(look), true);
   }

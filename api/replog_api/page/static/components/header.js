@@ -1,6 +1,7 @@
 /** The head of every view: where one can go, how fresh the data is, and how it is shown. */
 
 import { h } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { paused, reading } from "../attention.js";
 import { useFreshness } from "../freshness.js";
 import { t } from "../i18n/index.js";
@@ -56,6 +57,29 @@ function PauseButton() {
     held && !pause ? h("span", { class: "muted held" }, t("pause.reading")) : null);
 }
 
+/** A disclosure that Escape and a click elsewhere close. */
+function useMenu() {
+  /** @type {{current: HTMLDetailsElement | null}} */
+  const menu = useRef(null);
+  useEffect(() => {
+    const onClick = (/** @type {MouseEvent} */ event) => {
+      if (menu.current && !(event.target instanceof Node && menu.current.contains(event.target))) menu.current.open = false;
+    };
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Escape" || !menu.current?.open) return;
+      menu.current.open = false;
+      menu.current.querySelector("summary")?.focus();
+    };
+    document.addEventListener("click", onClick);
+    document.addEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("click", onClick);
+      document.removeEventListener("keydown", onKey);
+    };
+  }, []);
+  return menu;
+}
+
 function Settings() {
   const { theme, zone, language } = usePreferences();
   const known = useStore(token);
@@ -64,7 +88,7 @@ function Settings() {
   /** @param {string} value @param {string} text @param {string} chosen */
   const option = (value, text, chosen) => h("option", { key: value, value, selected: value === chosen }, text);
   const themes = /** @type {const} */ (["auto", "light", "dark"]);
-  return h("details", { class: "settings" },
+  return h("details", { class: "settings", ref: useMenu() },
     h("summary", { class: "button", "aria-label": `${t("app.settings")}, ${zoneLabel()}` }, zoneLabel(), h("span", { "aria-hidden": "true" }, " ▾")),
     h("div", { class: "settings-panel" },
       h("div", { class: "field" }, h("label", { for: "zone" }, t("setting.zone")),

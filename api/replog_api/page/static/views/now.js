@@ -66,19 +66,9 @@ function Section({ id, title, none, of, pinned, columns, keyOf, all }) {
 /** Tasks whose latest run has a status, as rows that stay. @param {string} prefix @param {string} status @param {boolean} follow */
 function useTasks(prefix, status, follow) {
   const of = usePolled(tasksUrl(prefix, status), LISTS_MS);
-  const rows = /** @type {Task[] | null} */ (of.data && of.data.records.filter((/** @type {Task} */ task) => task.record));
-  return { of, pinned: usePinned(useStable(rows, of.data), (task) => task.taskKey, `${status} ${prefix}`, follow) };
+  const rows = /** @type {Task[] | null} */ (of.data && of.data.records);
+  return { of, pinned: usePinned(rows, (task) => task.taskKey, `${status} ${prefix}`, follow) };
 }
-
-/** The rows of one answer as one array, however often they are looked at. @template R @param {R[] | null} rows @param {any} data @returns {R[] | null} */
-function useStable(rows, data) {
-  if (!data || !rows) return null;
-  let kept = /** @type {R[] | undefined} */ (stable.get(data));
-  if (!kept) stable.set(data, (kept = rows));
-  return kept;
-}
-/** @type {WeakMap<object, any[]>} */
-const stable = new WeakMap();
 
 export function NowView() {
   const at = usePlace();

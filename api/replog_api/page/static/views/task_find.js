@@ -10,7 +10,7 @@ import { Time } from "../components/clock.js";
 import { t } from "../i18n/index.js";
 import { LISTS_MS, usePolled } from "../poll.js";
 import { go, href, usePlace } from "../url.js";
-import { subjectOf, versionOf } from "./details_table.js";
+import { shortVersionOf, subjectOf, versionOf } from "./details_table.js";
 import { runsUrl } from "./task.js";
 
 /** @typedef {import("../types.js").Detail} Detail */
@@ -37,12 +37,12 @@ function Question({ taskKey, by, text }) {
  * @param {ReadonlyArray<ReadonlyArray<Detail>>} runs the newest first
  */
 export function byArtifact(runs) {
-  /** @type {Map<string, {subject: string, version: string, clusters: Map<string, Detail>}>} */
+  /** @type {Map<string, {subject: string, version: string, short: string, clusters: Map<string, Detail>}>} */
   const artifacts = new Map();
   for (const detail of runs.flat()) {
     const [subject, version] = [subjectOf(detail), versionOf(detail)];
     const key = JSON.stringify([subject, version]);
-    const artifact = artifacts.get(key) ?? { subject, version, clusters: new Map() };
+    const artifact = artifacts.get(key) ?? { subject, version, short: shortVersionOf(detail), clusters: new Map() };
     artifacts.set(key, artifact);
     if (!artifact.clusters.has(detail.remoteCluster)) artifact.clusters.set(detail.remoteCluster, detail);
   }
@@ -60,8 +60,8 @@ function Found({ runs, by, text }) {
   return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("task.find") }, h("table", { class: "data" },
     h("caption", { class: "off-screen" }, t("find.explain")),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, t("column.what")), h("th", { scope: "col" }, t("column.version")), clusters.map((cluster) => h("th", { key: cluster, scope: "col" }, cluster ? h(Name, { text: cluster, most: 24 }) : t("matrix.unknown"))))),
-    h("tbody", null, artifacts.map(({ subject, version, clusters: found }) => h("tr", { key: `${subject} ${version}` },
-      h("th", { scope: "row" }, h(Name, { text: subject, most: 48 })), h("td", null, h(Name, { text: version, most: 20 })),
+    h("tbody", null, artifacts.map(({ subject, version, short, clusters: found }) => h("tr", { key: `${subject} ${version}` },
+      h("th", { scope: "row" }, h(Name, { text: subject, most: 48 })), h("td", null, h(Name, { text: short, most: 24 })),
       clusters.map((cluster) => h("td", { key: cluster }, cell(found.get(cluster)))))))));
 }
 
