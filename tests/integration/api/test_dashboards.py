@@ -139,7 +139,11 @@ async def test_reasons_are_the_same_but_for_numbers_and_hashes(serve: Serve) -> 
         (None, 1, ["dev"], "d6"),
     ]
     names = ("errorReason", "failed", "remoteClusters", "detailId")
-    expected = {"failed": 8, "examined": 8, "reasons": [dict(zip(names, row, strict=True)) for row in rows]}
+    expected: dict[str, Any] = {
+        "failed": 8,
+        "examined": 8,
+        "reasons": [dict(zip(names, row, strict=True)) for row in rows],
+    }
     await service.is_answered(expected, "detail/reasons", "r")
     await service.is_answered({**expected, "reasons": expected["reasons"][:2]}, "detail/reasons", "r", limit=2)
 

@@ -75,7 +75,7 @@ def _exact(name: str, english: str, chinese: str, example: str) -> Parameter:
 
 def _one_of(name: str, words: tuple[str, ...], english: str, chinese: str) -> Parameter:
     text = Text(f"{english}; {words[0]} where absent or empty", f"{chinese}；缺省或为空则为 {words[0]}")
-    schema = {"type": "string", "enum": list(words), "default": words[0]}
+    schema = {"type": "string", "enum": ["", *words], "default": words[0]}
     return Parameter(name, "query", text, schema, {word: word for word in words})
 
 

@@ -34,7 +34,7 @@ from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
 from replog.store.read.versions import record_version, version_call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.facets import Facets
@@ -99,7 +99,7 @@ async def export_details(connection: CommandRunner, record_id: str, flt: DetailF
 
 async def ordered_details(
     connection: CommandRunner, record_id: str, flt: DetailFilter, bounds: Bounds = _BOUNDS
-) -> AsyncIterator[list[StoredDetail]]:
+) -> AsyncGenerator[list[StoredDetail]]:
     """The details in steps, none of which is empty; no step where the record is unknown.
 
     Raises:
