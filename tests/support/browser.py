@@ -114,7 +114,8 @@ class Visit:
 
     async def settled(self) -> None:
         """Return once nothing says any more that it is being read."""
-        await self.page.wait_for_function("!document.querySelector('[aria-busy=true]') && document.querySelector('h1')")
+        await self.page.locator("h1").wait_for()
+        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
 
     async def violations(self) -> list[str]:
         """What the content security policy has blocked."""
