@@ -3,27 +3,30 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Processes that share the tests, file by file; each has servers of its own. Most of the time they wait.
+# Processes that share the tests, file by file. Each has its own servers, and waits most of the time.
 JOBS ?= 3
 PYTHONS ?= 3.11 3.12 3.13 3.14
-# Those that pyenv keeps come first: on PATH there are stand-ins for them that need not work.
+# pyenv's Pythons come first, because PATH may contain pyenv's shims, which need not work.
 PYENV_PATH := $(subst /bin /,/bin:/,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):
-# What has to hold on the oldest Redis that is promised.
+# Tests that also run on the oldest supported Redis.
 STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_refused.py \
   tests/integration/test_markers.py tests/integration/test_retention.py tests/integration/test_epoch.py
+
+# The documentation, which .mdformat.toml says how to format.
+PAGES := README.md CONTRIBUTING.md CHANGELOG.md docs
 
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/.uv-installed
 INSTALLED := $(VENV)/.installed
 
-# What a caller's shell says about other Pythons and other places must not reach this one.
+# Settings of the caller's shell for other Pythons must not affect this one.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
-# The certificates the machine trusts, as pip does: networks with an authority of their own need it.
+# uv uses the machine's certificates, as pip does. Networks with their own authority need that.
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,10 +40,10 @@ test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
 long: $(INSTALLED) ## run the tests that take minutes each, another random input each time
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
-# What is asked here is this project's own: the broker is the embedded one, and Redis that of the local stack.
+# These runs compare Python versions, so they use the embedded broker and the local stack's Redis.
 test-pythons: export REPLOG_TEST_KAFKA := embedded
 test-pythons: export REPLOG_TEST_REDIS := embedded
-test-pythons: $(INSTALLED) ## run the unit and contract tests on each CPython from 3.11 on that is here
+test-pythons: $(INSTALLED) ## run the unit and contract tests on each installed CPython from 3.11 on
 	@for version in $(PYTHONS); do \
 	  python=$$(PATH="$(PYENV_PATH)$$PATH" command -v python$$version) && "$$python" -c '' 2>/dev/null || \
 	    { echo "== no Python $$version here"; continue; }; \
@@ -50,7 +53,7 @@ test-pythons: $(INSTALLED) ## run the unit and contract tests on each CPython fr
 	  $$venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/unit tests/contract $(ARGS) || exit 1; \
 	done
 
-# With exactly the rights that docs/operations.md gives the users of the processes.
+# The processes run with exactly the access lists of docs/operations.md.
 test-redis: export REPLOG_TEST_KAFKA := embedded
 test-redis: export REPLOG_TEST_REDIS_ACL := documented
 test-redis: $(INSTALLED) ## run what needs Redis on version 8, and the store's tests on 6.2, with the documented rights
@@ -58,17 +61,22 @@ test-redis: $(INSTALLED) ## run what needs Redis on version 8, and the store's t
 	  tests/integration tests/contract/test_store.py $(ARGS)
 	@REPLOG_TEST_REDIS=redis-6.2 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not long" $(STORE_TESTS) $(ARGS)
 
-# Real servers are named, so that one that is missing fails instead of leaving its tests out.
+# Real servers are named, so that a missing one fails the run instead of skipping its tests.
 faults: export REPLOG_TEST_KAFKA ?= maven
 faults: export REPLOG_TEST_REDIS ?= server
 faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
 
-lint: $(INSTALLED) page-types ## check style, types and layers
+lint: $(INSTALLED) page-types ## check style, types, layers and the formatting of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mdformat --check $(PAGES)
+
+format: $(INSTALLED) ## format the code and the documentation
+	$(BIN)/ruff format .
+	$(BIN)/mdformat $(PAGES)
 
 # Only here is node of any use: the page itself needs none, neither to be built nor to be served.
 page-types: ## check the types of the web page's modules (where npm is)
@@ -108,7 +116,7 @@ $(UV): requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
 	@touch $@
 
-# pip's settings name the package index on many machines, and uv reads its own only.
+# On many machines pip's settings name the package index. uv does not read them.
 $(INSTALLED): pyproject.toml requirements.lock $(UV)
 	@index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}}"; \
 	[ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \

@@ -17,6 +17,8 @@ from replog.errors import ReplogError
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
 from replog.store.client.rights import QUERY_SERVICE
+from replog.store.read.as_of import read_as_of
+from replog.store.read.queries import StoreQueries
 from replog_api import metrics
 from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
@@ -63,10 +65,11 @@ def create_app(
     shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
-    freshness = Freshness(connection, time.monotonic)
+    queries = StoreQueries(shared)
+    freshness = Freshness(connection, lambda: read_as_of(connection), time.monotonic)
     waiting_clients = WaitingClients(min(limits.most_watchers, room_for_connections() // 2))
     runner = QueryRunner(settings, waiting_clients, limits, rate)
-    sights = Snapshots(shared, runner)
+    snapshots = Snapshots(queries.records, runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -75,7 +78,7 @@ def create_app(
         looking = asyncio.create_task(_look_at(connection), name="look at the store")
         yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([looking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await asyncio.gather(*(owner.close() for owner in (runner, sights, freshness, shared)))
+        await asyncio.gather(*(owner.close() for owner in (runner, snapshots, freshness, shared)))
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
                 pass
@@ -84,7 +87,7 @@ def create_app(
     # servers; this service is to work without any.
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app, trouble)
-    app.router.routes += query_routes(shared, runner, sights, limits)
+    app.router.routes += query_routes(queries, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
     app.router.routes += page_routes() if settings.api_page else []
     middleware = RequestMiddleware(

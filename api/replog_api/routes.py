@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.queries import StoreQueries
     from replog_api.admission.limits import Limits
     from replog_api.contracts.openapi.operation import Operation
     from replog_api.live.snapshots import Snapshots
@@ -112,18 +112,18 @@ class ListRoute(QueryRoute[Q]):
             await super()._answer(scope, receive, send)
 
 
-def query_routes(connection: CommandRunner, runner: QueryRunner, sights: Snapshots, limits: Limits) -> list[PlainRoute]:
-    """The routes of the queries; they answer from what ``connection`` leads to."""
-    rights = Rights(connection)
-    tasks = TaskEndpoints(connection, runner)
-    records = RecordEndpoints(connection, runner, rights, tasks)
-    stream = StreamEndpoint(runner, rights, sights)
-    latest = TasksEndpoints(connection, runner)
-    counts = DetailCountsEndpoint(connection, runner, rights)
-    export = DetailExportEndpoint(connection, runner, rights)
-    reasons = FailureReasonsEndpoint(connection, runner, rights)
-    runs = TaskRunsEndpoint(connection, runner)
-    silent = SilentRecordsEndpoint(connection, runner)
+def query_routes(queries: StoreQueries, runner: QueryRunner, snapshots: Snapshots, limits: Limits) -> list[PlainRoute]:
+    """The routes of the queries; they answer from ``queries``."""
+    rights = Rights(queries.records)
+    tasks = TaskEndpoints(queries.tasks, runner)
+    records = RecordEndpoints(queries.records, runner, rights, tasks)
+    stream = StreamEndpoint(runner, rights, snapshots)
+    latest = TasksEndpoints(queries.tasks, runner)
+    counts = DetailCountsEndpoint(queries.records, runner, rights)
+    export = DetailExportEndpoint(queries.records, runner, rights)
+    reasons = FailureReasonsEndpoint(queries.records, runner, rights)
+    runs = TaskRunsEndpoint(queries.tasks, runner)
+    silent = SilentRecordsEndpoint(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
     return [

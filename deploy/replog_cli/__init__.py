@@ -1,1 +1,1 @@
-"""The ``replog`` command: one module for each verb."""
+"""The ``replog`` command."""

@@ -1,4 +1,4 @@
-"""What ``replog up`` prints when everything listens."""
+"""The output of ``replog up`` once every process listens."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     from replog_local.stack import Addresses, Plan
 
-#: The last line printed; who starts the stack from a program waits for it.
+#: The last line printed. A program that starts the stack waits for it.
 READY = "Ready. Ctrl-C stops everything in order."
 
 
 def announce(console: Console, plan: Plan, addresses: Addresses) -> None:
-    """Print where everything listens and what to try first."""
+    """Print the address of each part, and commands to try first."""
     console.print(_table(plan, addresses))
     for line in _first_steps(plan, addresses):
-        # Commands are copied: no wrapping, no styling, no markup.
+        # Users copy these commands, so they have no wrapping, styling or markup.
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _this_command() -> str:
-    # As it can be typed here: `make` starts it from a folder that is not on PATH.
+    # The command as the user can type it: `make` starts it from a folder that is not on PATH.
     return "replog" if shutil.which("replog") else sys.argv[0]
 
 

@@ -35,7 +35,7 @@ app = typer.Typer(
 
 @app.callback()
 def _commands() -> None:
-    # A callback keeps the command's name in front even where there is only one.
+    # A callback makes typer require a subcommand even if there is only one.
     pass
 
 
@@ -65,7 +65,7 @@ def up(
 
 
 def _plan(folder: DataFolder, host: str | None, port: int | None, *, demo: bool) -> stack.Plan:
-    # Here, because the other commands need no web framework.
+    # Imported here, because the other commands need no web framework.
     from replog_api.main import check_exposure  # noqa: PLC0415
 
     given = {"api_host": host, "api_port": port}
@@ -94,7 +94,7 @@ def publish(
     if batch.invalid and not skip_invalid:
         typer.echo(f"{len(batch.invalid)} invalid events; nothing was published", err=True)
         raise typer.Exit(1)
-    # What its client has to say about the broker is in the error that ends this command.
+    # The error that ends this command already contains what the client logs about the broker.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio.run(publish_lines.publish(batch.events, Publisher()))
     typer.echo(f"{len(batch.events)} events published")

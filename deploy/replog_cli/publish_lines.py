@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batch:
-    """What the lines held."""
+    """Events and errors found in the lines."""
 
     events: list[RecordEvent | DetailEvent] = field(default_factory=list)
-    #: What is wrong, by line number (from 1).
+    #: Error texts by line number, counted from 1.
     invalid: dict[int, str] = field(default_factory=dict)
 
 
@@ -38,10 +38,10 @@ def read(lines: Iterable[bytes]) -> Batch:
 
 
 async def publish(events: Iterable[RecordEvent | DetailEvent], publisher: Publisher) -> None:
-    """Publish ``events``; returns when all of them are acknowledged.
+    """Publish ``events`` and wait until all of them are acknowledged.
 
     Raises:
-        BrokerUnavailable: some were not; the message names them.
+        BrokerUnavailable: some were not acknowledged; the text names them.
     """
     async with publisher:
         for event in events:

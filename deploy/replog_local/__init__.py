@@ -1,1 +1,1 @@
-"""The local stack: an embedded broker and Redis, simulated workers, and the ``replog`` command."""
+"""The local stack: an embedded broker and Redis, both services, and simulated workers."""

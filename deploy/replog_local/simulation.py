@@ -1,9 +1,9 @@
 """Simulated replication workers: a stream of events that is a function of its seed.
 
-:func:`simulate` yields event models in the order in which workers would publish them: runs of several tasks
-overlap, and in each run several details are worked on at once. An attempt at a detail has one started, 2 to 4
-progressed and one finished event; some fail, most of those are tried again, some had a conflict. Some runs
-stall: they fall silent and never finish. Times are a virtual clock's.
+:func:`simulate` yields events in the order in which workers would publish them. Runs of several tasks overlap, and
+each run processes several details at a time. An attempt at a detail has one started, 2 to 4 progressed and one finished
+event. Some attempts fail, most of these are repeated, and some details have a conflict. Some runs stall: they publish
+no more events and never finish. Times are those of a virtual clock.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     _Heap: TypeAlias = list[tuple[int, int, AnyEvent, Iterator[AnyEvent]]]
 
 _SECOND_US = 1_000_000
-#: 2026-01-01T00:00:00Z, where the virtual clock starts unless told otherwise.
+#: 2026-01-01T00:00:00Z, where the virtual clock starts by default.
 EPOCH_US = 1_767_225_600 * _SECOND_US
 #: Time between the starts of two runs.
 RUN_INTERVAL_US = 2 * _SECOND_US
-#: Details of one run that are worked on at once.
+#: Details that one run processes at a time.
 LANES = 4
-#: Least and longest time of one attempt at a detail.
+#: Minimum and maximum duration of one attempt at a detail.
 ATTEMPT_US = (1 * _SECOND_US, 5 * _SECOND_US)
-#: Part of the attempts that fail, and part of the failed first attempts that are followed by a second.
+#: Share of the attempts that fail, and share of the failed first attempts that are repeated.
 FAILED_PART = 0.06
 RETRIED_PART = 0.7
-#: Every so many-th run stalls, beginning with this one; a stalled run has this many events for each detail.
+#: One run in so many stalls, beginning with run number FIRST_STALL; a stalled run has so many events for each detail.
 STALL_EVERY = 20
 FIRST_STALL = 3
 STALLED_EVENTS = 2
@@ -63,22 +63,22 @@ _REASONS = (
 def simulate(
     seed: int, *, records: int | None, details_per_record: int, start_us: int = EPOCH_US
 ) -> Iterator[AnyEvent]:
-    """The events of ``records`` runs (without end where None), each of ``details_per_record`` details.
+    """Generate the events of ``records`` runs (endless if None), each of ``details_per_record`` details.
 
-    Times ascend from ``start_us`` (microseconds since 1970 UTC). The same arguments give the same events; run
-    number n is the same in streams of any length. Memory is that of the runs which overlap.
+    Times ascend from ``start_us`` (microseconds since 1970 UTC). The same arguments give the same events, and run
+    number n is the same in streams of any length. Only overlapping runs are in memory.
     """
     numbers = count() if records is None else range(records)
     return _interleave(_Run(seed, number, details_per_record, start_us) for number in numbers)
 
 
 def stalls(number: int) -> bool:
-    """Whether run ``number`` of a stream, counted from 0, never finishes."""
+    """True if run ``number`` of a stream, counted from 0, never finishes."""
     return number % STALL_EVERY == FIRST_STALL
 
 
 def _interleave(runs: Iterator[_Run]) -> Iterator[AnyEvent]:
-    # A run's events are made only from its start on, so that an endless stream stays small.
+    # A run's events are generated only from its start on, so that an endless stream needs little memory.
     heap: _Heap = []
     upcoming = next(runs, None)
     while heap or upcoming is not None:
@@ -110,7 +110,7 @@ class _Run:
         self._replicated_bytes = 0
 
     def events(self) -> Iterator[AnyEvent]:
-        """The run's events by time."""
+        """Generate the run's events, ordered by time."""
         yield self._started()
         end_us, silent_after = self.start_us, self._details * STALLED_EVENTS
         lanes = [self._lane(lane) for lane in range(min(LANES, self._details))]
@@ -145,7 +145,7 @@ class _Run:
         )
 
     def _lane(self, lane: int) -> Iterator[AnyEvent]:
-        """The events of every so many-th detail, one after the other."""
+        """Generate the events of the details of one lane, one detail after another."""
         rng = Random(f"{self._seed}/{lane}")  # noqa: S311 - no secrets
         at_us = self.start_us + (lane + 1) * _SECOND_US // 10
         for _ in range(lane, self._details, LANES):
@@ -165,7 +165,7 @@ class _Run:
     def _attempt(
         self, rng: Random, plan: DetailPlan, attempt: int, start_us: int
     ) -> Generator[AnyEvent, None, tuple[int, bool]]:
-        """One attempt; returns its end and whether it succeeded."""
+        """Generate the events of one attempt. Returns its end, and True if it succeeded."""
         head: dict[str, Any] = {
             "record_id": self._head["record_id"],
             "detail_id": plan.detail_id,

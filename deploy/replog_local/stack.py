@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 REDIS_PORT = 6379
 COLLECTOR_PORT = 9464
-#: How long one process may take until it answers.
+#: Seconds that one process may take until it answers.
 START_DEADLINE_S = 60.0
 POLL_INTERVAL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
-#: Sources of work first, what others depend on last.
+#: Sources of work first, dependencies last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What ``replog up`` was asked for; the data folder is locked, the API's port was free."""
+    """Options of ``replog up``. The data folder is locked, and the API's port was free."""
 
     data: DataFolder
     api_host: str
     api_port: int
     demo: bool
-    #: Nobody balances requests between local services: Ctrl-C need not wait, unless that was set.
+    #: Seconds to drain; 0 by default, because no balancer sends requests to a local service.
     api_drain_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything listens."""
+    """The address of each part."""
 
     api_url: str
     collector_url: str
@@ -58,7 +58,7 @@ async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
     """Start the stack, call ``announce`` when all of it is ready, and stop it on SIGINT or SIGTERM.
 
     Raises:
-        FatalError: a process did not start, or ended unasked (ChildDied); the others are stopped by then.
+        FatalError: a process did not start, or ended unexpectedly (ChildDied). The others are stopped by then.
     """
     children = Children(plan.data.logs, os.environ)
     serving = asyncio.create_task(_serve(plan, children, announce))
@@ -90,7 +90,7 @@ async def _start(plan: Plan, children: Children) -> Addresses:
     )
     environment = _environment(plan, addresses, collector_port)
     await children.start("collector", _module("replog_collector.main"), environment)
-    # Neither needs the other, and the collector's first assignment takes the broker seconds.
+    # Both start at the same time, because the broker takes seconds for the collector's first assignment.
     await children.start("api", _module("replog_api.main"), environment)
     await _until(lambda: _is_ready(addresses.collector_url), "the collector", children)
     await _until(lambda: _is_ready(addresses.api_url), "the query service", children)

@@ -1,6 +1,6 @@
-"""The demo's workers: a process that plays simulated runs in real time through the publisher, until SIGTERM.
+"""The demo's workers: a process that publishes simulated runs in real time, until SIGTERM.
 
-Each event carries the time at which it is published. About 35 events a second.
+Each event carries the time at which it is published. There are about 35 events a second.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from replog_local.simulation import AnyEvent
 
-#: Details of each run; with the simulation's pace it sets the rate.
+#: Details of each run. Together with the pace of the simulation, this sets the rate of events.
 DETAILS_PER_RECORD = 12
 _SECOND_US = 1_000_000
 
 
 async def play(events: Iterable[AnyEvent], publisher: Publisher) -> None:
-    """Publish ``events`` with the pauses of their own clock, each stamped with the time it leaves at."""
+    """Publish ``events`` at the pace of their own times, each with the time at which it is published."""
     previous_us: int | None = None
     for event in events:
         if previous_us is not None:
@@ -39,7 +39,7 @@ async def play(events: Iterable[AnyEvent], publisher: Publisher) -> None:
 
 
 async def work(seed: int) -> None:
-    """Play the endless stream of ``seed`` until this process is told to end."""
+    """Publish the endless stream of ``seed`` until SIGTERM or SIGINT."""
     events = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD)
     async with Publisher() as publisher:
         playing = asyncio.create_task(play(events, publisher))
@@ -52,14 +52,14 @@ async def work(seed: int) -> None:
 
 
 def main() -> None:
-    """Run the workers; exit code 0 on SIGTERM, 1 where the broker is gone, 2 for a wrong setting."""
+    """Run the workers; exit code 0 on SIGTERM, 1 if the broker is gone, 2 for a wrong setting."""
     try:
-        # Ids must differ from those of an earlier demo on the same data.
+        # A new seed gives new ids, so that a demo on the same data does not repeat earlier ones.
         asyncio.run(work(seed=_now_us()))
     except BrokerUnavailable as error:
         sys.exit(f"simulated workers stopped: {error}")
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the process's last words
+        print(error, file=sys.stderr)  # noqa: T201 - logging is not configured here
         sys.exit(2)
 
 

@@ -14,7 +14,7 @@ __all__ = ["Publisher"]
 
 
 def __getattr__(name: str) -> Any:
-    # On demand: the Kafka client is slow to import, and most who import replog want another part of it.
+    # Imported on demand: the Kafka client is slow to import, and most importers of replog need another part.
     if name == "Publisher":
         from replog.publisher.publisher import Publisher  # noqa: PLC0415
 

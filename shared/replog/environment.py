@@ -1,7 +1,7 @@
-"""What stands in the environment under this project's prefix and is no setting. Said once, when a process starts.
+"""Warnings about environment variables that have this project's prefix and are no settings; logged once, at startup.
 
-Kubernetes puts variables there for each Service of the namespace: of one named ``replog-api`` that is
-``REPLOG_API_PORT=tcp://10.0.0.1:8080``, and others around it.
+Kubernetes sets variables for each Service of the namespace. A Service named ``replog-api`` gets
+``REPLOG_API_PORT=tcp://10.0.0.1:8080`` and several others.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _ADDRESS = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 _OF_A_SERVICE = re.compile(
     r"\w*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
 )
-#: How alike names are of which one is taken for the other misspelt.
+#: Similarity from which one name counts as a misspelling of another, as difflib measures it.
 _ALIKE = 0.75
 
 
 class Notice(NamedTuple):
-    """What is to be said of one variable."""
+    """The warning about one variable."""
 
     action: LogAction
     variable: str
-    #: Its value where it is ignored for that; the name that was meant, or nothing, where it is unknown.
+    #: For ``setting_ignored`` the variable's value; for ``setting_unknown`` the nearest setting, or an empty string.
     detail: str
 
 
 def is_of_a_service(variable: str, value: str) -> bool:
-    """Whether this is no port but the address of a Service that has the variable's name."""
+    """True if ``variable`` is a port setting whose value is the address of a Kubernetes Service."""
     return variable.upper().endswith("_PORT") and _ADDRESS.match(value) is not None
 
 
 def notices(variables: Mapping[str, str], known: Collection[str]) -> Iterator[Notice]:
-    """What is to be said of ``variables``, in their order; ``known`` are the names of all settings."""
+    """Warnings about ``variables``, sorted by name; ``known`` are the names of all settings."""
     for name, value in sorted(variables.items()):
         if is_of_a_service(name, value):
             if name in known:
@@ -50,7 +50,7 @@ def notices(variables: Mapping[str, str], known: Collection[str]) -> Iterator[No
 
 
 def report(variables: Mapping[str, str], known: Collection[str]) -> None:
-    """Log :func:`notices`."""
+    """Log the :func:`notices` of ``variables``."""
     for action, variable, detail in notices(variables, known):
         if action == "setting_ignored":
             logger().warning(action, variable=variable, value=detail, reason="the address of a Kubernetes Service")

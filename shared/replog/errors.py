@@ -7,18 +7,18 @@
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, or denies a right
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
     │       └── InstanceIdTaken       another member of the group has the static name of this one
-    ├── StoreRewound          go back to what the store has; Redis lost writes that it had acknowledged
-    ├── StoreRefused          never try again as it is: one record's data; find the culprit and dead-letter it
-    ├── MessageTooLargeError  never try again as it is: the broker takes no message of this size
-    ├── InvalidEventError     never try again: dead-letter the event, or tell the publisher's author
-    ├── UnreadableError       never try again: pass over what Kafka has there, and dead-letter what can be read of it
+    ├── StoreRewound          go back to the checkpoints; Redis lost acknowledged writes
+    ├── StoreRefused          do not retry as it is: isolate the record and dead-letter its events
+    ├── MessageTooLargeError  do not retry as it is: the broker accepts no message of this size
+    ├── InvalidEventError     do not retry: dead-letter the event, or report it to the publisher's author
+    ├── UnreadableError       do not retry: skip the message or batch, and dead-letter what can be read of it
     ├── RefusedError          tell the client of the API (:mod:`replog_api.http.errors`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
         ├── StoreIncompatible     the Redis server is too old
-        └── TooManyDeadLetters    more events break the contract than are let go by (exit code 3)
+        └── TooManyDeadLetters    more events are invalid than the limits allow (exit code 3)
 
-Drivers' own errors are translated at the edge that owns the driver and are not seen elsewhere.
+The edge module that owns a driver translates the driver's errors. No other module sees them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ class RecoverableError(ReplogError):
 
 
 class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
-    """Redis did not take or answer the call.
+    """Redis did not accept or answer the call.
 
-    ``kind`` is a short stable word for the metric ``replog_store_errors_total``:
-    ``connection``, ``timeout``, ``loading``, ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster``
-    (a slot is on the move, or has no master) or ``response``; in a query service also ``busy`` (too many calls wait
-    already).
+    ``kind`` is a stable label for the metric ``replog_store_errors_total``: ``connection``, ``timeout``, ``loading``,
+    ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster`` (a slot is moving, or has no master) or
+    ``response``. A query service also uses ``busy``: too many calls are waiting already.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -47,35 +46,35 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
 
 class StoreRefused(ReplogError):  # noqa: N818 - named as the state it reports
-    """Redis answers and will not take this call whenever it comes: a key of the wrong type, a script that fails.
+    """Redis answers, and refuses this call whenever it is sent: a key of the wrong type, a script that fails.
 
-    Other records are not concerned.
+    Other records are not affected.
     """
 
 
 class StoreRewound(ReplogError):  # noqa: N818 - named as the state it reports
-    """The store lacks something that it had acknowledged: a failover, a backup or a cut file took it away.
+    """The store lost writes that it had acknowledged, by a failover, a restored backup or a truncated file.
 
-    Merging it again makes it good, as long as Kafka has it.
+    Merging the events again repairs the store, as long as Kafka has them.
     """
 
 
 class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
-    """Kafka did not take or answer the call."""
+    """Kafka did not accept or answer the call."""
 
 
 class InstanceIdTaken(BrokerUnavailable):
-    """Another member of the group joined with the static name of this one, which waits until it is free."""
+    """Another member of the group joined with the static name of this one, which waits until the name is free."""
 
 
 class MessageTooLargeError(ReplogError):
-    """The broker takes no message of this size on this topic."""
+    """The broker accepts no message of this size on this topic."""
 
 
 class InvalidEventError(ReplogError):
     """An event breaks the event contract.
 
-    ``reason`` is a short stable word (``not_json``, ``not_an_object``, ``unknown_type``, ``missing_field``,
+    ``reason`` is a stable label (``not_json``, ``not_an_object``, ``unknown_type``, ``missing_field``,
     ``invalid_field``, ``too_large``, ``clock_ahead``); the message names the field and the value.
     """
 
@@ -85,11 +84,11 @@ class InvalidEventError(ReplogError):
 
 
 class UnreadableError(ReplogError):
-    """A message, or a whole batch, is no Kafka record that can be read; the message says what is wrong."""
+    """A Kafka message, or a whole batch, cannot be read; the text says why."""
 
 
 class FatalError(ReplogError):
-    """The process cannot go on until a person changes something; ``exit_code`` is what it ends with."""
+    """The process cannot continue until a person changes something; it ends with ``exit_code``."""
 
     exit_code = 2
 
@@ -103,6 +102,6 @@ class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it repor
 
 
 class TooManyDeadLetters(FatalError):  # noqa: N818 - named as the state it reports
-    """So many events are invalid that more likely the collector is wrong about them than they are."""
+    """So many events are invalid that the collector itself is more likely wrong, such as a version that is too old."""
 
     exit_code = 3

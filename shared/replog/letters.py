@@ -1,7 +1,7 @@
-"""What a dead letter is (docs/events.md): the original message, and headers of its own behind that one's. Pure.
+"""Dead letters (docs/events.md): the original message, followed by headers of the letter's own. Pure.
 
-A letter that the dead-letter topic refuses for its size is cut: value, key and headers are limited to fewer and fewer
-bytes (:data:`LIMITS`), until none is left and the letter has nothing but headers of its own.
+If the dead-letter topic refuses a letter because of its size, the letter is cut: value, key and headers are limited to
+fewer and fewer bytes (:data:`LIMITS`), down to a letter that has only its own headers.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: What is wrong with the event, and where it came from.
+#: Headers that say what is wrong with the event, and where it was read.
 ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partition", "replog.offset"
-#: And where the dead-letter topic takes no message of this size: what was cut, as a JSON object that has for each of
-#: ``value``, ``key`` and ``headers`` that was cut how many bytes there were and how many are kept.
+#: Header of a letter that was cut: a JSON object that gives, for each of ``value``, ``key`` and ``headers`` that was
+#: cut, the original size and the size kept, in bytes.
 CUT = "replog.cut"
-#: The bytes of the whole value, where that was cut.
+#: Header with the size of the whole value in bytes, if the value was cut.
 VALUE_BYTES = "replog.value_bytes"
 
-#: Bytes that are kept of a value, a key, and all headers together, where one of them is larger than that.
+#: Bytes kept of a value, a key, and all headers together, if one of them is larger.
 KEPT_BYTES = 512 * 1024
-#: The limits that are tried one after the other, down to nothing at all.
+#: Limits that are tried one after another, down to zero.
 LIMITS = (*(KEPT_BYTES >> halvings for halvings in range(13)), 0)
-#: Bytes of the text about what is wrong, at most; and where the rest of the letter is cut to nothing.
+#: Maximum bytes of the error text; the second is for a letter whose other parts are cut to nothing.
 ERROR_BYTES, LEAST_ERROR_BYTES = 2048, 64
-#: What a header takes beside its name and its value: the lengths of both.
+#: Bytes of a header beside its name and value: one for the length of each.
 _HEADER_BYTES = 2
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class Origin(NamedTuple):
-    """Where a message was read."""
+    """The place in Kafka where a message was read."""
 
     topic: str
     partition: int
@@ -50,12 +50,12 @@ class Letter(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Its bytes: key, value, and headers with the lengths of their names and values."""
+        """Size in bytes: key, value, and headers with the lengths of their names and values."""
         return len(self.key or b"") + len(self.value or b"") + sum(map(_header_size, self.headers))
 
 
 class Original:
-    """A message that is to become a dead letter because of ``error``."""
+    """A message that becomes a dead letter because of ``error``."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Original:
         origin: Origin,
     ) -> None:
         self._key = key
-        # Kafka's clients take no message that has neither key nor value.
+        # Kafka clients accept no message that has neither key nor value.
         self._value = b"" if key is None and value is None else value
         self._headers: Headers = tuple((_encodable(name), content) for name, content in headers)
         self._error = error
@@ -75,13 +75,13 @@ class Original:
 
     @cached_property
     def whole(self) -> Letter:
-        """The letter with all there is."""
+        """The letter with the whole message."""
         return Letter(self._key, self._value, (*self._headers, *self._own_headers(ERROR_BYTES)))
 
     def cut(self, limit: int) -> Letter:
         """The letter with at most ``limit`` bytes each of the value, the key, and the headers together.
 
-        Of value and key the first bytes are kept; headers are left out as a whole, the largest first.
+        The first bytes of value and key are kept. Headers are removed as a whole, the largest first.
         """
         kept = frozenset(self._smallest_headers(limit))
         headers = tuple(header for number, header in enumerate(self._headers) if number in kept)
@@ -103,7 +103,7 @@ class Original:
         return sorted(range(len(self._sizes)), key=self._sizes.__getitem__)
 
     def _smallest_headers(self, limit: int) -> list[int]:
-        """The numbers of as many headers as fit."""
+        """Positions of the smallest headers that fit into ``limit`` bytes together."""
         total = 0
         for count, number in enumerate(self._by_size):
             total += self._sizes[number]
@@ -121,12 +121,12 @@ class Original:
 
 
 def _cut_headers(parts: Mapping[str, tuple[int, int]]) -> Headers:
-    told = {name: {"bytes": whole, "kept": kept} for name, (whole, kept) in parts.items() if kept < whole}
+    cut = {name: {"bytes": whole, "kept": kept} for name, (whole, kept) in parts.items() if kept < whole}
     found: list[tuple[str, bytes | None]] = []
-    if "value" in told:
-        found.append((VALUE_BYTES, b"%d" % told["value"]["bytes"]))
-    if told:
-        found.append((CUT, json.dumps(told, separators=(",", ":")).encode()))
+    if "value" in cut:
+        found.append((VALUE_BYTES, b"%d" % cut["value"]["bytes"]))
+    if cut:
+        found.append((CUT, json.dumps(cut, separators=(",", ":")).encode()))
     return tuple(found)
 
 
@@ -136,11 +136,11 @@ def _header_size(header: tuple[str, bytes | None]) -> int:
 
 
 def _encodable(name: str) -> str:
-    # A name that was no UTF-8 may have come as lone surrogates, which no client can send.
+    # A name that was not UTF-8 may contain lone surrogates, which no client can send.
     return name.encode("utf-8", "replace").decode()
 
 
 def _first_bytes(text: str, limit: int) -> bytes:
-    """``text`` in UTF-8, cut to ``limit`` bytes between two characters."""
+    """``text`` in UTF-8, cut between two characters to at most ``limit`` bytes."""
     encoded = text.encode("utf-8", "replace")
     return encoded if len(encoded) <= limit else encoded[:limit].decode("utf-8", "ignore").encode()

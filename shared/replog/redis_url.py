@@ -1,13 +1,13 @@
-"""The URL of Redis, as operators write it, and its parts.
+"""URLs of Redis: parsing, checking and masking.
 
 ::
 
     redis://[user:password@]host:port/0        one server; rediss:// with TLS, unix:// over a socket
-    redis+sentinel://host:port,.../NAME/0      the master that these Sentinels know as NAME
-    redis+cluster://host:port,...              a cluster, found by these of its nodes
+    redis+sentinel://host:port,.../NAME/0      the master that these Sentinels call NAME
+    redis+cluster://host:port,...              a cluster, found through these nodes
 
 ``rediss+sentinel`` and ``rediss+cluster`` are the same with TLS. User and password are those of the servers that hold
-data; what Sentinels ask for themselves stands in ``sentinel_username`` and ``sentinel_password``.
+data. Credentials for the Sentinels themselves are the options ``sentinel_username`` and ``sentinel_password``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Topology: TypeAlias = Literal["standalone", "sentinel", "cluster"]
 #: Host and port.
 Address: TypeAlias = tuple[str, int]
 
-#: What a URL may start with.
+#: Schemes that a URL may have.
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-#: What may stand behind its ``?``; time-outs and the like are the processes' own business.
+#: Options that a URL may have after its ``?``. Timeouts are not among them: the processes set these.
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 TLS_OPTIONS = ("ssl_cert_reqs", *FILES)
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
@@ -52,32 +52,32 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """What a URL says."""
+    """The parts of a URL."""
 
     topology: Topology
-    #: One server as the driver takes it, with credentials, database and options.
+    #: URL of one server for the driver, with credentials, database and options.
     server: str = field(repr=False)
-    #: Sentinels, or nodes of the cluster to begin with.
+    #: Sentinels, or the first nodes of the cluster to contact.
     addresses: tuple[Address, ...] = ()
-    #: What the Sentinels know the master as.
+    #: Name of the master at the Sentinels.
     name: str = ""
     sentinel_username: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
-    #: All passwords in it, as they are sent: what no message may show.
+    #: All passwords in the URL, decoded. No message may show them.
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    #: The files that options name.
+    #: Option and path of each file that the options name.
     files: tuple[tuple[str, str], ...] = ()
 
 
 class _NotAllowedError(ValueError):
-    """Says what is allowed, and nothing of what the URL says."""
+    """A URL is not allowed; the text says what is allowed, and quotes nothing of the URL."""
 
 
 def parse(url: str) -> RedisUrl:
-    """The parts of ``url``.
+    """Parse ``url``.
 
     Raises:
-        ValueError: it cannot be used; the message is what is allowed.
+        ValueError: the URL cannot be used; the text says what is allowed.
     """
     try:
         return _parse(url)
@@ -90,7 +90,7 @@ def parse(url: str) -> RedisUrl:
 def _parse(url: str) -> RedisUrl:
     authority = _authority(url)
     user_info, at, servers = authority.rpartition("@")
-    # Some Pythons take no list of hosts of which one but the first stands in brackets.
+    # Some Python versions reject a list of hosts in which a host other than the first is in brackets.
     parts = urlsplit(url.replace(authority, "", 1) if "," in servers else url)
     _require(parts.scheme in SCHEMES and url.lower().startswith(f"{parts.scheme}://"))
     _require("#" not in url and not _CONTROL.search(url))
@@ -124,7 +124,7 @@ def _authority(url: str) -> str:
 def _options(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
-    # The names of others may be a part of a password.
+    # The message must not quote an unknown name: it may be a part of a password.
     _require(options.keys() <= set(OPTIONS))
     _require(len(pairs) == len(options), "each option once")
     _require(all(options.values()), "options with a value")
@@ -163,7 +163,7 @@ def _check_server(scheme: str, servers: str, path: str, port: int | None) -> Non
 
 
 def _place(topology: Topology, path: str) -> tuple[str, int]:
-    """The name of the master and the number of the database; a cluster has neither."""
+    """Name of the master and number of the database; empty and 0 for a cluster."""
     name, _, database = path.strip("/").partition("/") if topology == "sentinel" else ("", "", path.strip("/"))
     _require((topology == "sentinel") == bool(name) and _is_number(database or "0"))
     _require(topology == "sentinel" or int(database or 0) == 0, "database 0 of a cluster, which has no other")
@@ -191,10 +191,10 @@ def _refuse(allowed: str = ALLOWED) -> NoReturn:
 
 
 def check_files(url: RedisUrl) -> None:
-    """Read the certificates and keys that ``url`` names, as a connection will.
+    """Load the certificates and keys that ``url`` names, as a connection will.
 
     Raises:
-        ValueError: one cannot be used; the message says which.
+        ValueError: one cannot be used; the text says which.
     """
     files = dict(url.files)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -202,7 +202,7 @@ def check_files(url: RedisUrl) -> None:
         if "ssl_ca_certs" in files:
             context.load_verify_locations(cafile=files["ssl_ca_certs"])
         if "ssl_certfile" in files:
-            # Without a password given, OpenSSL would ask for it at the terminal.
+            # Without this argument, OpenSSL would prompt for a password on the terminal.
             context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"), password="")
     except OSError as error:
         named = ", ".join(f"{name}={path}" for name, path in files.items())
@@ -210,7 +210,7 @@ def check_files(url: RedisUrl) -> None:
 
 
 def masked(url: str) -> str:
-    """``url`` with its passwords replaced; of what is no URL of Redis, all that might be a part of one."""
+    """``url`` with its passwords masked; in an invalid URL, everything that may be part of a password is masked."""
     try:
         parse(url)
     except ValueError:
@@ -232,13 +232,13 @@ def _masked_text(text: str) -> str:
     found = _USER.match(before)
     user = found[0] if found else ""
     if re.search("[?#]", before):
-        # What stands behind this @ may belong to a password in an option.
+        # The text after this @ may belong to a password in an option.
         return f"{head}{user}:{MASK}"
     return f"{head}{user}{'' if user == before else f':{MASK}'}@{_masked_rest(after)}"
 
 
 def _masked_without_user(rest: str) -> str:
-    """A password whose host was forgotten stands where a port does."""
+    """``rest`` with a password masked whose host was forgotten, so that it is in the place of a port."""
     end = re.search("[/?#]", rest)
     authority, tail = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
     for server in authority.split(","):
@@ -249,7 +249,7 @@ def _masked_without_user(rest: str) -> str:
 
 
 def _masked_rest(text: str) -> str:
-    """What stands behind the servers."""
+    """Path, query and fragment with secrets masked."""
     text, sharp, _ = text.partition("#")
     path, mark, query = text.partition("?")
     return f"{path}{mark}{_masked_query(query)}{sharp and f'#{MASK}'}"
@@ -266,6 +266,6 @@ def _masked_query(query: str) -> str:
             in_secret = True
             shown.append(f"{name}={MASK}")
         else:
-            # Behind a password an unknown option may be the rest of it.
+            # After a password, an unknown option may be the rest of that password.
             shown.append(part if equals and not in_secret else part and MASK)
     return "&".join(shown)

@@ -1,7 +1,7 @@
-"""Settings of every process: typed, from the environment or a ``.env`` file, built once in ``main``.
+"""Settings of every process: typed, read from the environment or a ``.env`` file, built once in ``main``.
 
-The names and defaults are those of the operator's contract (docs/operations.md). A process composes the groups
-that it needs; a wrong value raises :class:`~replog.errors.SettingsError` with one line.
+Names and defaults follow docs/operations.md. Each process combines the groups that it needs. A wrong value raises
+:class:`~replog.errors.SettingsError` with a text of one line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENV_PREFIX = "REPLOG_"
 
 _LAST_PORT = 65535
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: What a value has that may hold a password, and what the name of a setting has whose value is one.
+#: Patterns of values that may contain a password, and of names of settings whose value is one.
 _MAY_HOLD_SECRET = re.compile(r"@|://|pass|secret|token", re.IGNORECASE)
 _SECRET_NAME = re.compile(r"password|token|secret")
 
@@ -44,7 +44,7 @@ def _check_redis_url(url: str) -> str:
 
 
 def _check_prefix(prefix: str) -> str:
-    # A brace would move Redis Cluster's hash tag, a space breaks every operator's shell.
+    # A brace would change the hash tag of Redis Cluster. A space breaks shell commands.
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
         raise ValueError("1 to 64 letters, digits or any of _ . : -")
     return prefix
@@ -102,7 +102,7 @@ class _Group(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the file, each without what Kubernetes put there."""
+        """The sources of settings: the environment, then the file, each without variables of Kubernetes Services."""
         sources: list[Any] = [env_settings, dotenv_settings]
         for source in sources:
             source.env_vars = {
@@ -112,7 +112,7 @@ class _Group(BaseSettings):
 
 
 class LogSettings(_Group):
-    """How a process logs."""
+    """Settings of a process's log."""
 
     log_format: Literal["json", "console"] | None = Field(
         default=None, description="json, or console; unset: console on a terminal, json elsewhere"
@@ -121,7 +121,7 @@ class LogSettings(_Group):
 
 
 class KafkaSettings(_Group):
-    """Where the events are, and how to get at them."""
+    """Connection to Kafka, and the topics."""
 
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = Field(
         default="127.0.0.1:9092", description="host:port, comma-separated"
@@ -143,12 +143,12 @@ class KafkaSettings(_Group):
 
     @property
     def dead_letter_topic(self) -> str:
-        """The topic invalid events go to."""
+        """Name of the dead-letter topic."""
         return self.kafka_dlq_topic or f"{self.kafka_topic}.dlq"
 
     @model_validator(mode="after")
     def _check_dead_letter_topic(self) -> Self:
-        # A dead letter on the topic of events would be read, found invalid and dead-lettered again, without end.
+        # A dead letter on the topic of events would be read, be invalid and be dead-lettered again, in an endless loop.
         if self.dead_letter_topic == self.kafka_topic:
             raise ValueError(
                 f"{variable('kafka_topic')}={self.kafka_topic} {variable('kafka_dlq_topic')}={self.kafka_dlq_topic} "
@@ -165,7 +165,7 @@ class KafkaSettings(_Group):
 
 
 class StoreSettings(_Group):
-    """Where the state is kept."""
+    """Connection to the store."""
 
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] = Field(
         default="redis://127.0.0.1:6379/0",
@@ -177,21 +177,21 @@ class StoreSettings(_Group):
 
 
 class StaleSettings(_Group):
-    """What is called stale: by answers, and by those who count it."""
+    """Definition of stale, for answers and for the collectors' count."""
 
     stale_after_s: Annotated[int, Field(ge=1)] = Field(
-        default=900, description="seconds of silence after which what is RUNNING is stale"
+        default=900, description="seconds without an event after which something RUNNING is stale"
     )
 
 
 class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings):
-    """What ``replog-collector`` reads."""
+    """Settings of ``replog-collector``."""
 
     retention_days: Annotated[float, Field(gt=0)] = Field(
         default=30, description="days that a record is kept after its last event"
     )
     retention_failed_days: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="the same for what FAILED; unset: as the others"
+        default=None, description="the same for FAILED records; unset: as for the others"
     )
     max_ahead_s: Annotated[float, Field(ge=0)] = Field(
         default=86400,
@@ -201,40 +201,42 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
         default=None, min_length=1, description="static membership: a name of its own for each collector; unset: none"
     )
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.5, description="part of the last 1000 events that may be dead-lettered before the collector stops"
+        default=0.5, description="share of the last 1000 events that may be dead-lettered before the collector stops"
     )
     dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(
         default=100_000, description="dead letters in a minute beyond which the collector stops"
     )
     max_batch_bytes: Annotated[int, Field(ge=1)] = Field(
-        default=268_435_456, description="bytes of a Kafka batch when decompressed; a larger one is passed over"
+        default=268_435_456,
+        description="bytes of a Kafka batch when decompressed; a larger one is dead-lettered unread",
     )
     watchdog_s: Annotated[float, Field(ge=30)] = Field(
-        default=60, description="seconds without progress after which the collector is not alive, and ends itself"
+        default=60, description="seconds without progress after which the collector counts as hanging and ends itself"
     )
-    collector_host: str = Field(default="127.0.0.1", description="where health and metrics listen")
-    collector_port: Port = Field(default=9464, description="where health and metrics listen; 0 picks a free port")
+    collector_host: str = Field(default="127.0.0.1", description="address for health checks and metrics")
+    collector_port: Port = Field(default=9464, description="port for health checks and metrics; 0 picks a free one")
 
 
 class ApiSettings(StoreSettings, StaleSettings, LogSettings):
-    """What ``replog-api`` reads."""
+    """Settings of ``replog-api``."""
 
-    api_host: str = Field(default="127.0.0.1", description="where the query service listens")
-    api_port: Port = Field(default=8080, description="where the query service listens")
+    api_host: str = Field(default="127.0.0.1", description="address to listen on")
+    api_port: Port = Field(default=8080, description="port to listen on")
     api_workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes that share the port")
     api_drain_s: Annotated[float, Field(ge=0)] = Field(
-        default=5, description="seconds after SIGTERM in which /readyz says 503 and requests are still taken"
+        default=5, description="seconds after SIGTERM in which /readyz answers 503 and requests are still accepted"
     )
-    api_insecure: bool = Field(default=False, description="1: listen beyond loopback although nobody is authenticated")
+    api_insecure: bool = Field(default=False, description="1: listen beyond loopback without authentication")
     api_tokens: Annotated[SecretStr, AfterValidator(_check_tokens)] | None = Field(
-        default=None, description="who may ask: name:sha256hex[:taskKeyPrefix], comma-separated; unset: everybody"
+        default=None,
+        description="accepted tokens: name:sha256hex[:taskKeyPrefix], comma-separated; unset: no authentication",
     )
     api_requests_per_s: Annotated[float, Field(ge=0)] = Field(
-        default=1000, description="requests a second for each token, else address; 0: no limit"
+        default=1000, description="requests a second for each token, or else address; 0: no limit"
     )
     api_page: bool = Field(default=True, description="0: without the web page at / and /ui/")
     api_cors_origins: Annotated[str, AfterValidator(_check_origins)] | None = Field(
-        default=None, description="origins whose pages may ask from a browser, comma-separated, or *"
+        default=None, description="origins of browser pages that may send requests, comma-separated, or *"
     )
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
         default="UTC", description="zone of the times in answers (IANA name)"
@@ -242,12 +244,12 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
 
     @property
     def tokens(self) -> tuple[ApiToken, ...]:
-        """Who may ask; empty where everybody may."""
+        """The accepted tokens; empty if the service requires none."""
         return parse_tokens(self.api_tokens.get_secret_value()) if self.api_tokens else ()
 
     @property
     def cors_origins(self) -> list[str]:
-        """Origins whose pages may ask."""
+        """Origins of browser pages that may send requests."""
         return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
 
 
@@ -255,7 +257,7 @@ SettingsT = TypeVar("SettingsT", bound=_Group)
 
 
 def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
-    """Build ``group`` from the environment; ``overrides`` win.
+    """Build ``group`` from the environment; ``overrides`` take precedence.
 
     Raises:
         SettingsError: a value is wrong; the message is one line that names every wrong variable.
@@ -267,7 +269,7 @@ def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
 
 
 def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
-    """As :func:`load`, for a process's ``main``: a wrong value prints its line and exits with code 2."""
+    """Do as :func:`load`, for a process's ``main``: for a wrong value, print one line and exit with code 2."""
     try:
         return load(group, **overrides)
     except SettingsError as error:
@@ -276,7 +278,7 @@ def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
 
 
 def report_environment() -> None:
-    """Log what looks like a setting of this project, in the environment or the ``.env`` file, and is none."""
+    """Log variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
     found = {**DotEnvSettingsSource(_Group).env_vars, **EnvSettingsSource(_Group).env_vars}
     ours = {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
     report(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields})
@@ -294,7 +296,7 @@ def variable(name: str) -> str:
 
 
 def describe(group: type[_Group]) -> str:
-    """The settings of ``group`` as lines of a ``--help`` text."""
+    """Lines of a ``--help`` text that list the settings of ``group``."""
     lines = []
     for name, field in group.model_fields.items():
         default = "none" if field.default is None else str(field.default)
@@ -303,14 +305,14 @@ def describe(group: type[_Group]) -> str:
 
 
 def mask_url(url: str) -> str:
-    """``url`` with its passwords replaced, for logs and messages; also where it is no URL."""
+    """``url`` with its passwords masked, for logs and messages. The text need not be a valid URL."""
     return redis_url.masked(url)
 
 
 def _explain(group: type[_Group], problem: Any) -> str:
     allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not problem["loc"]:
-        # About several settings together; the check names them.
+        # The problem is about several settings. The check names them.
         return str(allowed)
     name = str(problem["loc"][0])
     field = group.model_fields[name]

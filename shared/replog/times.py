@@ -11,9 +11,9 @@ _SECOND_US = 1_000_000
 _FIRST_S = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 _LAST_S = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-#: Seconds kept parsed: events of one batch are close in time.
+#: Parsed seconds kept in a cache: the events of a batch are close in time.
 _KEPT_SECONDS = 8192
-#: Where the fraction of ``2021-05-12T12:19:08.813000Z`` begins and ends, and how long that is, with nine digits, too.
+#: Start and end of the fraction in ``2021-05-12T12:19:08.813000Z``, and the length of the text with 6 and 9 digits.
 _FRACTION, _END, _LENGTHS = 20, 26, (27, 30)
 
 
@@ -26,15 +26,15 @@ class TimeUs(int):
 def parse_time_us(text: object) -> TimeUs:
     """Microseconds since the epoch of an RFC 3339 time with offset.
 
-    A leap second counts as the second before it; what is below a microsecond is cut off.
+    A leap second counts as the second before it. Digits below a microsecond are cut off.
 
     Raises:
-        ValueError: not such a time, or outside the years 1 to 9999 in UTC.
+        ValueError: ``text`` is not such a time, or is outside the years 1 to 9999 in UTC.
     """
     if not isinstance(text, str):
         raise ValueError(_EXPECTED)  # noqa: TRY004 - one kind of error for what is no time
     if len(text) in _LENGTHS and text[-1] == "Z" and text.isascii() and text[_FRACTION:-1].isdigit():
-        # How most publishers write it: the second is looked up, and only a new one is looked at.
+        # The form that most publishers use: the second comes from the cache, and only a new one is parsed.
         return TimeUs(_utc_second_us(text[:_FRACTION]) + int(text[_FRACTION:_END]))
     return _parsed(text)
 

@@ -1,4 +1,4 @@
-"""The tokens of ``REPLOG_API_TOKENS``: who may read what. The tokens themselves are not known, only their SHA-256."""
+"""Entries of ``REPLOG_API_TOKENS``: the SHA-256 of each token, and the tasks that the token may read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class ApiToken(NamedTuple):
-    """One token; ``prefix`` is what the keys of all tasks that it may read begin with."""
+    """One token; it may read the tasks whose keys begin with ``prefix``."""
 
     name: str
     sha256: bytes
@@ -18,11 +18,11 @@ class ApiToken(NamedTuple):
 
 
 def parse(text: str) -> tuple[ApiToken, ...]:
-    """The tokens of ``name:sha256hex[:taskKeyPrefix]``, comma-separated.
+    """Parse entries of the form ``name:sha256hex[:taskKeyPrefix]``, comma-separated.
 
     Raises:
-        ValueError: an entry is wrong, or two give one token different prefixes; the message says which ones,
-            and nothing of what they say but names.
+        ValueError: an entry is wrong, or two entries give one token different prefixes; the text names the entries,
+            and quotes nothing else of them.
     """
     tokens = tuple(_token(number, entry.strip()) for number, entry in enumerate(text.split(","), 1))
     _check_prefixes(tokens)
@@ -33,7 +33,7 @@ def _check_prefixes(tokens: tuple[ApiToken, ...]) -> None:
     first: dict[bytes, tuple[int, ApiToken]] = {}
     for number, token in enumerate(tokens, 1):
         before, same = first.setdefault(token.sha256, (number, token))
-        # Whichever counted, the other would silently be without effect.
+        # One of the two would silently have no effect.
         if token.prefix != same.prefix:
             raise ValueError(
                 f"one task key prefix for each hash; entries {before} ({same.name}) and {number} ({token.name}) "
@@ -48,7 +48,7 @@ def _token(number: int, entry: str) -> ApiToken:
         raise ValueError(_wrong(number, "its name is not 1 to 64 letters, digits or any of _ . -"))
     if not _SHA256.fullmatch(digest):
         raise ValueError(_wrong(number, "its hash is not the 64 hex digits of a SHA-256"))
-    # Somebody meant to limit it: nothing there must not mean everything.
+    # The colon shows that a limit was intended. An empty prefix would allow everything.
     if colon and not prefix:
         raise ValueError(_wrong(number, "its task key prefix is empty; without the colon there is none"))
     return ApiToken(name, bytes.fromhex(digest), prefix)

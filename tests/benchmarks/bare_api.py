@@ -46,7 +46,7 @@ async def page_records(request: Request) -> Response:
     pipeline.evalsha(TASK_PAGE.sha, 2, *keys, *_window(request), "")
     _, (_, _, ids) = await pipeline.execute()
     for record_id in ids:
-        pipeline.hmget(RecordKeys(PREFIX, record_id.decode()).record, [*RECORD_FIELDS, "w"])
+        pipeline.hmget(RecordKeys(PREFIX, record_id.decode()).record, RECORD_FIELDS)
     return _answer(b"".join(field or b"" for field in row) for row in await pipeline.execute())
 
 

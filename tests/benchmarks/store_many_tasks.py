@@ -88,11 +88,11 @@ async def _silent(connection: Connection, running: int, pid: int) -> Times:
     clock = Clock(pid)
     for _ in range(_PAGES):
         clock.start()
-        page = await silent_records(
+        found = await silent_records(
             connection, now_ms=time.time_ns() // 1_000_000, silent_for_s=900, offset=0, limit=LIMIT
         )
         clock.stop()
-        assert (page.total, len(page.rows)) == (running, LIMIT)
+        assert (found.data.total, len(found.data.rows)) == (running, LIMIT)
     return clock.times
 
 

@@ -17,19 +17,25 @@ from tests.benchmarks.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from replog.store.format.rows import StoredDetail
     from tests.benchmarks.store_data import Known
     from tests.benchmarks.stores import Stores
 
 GOAL_MS = 50
 _TIMES = 20
-_EXPORTS = (
-    ("all", NO_FILTER),
-    ("status FAILED", DetailFilter(status="FAILED")),
-    ("one cluster and repository", DetailFilter(remote_cluster="eu", local_repo_name="repo-7")),
-    ("a cluster's failures", DetailFilter(remote_cluster="eu-west", status="FAILED")),
-    ("a narrow package", DetailFilter(package_name=narrow_package(3))),
-    ("a broad package", DetailFilter(package_name=BROAD)),
-)
+
+
+def _exports(known: Known) -> list[tuple[str, DetailFilter]]:
+    """Filters, each of which some details of the record meet, in words."""
+    first, last, repo = known.shape.clusters[0], known.shape.clusters[-1], known.shape.repos[7]
+    return [
+        ("all", NO_FILTER),
+        ("status FAILED", DetailFilter(status="FAILED")),
+        ("one cluster and repository", DetailFilter(remote_cluster=first, local_repo_name=repo)),
+        ("failures of one cluster", DetailFilter(remote_cluster=last, status="FAILED")),
+        ("a narrow package", DetailFilter(package_name=narrow_package(3))),
+        ("a broad package", DetailFilter(package_name=BROAD)),
+    ]
 
 
 async def read(stores: Stores, wide: Known, many: Known) -> tuple[Section, Witness]:
@@ -43,7 +49,7 @@ async def read(stores: Stores, wide: Known, many: Known) -> tuple[Section, Witne
         what = f"reasons of {failed:,} failures, {EXAMINED:,} examined"
         lines.append(_line(what, await _timed(stores.pid, _reasons(stores, wide, failed))))
         for known in (wide, many):
-            for what, flt in _EXPORTS:
+            for what, flt in _exports(known):
                 matches = known.total(flt) if not (flt.remote_cluster or flt.local_repo_name) else None
                 first = await _timed(stores.pid, _first_rows(stores, known, flt))
                 shown = "" if matches is None else f" ({matches:,})"
@@ -83,7 +89,7 @@ def _reasons(stores: Stores, known: Known, failed: int) -> Callable[[], Awaitabl
 def _first_rows(stores: Stores, known: Known, flt: DetailFilter) -> Callable[[], Awaitable[None]]:
     async def ask() -> None:
         async with aclosing(ordered_details(stores.ours, known.shape.record_id, flt)) as steps:
-            rows = await anext(steps, [])
+            rows: list[StoredDetail] = await anext(steps, [])
             assert rows
             assert all(flt.matches(row.read()) for row in rows[:20])
 

@@ -63,16 +63,16 @@ def while_dead_lettering(scenario: Scenario) -> Process:
     return collector
 
 
-def while_marking(scenario: Scenario) -> Process:
-    """The batch is in the store, which refuses to move its markers on."""
+def while_checkpointing(scenario: Scenario) -> Process:
+    """The batch is in the store, which refuses to advance its checkpoints."""
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
     with connected(scenario.redis.url) as client:
-        # Every key but those of the markers, whose kind alone begins with this letter.
+        # Every key except those of the checkpoints, whose kind alone begins with this letter.
         client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~*}:[^a]*")
         scenario.publish(stream(2))
-        scenario.wait(lambda: bool(collector.lines("backing_off")), "markers that are refused")
+        scenario.wait(lambda: bool(collector.lines("backing_off")), "checkpoints that are refused")
         scenario.wait(lambda: scenario.pending(collector) == 0, "the batch in the store")
         scenario.kill(collector)
         client.execute_command("ACL", "SETUSER", "default", "allkeys")
@@ -80,18 +80,18 @@ def while_marking(scenario: Scenario) -> Process:
 
 
 def while_going_back(scenario: Scenario) -> Process:
-    """Redis has lost everything, and takes no new markers."""
+    """Redis has lost everything, and accepts no new checkpoints."""
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
     with connected(scenario.redis.url) as client:
-        # At once: the markers that there were could not be moved on either.
+        # At once: the existing checkpoints could not be advanced either.
         together = client.pipeline()
         together.flushall()
         together.execute_command("ACL", "SETUSER", "default", "-hset")
         together.execute()
         scenario.wait(lambda: collector.metrics("replog_store_rewinds_total")[""] > 0, "a collector that goes back")
-        scenario.wait(lambda: bool(collector.lines("backing_off")), "markers that are not taken")
+        scenario.wait(lambda: bool(collector.lines("backing_off")), "checkpoints that are not accepted")
         scenario.kill(collector)
         client.execute_command("ACL", "SETUSER", "default", "allcommands")
     return collector
@@ -138,7 +138,7 @@ PHASES = [
     while_merging,
     while_paused,
     while_dead_lettering,
-    while_marking,
+    while_checkpointing,
     while_committing,
     while_going_back,
     while_joining,

@@ -164,8 +164,8 @@ def test_one_of_three_masters_is_emptied(on_cluster: Scenario) -> None:
 
 
 OVERWRITES: dict[str, tuple[str, ...]] = {
-    "a key of another type": ("SET", "applied", "no markers"),
-    "a marker that is no number": ("HSET", "applied", "{marker}", "garbage"),
+    "a key of another type": ("SET", "applied", "no checkpoints"),
+    "a checkpoint that is no number": ("HSET", "applied", "{partition}", "garbage"),
     "a time that is no time": ("HSET", "asof", "{topic}", "garbage"),
     "an entry of retention's": ("HSET", "leaving", "r", "garbage"),
     "an id that is no text": ("ZADD", "due", "-9000000000000", "\udcff"),
@@ -173,14 +173,14 @@ OVERWRITES: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("what", OVERWRITES)
-def test_markers_are_overwritten_under_load(scenario: Scenario, what: str) -> None:
+def test_bookkeeping_is_overwritten_under_load(scenario: Scenario, what: str) -> None:
     """Somebody wrote over the bookkeeping of one bucket: it is made anew, and all that the topic has comes again."""
     collector = scenario.collector()
     scenario.publish(stream(1))
     scenario.caught_up()
     command, kind, *arguments = OVERWRITES[what]
     topic = f"{scenario.system.topic}:{scenario.system.topic}"
-    words = [word.format(topic=topic, marker=f"{topic}:0").encode(errors="surrogateescape") for word in arguments]
+    words = [word.format(topic=topic, partition=f"{topic}:0").encode(errors="surrogateescape") for word in arguments]
     with scenario.publishing(stream(2)), connected(scenario.redis.url) as client:
         scenario.note(f"a key of bookkeeping is overwritten: {what}")
         key = f"{scenario.system.topic}:{{7}}:{kind}"

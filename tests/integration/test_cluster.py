@@ -51,14 +51,19 @@ async def connection(redis_cluster: RedisCluster) -> AsyncIterator[Connection]:
 
 async def merge(connection: Connection, events: list[Event]) -> None:
     """Merge ``events`` as a collector does: again, until nothing fails."""
-    for start in range(0, len(events), BATCH_EVENTS):
-        while True:
-            try:
-                await Writer(connection).merge(batch_of(events[start : start + BATCH_EVENTS]))
-            except RecoverableError:
-                await asyncio.sleep(0.01)
-            else:
-                break
+    async with asyncio.timeout(DEADLINE_S):
+        for start in range(0, len(events), BATCH_EVENTS):
+            await merge_batch(connection, events[start : start + BATCH_EVENTS])
+
+
+async def merge_batch(connection: Connection, events: list[Event]) -> None:
+    while True:
+        try:
+            await Writer(connection).merge(batch_of(events))
+        except RecoverableError:
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 class Load:
@@ -139,11 +144,20 @@ async def move(cluster: RedisCluster, slot: int, load: Load) -> None:
     """Move ``slot`` to the next master key by key, with reads and writes between any two steps."""
     target = (cluster.owner(slot) + 1) % MASTERS
     source = await asyncio.to_thread(cluster.begin_move, slot, target)
-    await load.goes_on()
-    while await asyncio.to_thread(cluster.move_keys, slot, source, target, at_once=1):
+    try:
         await load.goes_on()
-    await asyncio.to_thread(cluster.end_move, slot, target)
+        while await asyncio.to_thread(cluster.move_keys, slot, source, target, at_once=1):
+            await load.goes_on()
+    finally:
+        # Other tests have the same cluster: a test that fails leaves no slot on the move.
+        finish_move(cluster, slot, source, target)
     await load.goes_on()
+
+
+def finish_move(cluster: RedisCluster, slot: int, source: int, target: int) -> None:
+    while cluster.move_keys(slot, source, target, at_once=10):
+        pass
+    cluster.end_move(slot, target)
 
 
 @pytest.mark.parametrize("of_task", [False, True], ids=["of a record", "of a task"])
@@ -189,9 +203,7 @@ async def test_what_does_not_exist_is_found_missing_in_a_slot_on_the_move(
         # Several at once, so that there are several connections to mistake.
         found = await asyncio.gather(*(connection.run(calls[1:2]) for _ in range(5)), connection.run(calls))
     finally:
-        while redis_cluster.move_keys(slot, source, target, at_once=10):
-            pass
-        redis_cluster.end_move(slot, target)
+        finish_move(redis_cluster, slot, source, target)
     assert found == [*5 * [[b"there"]], [1, b"there", b"new", 1, None]]
     assert await connection.run(calls[1:2]) == [b"there"]
 
@@ -218,9 +230,7 @@ async def test_a_merge_in_a_slot_on_the_move_is_whole_or_not_at_all(
         with contextlib.suppress(StoreUnavailable):
             await Writer(connection).merge(batch_of([finished]))
     finally:
-        while redis_cluster.move_keys(slot, source, target, at_once=10):
-            pass
-        redis_cluster.end_move(slot, target)
+        finish_move(redis_cluster, slot, source, target)
     await merge(connection, [finished])
     model = Model([started, finished])
     assert await answers(connection, model) == expected(model)

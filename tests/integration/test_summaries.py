@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.read.detail_counts import Grouping, detail_counts
+from replog.store.read.detail_counts import detail_counts
 from replog.store.read.failure_reasons import failure_reasons, mask
+from replog.store.read.results import Grouping
 from replog.store.read.silent_records import silent_records
 from replog.store.read.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked
@@ -75,9 +76,10 @@ async def is_as_the_oracle_says(connection: Any, events: list[Event]) -> None:
     for prefix in ("", "t1", "plain", "with"):
         rows = model.silent(900, prefix)
         for offset, limit in ((0, 1), (1, 2), (0, 1000), (5, 1000)):
-            page = await silent_records(
+            found = await silent_records(
                 connection, now_ms=now_ms, silent_for_s=900, offset=offset, limit=limit, prefix=prefix
             )
+            page = found.data
             assert page.total == len(rows)
             shown_ids = [row["record"]["id"] for row in rows[offset : offset + limit]]
             assert [row.record.record_id for row in page.rows] == shown_ids
@@ -183,10 +185,10 @@ async def test_silent_records_are_looked_at_by_500(connection: Connection) -> No
     await merge(connection, events)
     now_ms = (now - EPOCH) // timedelta(milliseconds=1)
     counting = Counting(connection)
-    page = await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10)
+    page = (await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10)).data
     assert (page.total, len(page.rows)) == (200, 10)
     assert counting.calls == {"silent": 64, "HMGET": 10}
     counting = Counting(connection)
     mine = await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10, prefix="team-1/")
-    assert mine.total == 100
+    assert mine.data.total == 100
     assert counting.calls == {"silent": 64, "HGET": 200, "HMGET": 10}

@@ -47,7 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         (tasks_by_activity, "NEAR", 3),
         (tasks_by_activity, "ENTRIES_A_CALL", 2),
         (tasks_by_prefix, "ENTRIES_A_CALL", 2),
-        (tasks_by_prefix, "LOOKED_AT", 1),
+        (tasks_by_prefix, "IN_HEAD", 1),
         (tasks_by_prefix, "NARROW", 5),
         (tasks_by_prefix, "CALLS_AT_ONCE", 3),
     ):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-#: Where `make faults ARGS=--write-table` writes the table, between these lines.
+#: The page that `make faults ARGS=--write-table` writes the table into, between these lines, as `make format` would.
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- the table begins -->\n", "<!-- the table ends -->\n"
+BEGIN, END = "<!-- the table begins -->\n\n", "\n<!-- the table ends -->\n"
 #: The property of a test's report that says what was done to the system.
 JOURNAL = "journal"
 #: How a journal's entry begins that is about what is lost.
@@ -54,7 +54,7 @@ def _place(report: pytest.TestReport) -> tuple[str, int]:
 
 
 def _table(reports: list[pytest.TestReport]) -> str:
-    lines = ["| what happens | what was done to the system | lost |", "|---|---|---|"]
+    lines = ["| what happens | what was done to the system | lost |", "| -- | -- | -- |"]
     for report in reports:
         journal: list[str] = dict(report.user_properties)[JOURNAL]  # type: ignore[assignment]
         words = re.sub(r"^test_", "", report.nodeid.rpartition("::")[2]).replace("_", " ")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from replog_api.admission.limits import Limits
     from tests.support.streams import Event
 
 BASE = "/replication/api/task/record"
@@ -109,10 +110,12 @@ def page_of(rows: Sequence[Any], number: int, size: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(redis_url: str, redis_prefix: str, **settings: Any) -> AsyncIterator[QueryService]:
+async def serving(
+    redis_url: str, redis_prefix: str, limits: Limits | None = None, **settings: Any
+) -> AsyncIterator[QueryService]:
     """A query service over what is stored under ``redis_prefix``; ``settings`` beside the store's."""
     url = url_as_query_service(redis_url)
-    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings))
+    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings), limits=limits)
     # The answer to an unexpected error is looked at, not the error.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

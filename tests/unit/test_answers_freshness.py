@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from replog.errors import StoreRefused, StoreUnavailable
+from replog.store.read.as_of import read_as_of
 from replog_api.http import as_of
 from replog_api.http.as_of import Freshness, header_of
 
@@ -52,7 +53,7 @@ class Service:
     def __init__(self) -> None:
         self.store = Store()
         self.now_s = 100.0
-        self.freshness = Freshness(self.store, lambda: self.now_s)
+        self.freshness = Freshness(self.store, lambda: read_as_of(self.store), lambda: self.now_s)
 
     async def told(self) -> bytes:
         async with asyncio.timeout(10):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 #: Pages about what exists; the roadmap is about what does not.
 OF_THE_PRESENT = [page for page in PAGES if page.name != "roadmap.md"]
 PACKAGES = {"replog_api", "replog_collector", "replog_cli", "replog_local"}

@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from replog.errors import StoreUnavailable
+from replog.store.read.as_of import read_as_of
 from replog_api.admission.auth import Tokens
 from replog_api.admission.limits import RateLimit
 from replog_api.admission.proxies import Proxies
@@ -62,7 +63,7 @@ class Answer:
     async def given(self) -> Answer:
         middleware = RequestMiddleware(
             self,
-            freshness=Freshness(self.store, lambda: 0.0),
+            freshness=Freshness(self.store, lambda: read_as_of(self.store), lambda: 0.0),
             zone=ZoneInfo("UTC"),
             tokens=Tokens(()),
             limit=RateLimit(0, lambda: 0.0),

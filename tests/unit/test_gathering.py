@@ -31,7 +31,7 @@ async def test_many_who_ask_at_once_cost_two_answers_at_most() -> None:
     found = await asyncio.gather(*(single_flight.ask("question", store.read) for _ in range(1000)))
     assert store.asked == 2
     assert sorted(set(found)) == [1, 2]
-    assert not single_flight._rounds
+    assert not single_flight._flights
 
 
 async def test_nobody_gets_an_answer_that_was_begun_before_they_asked() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog_api.queries.query_runner import Shared
 from replog_api.queries.responses import Answer
+from replog_api.queries.shared_answers import SharedAnswers
 from replog_api.queries.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def by_gathering() -> Callable[[Store], Coroutine[Any, Any, Answer]]:
 
 def by_sharing() -> Callable[[Store], Coroutine[Any, Any, Answer]]:
     """The same."""
-    shared = Shared()
+    shared = SharedAnswers(1, lambda: 0)
     return lambda store: shared.find(b"question", b"v", store.read)
 
 
@@ -88,11 +88,11 @@ async def test_the_last_who_goes_ends_it(ask: Callable[[Store], Coroutine[Any, A
         assert (await late).version == b"v"
 
 
-@pytest.mark.parametrize("owner", [SingleFlight[Answer](), Shared()])
+@pytest.mark.parametrize("owner", [SingleFlight[Answer](), SharedAnswers(1, lambda: 0)])
 async def test_closing_ends_what_is_under_way(owner: Any) -> None:
     """Nothing of it is left behind."""
     store = Store()
-    asked = owner.find(b"q", b"v", store.read) if isinstance(owner, Shared) else owner.ask("q", store.read)
+    asked = owner.find(b"q", b"v", store.read) if isinstance(owner, SharedAnswers) else owner.ask("q", store.read)
     (task,) = await begun(store, asked)
     async with asyncio.timeout(10):
         await owner.close()

@@ -17,6 +17,7 @@ from replog.records import EMPTY, join
 from replog.settings import ApiSettings, load
 from replog.state import registers_of
 from replog.store.format.rows import RECORD_FIELDS
+from replog.store.read.record_queries import RecordQueries
 from replog_api import metrics
 from replog_api.admission.auth import Rights
 from replog_api.admission.waiting_clients import WaitingClients
@@ -60,7 +61,7 @@ class Store:
         await asyncio.sleep(0)
         if self.failing:
             raise StoreUnavailable("connection", "gone")
-        assert all(call.arguments == (*RECORD_FIELDS, "w") for call in calls)
+        assert all(call.arguments == RECORD_FIELDS for call in calls)
         return [[self.fields.get(field) for field in call.arguments] for call in calls]
 
     def merge(self, kind: str, written_ms: int | None = None, **fields: Any) -> None:
@@ -164,7 +165,8 @@ async def service(monkeypatch: pytest.MonkeyPatch, clock: list[int], interval_s:
     store, waiting_clients = Store(), WaitingClients()
     store.merge("record.started")
     runner = QueryRunner(load(ApiSettings), waiting_clients)
-    endpoint = StreamEndpoint(runner, Rights(store), Snapshots(store, runner))
+    queries = RecordQueries(store)
+    endpoint = StreamEndpoint(runner, Rights(queries), Snapshots(queries, runner))
     yield Service(endpoint, store, waiting_clients)
     waiting_clients.end()
     await until(lambda: not waiting_clients._limits)
@@ -242,7 +244,7 @@ async def test_the_last_who_goes_ends_the_reading(service: Service) -> None:
         client.gone.set()
     await until(lambda: all(client.task and client.task.done() for client in clients[1:]))
     clients[0].takes.set()
-    await until(lambda: not service.endpoint._snapshots._looks._tasks)
+    await until(lambda: not service.endpoint._snapshots._reads._tasks)
     assert metrics.STREAM_CLIENTS._value.get() == 0
     before = service.store.reads
     await asyncio.sleep(3 * INTERVAL_S)

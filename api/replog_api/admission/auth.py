@@ -10,14 +10,13 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from replog.store.read.ownership import task_keys_of
 from replog_api.http import messages
 from replog_api.http.errors import FORBIDDEN, UNAUTHENTICATED, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.record_queries import RecordQueries
     from replog.tokens import ApiToken
 
 _CHALLENGE = 'Bearer realm="replog"'
@@ -55,8 +54,8 @@ class Tokens:
 class Rights:
     """What a request may read; ``prefix`` is that of its token, empty for everything."""
 
-    def __init__(self, connection: CommandRunner) -> None:
-        self._connection = connection
+    def __init__(self, queries: RecordQueries) -> None:
+        self._queries = queries
 
     @staticmethod
     def check_task(prefix: str, task_key: str) -> None:
@@ -86,4 +85,4 @@ class Rights:
         """Whether one of the record's tasks may be read."""
         if not prefix:
             return True
-        return any(key.startswith(prefix) for key in await task_keys_of(self._connection, record_id))
+        return any(key.startswith(prefix) for key in await self._queries.task_keys_of(record_id))

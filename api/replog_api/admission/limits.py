@@ -39,6 +39,8 @@ class Limits:
     search_wait_s: float = 0.7
     #: A read that takes so long is ended where its client leaves; looking for that costs more than most reads.
     notice_after_s: float = 0.1
+    #: Answers kept for clients that ask for the same next, each of some 64 KiB at most.
+    kept_answers: int = 256
 
 
 class RateLimit:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import StoreUnavailable
-from replog.store.client.pipelining import CommandRunner
-from replog.store.read.as_of import UNKNOWN_MS, read_as_of
+from replog.store.read.as_of import UNKNOWN_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 #: Seconds for which a time that was read is told, and after which the next is read beside the answers.
 KEPT_S, RENEWED_S = 1.0, 0.8
@@ -33,7 +32,7 @@ ENDS_WITHIN_S = 0.5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Store(CommandRunner, Protocol):
+class Store(Protocol):
     """A store that says whether it may have less than before.
 
     See :class:`replog.store.client.connection.Connection`.
@@ -41,7 +40,7 @@ class Store(CommandRunner, Protocol):
 
     @property
     def epoch(self) -> int:
-        """A number that grows where that is so."""
+        """A number that grows whenever that is so."""
 
 
 class AsOf(NamedTuple):
@@ -52,12 +51,16 @@ class AsOf(NamedTuple):
 
 
 class Freshness:
-    """As of when the store is; ``clock`` gives monotonic seconds. One instance a process."""
+    """The time that the store is as of, in ms since 1970; one instance a process.
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    ``read_ms`` reads it from ``store``, or raises StoreUnavailable; ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(self, store: Store, read_ms: Callable[[], Awaitable[int]], clock: Callable[[], float]) -> None:
         #: What was read last.
         self.known = AsOf(_UNKNOWN, store.epoch)
         self._store = store
+        self._read_ms = read_ms
         self._clock = clock
         #: When reading what is known began; None where it has to be read again before it is told with data.
         self._begun_s: float | None = None
@@ -110,7 +113,7 @@ class Freshness:
 
     async def _read_once(self) -> None:
         begun_s, doubts, epoch = self._clock(), self._doubts, self._store.epoch
-        self.known = AsOf(header_of(await read_as_of(self._store)), epoch)
+        self.known = AsOf(header_of(await self._read_ms()), epoch)
         self._begun_s = begun_s if doubts == self._doubts else None
 
 

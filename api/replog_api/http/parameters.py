@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from replog.records import STATUS_LETTERS
 from replog.store.format.index_entries import SEPARATOR
-from replog.store.read.detail_counts import Grouping
 from replog.store.read.filters import DetailFilter
+from replog.store.read.results import Grouping
 from replog_api.http import messages
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, RefusedError
 from replog_api.http.query_values import (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from replog.store.read.detail_counts import Grouping
     from replog.store.read.filters import DetailFilter
+    from replog.store.read.results import Grouping
 
 #: What an export comes as.
 ExportFormat = Literal["csv", "ndjson"]

@@ -1,1 +1,1 @@
-"""Live answers: snapshots of records, and the streams that tell their changes."""
+"""Live answers: snapshots of records, and the streams of their changes."""

@@ -1,7 +1,7 @@
-"""The stream of one record: what it is, each change, and its end, as Server-Sent Events.
+"""Streams of one record's state, as Server-Sent Events: a snapshot, each change, and the end.
 
-Every event says all there is to say, so a client that is slower than the changes gets fewer and newer ones: nothing is
-kept for it. One that takes nothing at all is cut off by the protocol.
+Every event has the whole state, so a client that is slower than the changes gets fewer and newer ones: nothing is kept
+for it. One that takes nothing at all is cut off by the protocol.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from replog_api.admission.waiting_clients import WaitingClients
     from replog_api.http.query_values import StreamQuery
     from replog_api.live.snapshots import RenderedSnapshot, Snapshot, Snapshots
-    from replog_api.queries.query_runner import QueryKey, QueryRunner
+    from replog_api.queries.query_runner import QueryRunner
+    from replog_api.queries.shared_answers import QueryKey
 
 #: Most seconds until a client hears whether there will be a stream.
-FIRST_LOOK_S = 1.5
+FIRST_SNAPSHOT_S = 1.5
 #: Most seconds between two heart-beats.
 HEARTBEAT_S = 15.0
 #: A stream ends when its record is finished and nothing has changed for so many seconds: details may be merged after
@@ -49,8 +50,8 @@ _HEADERS = {"Cache-Control": "no-store", "Connection": "close", "X-Accel-Bufferi
 FINISHED, REMOVED = b"finished", b"removed"
 
 
-class Watch(NamedTuple):
-    """What one client watches."""
+class Subscription(NamedTuple):
+    """One client's request for the stream of a record."""
 
     request: Request
     record_id: str
@@ -60,63 +61,63 @@ class Watch(NamedTuple):
 class StreamEndpoint:
     """Streams records; one instance a process."""
 
-    def __init__(self, runner: QueryRunner, rights: Rights, sights: Snapshots) -> None:
+    def __init__(self, runner: QueryRunner, rights: Rights, snapshots: Snapshots) -> None:
         self._runner = runner
         self._rights = rights
-        self._snapshots = sights
+        self._snapshots = snapshots
 
     async def stream(self, request: Request, query: StreamQuery) -> Response:
-        """A stream; 204 where the client has seen its end."""
+        """A stream; 204 for a client that already received its end, so that browsers stop reconnecting."""
         record_id = query.record_id
-        snapshot = await self._first_look(request, record_id)
+        snapshot = await self._first_snapshot(request, record_id)
         if snapshot is None:
             raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
-        watch = Watch(request, record_id, self._runner.query_key(request, "stream", record_id))
-        if context_of(request.scope).last_event_id == self._told(watch, snapshot).end_id:
+        subscription = Subscription(request, record_id, self._runner.query_key(request, "stream", record_id))
+        if context_of(request.scope).last_event_id == self._rendered(subscription, snapshot).end_id:
             return Response(status_code=204)
-        return EventStream(self._events(watch, snapshot), request, self._runner.waiting_clients)
+        return EventStream(self._events(subscription, snapshot), request, self._runner.waiting_clients)
 
-    async def _first_look(self, request: Request, record_id: str) -> Snapshot | None:
-        # Whoever comes while others look waits for the next look, which begins when that one has ended.
+    async def _first_snapshot(self, request: Request, record_id: str) -> Snapshot | None:
+        # A client that comes during a read waits for the next one, which begins when that has ended.
         try:
-            async with asyncio.timeout(FIRST_LOOK_S):
+            async with asyncio.timeout(FIRST_SNAPSHOT_S):
                 await self._rights.check_record(context_of(request.scope).prefix, record_id)
-                return await self._snapshots.look(record_id)
+                return await self._snapshots.read(record_id)
         except TimeoutError:
-            raise StoreUnavailable("timeout", f"no answer in {FIRST_LOOK_S} s") from None
+            raise StoreUnavailable("timeout", f"no answer in {FIRST_SNAPSHOT_S} s") from None
 
-    async def _events(self, watch: Watch, snapshot: Snapshot) -> AsyncGenerator[bytes]:
+    async def _events(self, subscription: Subscription, snapshot: Snapshot) -> AsyncGenerator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MS
-        told = self._told(watch, snapshot)
-        if told.state_id != context_of(watch.request.scope).last_event_id:
-            yield _event(b"snapshot", told.state_id, told.data)
+        rendered = self._rendered(subscription, snapshot)
+        if rendered.state_id != context_of(subscription.request.scope).last_event_id:
+            yield _event(b"snapshot", rendered.state_id, rendered.data)
         changed_s = beaten_s = time.monotonic()
         while not _settled(snapshot, changed_s):
-            newer = await self._look_again(watch, snapshot)
+            newer = await self._next_snapshot(subscription, snapshot)
             if newer is None:
-                yield _end(told, REMOVED)
+                yield _end(rendered, REMOVED)
                 return
             now_s = time.monotonic()
             if newer is not snapshot:
-                snapshot, before, told = newer, told, self._told(watch, newer)
-                if told.state_id != before.state_id:
+                snapshot, before, rendered = newer, rendered, self._rendered(subscription, newer)
+                if rendered.state_id != before.state_id:
                     changed_s = now_s
-                    yield _event(b"change", told.state_id, told.data)
-            # The next look may be too late.
+                    yield _event(b"change", rendered.state_id, rendered.data)
+            # After the next snapshot it may be too late.
             if now_s + INTERVAL_S > beaten_s + HEARTBEAT_S:
                 beaten_s = now_s
                 yield _HEARTBEAT
-        yield _end(told, FINISHED)
+        yield _end(rendered, FINISHED)
 
-    async def _look_again(self, watch: Watch, snapshot: Snapshot) -> Snapshot | None:
-        """The record's next sight; the one that there is while the store does not answer."""
+    async def _next_snapshot(self, subscription: Subscription, snapshot: Snapshot) -> Snapshot | None:
+        """The next snapshot of the record; the last one while the store does not answer."""
         try:
-            return await self._snapshots.look(watch.record_id)
+            return await self._snapshots.read(subscription.record_id)
         except StoreUnavailable:
             return snapshot
 
-    def _told(self, watch: Watch, snapshot: Snapshot) -> RenderedSnapshot:
-        return snapshot.told(watch.query_key, self._runner.renderer(watch.request))
+    def _rendered(self, subscription: Subscription, snapshot: Snapshot) -> RenderedSnapshot:
+        return snapshot.rendered(subscription.query_key, self._runner.renderer(subscription.request))
 
 
 class EventStream(Response):
@@ -129,12 +130,12 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._events = events
         self._request = request
-        self._watchers = waiting_clients
+        self._waiting_clients = waiting_clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them."""
         last = b": the service stops\nretry: %d\n\n" % (RETRY_MS + randbelow(RETRY_MS))
-        async with self._watchers.waiting(self._request), aclosing(self._events) as events:
+        async with self._waiting_clients.waiting(self._request), aclosing(self._events) as events:
             with metrics.STREAM_CLIENTS.track_inprogress():
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async for event in events:
@@ -154,5 +155,5 @@ def _event(kind: bytes, event_id: str, data: bytes) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), kind, data)
 
 
-def _end(told: RenderedSnapshot, reason: bytes) -> bytes:
-    return _event(b"end", told.end_id, b'%b,"reason":"%b"}' % (told.data[:-1], reason))
+def _end(rendered: RenderedSnapshot, reason: bytes) -> bytes:
+    return _event(b"end", rendered.end_id, b'%b,"reason":"%b"}' % (rendered.data[:-1], reason))

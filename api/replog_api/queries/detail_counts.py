@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
-from replog.store.read.detail_counts import detail_counts
-from replog.store.read.versions import Versions
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
 from replog_api.queries.query_runner import timed
 from replog_api.queries.responses import Answer, single
 
 if TYPE_CHECKING:
-    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.record_queries import RecordQueries
     from replog_api.admission.auth import Rights
     from replog_api.http.query_values import DetailCountsQuery
     from replog_api.queries.query_runner import QueryRunner
@@ -24,11 +22,10 @@ if TYPE_CHECKING:
 class DetailCountsEndpoint:
     """One instance a process."""
 
-    def __init__(self, connection: CommandRunner, runner: QueryRunner, rights: Rights) -> None:
-        self._connection = connection
+    def __init__(self, queries: RecordQueries, runner: QueryRunner, rights: Rights) -> None:
+        self._queries = queries
         self._runner = runner
         self._rights = rights
-        self._versions = Versions(connection)
 
     async def count_details(self, request: Request, query: DetailCountsQuery) -> Response:
         """The numbers; an empty array where the record is unknown."""
@@ -36,11 +33,11 @@ class DetailCountsEndpoint:
         query_key = self._runner.query_key(request, "count_details", *query)
 
         async def version() -> bytes:
-            return await self._versions.record(query.record_id)
+            return await self._queries.record_version(query.record_id)
 
         async def find() -> Answer:
             with timed("count_details"):
-                counts = await detail_counts(self._connection, *query)
+                counts = await self._queries.detail_counts(*query)
             return single(counts.version, render.detail_counts(counts.data))
 
         return await self._runner.answer(request, query_key, version, find)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
-from replog.store.read.failure_reasons import failure_reasons
-from replog.store.read.versions import Versions
+from replog.lru_cache import LruCache
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
 from replog_api.queries.query_runner import timed
@@ -18,9 +17,8 @@ from replog_api.queries.responses import Answer, single
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.failure_reasons import FailureReasons
-    from replog.store.read.versions import Versioned
+    from replog.store.read.record_queries import RecordQueries
+    from replog.store.read.results import FailureReasons, Versioned
     from replog_api.admission.auth import Rights
     from replog_api.http.query_values import FailureReasonsQuery
     from replog_api.queries.query_runner import QueryRunner
@@ -42,17 +40,16 @@ class FailureReasonsEndpoint:
 
     def __init__(
         self,
-        connection: CommandRunner,
+        queries: RecordQueries,
         runner: QueryRunner,
         rights: Rights,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = connection
+        self._queries = queries
         self._runner = runner
         self._rights = rights
         self._clock = clock
-        self._versions = Versions(connection)
-        self._kept: dict[str, _Kept] = {}
+        self._kept: LruCache[str, _Kept] = LruCache(KEPT_RECORDS)
 
     async def list_reasons(self, request: Request, query: FailureReasonsQuery) -> Response:
         """The most frequent reasons; none where the record is unknown."""
@@ -60,7 +57,7 @@ class FailureReasonsEndpoint:
         query_key = self._runner.query_key(request, "list_reasons", *query)
 
         async def version() -> bytes:
-            return await self._versions.record(query.record_id)
+            return await self._queries.record_version(query.record_id)
 
         async def find() -> Answer:
             reasons = await self._reasons(request, query.record_id)
@@ -71,13 +68,10 @@ class FailureReasonsEndpoint:
     async def _reasons(self, request: Request, record_id: str) -> Versioned[FailureReasons]:
         kept = self._kept.get(record_id)
         is_recent = kept and kept.until_s > self._clock()
-        if kept and is_recent and kept.reasons.version == await self._versions.record(record_id):
+        if kept and is_recent and kept.reasons.version == await self._queries.record_version(record_id):
             return kept.reasons
         async with self._runner.searching(request):
             with timed("list_reasons"):
-                reasons = await failure_reasons(self._connection, record_id)
-        self._kept.pop(record_id, None)
-        self._kept[record_id] = _Kept(reasons, self._clock() + KEPT_S)
-        if len(self._kept) > KEPT_RECORDS:
-            del self._kept[next(iter(self._kept))]
+                reasons = await self._queries.failure_reasons(record_id)
+        self._kept.put(record_id, _Kept(reasons, self._clock() + KEPT_S))
         return reasons

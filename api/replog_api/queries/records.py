@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response  # noqa: TC002
 
 from replog.store.read.filters import NO_FILTER
-from replog.store.read.reader import Reader
-from replog.store.read.versions import NOTHING, VersionRecorder, Versions, record_version, version_call
+from replog.store.read.results import NOTHING
 from replog_api.admission.auth import Rights
 from replog_api.admission.limits import LONG_LIST_COST
 from replog_api.http import messages
@@ -19,13 +17,12 @@ from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
 from replog_api.queries.query_runner import timed
-from replog_api.queries.responses import Answer, Steps, listed, long_list, paged, single
+from replog_api.queries.responses import Answer, listed, long_list, paged, single
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
-    from replog.store.client.pipelining import CommandRunner
-    from replog.store.format.rows import StoredDetail
+    from replog.store.read.record_queries import RecordQueries
     from replog_api.http.query_values import DetailListQuery, DetailPageQuery, OverviewQuery, RecordQuery
     from replog_api.queries.query_runner import QueryRunner
     from replog_api.queries.task import TaskEndpoints
@@ -34,12 +31,11 @@ if TYPE_CHECKING:
 class RecordEndpoints:
     """Answers about records; one instance a process. ``tasks`` answers where an id turns out to be a task's key."""
 
-    def __init__(self, connection: CommandRunner, runner: QueryRunner, rights: Rights, tasks: TaskEndpoints) -> None:
-        self._connection = connection
+    def __init__(self, queries: RecordQueries, runner: QueryRunner, rights: Rights, tasks: TaskEndpoints) -> None:
+        self._queries = queries
         self._runner = runner
         self._rights = rights
         self._tasks = tasks
-        self._versions = Versions(connection)
 
     async def list_details(self, request: Request, query: DetailListQuery) -> Response:
         """Endpoint 3: all details of a record."""
@@ -65,15 +61,15 @@ class RecordEndpoints:
         )
 
         async def version() -> bytes | None:
-            found = await self._versions.record(record_id) if as_record else NOTHING
-            return await self._tasks.version(query_key, record_id) if found == NOTHING else found
+            current = await self._queries.record_version(record_id) if as_record else NOTHING
+            return await self._tasks.page_version(record_id, query) if current == NOTHING else current
 
         async def find() -> Answer:
-            found = await self._page(request, query) if as_record else None
-            if found is not None:
-                return found
+            answer = await self._page(request, query) if as_record else None
+            if answer is not None:
+                return answer
             Rights.check_task(prefix, record_id)
-            return await self._tasks.page(request, query_key, record_id, query)
+            return await self._tasks.page(request, record_id, query)
 
         return await self._runner.answer(request, query_key, version, find, wait_s=query.wait_s)
 
@@ -86,12 +82,12 @@ class RecordEndpoints:
         *,
         share: bool = True,
     ) -> Response:
-        """What ``find`` finds of the record, which may be read."""
+        """The answer that ``find`` finds about a record, once it is known that it may be read."""
         await self._rights.check_record(context_of(request.scope).prefix, record_id)
         query_key = self._runner.query_key(request, operation, record_id)
 
         async def version() -> bytes:
-            return await self._versions.record(record_id)
+            return await self._queries.record_version(record_id)
 
         async def timed_find() -> Answer:
             with timed(operation):
@@ -100,57 +96,28 @@ class RecordEndpoints:
         return await self._runner.answer(request, query_key, version, timed_find, share=share)
 
     async def _one(self, request: Request, record_id: str) -> Answer:
-        recorder = VersionRecorder(self._connection)
-        record = await Reader(recorder).record(record_id)
+        record = await self._queries.record(record_id)
         if record is None:
             raise RefusedError(UNKNOWN_RECORD, messages.unknown_record(record_id))
         renderer = self._runner.renderer(request)
-        data = renderer.run(record)
-        return single(_version_of_row(recorder), data, renderer.until_ms)
+        data = renderer.run(record.data)
+        return single(record.version, data, renderer.until_ms)
 
     async def _overview(self, request: Request, record_id: str) -> Answer:
-        recorder = VersionRecorder(self._connection)
-        overview = await Reader(recorder).overview(record_id)
-        data = render.overview(overview) if overview else b"null"
-        return single(_version_of_row(recorder), data)
+        version, overview = await self._queries.overview(record_id)
+        return single(version, render.overview(overview) if overview else b"null")
 
     async def _page(self, request: Request, query: DetailPageQuery) -> Answer | None:
-        record_id, flt = query.record_id, query.filter
-        recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))
-        looking = self._runner.searching(request) if flt != NO_FILTER else nullcontext()
-        async with looking:
+        flt = query.filter
+        async with self._runner.searching(request) if flt != NO_FILTER else nullcontext():
             with timed("page_details"):
-                page = await Reader(recorder).detail_page(record_id, flt, query.offset, query.page_size)
-        if page is None:
-            return None
-        counter, written, _ = recorder.reply
-        # It came between the look at its version and the page: the next look will find another version.
-        version = os.urandom(16) if counter is None else record_version(counter, written)
-        return paged(version, query, page, self._runner.renderer(request))
+                page = await self._queries.detail_page(query.record_id, flt, query.offset, query.page_size)
+        return paged(query, page, self._runner.renderer(request)) if page else None
 
     async def _all(self, request: Request, record_id: str) -> Answer:
-        recorder = VersionRecorder(self._connection, version_call(self._connection.prefix, record_id))
-        steps = Reader(recorder).details(record_id)
-        first: list[StoredDetail] = await anext(steps, [])
-        second = await anext(steps, None)
-        counter, written, running = recorder.reply
-        version = record_version(counter, written)
-        if second is None:
-            return listed(version, first, self._runner.renderer(request))
+        details = await self._queries.detail_list(record_id)
+        if details.others is None:
+            return listed(details.version, details.first, self._runner.renderer(request))
         self._runner.charge(request, LONG_LIST_COST)
-        as_of_ms, until_ms = self._runner.list_until(may_change=int(running or 0) > 0)
-        rows = Steps(first, _beginning_with(second, steps))
-        return long_list(version, until_ms, rows, self._runner.renderer(request, as_of_ms))
-
-
-async def _beginning_with(
-    step: list[StoredDetail], others: AsyncIterator[list[StoredDetail]]
-) -> AsyncIterator[list[StoredDetail]]:
-    yield step
-    async for other in others:
-        yield other
-
-
-def _version_of_row(recorder: VersionRecorder) -> bytes:
-    (row,) = recorder.rows
-    return record_version(row.counter, row.written)
+        as_of_ms, until_ms = self._runner.list_until(may_change=details.may_change)
+        return long_list(details, until_ms, self._runner.renderer(request, as_of_ms))

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from replog.entities import Detail, Overview
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
-    from replog.store.read.detail_counts import DetailCount
-    from replog.store.read.failure_reasons import FailureReasons
-    from replog.store.read.silent_records import SilentRecord
-    from replog.store.read.task_runs import TaskRuns
+    from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What is answered: one thing, a page or a list, with what tells whether it is still so."""
+"""Answers: a value, a page or a list, as it is sent to one client or to many."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
-from replog.store.read.silent_records import SilentRecord
-from replog.store.read.task_runs import TaskRuns
-from replog.store.read.versions import digest_version
+from replog.store.read.results import SilentRecord, TaskRuns
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of
@@ -24,16 +22,18 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from replog.store.read.reader import Page
-    from replog.store.read.task_pages import TaskRows
+    from replog.store.read.results import Page, Versioned, VersionedSteps
     from replog_api.http.query_values import PageQuery
 
-#: How an answer is given to one request, with these headers.
+#: Makes the response to one request out of an answer, with these headers.
 Respond = Callable[[Request, dict[str, str]], Response]
 
 
 class Answer(NamedTuple):
-    """An answer: the version of what it says, until when it is good as far as time counts, and how it is given."""
+    """An answer, of which responses are made.
+
+    ``version`` is that of its data. ``until_ms`` is when time alone changes it; None for never.
+    """
 
     version: bytes
     until_ms: int | None
@@ -42,29 +42,11 @@ class Answer(NamedTuple):
     size: int = 0
 
 
-class Steps(NamedTuple):
-    """The rows of a list, as they are read."""
-
-    first: Sequence[Any]
-    others: AsyncIterator[Sequence[Any]]
-
-
-def paged(version: bytes, query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> Answer:
+def paged(query: PageQuery, page: Versioned[Page[Any]], renderer: render.Renderer) -> Answer:
     """A page."""
-    return _paged(version, query, page.total, _page_data(query, page, renderer), renderer.until_ms)
+    total = page.data.total
+    data = render.page(query, total, _rendered(page.data.rows, renderer))
 
-
-def paged_by_content(query: PageQuery, page: Page[Any], renderer: render.Renderer) -> Answer:
-    """A page whose version is what it says."""
-    data = _page_data(query, page, renderer)
-    return _paged(digest_version(data), query, page.total, data, renderer.until_ms)
-
-
-def _page_data(query: PageQuery, page: Page[Any] | TaskRows, renderer: render.Renderer) -> bytes:
-    return render.page(query, page.total, _rendered(page.rows, renderer))
-
-
-def _paged(version: bytes, query: PageQuery, total: int, data: bytes, until_ms: int | None) -> Answer:
     def respond(request: Request, headers: dict[str, str]) -> Response:
         headers["X-Total-Count"] = str(total)
         link = links(request.scope["path"], request.scope["query_string"], query, total)
@@ -72,36 +54,37 @@ def _paged(version: bytes, query: PageQuery, total: int, data: bytes, until_ms: 
             headers["Link"] = link
         return answer(request, data, headers)
 
-    return Answer(version, until_ms, respond, len(data))
+    return Answer(page.version, renderer.until_ms, respond, len(data))
 
 
 def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Answer:
-    """All rows, where they are known."""
+    """All rows of a list, in one body."""
     return single(version, b"[%b]" % b",".join(_rendered(rows, renderer)), renderer.until_ms)
 
 
 def single(version: bytes, data: bytes, until_ms: int | None = None) -> Answer:
-    """One thing."""
+    """One JSON value."""
     return Answer(version, until_ms, lambda request, headers: answer(request, data, headers), len(data))
 
 
-def long_list(version: bytes, until_ms: int | None, steps: Steps, renderer: render.Renderer) -> Answer:
-    """All rows as one array, sent step by step: memory does not grow with the number of rows. Can be given once."""
+def long_list(rows: VersionedSteps[Any], until_ms: int | None, renderer: render.Renderer) -> Answer:
+    """All rows as one array, sent step by step: memory does not grow with their number. Makes one response only."""
 
     async def body(request: Request) -> AsyncIterator[bytes]:
-        yield HEAD + b"[" + b",".join(_rendered(steps.first, renderer))
-        async for rows in steps.others:
-            yield b"".join([b"," + row for row in _rendered(rows, renderer)])
+        yield HEAD + b"[" + b",".join(_rendered(rows.first, renderer))
+        if rows.others is not None:
+            async for step in rows.others:
+                yield b"".join([b"," + row for row in _rendered(step, renderer)])
         yield b"]" + tail(request)
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
         return LongResponse(body(request), headers=headers, media_type=JSON)
 
-    return Answer(version, until_ms, respond)
+    return Answer(rows.version, until_ms, respond)
 
 
 class LongResponse(StreamingResponse):
-    """A body that is broken off where the store fails in its middle: the client sees that it is incomplete."""
+    """A response that is cut off where the store fails in its middle: the client sees that it is incomplete."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
-from replog.store.read.silent_records import silent_records
 from replog_api.http.request_context import context_of
 from replog_api.queries.query_runner import timed
-from replog_api.queries.responses import Answer, paged_by_content
+from replog_api.queries.responses import Answer, paged
 
 if TYPE_CHECKING:
-    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.task_queries import TaskQueries
     from replog_api.http.query_values import SilentPageQuery
     from replog_api.queries.query_runner import QueryRunner
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 class SilentRecordsEndpoint:
     """One instance a process."""
 
-    def __init__(self, connection: CommandRunner, runner: QueryRunner) -> None:
-        self._connection = connection
+    def __init__(self, queries: TaskQueries, runner: QueryRunner) -> None:
+        self._queries = queries
         self._runner = runner
 
     async def page_silent(self, request: Request, query: SilentPageQuery) -> Response:
@@ -31,20 +30,19 @@ class SilentRecordsEndpoint:
         query_key = self._runner.query_key(request, "page_silent", prefix, *query)
 
         async def version() -> None:
-            """Time alone changes the answer, and no counter says whether it has: it is told apart by what it says."""
+            """Time alone changes the answer, and no counter says whether it has."""
 
         async def find() -> Answer:
             now_ms = self._runner.now_ms()
             async with self._runner.searching(request):
                 with timed("page_silent"):
-                    page = await silent_records(
-                        self._connection,
+                    page = await self._queries.silent_records(
                         now_ms=now_ms,
                         silent_for_s=query.silent_for_s,
                         offset=query.offset,
                         limit=query.page_size,
                         prefix=prefix,
                     )
-            return paged_by_content(query, page, self._runner.renderer(request, now_ms))
+            return paged(query, page, self._runner.renderer(request, now_ms))
 
         return await self._runner.answer(request, query_key, version, find)

@@ -1,4 +1,4 @@
-"""What many ask at once is asked once: who asks while the same is being asked shares the next answer."""
+"""Single flight: callers that want the same at once share one read of it."""
 
 from __future__ import annotations
 
@@ -13,105 +13,107 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds in which readings end that are told to.
+#: Seconds in which cancelled reads end.
 ENDS_WITHIN_S = 0.5
 
 
 class SingleFlight(Generic[T]):
-    """Nobody gets an answer that was begun before they asked; but an error, who asked before it came.
+    """Reads each key once for all callers that come while it is being read: they share the next read.
 
-    The same is not asked again within ``spacing_s``: who asks meanwhile waits, so that what many ask costs no more
-    however many they are. Who asks what nobody asked lately does not wait. A question ends when all who asked it have
-    gone away.
+    No caller gets a result whose read began before the call. An error goes to all who wait, also to those who came
+    after the read began.
+
+    One key is not read again within ``spacing_s``: callers that come meanwhile wait, so that their number does not
+    matter to the store. The first caller of a key does not wait. A read is cancelled when all its callers are gone.
     """
 
     def __init__(self, spacing_s: float = 0.0) -> None:
         self._spacing_s = spacing_s
-        self._rounds: dict[Hashable, _Rounds[T]] = {}
+        self._flights: dict[Hashable, _Flight[T]] = {}
         # The event loop itself keeps no task alive.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, query_key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """The answer of ``read``, or its error; for one question every ``read`` has to do the same."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        rounds = self._rounds.get(query_key)
-        if rounds:
-            rounds.next.append(answer)
+    async def ask(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """The result of ``read``, or its error; for one key every ``read`` has to do the same."""
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        flight = self._flights.get(key)
+        if flight:
+            flight.next.append(result)
         else:
-            rounds = self._begin(query_key, read, answer)
+            flight = self._begin(key, read, result)
         try:
-            return await answer
+            return await result
         except asyncio.CancelledError:
-            if rounds.nobody_waits:
-                # Who comes next begins anew: this one may take a moment to end.
-                self._forget(query_key, rounds)
-                rounds.cancel()
+            if flight.is_abandoned:
+                # The next caller begins anew: this read may take a moment to end.
+                self._forget(key, flight)
+                flight.cancel()
             raise
 
     async def close(self) -> None:
-        """End what is under way; nobody asks any more."""
+        """Cancel all reads; nobody calls any more."""
         await cancel_and_wait(self._tasks, timeout_s=ENDS_WITHIN_S)
 
-    def _begin(self, query_key: Hashable, read: Callable[[], Awaitable[T]], answer: asyncio.Future[T]) -> _Rounds[T]:
-        rounds = self._rounds[query_key] = _Rounds([answer])
-        task = asyncio.create_task(self._read_in_rounds(query_key, read, rounds), name="gathering")
-        rounds.cancel = task.cancel
+    def _begin(self, key: Hashable, read: Callable[[], Awaitable[T]], result: asyncio.Future[T]) -> _Flight[T]:
+        flight = self._flights[key] = _Flight([result])
+        task = asyncio.create_task(self._read_repeatedly(key, read, flight), name="single flight read")
+        flight.cancel = task.cancel
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return rounds
+        return flight
 
-    def _forget(self, query_key: Hashable, rounds: _Rounds[T]) -> None:
-        if self._rounds.get(query_key) is rounds:
-            del self._rounds[query_key]
+    def _forget(self, key: Hashable, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
 
-    async def _read_in_rounds(self, query_key: Hashable, read: Callable[[], Awaitable[T]], rounds: _Rounds[T]) -> None:
+    async def _read_repeatedly(self, key: Hashable, read: Callable[[], Awaitable[T]], flight: _Flight[T]) -> None:
         try:
-            while rounds.asking:
+            while flight.current:
                 begun_s = time.monotonic()
-                await _read_for(read, rounds)
+                await _read_for(read, flight)
                 if self._spacing_s:
                     await asyncio.sleep(begun_s + self._spacing_s - time.monotonic())
-                rounds.turn()
+                flight.advance()
         finally:
-            # In the same step as the look at who asks.
-            self._forget(query_key, rounds)
-            rounds.drop()
+            # In the same step as the check for further callers.
+            self._forget(key, flight)
+            flight.drop()
 
 
-class _Rounds(Generic[T]):
-    """One question: who waits for the reading that is under way, and who asked since it began."""
+class _Flight(Generic[T]):
+    """The callers of one key: those of the read that is under way, and those of the next one."""
 
-    def __init__(self, asking: list[asyncio.Future[T]]) -> None:
-        self.asking = asking
+    def __init__(self, current: list[asyncio.Future[T]]) -> None:
+        self.current = current
         self.next: list[asyncio.Future[T]] = []
         #: Ends the task that reads.
         self.cancel: Callable[[], object] = lambda: None
 
     @property
-    def nobody_waits(self) -> bool:
-        """Whether all have an answer or are gone."""
-        return all(answer.done() for answer in (*self.asking, *self.next))
+    def is_abandoned(self) -> bool:
+        """Whether no caller waits any more."""
+        return all(result.done() for result in (*self.current, *self.next))
 
-    def turn(self) -> None:
-        """Let those ask who came meanwhile and did not go away."""
-        self.asking = [answer for answer in self.next if not answer.done()]
+    def advance(self) -> None:
+        """Turn to the callers that came meanwhile and are still there."""
+        self.current = [result for result in self.next if not result.done()]
         self.next = []
 
     def drop(self) -> None:
-        """Nobody will read for those who are left, if there are any."""
-        for answer in (*self.asking, *self.next):
-            answer.cancel()
+        """Cancel the callers that are left, for whom nothing will be read."""
+        for result in (*self.current, *self.next):
+            result.cancel()
 
 
-async def _read_for(read: Callable[[], Awaitable[T]], rounds: _Rounds[T]) -> None:
+async def _read_for(read: Callable[[], Awaitable[T]], flight: _Flight[T]) -> None:
     try:
-        found = await read()
-    except Exception as error:  # noqa: BLE001 - belongs to those who ask, whatever it is
-        # Who asked meanwhile saw it fail, too; another that hangs as long would be too long for them.
-        for answer in (*rounds.asking, *rounds.next):
-            if not answer.done():
-                answer.set_exception(error)
+        value = await read()
+    except Exception as error:  # noqa: BLE001 - belongs to the callers, whatever it is
+        # Those of the next read get it, too: another read that hangs as long would be too long for them.
+        for result in (*flight.current, *flight.next):
+            if not result.done():
+                result.set_exception(error)
         return
-    for answer in rounds.asking:
-        if not answer.done():
-            answer.set_result(found)
+    for result in flight.current:
+        if not result.done():
+            result.set_result(value)

@@ -1,6 +1,6 @@
 """The Kafka edge of publishers and collectors: connection arguments, and a producer that loses nothing.
 
-Only this module and the collector's consumer speak to ``aiokafka``; its errors are translated here.
+This module translates the errors of ``aiokafka``. Besides it, only :mod:`replog_collector.kafka` imports the driver.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
     from replog.settings import KafkaSettings
 
-#: How long a producer waits for further events before it sends a batch.
+#: Milliseconds that a producer waits for further events before it sends a batch.
 LINGER_MS = 5
-#: Largest batch a partition, in bytes; aiokafka's own default of 16 KiB is 50 events.
+#: Largest batch for a partition, in bytes. aiokafka's default of 16 KiB holds only about 50 events.
 BATCH_BYTES = 128 * 1024
-#: Largest request, in bytes: far above what topics are set to, so that the broker has the last word.
+#: Largest request, in bytes: far above the limits of topics, so that the broker decides.
 REQUEST_BYTES = 32 * MAX_VALUE_BYTES
 
 
 class _Connection(AIOKafkaConnection):
-    """A connection that was lost says so, also before its reader has heard of it.
+    """A connection that reports a lost transport as a connection error, even before its reader has noticed the loss.
 
-    A transport of uvloop that is closed raises RuntimeError where asyncio's drops what is written. The clients expect
-    their own errors and OSError: the tasks in which they learn of new leaders, fetch and send would end there for ever.
+    A closed transport of uvloop raises RuntimeError on writing, while asyncio's drops the data. aiokafka's background
+    tasks handle only its own errors and OSError. A RuntimeError would end the tasks that fetch, send and find leaders.
     """
 
     def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the base class has it so
@@ -53,12 +53,12 @@ class _Connection(AIOKafkaConnection):
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} closed")
 
 
-# The clients make their connections by themselves, of this class alone.
+# aiokafka creates its connections itself, from this name.
 aiokafka.conn.AIOKafkaConnection = _Connection  # type: ignore[misc]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The connection arguments of any aiokafka client.
+    """Connection arguments for any aiokafka client.
 
     Raises:
         SettingsError: credentials are missing, or a certificate file cannot be read.
@@ -103,20 +103,20 @@ def _credentials(settings: KafkaSettings) -> dict[str, str]:
 
 
 class KafkaProducer:
-    """Sends messages to one topic: acknowledged by all in-sync replicas, in order a partition.
+    """Sends messages to one topic, in order for each partition; all in-sync replicas acknowledge them.
 
-    ``idempotent`` keeps the broker from storing one twice where an acknowledgement was lost; the price is that after a
-    message that the broker refuses, the others in flight fail too.
+    With ``idempotent`` the broker stores a message once even if its acknowledgement was lost. In return, a message that
+    the broker refuses makes the others in flight fail, too.
 
-    Tries again by itself for as long as it takes; the caller has the deadline and ends with :meth:`stop`, or
-    with :meth:`abort` where something is still not acknowledged.
+    The producer retries without a limit, so the caller sets the deadline. It ends with :meth:`stop`, or with
+    :meth:`abort` if messages are still not acknowledged.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, *, idempotent: bool = True) -> None:
         self._idempotent = idempotent
         self._servers = settings.kafka_bootstrap_servers
         self._options = client_options(settings)
-        #: Where its messages go.
+        #: Topic of all messages.
         self.topic = topic
         self._producer: Any = None
 
@@ -147,11 +147,11 @@ class KafkaProducer:
         """Buffer one message; waits while the buffer is full.
 
         Returns:
-            What ends when the broker has acknowledged the message, or with the error why it never will.
+            A future that completes when the broker acknowledges the message, or fails with the reason why it cannot.
 
         Raises:
-            BrokerUnavailable: the topic is not there, or the buffer stayed full.
-            MessageTooLargeError: no broker takes a message of this size.
+            BrokerUnavailable: the topic does not exist, or the buffer stayed full.
+            MessageTooLargeError: no broker accepts a message of this size.
         """
         producer = self._started()
         acknowledgement: asyncio.Future[Any] = await self._translated(
@@ -160,23 +160,23 @@ class KafkaProducer:
         return acknowledgement
 
     async def acknowledged(self, acknowledgement: asyncio.Future[Any]) -> None:
-        """Return once the broker has acknowledged what :meth:`send` answered with.
+        """Wait for an ``acknowledgement`` that :meth:`send` returned.
 
         Raises:
-            BrokerUnavailable: it did not; the same message may be sent again.
-            MessageTooLargeError: the topic takes no message of this size.
+            BrokerUnavailable: there is none; the same message may be sent again.
+            MessageTooLargeError: the topic accepts no message of this size.
         """
         await self._translated(lambda: acknowledgement)
 
     async def stop(self) -> None:
-        """Disconnect once all that was sent is acknowledged; nothing where it was never connected."""
+        """Disconnect once every message is acknowledged. Does nothing if the producer was never started."""
         if self._producer is not None:
             await self._producer.stop()
 
     async def abort(self) -> None:
-        """Disconnect now; what is not acknowledged never will be."""
+        """Disconnect now, without waiting for acknowledgements."""
         producer = self._started()
-        # aiokafka has no public way to give up: its stop() waits for the broker without end.
+        # aiokafka has no public way to give up: its stop() waits for the broker without a limit.
         with contextlib.suppress(KafkaError):
             await producer._sender.close()  # noqa: SLF001
         producer._closed = True  # noqa: SLF001
@@ -190,7 +190,7 @@ class KafkaProducer:
     async def _translated(self, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
-        # Larger than the topic's messages may be; or than its segments.
+        # The message exceeds the topic's limit, or its segment size.
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             raise MessageTooLargeError(f"Kafka at {self._servers}: {error}") from error
         except KafkaError as error:

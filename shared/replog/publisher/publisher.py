@@ -1,4 +1,4 @@
-"""What a replication worker publishes with.
+"""The publisher for replication workers.
 
 ::
 
@@ -7,7 +7,8 @@
             async with record.detail(remote_cluster="dev", package_name="helloworld") as detail:
                 await detail.progress(blob={"total": 10, "success": 4}, total_size=4096)
 
-Leaving the publisher returns once the broker has acknowledged every event, or raises and names the others.
+Leaving the publisher waits until the broker has acknowledged every event. If it did not, the publisher raises an error
+that names the missing events.
 """
 
 from __future__ import annotations
@@ -27,37 +28,37 @@ if TYPE_CHECKING:
 
     from replog.events import RecordEvent
 
-#: At most one progress event of a record or detail in this time.
+#: Minimum seconds between two progress events of one record or detail.
 PROGRESS_INTERVAL_S = 1.0
-#: How long an event may take to be buffered, and the last ones to be acknowledged.
+#: Seconds allowed for buffering an event, and for acknowledging the last ones.
 DELIVERY_TIMEOUT_S = 120.0
-#: How long disconnecting may take once all is acknowledged; and after that was cancelled, again and again.
+#: Seconds allowed for disconnecting once every event is acknowledged, and for cancelling that.
 STOP_TIMEOUT_S = 10.0
 CANCEL_S = 1.0
-#: How many events a message names; the others are counted.
+#: Events that an error names; further ones are only counted.
 NAMED_EVENTS = 10
 
 
 class Producer(Protocol):
-    """Where encoded events go: :class:`replog.publisher.kafka.KafkaProducer`, or a test's double."""
+    """Destination of encoded events: :class:`replog.publisher.kafka.KafkaProducer`, or a fake in tests."""
 
     async def start(self) -> None:
         """Connect."""
 
     async def send(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
-        """Buffer one message; the result ends with the broker's acknowledgement."""
+        """Buffer one message; the future completes with the broker's acknowledgement."""
 
     async def stop(self) -> None:
-        """Disconnect once all is acknowledged."""
+        """Disconnect once every message is acknowledged."""
 
     async def abort(self) -> None:
         """Disconnect now."""
 
 
 class Publisher:
-    """Publishes events and keeps account of their acknowledgement; use it with ``async with``.
+    """Publishes events and tracks their acknowledgement; use it with ``async with``.
 
-    Without ``settings`` they are read from the environment. The tasks of one event loop may share it.
+    Without ``settings``, they are read from the environment. The tasks of one event loop may share a publisher.
     """
 
     def __init__(
@@ -105,10 +106,10 @@ class Publisher:
         replica_object_type: Literal["REPOSITORY", "PACKAGE", "PATH"] | None = None,
         expected_details: int | None = None,
     ) -> RecordScope:
-        """A block for one run of a task; a retry has the same ``record_id`` and a higher ``attempt``.
+        """Create the block for one run of a task. A retry has the same ``record_id`` and a higher ``attempt``.
 
         Raises:
-            InvalidEventError: a value is wrong; names the field.
+            InvalidEventError: a value is wrong; the text names the argument.
         """
         facts = {
             "task_name": task_name,
@@ -119,16 +120,16 @@ class Publisher:
         return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
 
     async def publish(self, event: RecordEvent | DetailEvent) -> None:
-        """Publish ``event``, a long error's reason cut; returns once it is buffered and waits while the buffer is full.
+        """Buffer ``event`` for publishing, with a long ``error_reason`` cut; waits while the buffer is full.
 
         Raises:
             InvalidEventError: the event breaks the contract, or is too large.
-            BrokerUnavailable: it could not be buffered in time.
+            BrokerUnavailable: the event could not be buffered in time.
         """
         value = encode(bounded(event))
         if len(value) > MAX_VALUE_BYTES:
             raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
-        parse(value)  # structs are not checked when they are made
+        parse(value)  # structs are not checked when they are created
         try:
             acknowledgement = await self._buffer(event.record_id.encode(), value)
         except BrokerUnavailable as unavailable:

@@ -1,7 +1,7 @@
-"""The blocks a replication worker writes: ``async with`` a record, and in it ``async with`` each detail.
+"""The blocks that a replication worker enters: ``async with`` a record, and within it ``async with`` each detail.
 
-Entering a block publishes ``*.started``, leaving it ``*.finished``. What the worker passes is checked against
-the event contract at the call, and progress is thinned here. Nothing in this module knows Kafka.
+Entering a block publishes ``*.started``, and leaving it publishes ``*.finished``. Each call checks its arguments
+against the event contract. Progress is limited to one event per interval. This module does not depend on Kafka.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from replog.events import DetailEvent, RecordEvent
 
-#: How long progress that is being published may go on after it was cancelled, again and again, in seconds.
+#: Seconds that a cancelled publication of progress may take to end.
 CLOSE_S = 5.0
 
 
 class DetailFacts(TypedDict, total=False):
-    """What describes a detail; the names are the event contract's."""
+    """Facts of a detail, in the snake case of the event contract's names."""
 
     local_cluster: str | None
     remote_cluster: str | None
@@ -51,7 +51,7 @@ class DetailFacts(TypedDict, total=False):
 
 
 class Counts(TypedDict, total=False):
-    """How many of one kind of thing were handled, absolute; what is left out is 0."""
+    """Totals of one kind of thing since the detail began; an absent one is 0."""
 
     total: int
     success: int
@@ -60,17 +60,17 @@ class Counts(TypedDict, total=False):
 
 
 class EventSink(Protocol):
-    """Where the blocks' events go."""
+    """Destination of the blocks' events."""
 
-    #: Least time between two progress events of one record or detail.
+    #: Minimum seconds between two progress events of one record or detail.
     progress_interval_s: float
 
     async def publish(self, event: RecordEvent | DetailEvent) -> None:
-        """Take ``event``; raises BrokerUnavailable where it cannot."""
+        """Publish ``event``; raises BrokerUnavailable if that fails."""
 
 
 class _Scope:
-    """A block: started on entering, finished on leaving, progress thinned in between."""
+    """A block: publishes started on entering, finished on leaving, and progress in between."""
 
     _kind: ClassVar[str]
 
@@ -83,7 +83,7 @@ class _Scope:
         self._thinning = _Thinning(sink)
 
     def fail(self, reason: str | None = None) -> None:
-        """Have the block finish as FAILED with ``reason`` when it is left, without an exception."""
+        """Make the block finish as FAILED with ``reason`` when it is left, without an exception."""
         outcome = {"status": "FAILED", "error_reason": reason}
         self._event("finished", **outcome)
         self._outcome = outcome
@@ -128,29 +128,29 @@ class RecordScope(_Scope):
 
     @property
     def record_id(self) -> str:
-        """The record's id, given or made."""
+        """The record's id, as given or generated."""
         return self._started.record_id
 
     async def progress(self, *, replicated_bytes: int | None = None, total_bytes: int | None = None) -> None:
-        """Give a sign of life, with the bytes so far if known; absolute.
+        """Report that the run is still active, with the total bytes so far if known.
 
         Raises:
-            InvalidEventError: a value is wrong; names the field.
-            BrokerUnavailable: the broker takes nothing.
+            InvalidEventError: a value is wrong; the text names the argument.
+            BrokerUnavailable: the broker accepts nothing.
         """
         await self._progress(replicated_bytes=replicated_bytes, total_bytes=total_bytes)
 
     def detail(self, *, detail_id: str | None = None, attempt: int = 0, **facts: Unpack[DetailFacts]) -> DetailScope:
-        """A block for one thing sent to one remote cluster; a retry has the same id and a higher ``attempt``.
+        """Create the block for one detail. A retry has the same ``detail_id`` and a higher ``attempt``.
 
         Raises:
-            InvalidEventError: a value is wrong; names the field.
+            InvalidEventError: a value is wrong; the text names the argument.
         """
         return DetailScope(self._sink, self.record_id, detail_id=detail_id, attempt=attempt, facts=facts)
 
 
 class DetailScope(_Scope):
-    """One thing replicated to one remote cluster."""
+    """One detail: a thing replicated to one remote cluster."""
 
     _kind = "detail"
 
@@ -175,13 +175,13 @@ class DetailScope(_Scope):
         version: Counts | None = None,
         total_size: int = 0,
     ) -> None:
-        """Say how far the detail has got: absolute counts, and ``total_size`` in bytes.
+        """Report how far the detail has got: total counts, and ``total_size`` in bytes.
 
-        Call it as often as you like: at most one event a second leaves, and the last one always does.
+        You may call this often: at most one event a second is published, and the last one always is.
 
         Raises:
-            InvalidEventError: a value is wrong; names the field.
-            BrokerUnavailable: the broker takes nothing.
+            InvalidEventError: a value is wrong; the text names the argument.
+            BrokerUnavailable: the broker accepts nothing.
         """
         tallies = {"blob": blob, "node": node, "version": version}
         for name, counts in tallies.items():
@@ -190,7 +190,7 @@ class DetailScope(_Scope):
 
 
 class _Thinning:
-    """Lets one event through, then at most one each interval: the newest."""
+    """Rate limit for progress: publishes the first event, then the newest one of each interval."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
@@ -205,7 +205,7 @@ class _Thinning:
         await self._sink.publish(event)
 
     async def close(self) -> None:
-        """Drop what is held: ``*.finished`` carries the last progress."""
+        """Drop the held event: ``*.finished`` carries the last progress."""
         if self._window is not None:
             await cancel_and_wait([self._window], timeout_s=CLOSE_S)
 
@@ -213,7 +213,7 @@ class _Thinning:
         await asyncio.sleep(self._sink.progress_interval_s)
         while (event := self._held) is not None:
             self._held = None
-            # The sink keeps account of what it could not take; nobody awaits this task.
+            # The sink records events that it could not publish, and nobody awaits this task.
             with contextlib.suppress(BrokerUnavailable):
                 await self._sink.publish(event)
             await asyncio.sleep(self._sink.progress_interval_s)
@@ -223,23 +223,23 @@ class _Thinning:
 def _checked(event_type: str, fields: dict[str, Any]) -> RecordEvent | DetailEvent:
     struct = TYPES[event_type]
     names = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
-    told = {names[name]: _encodable(name, value) for name, value in fields.items()}
+    on_the_wire = {names[name]: _encodable(name, value) for name, value in fields.items()}
     try:
-        return event_of({"type": event_type, "eventTime": format_time_us(_now_us()), **told})
+        return event_of({"type": event_type, "eventTime": format_time_us(_now_us()), **on_the_wire})
     except InvalidEventError as error:
-        # A caller knows the arguments' names, not those on the wire.
+        # The caller knows the names of the arguments, not those on the wire.
         field, problem = str(error).split(" ", 1)
         raise InvalidEventError(error.reason, f"{_CAPITAL.sub(_as_in_python, field)} {problem}") from None
 
 
 def _encodable(name: str, value: object) -> object:
-    # Texts of Python may hold what UTF-8 cannot, as file names do.
+    # A Python string, such as a file name, may contain surrogates that UTF-8 cannot encode.
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:
         raise InvalidEventError("invalid_field", f"{name} is wrong: lone surrogates; found {value!r:.120}") from None
     except TypeError:
-        return value  # the contract has no such type, and says so itself
+        return value  # the contract rejects this type itself
     return value
 
 
@@ -251,7 +251,7 @@ def _as_in_python(capital: re.Match[str]) -> str:
 
 
 def _reject_unknown(of: str, given: Iterable[str], known: Iterable[str]) -> None:
-    # The contract ignores fields it does not know; in a call they are slips of the pen.
+    # The contract ignores unknown fields. In a call they are typing errors.
     for name in given:
         if name not in known:
             raise InvalidEventError("invalid_field", f"{of}.{name} is no field; there are {', '.join(known)}")

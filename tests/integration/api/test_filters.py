@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.store.read import detail_search
+from replog_api.admission.limits import Limits
 from tests.support import streams
 from tests.support.model import Model
 from tests.support.query_service import QueryService, page_of, serving, write
@@ -138,7 +139,8 @@ async def filtered(redis_url: str) -> AsyncIterator[Filtered]:
     events = streams.shuffled(random, [event for kind in KINDS for event in events_of(random, kind)])
     await write(redis_url, prefix, events)
     model = Model(events, now=streams.EPOCH.replace(year=2022))
-    async with serving(redis_url, prefix) as running:
+    # A page that is asked for again is searched again.
+    async with serving(redis_url, prefix, Limits(kept_answers=0)) as running:
         yield Filtered(running, {kind: Expected(model, kind) for kind in KINDS})
     remove_keys(redis_url, prefix)
 
@@ -156,8 +158,6 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return found
 
     monkeypatch.setattr(detail_search.Search, "page", noted)
-    # What is asked again is searched again.
-    monkeypatch.setattr("replog_api.queries.query_runner.KEPT_ANSWERS", 0)
     return strategies
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.store.read.versions import Versions
+from replog.store.read.record_queries import RecordQueries
 from replog_api.admission.limits import Limits
 from replog_api.queries import query_runner
 from tests.integration.api.test_conditional import START_MS, clock
@@ -179,16 +179,16 @@ async def test_who_leaves_is_waited_for_no_more(
 ) -> None:
     """Nobody looks at the page then."""
     looks = 0
-    looked = Versions.record
+    looked = RecordQueries.record_version
 
-    async def counted(self: Versions, record_id: str) -> bytes:
+    async def counted(self: RecordQueries, record_id: str) -> bytes:
         nonlocal looks
         looks += 1
         return await looked(self, record_id)
 
     async with live(redis_url, redis_prefix) as service:
         tag = await tag_of(run, PATHS["details"])
-        monkeypatch.setattr(Versions, "record", counted)
+        monkeypatch.setattr(RecordQueries, "record_version", counted)
         asked = asyncio.create_task(polled(service, PATHS["details"], tag, LONG_S))
         await until(lambda: looks > 3)
         asked.cancel()

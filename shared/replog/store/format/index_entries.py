@@ -69,7 +69,9 @@ def escape(text: str) -> bytes:
 
 def unescape(escaped: bytes) -> str:
     """The text of which :func:`escape` made these bytes."""
-    return _ESCAPED.sub(lambda found: bytes((found[1][0] - 1,)), escaped).decode()
+    if b"\x01" in escaped:
+        escaped = _ESCAPED.sub(lambda found: bytes((found[1][0] - 1,)), escaped)
+    return escaped.decode()
 
 
 def pair_of(cluster: str, repo: str, scheme: bytes = b"") -> bytes:

@@ -170,6 +170,12 @@ class BucketKeys:
         return self.head + b"leaving"
 
 
+def record_key(prefix: str, record_id: str) -> bytes:
+    """The key of a record's hash alone."""
+    raw = record_id.encode()
+    return b"%b:{%d}:record:%b" % (prefix.encode(), crc32(raw) % BUCKETS, raw)
+
+
 def task_bucket(prefix: str, task_key: str) -> BucketKeys:
     """The bucket of a task's list."""
     return BucketKeys(prefix, crc32(task_key.encode()) % BUCKETS)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
 _OVERVIEW_FIELDS = ("nS", "nF", "nR", *(f"s{i}" for i in range(1, len(Sums._fields) + 1)))
-#: Fields of a record's hash that make a :class:`StoredRecord`, in order; the version counter stands last.
-RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v")
+#: Fields of a record's hash that make a :class:`StoredRecord`, in order; last its version: the counter of its changes
+#: and the time of the last one.
+RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v", "w")
 _REGISTERS = len(_REGISTER_FIELDS)
 
 
@@ -42,7 +43,22 @@ class StoredRecord(NamedTuple):
     @property
     def exists(self) -> bool:
         """Whether the record or a detail of it was seen."""
-        return self.fields[-1] is not None
+        return self.counter is not None
+
+    @property
+    def counter(self) -> bytes | None:
+        """Counter of the changes of the record and its details; None where neither was seen."""
+        return self.fields[-2]
+
+    @property
+    def written(self) -> bytes | None:
+        """Time of the last change in ms, in digits, by the collector's clock."""
+        return self.fields[-1]
+
+    @property
+    def written_ms(self) -> int:
+        """The same as a number; 0 where neither the record nor a detail of it was seen."""
+        return int(self.written or 0)
 
     @property
     def known(self) -> bool:
@@ -52,11 +68,11 @@ class StoredRecord(NamedTuple):
     def read(self) -> Record:
         """What it says, where it is known."""
         registers = Registers._make(field or b"" for field in self.fields[:_REGISTERS])
-        return record_from(self.record_id, registers, _overview(self.fields[_REGISTERS:-1]))
+        return record_from(self.record_id, registers, _overview(self.fields[_REGISTERS:-2]))
 
     def read_overview(self) -> Overview:
         """The roll-up, also where only details were seen."""
-        return self.read().overview if self.known else _overview(self.fields[_REGISTERS:-1])
+        return self.read().overview if self.known else _overview(self.fields[_REGISTERS:-2])
 
 
 class StoredTask(NamedTuple):

@@ -1,8 +1,8 @@
-"""As of when the store is: the time before which it has everything that Kafka had.
+"""The time that the store is as of: everything that Kafka had before it is in the store.
 
 Each bucket keeps, by consumer group and topic, of each of the topic's partitions the time up to which everything of it
-that concerns the bucket is applied (``advance.lua`` writes that together with the markers). What holds of the store is
-the least over all buckets and all partitions; where one of them says nothing, nothing is known.
+that concerns the bucket is applied (``advance.lua`` writes that together with the markers). The store's time is the
+least over all buckets and all partitions; where one of them says nothing, nothing is known.
 
 It is kept in each bucket, not once: after a failover in a cluster one node may lack its last writes, and what that node
 says of itself goes back with them.
@@ -49,21 +49,21 @@ def as_of(buckets: Iterable[Mapping[bytes, bytes]]) -> int:
     A store is fed from one topic. What another group or topic has left there, after a change of either, says less and
     less: the latest counts. What cannot be read says nothing.
     """
-    told: defaultdict[bytes, list[int]] = defaultdict(list)
+    by_topic: defaultdict[bytes, list[int]] = defaultdict(list)
     for topics in buckets:
         for topic, packed in topics.items():
             if times := _times(packed):
-                told[topic].append(min(times))
-    return max((min(times) for times in told.values() if len(times) == BUCKETS), default=UNKNOWN_MS)
+                by_topic[topic].append(min(times))
+    return max((min(times) for times in by_topic.values() if len(times) == BUCKETS), default=UNKNOWN_MS)
 
 
 def _times(packed: bytes) -> list[int] | None:
     """The times of all partitions; None where somebody wrote something else."""
     try:
-        told = msgpack.unpackb(packed)
+        unpacked = msgpack.unpackb(packed)
     except (ValueError, TypeError):
         return None
-    match told:
+    match unpacked:
         case [int(), [*times]] if all(type(ms) is int and 0 <= ms <= LAST_MS for ms in times):
             return times
     return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.command import Command
 from replog.store.client.scripts import VALUES
-from replog.store.format.keys import RecordKeys
+from replog.store.format.keys import record_key
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ FIRST_RECORDS = 24
 
 
 def values_call(key: bytes, ids: Sequence[bytes], *, wary: bool = False) -> Command:
-    """Asks for the values of the first ``ids`` in a hash, of one at least; ``wary`` where wide ones are expected."""
+    """The command that reads the first ``ids`` of a hash, one at least; ``wary`` where wide values are expected."""
     return Command(VALUES, [key], (BYTES_A_CALL, int(wary), *ids))
 
 
@@ -141,7 +141,7 @@ async def records_of(connection: CommandRunner, record_ids: Sequence[str]) -> li
     step = FIRST_RECORDS
     while len(records) < len(record_ids):
         part = record_ids[len(records) : len(records) + step]
-        keys = [RecordKeys(connection.prefix, record_id).record for record_id in part]
+        keys = [record_key(connection.prefix, record_id) for record_id in part]
         rows = await connection.run([Command("HMGET", [key], RECORD_FIELDS) for key in keys])
         records += [StoredRecord(record_id, tuple(row)) for record_id, row in zip(part, rows, strict=True)]
         step = max(1, min(RECORDS_AT_ONCE, BYTES_A_CALL // max(map(_size, records[-len(part) :]))))

@@ -7,36 +7,20 @@ Reading them takes one call for some 300 pairs, and one short call for each 300 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from replog.store.format.index_entries import split_pair, unescape
 from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
 from replog.store.read.reader import ATTEMPTS
-from replog.store.read.versions import Versioned, VersionRecorder, Versions, record_version, version_call
+from replog.store.read.results import DetailCount, Versioned
+from replog.store.read.versions import VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.facets import CountedPairs
-
-#: What details are counted by.
-Grouping = Literal["cluster", "repository", "pair"]
-
-
-class DetailCount(NamedTuple):
-    """The details of one group; a name is None where they are not grouped by it."""
-
-    remote_cluster: str | None
-    repo_name: str | None
-    success: int
-    failed: int
-    running: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.success + self.failed + self.running
+    from replog.store.read.results import Grouping
 
 
 async def detail_counts(
@@ -56,7 +40,10 @@ async def detail_counts(
         counter, written, _ = recorder.reply
         found = Versioned(record_version(counter, written), _grouped(pairs, flt, by))
         # Read by several calls, while the record changed in between, they are of no moment at all.
-        if pairs.is_atomic or await Versions(connection).record(record_id) == found.version:
+        if pairs.is_atomic:
+            break
+        ((counter, written, _),) = await connection.run([version_call(connection.prefix, record_id)])
+        if record_version(counter, written) == found.version:
             break
     return found
 

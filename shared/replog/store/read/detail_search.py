@@ -1,4 +1,4 @@
-"""Runs a filtered page of a record's details: which ids stand on it, and how many match in all.
+"""Search for a filtered page of a record's details: the ids on it, and the number of all matches.
 
 Conditions that all details of the record (of the asked status) meet are left out first. Then, the first that fits:
 
@@ -82,7 +82,7 @@ class _Counted(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """What a search by name begins with: ``details`` are those of the asked status, or all."""
+    """The start of a search by name: ``details`` are those of the wanted status, or all."""
 
     version: bytes | None
     details: int

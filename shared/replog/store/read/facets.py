@@ -1,4 +1,4 @@
-"""The pairs of a record's details, and how many details of each status they have: what filters select from."""
+"""The pairs of a record's details, and how many details of each status they have: filters select from these."""
 
 from __future__ import annotations
 

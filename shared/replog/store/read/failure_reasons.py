@@ -8,18 +8,20 @@ from __future__ import annotations
 import re
 from contextlib import aclosing
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from replog.records import FAILED, outcome_of
+import orjson
+
+from replog.records import FAILED
 from replog.store.client.command import Command
-from replog.store.format import detail_codec
-from replog.store.format.detail_codec import head_of
+from replog.store.format.detail_codec import head_of, reason_of
 from replog.store.format.index_entries import split_pair, unescape
 from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
 from replog.store.read.ordered_details import ordered_details
-from replog.store.read.versions import Versioned, record_version
+from replog.store.read.results import FailureReason, FailureReasons, Versioned
+from replog.store.read.versions import record_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,26 +44,6 @@ _VARIES = re.compile(
     r"|[0-9]+",
     re.IGNORECASE | re.ASCII,
 )
-
-
-class FailureReason(NamedTuple):
-    """Details that failed for one reason, masked; None: no worker said why.
-
-    ``remote_clusters`` are in order of code points; ``detail_id`` is that of the newest of these details.
-    """
-
-    reason: str | None
-    failed: int
-    remote_clusters: list[str]
-    detail_id: str
-
-
-class FailureReasons(NamedTuple):
-    """All reasons among the ``examined`` of so many ``failed`` details: most failed first, then by reason."""
-
-    failed: int
-    examined: int
-    reasons: list[FailureReason]
 
 
 async def failure_reasons(
@@ -115,8 +97,7 @@ class _Groups:
         """Examine the next ones."""
         for row in rows:
             self.examined += 1
-            _, _, reason = outcome_of(detail_codec.unpack(row.value).outcome)
-            masked = None if reason is None else mask(reason)
+            masked = _masked(reason_of(row.value))
             group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(row.detail_id))
             group.failed += 1
             group.clusters.add(self._cluster(row))
@@ -136,6 +117,11 @@ class _Groups:
 
 
 @lru_cache(_KEPT_REASONS)
+def _masked(reason: bytes) -> str | None:
+    """What is left of a reason as JSON; None where there is none."""
+    return mask(orjson.loads(reason)) if reason else None
+
+
 def mask(reason: str) -> str:
     """``reason`` with ``<n>`` for each number and hash: what differs from one failure to the next of its kind."""
     return _VARIES.sub(MASK, reason)

@@ -1,4 +1,4 @@
-"""Chooses which conditions on names a search reads from their index, and how it checks the others. Pure.
+"""Plans of searches by name: the conditions that are read from their index, and how the others are checked. Pure.
 
 The *driver* is the condition whose entries are read first. Each other condition is
 
@@ -58,7 +58,7 @@ def cheapest(conditions: Sequence[Condition], pairs: Pairs | None) -> Plan:
 
 
 def cost(plan: Plan, conditions: Sequence[Condition], pairs: Pairs | None) -> float:
-    """What ``plan`` takes at most, in entries read."""
+    """The most that ``plan`` takes, in entries read."""
     if plan.driver is not None:
         left, spent = conditions[plan.driver].entries, float(conditions[plan.driver].entries)
     else:

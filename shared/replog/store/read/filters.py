@@ -1,4 +1,4 @@
-"""What a page of details is narrowed by. Pure."""
+"""Filters of details. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class DetailFilter(NamedTuple):
         )
 
     def admission(self) -> Callable[[bytes, bytes, bytes], bool]:
-        """Says of a pair's cluster, repository and scheme, as the index has them, whether its details may match."""
+        """A test of a pair's cluster, repository and scheme, as the index has them: whether its details may match."""
         cluster, repo = escape(self.cluster_name), escape(self.repo_name)
         exact_cluster, exact_repo = escape(self.remote_cluster), escape(self.local_repo_name)
         scheme = escape(self.package_key.partition(SEPARATOR)[0])
@@ -85,7 +85,7 @@ class DetailFilter(NamedTuple):
 
     @property
     def first_pairs(self) -> bytes:
-        """What the members of the pairs index begin with that it admits."""
+        """Prefix of the members of the pairs index that the filter admits."""
         if not self.remote_cluster:
             return escape(self.cluster_name)
         return escape(self.remote_cluster) + b"\x00" + escape(self.local_repo_name or self.repo_name)
@@ -108,14 +108,14 @@ class DetailFilter(NamedTuple):
 
     @property
     def needle(self) -> bytes:
-        """What stands somewhere in the stored facts of every detail that matches; empty where nothing is known to."""
+        """A text that the stored facts of every matching detail contain; empty where there is none."""
         longest = max((self.package_name, self.package_key, self.path, self.artifact_name, self.version), key=len)
         # JSON escapes these.
         return b"" if set(longest) & _ESCAPED else longest.encode()
 
 
 class NameCondition(NamedTuple):
-    """What entries of the by-name index begin with, behind the status, that meet a condition.
+    """Prefixes, behind the status, of the entries of the by-name index that meet a condition.
 
     ``is_exact``: it is all that stands before the pair. ``is_of_key``: the first of ``starts`` is a package's name, and
     counts only where it is the rest of the key; the second is a whole key.

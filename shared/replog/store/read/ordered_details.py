@@ -29,9 +29,8 @@ from replog.store.format.short_ids import id_of, short_of
 from replog.store.read.bounded_reads import members_of, ordered_values
 from replog.store.read.detail_search import STEP, Search, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.page_by_name import ENTRIES_A_CALL, KEPT, tails_of
+from replog.store.read.page_by_name import ENTRIES_A_CALL, tails_of
 from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
-from replog.store.read.versions import record_version, version_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 #: How many times more or fewer matches than wanted make the next stretch of time shorter or longer.
 TOLERATED = 4
+#: Details found whose ids are made and whose values are read before the next.
+AT_ONCE = 1000
 #: What a match costs that is found first and read then, in details read.
 MATCH_COSTS = 1.5
 
@@ -59,7 +60,7 @@ class Bounds:
     #: Heads up to which stretches are read head by head: so many take Redis some 10 ms for each, in short calls.
     most_heads: int = 2000
     #: Matches by name that are kept to be sorted.
-    kept: int = KEPT
+    kept: int = 10_000
 
 
 _BOUNDS = Bounds()
@@ -77,24 +78,6 @@ class _Place(NamedTuple):
         if not self.detail_id:
             return _TOP
         return (int(self.score) + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(self.detail_id)
-
-
-class Export(NamedTuple):
-    """All details that meet a filter, newest first, in steps, with the record's version from before they are read.
-
-    ``may_change``: some details of the record are RUNNING.
-    """
-
-    version: bytes
-    may_change: bool
-    steps: AsyncIterator[list[StoredDetail]]
-
-
-async def export_details(connection: CommandRunner, record_id: str, flt: DetailFilter) -> Export:
-    """The details as :func:`ordered_details` has them; reading them raises StoreUnavailable, too."""
-    ((counter, written, running),) = await connection.run([version_call(connection.prefix, record_id)])
-    steps = ordered_details(connection, record_id, flt)
-    return Export(record_version(counter, written), int(running or 0) > 0, steps)
 
 
 async def ordered_details(
@@ -161,11 +144,11 @@ class _Ordered:
         return frozenset(pair + letter for pair in facets.pairs for letter in letters)
 
     async def _named(self, starts: Sequence[bytes]) -> list[bytes]:
-        """The ids of the details that have a name which begins so, newest first."""
+        """Times and short ids of the details that have a name which begins so, newest first."""
         steps = members_of(self._connection, self._keys.by_name, starts, a_call=ENTRIES_A_CALL, at_once=len(starts))
         # One whose status changes meanwhile may be met twice.
-        times = {tail[TIME_BYTES:]: tail[:TIME_BYTES] async for members in steps for tail in tails_of(members)}
-        return [id_of(short) for short in sorted(times, key=lambda short: times[short] + short, reverse=True)]
+        tails = {tail async for members in steps for tail in tails_of(members)}
+        return sorted(tails, reverse=True)
 
     async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         rows: list[tuple[bytes, bytes]] = []
@@ -180,11 +163,13 @@ class _Ordered:
         yield rows
 
     async def _read(
-        self, ids: list[bytes], admits: Callable[[bytes, bytes], bool]
+        self, tails: list[bytes], admits: Callable[[bytes, bytes], bool]
     ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        """The rows of ``ids``, in their order, that are still such as they were when they were found."""
-        async for rows in ordered_values(self._connection, self._keys.details, ids):
-            yield [row for row in rows if admits(*row)]
+        """The rows of ``tails``, in their order, that are still such as they were when they were found."""
+        for at in range(0, len(tails), AT_ONCE):
+            ids = [id_of(tail[TIME_BYTES:]) for tail in tails[at : at + AT_ONCE]]
+            async for rows in ordered_values(self._connection, self._keys.details, ids):
+                yield [row for row in rows if admits(*row)]
 
     async def _in_windows(
         self, heads: list[bytes], length: int, admits: Callable[[bytes, bytes], bool]
@@ -197,7 +182,7 @@ class _Ordered:
             if tails is None:
                 length = max(1, length // 2)
                 continue
-            async for rows in self._read([id_of(tail[TIME_BYTES:]) for tail in tails], admits):
+            async for rows in self._read(tails, admits):
                 yield rows
             begin = end
             if len(tails) * TOLERATED < self._bounds.wanted:

@@ -1,4 +1,4 @@
-"""Whose a record is: the tasks that it was published with."""
+"""Ownership of a record: the tasks that it was published with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from replog.store.client.command import Command
-from replog.store.format.keys import RecordKeys
+from replog.store.format.keys import record_key
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
@@ -19,6 +19,6 @@ async def task_keys_of(connection: CommandRunner, record_id: str) -> list[str]:
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    key = RecordKeys(connection.prefix, record_id).record
+    key = record_key(connection.prefix, record_id)
     (packed,) = await connection.run([Command("HGET", [key], ["tasks"])])
     return [raw.decode() for raw in msgpack.unpackb(packed, raw=True)] if packed else []

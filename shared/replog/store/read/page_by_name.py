@@ -52,12 +52,12 @@ class Source(NamedTuple):
 
     @property
     def entries(self) -> int:
-        """How many there are."""
+        """Number of its entries."""
         return sum(span.entries for span in self.spans)
 
 
 class Ways(NamedTuple):
-    """How matches are found: :class:`replog.store.read.filter_planner.Plan` with what its numbers stand for.
+    """A :class:`replog.store.read.filter_planner.Plan` with the sources and names that its numbers stand for.
 
     ``asked`` are exact names, behind their kind and with the NUL. ``admits``, where given, picks the ids of those that
     meet the conditions that are checked.
@@ -113,7 +113,7 @@ class NameIndex:
         return total, kept, sample
 
     async def _between(self, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
-        """How many matches are at or above ``above``, and the tails of those under it down to ``below``."""
+        """Number of matches at or above ``above``, and the tails of those under it down to ``below``."""
         before, found = 0, list[bytes]()
         async for tails in self._tails():
             under = [tail for tail in tails if tail < above]
@@ -160,7 +160,7 @@ class NameIndex:
             yield places if pairs is None else [place for place in places if _pair(place) in pairs]
 
     async def _met(self, places: list[bytes]) -> list[bytes]:
-        """The tails of those of ``places`` that meet what is asked and checked."""
+        """The tails of those of ``places`` that meet the conditions that are asked and checked."""
         for name in self._ways.asked:
             places = await self._having(name, places)
         # As _tail does, without calling it where pairs are few.
@@ -180,7 +180,7 @@ class NameIndex:
 
 
 def _by_name(members: list[bytes]) -> list[bytes]:
-    """The places in entries of the index by name: what stands behind the name's NUL, with the status before it."""
+    """The places in entries of the index by name: the part behind the name's NUL, with the status before it."""
     return [member[:1] + member.split(b"\x00", 1)[1] for member in members]
 
 

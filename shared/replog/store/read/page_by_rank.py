@@ -112,7 +112,7 @@ class RankedDetails:
         return page + await self._read(near, limit - len(page))
 
     async def _glimpse(self, offset: int, limit: int) -> _RankWindow | None:
-        """What is where the page probably is, read and counted at one go; None where that is not worth it."""
+        """The matches where the page probably is, read and counted in one call; None where that is not worth it."""
         details, matches, heads = self._facets.details, self._facets.matches, len(self._facets.matching)
         share, along = matches / details, offset / matches
         spread = DEVIATIONS * sqrt(along * (1 - along) * matches * max(0, 1 - share)) + sqrt(limit)
@@ -198,7 +198,7 @@ class RankedDetails:
 
 
 def _among(wanted: int, share: float) -> int:
-    """How many details probably have ``wanted`` matches, where such a share of them match."""
+    """Number of details that probably have ``wanted`` matches, where such a share of them match."""
     return ceil((wanted + 2 * sqrt(wanted)) / share) + 1
 
 

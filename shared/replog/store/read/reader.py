@@ -1,23 +1,25 @@
-"""Reads records and details from the store; never writes."""
+"""Reads of records and details, without their versions; :mod:`replog.store.read.queries` adds these."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replog.records import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
-from replog.store.format.rows import StoredDetail, StoredRecord
+from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
 from replog.store.read.detail_search import STEP, Search, SearchResult, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.results import Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from replog.entities import Overview
     from replog.store.client.pipelining import CommandRunner
+    from replog.store.format.rows import StoredRecord
 
 T = TypeVar("T")
 
@@ -26,15 +28,23 @@ T = TypeVar("T")
 ATTEMPTS = 5
 
 
-class Page(NamedTuple, Generic[T]):
-    """One page: the rows, newest first, and how many rows all pages have together."""
+class RecordPage(NamedTuple):
+    """A page of a task's records: how many all pages have, and those of this page that the task's list names.
+
+    ``read`` has also those that are not there any more: retention may have removed a record before its list says so.
+    """
 
     total: int
-    rows: list[T]
+    read: list[StoredRecord]
+
+    @property
+    def rows(self) -> list[StoredRecord]:
+        """The records that are there."""
+        return known_of(self.read)
 
 
 class Reader:
-    """What the query service asks of the store.
+    """Reads of one record or task.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
@@ -52,20 +62,25 @@ class Reader:
         (record,) = await records_of(self._connection, [record_id])
         return record.read_overview() if record.exists else None
 
-    async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Page[StoredRecord] | None:
+    async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> RecordPage | None:
         """A page of the task's records, of one status or (empty) all; None where the task is unknown."""
         keys = task_keys(self._connection.prefix, task_key)[1:]
         letter = STATUS_LETTERS[status] if status else b""
         ((known, total, ids),) = await self._connection.run([Command(TASK_PAGE, keys, [offset, limit, letter])])
         if not known:
             return None
-        return Page(total, await self._known_records(ids))
+        return RecordPage(total, await self._records(ids))
 
     async def records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
         """All records of the task, newest first, in steps."""
+        async for step in self.listed_records(task_key):
+            yield known_of(step)
+
+    async def listed_records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
+        """All records that the task's list names, as above, with those that are not there any more."""
         time_key = task_keys(self._connection.prefix, task_key)[1]
         async for ids in _in_steps(scan(self._connection, time_key, None)):
-            yield await self._known_records([record_id for record_id, _ in ids])
+            yield await self._records([record_id for record_id, _ in ids])
 
     async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
         """All details of the record, newest first, in steps."""
@@ -107,12 +122,16 @@ class Reader:
             (version,) = await self._connection.run([asks_version])
         return Page(found.total, _details(record_id, ids, values)), version
 
-    async def _known_records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
-        records = await records_of(self._connection, [raw.decode() for raw in ids])
-        return [record for record in records if record.known]
+    async def _records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
+        return await records_of(self._connection, [raw.decode() for raw in ids])
 
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)
+
+
+def known_of(records: Iterable[StoredRecord]) -> list[StoredRecord]:
+    """Those of ``records`` that are there."""
+    return [record for record in records if record.known]
 
 
 async def _in_steps(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:

@@ -21,13 +21,13 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import SILENT
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.reader import Page
+from replog.store.read.results import Page, SilentRecord, Versioned
+from replog.store.read.versions import digest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.format.rows import StoredRecord
 
 #: Candidates of one call, and calls sent at once.
 CANDIDATES_A_CALL, CALLS_AT_ONCE = 500, 16
@@ -39,11 +39,7 @@ _FOREVER_MS = 1 << 53
 _BEGIN = (b"", b"")
 
 
-class SilentRecord(NamedTuple):
-    """A record, and when it or one of its details had its last event."""
-
-    record: StoredRecord
-    active_ms: int
+_pack = msgpack.Packer().pack
 
 
 class _Found(NamedTuple):
@@ -55,7 +51,7 @@ class _Found(NamedTuple):
 
 async def silent_records(
     connection: CommandRunner, *, now_ms: int, silent_for_s: int, offset: int, limit: int, prefix: str = ""
-) -> Page[SilentRecord]:
+) -> Versioned[Page[SilentRecord]]:
     """A page of the records that had no event for longer than ``silent_for_s``, longest silent first, then by id.
 
     Only records count that belong to a task whose key begins with ``prefix``.
@@ -69,7 +65,8 @@ async def silent_records(
     records = await records_of(connection, [row.record_id.decode() for row in rows])
     # Retention may have taken one that was there a moment ago.
     silent = [SilentRecord(record, row.active_ms) for record, row in zip(records, rows, strict=True) if record.known]
-    return Page(total, silent)
+    rows_versions = [(record.record_id, active_ms, record.counter, record.written) for record, active_ms in silent]
+    return Versioned(digest_version(_pack([total, rows_versions])), Page(total, silent))
 
 
 class _Survey:

@@ -31,15 +31,19 @@ FURTHER, MOST_A_STEP = 8, 512
 
 
 class TaskRows(NamedTuple):
-    """Tasks with their latest records, how many there are in all, and a counter that moves with what is listed."""
+    """Tasks with their latest records, how many there are in all, and a counter that moves with what is listed.
+
+    ``read`` are all records that were read for it, in that order: also those that are not there any more.
+    """
 
     counter: bytes
     total: int
     rows: list[StoredTask]
+    read: list[StoredRecord]
 
 
 class Tasks:
-    """What the query service asks about many tasks.
+    """Reads of many tasks.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
@@ -51,43 +55,48 @@ class Tasks:
         """The tasks of ``keys``, in this order; without a record where a task is unknown."""
         lists = [task_keys(self._connection.prefix, key) for key in keys]
         first = [counter_call(self._connection.prefix, key) for key in keys]
-        counters, records = await self._latest_of(lists, first)
-        return TaskRows(joined(counters), len(keys), list(map(StoredTask, keys, records)))
+        counters, records, read = await self._latest_of(lists, first)
+        return TaskRows(joined(counters), len(keys), list(map(StoredTask, keys, records)), read)
 
     async def page(self, prefix: str, status: str, offset: int, limit: int) -> TaskRows:
         """A page of the tasks whose key begins with ``prefix``, by status of the latest record or (empty) all."""
         raw = prefix.encode()
         # In the index, NUL stands behind each key; none has one.
         if b"\x00" in raw:
-            return TaskRows(b"", 0, [])
+            return TaskRows(b"", 0, [], [])
         order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY)
         if raw:
             named = TaskNameIndex(self._connection, raw, status)
-            seen = await named.look()
+            seen = await named.read_head()
             keys = await named.page(seen, order, offset, limit)
         else:
-            seen = await order.look(offset + limit if offset <= NEAR else 0)
+            seen = await order.read_head(offset + limit if offset <= NEAR else 0)
             keys = await order.page(seen, offset, limit)
-        _, records = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
+        _, records, read = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
         tasks = (StoredTask(key.decode(), record) for key, record in zip(keys, records, strict=True))
         # Retention may have taken the last record of a task that was there a moment ago.
-        return TaskRows(joined(seen.counters), seen.total, [task for task in tasks if task.record])
+        return TaskRows(joined(seen.counters), seen.total, [task for task in tasks if task.record], read)
 
     async def _latest_of(
         self, lists: Sequence[list[bytes]], first: Sequence[Command] = ()
-    ) -> tuple[list[bytes | None], list[StoredRecord | None]]:
-        """The replies to ``first``, which is asked together with the lists, and the latest record of each list."""
+    ) -> tuple[list[bytes | None], list[StoredRecord | None], list[StoredRecord]]:
+        """The latest record of each list, behind the replies to ``first``, which is sent together with the lists.
+
+        Last all records that were read for it, in that order.
+        """
         found: list[StoredRecord | None] = [None] * len(lists)
         waiting, begin, size = list(range(len(lists))), 0, 1
-        replies: list[bytes | None] = []
+        replies, read = list[bytes | None](), list[StoredRecord]()
         while waiting:
             calls = [Command("ZREVRANGE", [lists[i][1]], (begin, begin + size - 1)) for i in waiting]
             answers = await self._connection.run([*first, *calls])
             replies, ids, first = replies or answers[: len(first)], answers[len(first) :], ()
-            records = iter(await records_of(self._connection, [raw.decode() for of_list in ids for raw in of_list]))
+            step = await records_of(self._connection, [raw.decode() for of_list in ids for raw in of_list])
+            read += step
+            records = iter(step)
             for i, of_list in zip(waiting, ids, strict=True):
                 known = [record for record in (next(records) for _ in of_list) if record.known]
                 found[i] = known[0] if known else None
             waiting = [i for i, of_list in zip(waiting, ids, strict=True) if of_list and not found[i]]
             begin, size = begin + size, min(size * FURTHER, MOST_A_STEP)
-        return replies, found
+        return replies, found, read

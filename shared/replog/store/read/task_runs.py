@@ -15,7 +15,8 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
 from replog.store.format.keys import task_keys
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed
-from replog.store.read.versions import Versioned, counter_call, digest_version
+from replog.store.read.results import Run, TaskRuns, Versioned
+from replog.store.read.versions import counter_call, digest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,23 +30,6 @@ RUNS_A_CALL, TASKS_AT_ONCE = 1000, 40
 
 
 _pack = msgpack.Packer().pack
-
-
-class Run(NamedTuple):
-    """A record of a task, as the task's list has it; ``end_ms`` is None while it is RUNNING."""
-
-    id: str
-    status: str
-    start_ms: int
-    end_ms: int | None
-
-
-class TaskRuns(NamedTuple):
-    """The newest runs of a task, newest first, and how many records it has in all."""
-
-    task_key: str
-    total: int
-    runs: list[Run]
 
 
 class Pulse(NamedTuple):

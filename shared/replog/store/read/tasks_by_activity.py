@@ -34,7 +34,7 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 
 
 class TaskIndexHead(NamedTuple):
-    """The first look at the index, by bucket: its counter, its number of entries, the first of them."""
+    """The head of the index, by bucket: its counter, its number of entries, the first of them."""
 
     counters: list[bytes | None]
     numbers: list[int]
@@ -46,8 +46,8 @@ class TaskIndexHead(NamedTuple):
         return sum(self.numbers)
 
 
-async def look(connection: CommandRunner, heads: Iterable[bytes], entries: int) -> TaskIndexHead:
-    """At what begins with ``heads`` in the index of tasks, ``entries`` of each bucket."""
+async def read_head(connection: CommandRunner, heads: Iterable[bytes], entries: int) -> TaskIndexHead:
+    """The entries that begin with ``heads`` in the index of tasks, the first ``entries`` of each bucket."""
     asked = [_pack([*heads]), entries]
     buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
     replies = await connection.run([Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
@@ -55,13 +55,13 @@ async def look(connection: CommandRunner, heads: Iterable[bytes], entries: int) 
 
 
 def share_of(entries: int) -> int:
-    """As many as one bucket has, but for rare cases, of the first ``entries`` of all."""
+    """The most that one bucket has, but for rare cases, of the first ``entries`` of all."""
     mean = entries / BUCKETS
     return min(ENTRIES_A_CALL, ceil(mean + 3 * sqrt(mean)) + 2)
 
 
 class _Window:
-    """What has been read of one bucket, newest first: the entries that count, and where to read on; None at the end."""
+    """The entries that were read of one bucket, newest first, and where to read on; None at the end."""
 
     def __init__(self, key: bytes, at_most: bytes) -> None:
         self.key = key
@@ -81,12 +81,12 @@ class ActivityOrder:
         self._letter = letter
         self._keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
 
-    async def look(self, entries: int) -> TaskIndexHead:
-        """How many there are, and the first ones."""
-        return await look(self._connection, [self._letter], share_of(entries))
+    async def read_head(self, entries: int) -> TaskIndexHead:
+        """The number of tasks, and the first ones."""
+        return await read_head(self._connection, [self._letter], share_of(entries))
 
     async def page(self, seen: TaskIndexHead, offset: int, limit: int) -> list[bytes]:
-        """The keys from ``offset`` on. ``seen`` is what was looked at before: how many there are is taken from that."""
+        """The keys from ``offset`` on. ``seen`` is the head, which was read before and has the total."""
         limit = min(limit, seen.total - offset)
         if limit <= 0:
             return []

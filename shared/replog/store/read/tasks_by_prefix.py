@@ -13,14 +13,14 @@ from replog.records import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
-from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, ActivityOrder, look
+from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, ActivityOrder, read_head
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.tasks_by_activity import TaskIndexHead
 
-#: Matches of one bucket that the first look reads.
-LOOKED_AT = 32
+#: Matches of one bucket that the head has.
+IN_HEAD = 32
 #: Matches up to which they are all read, wherever the page is.
 NARROW = 2000
 #: Calls sent at once, where all matches are read.
@@ -38,18 +38,18 @@ class TaskNameIndex:
         letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
         self._heads = [b"=" + letter + prefix for letter in letters]
 
-    async def look(self) -> TaskIndexHead:
-        """How many there are, and some of them."""
-        return await look(self._connection, self._heads, LOOKED_AT)
+    async def read_head(self) -> TaskIndexHead:
+        """The number of matches, and some of them."""
+        return await read_head(self._connection, self._heads, IN_HEAD)
 
     async def page(self, seen: TaskIndexHead, order: ActivityOrder, offset: int, limit: int) -> list[bytes]:
-        """The keys from ``offset`` on; ``seen`` is what was looked at before, ``order`` that of the status."""
+        """The keys from ``offset`` on; ``seen`` is the head, ``order`` that of the status."""
         matches = seen.total
         wanted = min(offset + limit, matches)
         if offset >= matches:
             return []
         if matches > NARROW:
-            of_all = await order.look(0)
+            of_all = await order.read_head(0)
             if of_all.total == matches:
                 return await order.page(of_all, offset, limit)
             # A page near the newest is met soon by reading in that order; the fewer match, the later.
