@@ -136,12 +136,17 @@ def test_the_root_leads_to_it_wherever_a_proxy_puts_it(path: str) -> None:
     assert answer.headers["location"] == "ui/"
 
 
-async def served(path: str, **settings: object) -> httpx.Response:
+async def served(path: str, method: str = "GET", **settings: object) -> httpx.Response:
     """What the whole service answers; there is no store, and nothing here needs one."""
     app = create_app(load(ApiSettings, redis_url="redis://127.0.0.1:1/0", **settings))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        return await client.get(path)
+        return await client.request(method, path)
+
+
+async def test_other_methods_are_refused_as_the_api_does() -> None:
+    answer = await served("/ui/", "POST")
+    assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, 250112, "GET, HEAD")
 
 
 async def test_it_needs_no_token_and_its_policy_is_the_only_one() -> None:

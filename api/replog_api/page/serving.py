@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from replog_api.http import messages
+from replog_api.http.errors import WRONG_METHOD, RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from importlib.resources.abc import Traversable
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 #: The paths below ``/ui/`` at which the shell answers: the views.
 VIEWS = ("", "tasks", "task", "record", "compare")
@@ -39,6 +43,7 @@ IMPORTS = {"preact": "vendor/preact.mjs", "preact/hooks": "vendor/hooks.mjs"}
 KEPT = "public, max-age=31536000, immutable"
 ASKED_ANEW = "no-cache"
 _HASH_DIGITS = 16
+_METHODS = ("GET", "HEAD")
 
 
 class Page(NamedTuple):
@@ -87,11 +92,23 @@ def policy_of(import_map: str) -> str:
     )
 
 
-def page_routes() -> list[Route]:
-    """The routes of the page; each also answers HEAD."""
-    shell = [Route(f"/ui/{view}", _shell, name="ui") for view in VIEWS]
-    assets = [Route(f"/ui/assets/{page().version}/{name}", _asset_of(name), name="asset") for name in page().assets]
-    return [Route("/", _lead), Route("/ui", _lead), *shell, *assets]
+class PageRoute(Route):
+    """A route of the page, which answers GET and HEAD, and refuses all else as the API does."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        method = scope["method"]
+        if method not in _METHODS:
+            allow = ", ".join(_METHODS)
+            raise RefusedError(WRONG_METHOD, messages.wrong_method(method, allow), {"Allow": allow})
+        await super().handle(scope, receive, send)
+
+
+def page_routes() -> list[PageRoute]:
+    """The routes of the page."""
+    shell = [PageRoute(f"/ui/{view}", _shell) for view in VIEWS]
+    assets = [PageRoute(f"/ui/assets/{page().version}/{name}", _asset_of(name)) for name in page().assets]
+    return [PageRoute("/", _lead), PageRoute("/ui", _lead), *shell, *assets]
 
 
 def page_paths() -> frozenset[str]:
