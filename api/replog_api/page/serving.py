@@ -47,7 +47,7 @@ _METHODS = ("GET", "HEAD")
 
 
 class Page(NamedTuple):
-    """What the page consists of; ``version`` is the hash of all assets."""
+    """Files of the page; ``version`` is the hash of all assets."""
 
     version: str
     assets: Mapping[str, bytes]
