@@ -15,12 +15,15 @@ from replog_api.contracts.operations import OPERATIONS
 from replog_api.http.errors import INVALID_PARAMETER, MISSING_PARAMETER, Problem, RefusedError
 from replog_api.http.parameters import Parser
 from replog_api.http.query_values import (
+    DetailCountsQuery,
+    DetailExportQuery,
     DetailPageQuery,
     LatestQuery,
     QueryValue,
     RecordListQuery,
     RecordPageQuery,
     TaskPageQuery,
+    TaskRunsQuery,
 )
 
 Q = TypeVar("Q", bound=QueryValue)
@@ -293,7 +296,39 @@ INTEGERS = [
 def test_an_integer_has_digits_alone(model: type[QueryValue], name: str, text: str) -> None:
     """Python's own reading, and pydantic's, know other ways to write one."""
     with pytest.raises(RefusedError, match=f"{name} is .*; allowed: an integer from"):
-        parsed(model, {**PAGE, name: text})
+        parsed(model, {**PAGE, "key": "x", name: text})
+
+
+@pytest.mark.parametrize("query", [{}, {"by": "", "remoteCluster": ""}])
+def test_details_are_counted_by_cluster_where_nothing_is_said(query: dict[str, str]) -> None:
+    """Absent and empty are the same."""
+    found = parsed(DetailCountsQuery, query)
+    assert (found.by, found.remote_cluster) == ("cluster", "")
+
+
+@pytest.mark.parametrize("text", ["Cluster", "task", "cluster,pair", "\x00"])
+def test_an_unknown_grouping_is_refused(text: str) -> None:
+    """With those that are known."""
+    with pytest.raises(RefusedError, match="allowed: cluster, repository, pair"):
+        parsed(DetailCountsQuery, {"by": text})
+
+
+def test_an_export_has_a_format_and_filters() -> None:
+    """CSV where nothing is said."""
+    assert parsed(DetailExportQuery, {}).format == "csv"
+    found = parsed(DetailExportQuery, {"format": "ndjson", "status": "FAILED"})
+    assert (found.format, found.filter) == ("ndjson", DetailFilter("FAILED"))
+
+
+@pytest.mark.parametrize(("keys", "last"), [(1, 2000), (2, 1000), (100, 20), (2000, 1)])
+def test_runs_are_limited_over_all_tasks(keys: int, last: int) -> None:
+    """The number of keys times the runs of each."""
+    query_string = "key=x&" * keys
+    found = Parser(TaskRunsQuery).parse({}, f"{query_string}last={last}".encode())
+    assert (len(found.task_keys), found.last) == (keys, last)
+    with pytest.raises(RefusedError, match=f"allowed.*: an integer from 1 to {last}") as refused:
+        Parser(TaskRunsQuery).parse({}, f"{query_string}last={last + 1}".encode())
+    assert refused.value.problem == INVALID_PARAMETER
 
 
 #: Texts near what each kind of parameter allows.
