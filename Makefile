@@ -9,8 +9,8 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Those that pyenv keeps come first: on PATH there are stand-ins for them that need not work.
 PYENV_PATH := $(subst /bin /,/bin:/,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):
 # What has to hold on the oldest Redis that is promised.
-STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_refused.py \
-  tests/integration/test_markers.py tests/integration/test_retention.py tests/integration/test_epoch.py
+STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_store_refusals.py \
+  tests/integration/test_checkpoints.py tests/integration/test_retention.py tests/integration/test_epoch.py
 
 VENV := .venv
 BIN := $(VENV)/bin

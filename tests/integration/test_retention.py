@@ -15,9 +15,9 @@ from replog.store.maintain.retention import Policy, Retention
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.administered import AdministeredConnection
 from tests.support.services.redis import connected
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,8 +13,8 @@ from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.maintain import staleness
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.administered import AdministeredConnection
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -47,11 +47,11 @@ from replog.store.write.writer import Writer
 from replog.times import TimeUs
 from replog_api.http.parameters import detail_filter
 from replog_api.queries.render import overview
-from tests.contract.test_store import batch_of
-from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
-from tests.integration.test_tasks import indexed, shown, to_be_indexed
 from tests.support.model import DETAIL_FACTS, EPOCH, Model, _us
 from tests.support.services.redis import remove_keys
+from tests.support.store.answers import RENDERER, loads, shown, without_stale
+from tests.support.store.batches import batch_of
+from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
 from tests.support.strategies import (
     DETAIL_IDS,
     RECORD_IDS,

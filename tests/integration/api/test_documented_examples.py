@@ -10,12 +10,12 @@ import pytest
 from replog_api.contracts.openapi.examples import TRACEPARENT, enveloped
 from replog_api.contracts.openapi.operation import Query
 from replog_api.contracts.operations import OPERATIONS
-from tests.integration.api.test_examples import EVENTS
+from tests.support.api.examples import EVENTS
 from tests.support.query_service import in_order
 
 if TYPE_CHECKING:
     from replog_api.contracts.openapi.parameters import Parameter
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
 
 QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]
 

@@ -37,6 +37,8 @@ CARRIED = {
 }
 #: How long a server may take until it answers, its data loaded.
 START_TIMEOUT_S = 20.0
+#: How long a server may take to sync its append-only file, which it does each second.
+SYNC_TIMEOUT_S = 10.0
 #: What every own server is started with, beside its append-only file.
 OPTIONS = ("--appendfsync", "everysec")
 
@@ -286,6 +288,17 @@ def is_loading(url: str) -> bool:
     except redis.RedisError:
         pass
     return False
+
+
+def wait_until_synced(server: OwnRedis) -> None:
+    """Return once the append-only file of ``server`` holds everything that it acknowledged."""
+
+    def synced() -> bool:
+        with connected(server.url) as client:
+            facts = client.info("persistence")
+        return bool(facts["aof_pending_bio_fsync"] == 0 and facts["aof_buffer_length"] == 0)
+
+    assert wait_until(synced, SYNC_TIMEOUT_S)
 
 
 def version_of(url: str) -> str:

@@ -12,8 +12,8 @@ from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
 from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.services.redis import connected, servers_of
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from replog.store.client.connection import Connection

@@ -14,7 +14,7 @@ from replog.errors import StoreUnavailable
 from replog.store.read.detail_search import Search
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S, Limits
-from tests.integration.api.test_errors import refused
+from tests.support.api.refusals import refused
 from tests.support.live import live, until
 from tests.support.query_service import BASE, event, write
 
