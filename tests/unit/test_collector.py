@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 ACCOUNTS = ("replog_events_received_total", "replog_events_pending")
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
 
-
+#: How long the collector may stand still.
+STALLED_AFTER_S = 60.0
 #: What the collector's clock shows, and how far ahead an event may be.
 NOW, MAX_AHEAD_S = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=10_000), 60.0
 
@@ -54,7 +55,7 @@ class System:
         self.letters = MemoryDeadLetters()
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
         self.now = 0.0
-        self.progress = Progress(lambda: self.now, 60)
+        self.progress = Progress(lambda: self.now, STALLED_AFTER_S)
         self.collector = Collector(
             self.source,
             self.store,
@@ -84,6 +85,12 @@ def system(monkeypatch: pytest.MonkeyPatch) -> System:
 def counted_failure(self: backoff.Backoff) -> float:
     self.failures += 1
     return 0.0
+
+
+async def some_turns() -> None:
+    """Let the loop come round a few times."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def nothing() -> None:
@@ -704,7 +711,7 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     await run
 
 
-class RequestMiddleware:
+class HeldUpCall:
     """A call that is held up before ``call`` until it is opened; swallows the first ``swallows`` cancellations."""
 
     def __init__(self, call: Callable[..., Awaitable[None]], *, swallows: int = 0) -> None:
@@ -740,19 +747,60 @@ class RequestMiddleware:
 
 async def test_a_batch_on_its_way_is_told_as_such_and_no_longer(system: System) -> None:
     """It may be slow five times as long as anything else."""
-    system.store.merge = middleware = RequestMiddleware(system.store.merge)  # type: ignore[method-assign, assignment]
+    system.store.merge = held_up = HeldUpCall(system.store.merge)  # type: ignore[method-assign, assignment]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     assert not system.progress.delivering
     system.topic.publish(event())
     async with asyncio.timeout(10):
-        await middleware.reached.wait()
+        await held_up.reached.wait()
         for _ in range(20):
             await asyncio.sleep(0)
             assert system.progress.delivering
-        middleware.open()
+        held_up.open()
         while system.topic.committed < 1:
             await asyncio.sleep(0)
     await running(system, lambda: not system.progress.delivering)
+    system.collector.stop()
+    await run
+
+
+async def test_a_batch_that_is_held_up_for_too_long_is_hanging(system: System) -> None:
+    """Five times as long as anything else may be; once it is through, the collector makes progress again."""
+    system.store.merge = held_up = HeldUpCall(system.store.merge)  # type: ignore[method-assign, assignment]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        await held_up.reached.wait()
+        await some_turns()
+    hangs = f"partition 0 stands at offset 0, 1 behind, for {5 * STALLED_AFTER_S + 1:.0f} s"
+    for now, why in ((2 * STALLED_AFTER_S, None), (5 * STALLED_AFTER_S, None), (5 * STALLED_AFTER_S + 1, hangs)):
+        system.now = now
+        await some_turns()
+        assert system.progress.stalled() == why
+    held_up.open()
+    await running(system, lambda: system.topic.committed == 1)
+    await running(system, lambda: system.progress.stalled() is None)
+    system.collector.stop()
+    await run
+
+
+@pytest.mark.parametrize("away", ["store", "markers", "source"])
+async def test_a_server_that_is_away_is_no_hanging(system: System, away: str) -> None:
+    """However long: each failed try is a reason for standing still."""
+    failures = [BrokerUnavailable("down") if away == "source" else StoreUnavailable("connection", "down")] * 10**6
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: told_ms(system) is not None)
+    system.topic.publish(event())
+    getattr(system, away).failures = failures
+    for _ in range(3):
+        left = len(failures)
+        await running(system, lambda: len(failures) < left)  # noqa: B023 - it is awaited here
+        system.now += 10 * STALLED_AFTER_S
+        left = len(failures)
+        await running(system, lambda: len(failures) < left)  # noqa: B023
+        assert system.progress.stalled() is None
+    failures.clear()
+    await running(system, lambda: system.topic.committed == 1)
     system.collector.stop()
     await run
 
@@ -791,13 +839,13 @@ async def test_batches_one_behind_the_other_are_both_on_their_way(system: System
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     merge = system.store.merge
     for number in range(3):
-        system.store.merge = middleware = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
+        system.store.merge = held_up = HeldUpCall(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"a{number}"))
         async with asyncio.timeout(10):
-            await middleware.reached.wait()
-        system.store.merge = behind = RequestMiddleware(merge)  # type: ignore[method-assign, assignment]
+            await held_up.reached.wait()
+        system.store.merge = behind = HeldUpCall(merge)  # type: ignore[method-assign, assignment]
         system.topic.publish(event(detailId=f"b{number}"))
-        middleware.open()
+        held_up.open()
         async with asyncio.timeout(10):
             await behind.reached.wait()
         for _ in range(20):
@@ -832,11 +880,11 @@ async def test_an_outage_that_is_waited_for_is_no_hanging(system: System) -> Non
 @pytest.mark.parametrize("ends_by", ["an error", "a cancellation", "several cancellations"])
 async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows: int) -> None:
     """Whatever ends that, and where the driver swallows cancellations: nothing is written afterwards."""
-    system.store.merge = middleware = RequestMiddleware(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
+    system.store.merge = held_up = HeldUpCall(system.store.merge, swallows=swallows)  # type: ignore[method-assign, assignment]
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     async with asyncio.timeout(10):
-        await middleware.reached.wait()
+        await held_up.reached.wait()
         if ends_by == "an error":
             system.source.failures = [TooManyDeadLetters("a limit")]  # type: ignore[list-item]
             await asyncio.wait([run])
@@ -845,13 +893,13 @@ async def test_no_batch_outlives_the_loop(system: System, ends_by: str, swallows
             await asyncio.wait([run])
         else:
             await cancel_and_wait([run], timeout_s=10)
-    assert middleware.inside == 0
-    assert middleware.cancellations == swallows + 1
+    assert held_up.inside == 0
+    assert held_up.cancellations == swallows + 1
     if ends_by == "an error":
         assert isinstance(run.exception(), TooManyDeadLetters)
     else:
         assert run.cancelled()
-    middleware.open()
+    held_up.open()
     for _ in range(20):
         await asyncio.sleep(0)
     assert (system.store.states, system.topic.committed) == ({}, 0)
@@ -862,7 +910,7 @@ async def test_partitions_are_given_up_at_once_when_the_loop_has_ended(system: S
     """A store that stands still would hold up leaving the group."""
     system.topic.publish(event())
     await system.run_until(lambda: system.topic.committed == 1)
-    system.markers.advance = RequestMiddleware(system.markers.advance)  # type: ignore[method-assign, assignment]
+    system.markers.advance = HeldUpCall(system.markers.advance)  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(1):
         await system.collector.finish_batch()
 
