@@ -16,6 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/.uv-installed
 INSTALLED := $(VENV)/.installed
+# Made anew by each run.
+MUTANTS := .cache/mutants
 
 # What a caller's shell says about other Pythons and other places must not reach this one.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
@@ -23,7 +25,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint check bench contracts lock mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +65,15 @@ faults: export REPLOG_TEST_KAFKA ?= maven
 faults: export REPLOG_TEST_REDIS ?= server
 faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
+
+# mutmut wants packages beside each other and makes its mutants in a copy, so that no file of the checkout is changed.
+mutants: $(INSTALLED) ## mutate the core and run its tests on each mutant (ARGS="replog.state*" narrows it)
+	@mkdir -p $(MUTANTS)
+	@for package in shared/replog collector/replog_collector api/replog_api; do \
+	  rm -rf $(MUTANTS)/$$(basename $$package) && cp -a $$package $(MUTANTS)/; done
+	@rm -rf $(MUTANTS)/tests $(MUTANTS)/mutants && cp -a tests pyproject.toml $(MUTANTS)/
+	@cd $(MUTANTS) && $(CURDIR)/$(BIN)/mutmut run --max-children $(or $(JOBS:0=1),1) $(ARGS) && \
+	  $(CURDIR)/$(BIN)/mutmut results | grep -v ': not checked'
 
 lint: $(INSTALLED) ## check style, types and layers
 	$(BIN)/ruff check .

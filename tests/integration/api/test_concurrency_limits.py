@@ -128,9 +128,7 @@ async def test_a_place_is_not_waited_for_too_long(
 
 
 @pytest.mark.parametrize("path", [LIST, SEARCH])
-async def test_a_read_ends_with_who_asked(
-    redis_url: str, redis_prefix: str, held_up: HeldUpReads, path: str
-) -> None:
+async def test_a_read_ends_with_who_asked(redis_url: str, redis_prefix: str, held_up: HeldUpReads, path: str) -> None:
     """Its place is free then, and nothing of it is an error."""
     few = Limits(most_lists=4, most_lists_waiting=0, most_searches=4, most_searches_waiting=0)
     with capture_logs() as logs:
