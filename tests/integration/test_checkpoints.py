@@ -11,7 +11,7 @@ from replog.errors import StoreRewound
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
 from replog.store.write.checkpoints import Checkpoints, Moment, Reached, Span
-from replog.store.write.writer import Writer
+from replog.store.write.writer import Limits, Writer
 from tests.support.services.redis import connected, servers_of
 from tests.support.store.batches import batch_of
 
@@ -23,13 +23,15 @@ pytestmark = pytest.mark.every_topology
 
 SPAN = {0: Span(10, 20)}
 
+LIMITS = Limits()
 
-async def merged(connection: Connection, record_id: str = "r1") -> Batch:
+
+async def merged(connection: Connection, record_id: str = "r1", limits: Limits = LIMITS) -> Batch:
     """A batch with a record, its details and its task, as it is in the store."""
     of_record = {"recordId": record_id, "eventTime": "2021-05-12T12:00:00Z"}
     details = [{**of_record, "type": "detail.started", "detailId": f"d{number}"} for number in range(120)]
     batch = batch_of([{**of_record, "type": "record.started", "taskKey": f"task-{record_id}"}, *details])
-    await Writer(connection).merge(batch)
+    await Writer(connection, limits=limits).merge(batch)
     return batch
 
 
@@ -48,11 +50,8 @@ async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> Non
     assert await Checkpoints(connection, group="g", topic="t").read([]) == {}
 
 
-async def test_markers_move_on_with_what_is_merged(
-    connection: Connection, markers: Checkpoints, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("replog.store.write.writer.ENTITIES_A_CALL", 50)
-    batch = await merged(connection)
+async def test_markers_move_on_with_what_is_merged(connection: Connection, markers: Checkpoints) -> None:
+    batch = await merged(connection, limits=Limits(entities_a_call=50))
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
     assert sum(await noted(connection, batch)) == sum(batch.receipt.calls.values()) == 4
     await markers.advance(SPAN, [batch.receipt])

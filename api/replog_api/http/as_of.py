@@ -8,6 +8,7 @@ an answer that was under way meanwhile tells none.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 #: Seconds for which a time that was read is told, and after which the next is read beside the answers.
 KEPT_S, RENEWED_S = 1.0, 0.8
-#: How long an answer waits for a time, in seconds; after that it says the last one known.
-PATIENCE_S = 0.25
-#: Answers that wait for a time at once; what comes then says the last one known.
-MOST_WAITING = 1000
 #: How often the time is read where the store turns out to be started anew meanwhile, as at the first connection.
 READINGS = 3
 #: Seconds in which a reading ends that is told to.
@@ -51,10 +48,24 @@ class AsOf(NamedTuple):
     epoch: int
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Limits of waiting for a time; an answer beyond one of them says the last time known."""
+
+    #: Seconds that an answer waits.
+    wait_s: float = 0.25
+    #: Answers that wait at once.
+    most_waiting: int = 1000
+
+
+_PATIENCE = Patience()
+
+
 class Freshness:
     """As of when the store is; ``clock`` gives monotonic seconds. One instance a process."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], patience: Patience = _PATIENCE) -> None:
+        self._patience = patience
         #: What was read last.
         self.known = AsOf(_UNKNOWN, store.epoch)
         self._store = store
@@ -79,10 +90,10 @@ class Freshness:
         age_s = KEPT_S if self._doubtful or self._begun_s is None else self._clock() - self._begun_s
         if age_s >= RENEWED_S and self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="freshness")
-        if age_s >= KEPT_S and self._reading and self._waiting < MOST_WAITING:
+        if age_s >= KEPT_S and self._reading and self._waiting < self._patience.most_waiting:
             self._waiting += 1
             try:
-                await asyncio.wait([self._reading], timeout=PATIENCE_S)
+                await asyncio.wait([self._reading], timeout=self._patience.wait_s)
             finally:
                 self._waiting -= 1
         return self.known

@@ -67,12 +67,13 @@ class ExternalBroker:
     version = "version unknown"
     restartable = False
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, probe_timeout_s: float) -> None:
         self.address = address
+        self._probe_timeout_s = probe_timeout_s
 
     def start(self) -> None:
         """Wait until it answers."""
-        if not wait_until(lambda: answers(self.address), PROBE_TIMEOUT_S):
+        if not wait_until(lambda: answers(self.address), self._probe_timeout_s):
             raise ServiceUnavailableError(f"no broker answers at {VARIABLE}={self.address}")
 
     def stop(self) -> None:
@@ -127,14 +128,16 @@ class EmbeddedBroker:
         return found[0] if found else ""
 
 
-def start_broker(choice: str | None, data_dir: Path) -> tuple[Broker, list[str]]:
+def start_broker(
+    choice: str | None, data_dir: Path, *, probe_timeout_s: float = PROBE_TIMEOUT_S
+) -> tuple[Broker, list[str]]:
     """Start the broker that ``choice`` names, or the best there is; with why better ones were passed over.
 
     Raises:
         ServiceUnavailableError: the one that was named cannot be started.
     """
     if choice:
-        broker = _named(choice, data_dir)
+        broker = _named(choice, data_dir, probe_timeout_s)
         broker.start()
         return broker, []
     passed_over = []
@@ -150,7 +153,7 @@ def start_broker(choice: str | None, data_dir: Path) -> tuple[Broker, list[str]]
     return broker, passed_over
 
 
-def _named(choice: str, data_dir: Path) -> Broker:
+def _named(choice: str, data_dir: Path, probe_timeout_s: float) -> Broker:
     match choice:
         case "docker":
             return DockerBroker()
@@ -159,5 +162,5 @@ def _named(choice: str, data_dir: Path) -> Broker:
         case "embedded":
             return EmbeddedBroker(data_dir)
         case _ if ":" in choice:
-            return ExternalBroker(choice)
+            return ExternalBroker(choice, probe_timeout_s)
     raise ServiceUnavailableError(f"{VARIABLE}={choice} is wrong; allowed: host:port, docker, maven, embedded")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from replog.store.format.keys import BucketKeys
     from replog.store.write.batch import Batch, Folded, FoldedRecord
 
-#: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is served
-#: meanwhile.
-ENTITIES_A_CALL = 20
-#: Calls that are sent together, while the next are packed.
-CALLS_AT_ONCE = 20
 #: Calls that bring up tasks' lists and are sent together, and records in one call that notes that they are.
 LIST_CALLS_AT_ONCE = 5000
 SETTLED_A_CALL = 100
@@ -71,11 +67,32 @@ class _Notes:
         return bucket.calls(self.merge_id), self.calls[bucket.number] - 1
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Sizes of what is sent to Redis for a batch."""
+
+    #: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is
+    #: served meanwhile.
+    entities_a_call: int = 20
+    #: Calls that are sent together, while the next are packed.
+    calls_at_once: int = 20
+
+
+_LIMITS = Limits()
+
+
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
-    def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        connection: CommandRunner,
+        *,
+        clock: Callable[[], float] = time.time,
+        limits: Limits = _LIMITS,
+    ) -> None:
         self._connection = connection
+        self._limits = limits
         self._clock = clock
         self.renew()
 
@@ -96,7 +113,7 @@ class Writer:
         parts: list[_Part] = []
         sent: list[asyncio.Future[list[Any]]] = []
         made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded, notes))
-        while group := list(islice(made, CALLS_AT_ONCE)):
+        while group := list(islice(made, self._limits.calls_at_once)):
             parts += group
             sent.append(asyncio.ensure_future(self._connection.run([part.call for part in group])))
             # The event loop must come round for these to leave: Redis merges them while the next are packed.
@@ -116,8 +133,8 @@ class Writer:
         head, tail = [*keys.all, bucket.due, bucket.removed], [bucket.running, bucket.unfinished, bucket.claimed]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
-        details = iter(_by_pair(folded.details))
-        while (chunk := list(islice(details, ENTITIES_A_CALL))) or record:
+        details = iter(_by_pair(folded.details, self._limits.entities_a_call))
+        while (chunk := list(islice(details, self._limits.entities_a_call))) or record:
             packed = _pack([place for item in chunk for place in _incoming(*item)]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
@@ -155,9 +172,9 @@ class Writer:
     def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Command]:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
-        for i in range(0, len(records), ENTITIES_A_CALL):
+        for i in range(0, len(records), self._limits.entities_a_call):
             calls_key, number = notes.next(bucket)
-            arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key)
+            arguments = (_pack(records[i : i + self._limits.entities_a_call]), number, task_key)
             yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
 
     def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Command:
@@ -186,9 +203,9 @@ async def _all_of(sent: list[asyncio.Future[list[Any]]]) -> list[list[Any]]:
     return [group.result() for group in sent]
 
 
-def _by_pair(details: Mapping[str, Folded]) -> Iterable[tuple[str, Folded]]:
+def _by_pair(details: Mapping[str, Folded], entities_a_call: int) -> Iterable[tuple[str, Folded]]:
     """The details, those of one pair together: they are neighbours in an index, and share counters."""
-    if len(details) <= ENTITIES_A_CALL:
+    if len(details) <= entities_a_call:
         return details.items()
     groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
     for item in details.items():
