@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 _FETCH_BYTES = 4 * 1024 * 1024
 #: A topic or partition that appears while the collector runs is found within this time.
 _METADATA_AGE_MS = 10_000
-#: A member that was not heard of for this long is taken for dead, and its partitions go to others. One with a name of
-#: its own is waited for while it is started again.
-_SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
+#: A member with a name of its own is waited for this long while it is started again.
+_STATIC_SESSION_MS = 45_000
 #: How long the group waits for its members when partitions move.
 REBALANCE_MS = 30_000
 #: How long the tasks of a client that is given up may take to end.
@@ -34,9 +34,20 @@ _CANCEL_S = 1.0
 _ANY_CONSUMER, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
 
 
+@dataclass(frozen=True)
+class GroupTimings:
+    """How long the members of a group and their broker wait for each other."""
+
+    #: A member that was not heard of for this long is taken for dead, and its partitions go to others.
+    session_ms: int = 10_000
+    #: What a member asks of the group has to be answered within this time.
+    answer_s: float = 10.0
+
+
 def subscribed_consumer(
     settings: CollectorSettings,
     *,
+    timings: GroupTimings,
     revoked: Callable[[], Awaitable[None]],
     assigned: Callable[[list[TopicPartition]], Awaitable[None]],
 ) -> Any:
@@ -53,7 +64,7 @@ def subscribed_consumer(
         max_batch_bytes=settings.max_batch_bytes,
         group_id=settings.kafka_group_id,
         group_instance_id=static,
-        session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
+        session_timeout_ms=_STATIC_SESSION_MS if static else timings.session_ms,
         rebalance_timeout_ms=REBALANCE_MS,
         enable_auto_commit=False,
         # What is aborted does not count, nor does what is not committed yet.

@@ -33,8 +33,15 @@ class Checkpointing:
     """Marks and commits batches, some at a time. Where the store has lost something, the source goes back instead."""
 
     def __init__(
-        self, source: Source, markers: CheckpointStore, retrying: Retrying, *, rewinding: Callable[[], None]
+        self,
+        source: Source,
+        markers: CheckpointStore,
+        retrying: Retrying,
+        *,
+        rewinding: Callable[[], None],
+        mark_every_s: float = MARK_EVERY_S,
     ) -> None:
+        self._mark_every_s = mark_every_s
         self._rewinding = rewinding
         self._source = source
         self._checkpoints = markers
@@ -91,7 +98,7 @@ class Checkpointing:
         else:
             await self._commit()
         self._spans, self._receipts = {}, []
-        self._due_at = time.monotonic() + MARK_EVERY_S
+        self._due_at = time.monotonic() + self._mark_every_s
 
     async def _advance(self, spans: Mapping[int, Span]) -> None:
         if not spans:
