@@ -164,13 +164,18 @@ async def test_a_marker_that_is_no_offset_is_as_good_as_lost(
         await markers.advance({0: Span(0, 0)}, [])
     with capture_logs() as lines:
         assert await markers.read([0, 1]) == {0: None, 1: 5}
-    assert [(line["event"], line["keys"]) for line in lines] == [
-        ("markers_removed", [f"{bucket.applied.decode()} g:t:0"])
+    assert [(line["event"], line["keys"], line["error"]) for line in lines] == [
+        ("markers_removed", [f"{bucket.applied.decode()} g:t:0"], "no offsets")
     ]
     assert await connection.run([Command("HKEYS", [bucket.applied])]) == [[b"g:t:1"]]
     await markers.begin({0: 3})
     await markers.advance({0: Span(3, 7)}, [])
     assert await markers.read([0, 1]) == {0: 7, 1: 5}
+
+
+async def test_the_last_offset_that_kafka_has_is_one(connection: Connection, markers: Checkpoints) -> None:
+    await markers.begin({0: 2**63 - 1})
+    assert await markers.read([0]) == {0: 2**63 - 1}
 
 
 @pytest.mark.parametrize("kind", ["applied", "as_of"])
@@ -183,6 +188,21 @@ async def test_keys_of_any_other_type_are_removed(connection: Connection, marker
         moments = Reached(2, 9000, {0: Moment(10, 7000), 1: Moment(5, 7000)})
         await markers.advance({0: Span(10, 10), 1: Span(5, 5)}, [], moments)
         assert await markers.read([0, 1]) == {0: 10, 1: 5}
+
+
+async def test_notes_that_are_right_are_kept_where_another_key_is_removed(
+    connection: Connection, markers: Checkpoints
+) -> None:
+    """The batch is marked as it was merged: nothing of it is taken for lost."""
+    batch = await merged(connection)
+    key = buckets(connection)[next(iter(batch.receipt.calls))].as_of
+    await connection.run([Command("DEL", [key]), Command("SADD", [key], ["x"])])
+    with capture_logs() as lines:
+        await markers.advance(SPAN, [batch.receipt], Reached(2, 9000, {0: Moment(20, 7000)}))
+    (line,) = lines
+    assert (line["event"], line["keys"]) == ("markers_removed", [key.decode()])
+    assert "WRONGTYPE" in line["error"]
+    assert await markers.read([0, 1]) == {0: 20, 1: 5}
 
 
 async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Checkpoints) -> None:
