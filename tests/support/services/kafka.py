@@ -15,7 +15,7 @@ from tests.support.services import PROBE_TIMEOUT_S, ServiceUnavailableError
 from tests.support.services.kafka_admin import answers
 from tests.support.services.kafka_docker import DockerBroker
 from tests.support.services.kafka_maven import MavenBroker
-from tests.support.services.process import ServerProcess, wait_until
+from tests.support.services.process import OwnProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ class ExternalBroker:
         """Leave it as it is."""
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(OwnProcess):
     """The broker of ``replog up``: nothing to install, one consumer group member, nothing kept on disk."""
 
     kind = "embedded"
@@ -99,7 +99,7 @@ class EmbeddedBroker:
     restartable = False
 
     def __init__(self, data_dir: Path) -> None:
-        self._process = ServerProcess(data_dir / "broker.log")
+        super().__init__(data_dir / "broker.log")
 
     @property
     def address(self) -> str:
@@ -110,18 +110,6 @@ class EmbeddedBroker:
         """Start it, and return once it printed its address."""
         command = [sys.executable, "-m", "replog_local.embedded_broker"]
         self._process.start(command, lambda: bool(self._printed_address()), PROBE_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """End it for good."""
-        self.stop()
 
     def _printed_address(self) -> str:
         found = re.search(r"^\S+:\d+$", self._process.output(), re.MULTILINE)
