@@ -343,9 +343,9 @@ class StoreMachine(RuleBasedStateMachine):
         self,
         limits: dict[str, float],
         absent: set[str],
+        written: str = WRITTEN[0],
         writer_limits: Limits = WRITER_LIMITS,
         pace: Pace = PACE,
-        written: str = WRITTEN[0],
     ) -> None:
         """Set the limits, when everything is written, and the kinds of names that no detail has.
 
