@@ -38,7 +38,8 @@ class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it 
 
     ``kind`` is a stable label for the metric ``replog_store_errors_total``: ``connection``, ``timeout``, ``loading``,
     ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster`` (a slot is moving, or has no master),
-    ``incompatible`` (the store has another layout) or ``response``. A query service also uses ``busy``: too many calls are waiting already.
+    ``incompatible`` (the store has another layout) or ``response``. A query service also uses ``busy``: too many calls
+    are waiting already.
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S
-from tests.integration.api.test_errors import refused
+from tests.support.api.refusals import refused
+from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.query_service import BASE, event, serving, write
 
 if TYPE_CHECKING:
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.query_service import QueryService
 
-ALL, MINE, STRANGE = "token-of-all", "token-of-mine", "token-of-nobody"
-TOKENS = ",".join(
-    f"{name}:{sha256(secret.encode()).hexdigest()}{prefix}"
-    for name, secret, prefix in (("ops", ALL, ""), ("team", MINE, ":mine/"))
-)
+
 PAGE = "?pageNumber=1&pageSize=5"
 PATHS = [
     *(f"list/{key}" for key in ("mine%2Ft", "others")),
@@ -32,11 +29,6 @@ PATHS = [
     *(f"{endpoint}{record}" for endpoint in ("", "overview/", "detail/list/") for record in ("m", "o", "x")),
     *(f"detail/page/{record}{PAGE}" for record in ("m", "o", "x")),
 ]
-
-
-def bearer(secret: str) -> dict[str, str]:
-    """The header that shows a token."""
-    return {"Authorization": f"Bearer {secret}"}
 
 
 @pytest.fixture
