@@ -12,6 +12,7 @@ import signal
 import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import hypothesis
 import pytest
 
 from tests.support.services import ServiceUnavailableError, kafka_admin, redis_acl
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from tests.support.services.kafka import Broker
     from tests.support.services.redis import RedisServer
     from tests.support.services.redis_cluster import RedisCluster
+
+# No test is timed: a deadline of hypothesis fails on a busy machine alone.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = ["tests.support.faults_table"]
 

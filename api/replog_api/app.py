@@ -134,7 +134,15 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
         allow_headers=["*"],
         # They send cookies, too, which a page of an origin that is not named may not.
         allow_credentials="*" not in origins,
-        expose_headers=["ETag", "Link", "Retry-After", "X-Replog-As-Of", "X-Total-Count", TIME_ZONE_HEADER],
+        expose_headers=[
+            "Content-Disposition",
+            "ETag",
+            "Link",
+            "Retry-After",
+            "X-Replog-As-Of",
+            "X-Total-Count",
+            TIME_ZONE_HEADER,
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from replog.errors import StoreUnavailable
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.http import messages
-from replog_api.http.envelope import JSON
+from replog_api.http.envelope import CSV, JSON, NDJSON
 from replog_api.http.errors import (
     HEADERS_TOO_LARGE,
     MISDIRECTED,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from replog_api.http.request_context import RequestContext
     from replog_api.http.store_trouble import StoreTrouble
 
-#: The type of answers with data; streams have another.
-JSON_TYPE = (b"content-type", JSON.encode())
+#: The types of answers with data; streams have another.
+TYPES_OF_DATA = frozenset((b"content-type", media.encode()) for media in (JSON, CSV, NDJSON))
 #: Names the zone of the times in an answer.
 ZONE_HEADER = b"x-bkrepo-time-zone"
 #: Names the time up to which events had been applied when the answer was read.
@@ -102,7 +102,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 _complete(message, context, header)
                 # A stream goes on: its later events are fresher than its headers.
-                sent = header if JSON_TYPE in message["headers"] else b""
+                sent = b"" if TYPES_OF_DATA.isdisjoint(message["headers"]) else header
                 if context.store_failed:
                     self._freshness.doubt()
                 elif self._trouble.failing and context.client and message["status"] in _ANSWERED:

@@ -31,9 +31,14 @@ from replog_api.http.presence import WhilePresent
 from replog_api.http.query_values import QueryValue
 from replog_api.http.request_context import context_of
 from replog_api.live.stream import StreamEndpoint
+from replog_api.queries.detail_counts import DetailCountsEndpoint
+from replog_api.queries.detail_export import DetailExportEndpoint
+from replog_api.queries.failure_reasons import FailureReasonsEndpoint
 from replog_api.queries.query_runner import or_busy
 from replog_api.queries.records import RecordEndpoints
+from replog_api.queries.silent_records import SilentRecordsEndpoint
 from replog_api.queries.task import TaskEndpoints
+from replog_api.queries.task_runs import TaskRunsEndpoint
 from replog_api.queries.tasks import TasksEndpoints
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
 
     from replog.store.read.queries import StoreQueries
     from replog_api.admission.limits import Limits
-    from replog_api.contracts.openapi.operation import Operation, Query, Stream
+    from replog_api.contracts.openapi.operation import Export, Operation, Query, Stream
     from replog_api.live.snapshots import Snapshots
     from replog_api.queries.query_runner import QueryRunner
     from replog_api.service import ServiceEndpoints
@@ -87,7 +92,9 @@ class QueryRoute(EndpointRoute, Generic[Q]):
     """The route of a query. Parses the request's parameters, once, and calls the endpoint with their value."""
 
     def __init__(
-        self, operation: Query[Q] | Stream[Q], endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]]
+        self,
+        operation: Query[Q] | Export[Q] | Stream[Q],
+        endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
     ) -> None:
         super().__init__(operation, endpoint)
         self._parse = Parser(operation.query).parse
@@ -103,7 +110,7 @@ class ListRoute(QueryRoute[Q]):
 
     def __init__(
         self,
-        operation: Query[Q],
+        operation: Query[Q] | Export[Q],
         endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
         limiter: ConcurrencyLimiter,
         notice_after_s: float,
@@ -128,11 +135,21 @@ def query_routes(
     records = RecordEndpoints(queries.records, runner, rights, tasks)
     stream = StreamEndpoint(runner, rights, snapshots)
     latest = TasksEndpoints(queries.tasks, runner)
+    counts = DetailCountsEndpoint(queries.records, runner, rights)
+    export = DetailExportEndpoint(queries.records, runner, rights)
+    reasons = FailureReasonsEndpoint(queries.records, runner, rights)
+    runs = TaskRunsEndpoint(queries.tasks, runner)
+    silent = SilentRecordsEndpoint(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
     return [
         ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, notice_after_s),
         ListRoute(doc.LIST_DETAILS, records.list_details, lists, notice_after_s),
+        ListRoute(doc.EXPORT_DETAILS, export.export_details, lists, notice_after_s),
+        QueryRoute(doc.COUNT_DETAILS, counts.count_details),
+        QueryRoute(doc.FAILURE_REASONS, reasons.list_reasons),
+        QueryRoute(doc.PAGE_SILENT, silent.page_silent),
+        QueryRoute(doc.TASK_RUNS, runs.list_runs),
         QueryRoute(doc.LATEST_RECORDS, latest.of_keys),
         QueryRoute(doc.PAGE_TASKS, latest.page_tasks),
         QueryRoute(doc.PAGE_RECORDS, tasks.page_records),

@@ -36,7 +36,7 @@ STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
 @dataclass(frozen=True)
 class Plan:
-    """What ``replog up`` was asked for; the data folder is locked, the API's port was free."""
+    """Options of ``replog up``; the data folder is locked, the API's port was free."""
 
     data: DataFolder
     api_host: str
@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything listens."""
+    """Addresses of all services."""
 
     api_url: str
     collector_url: str

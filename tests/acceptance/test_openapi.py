@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from replog_api.contracts.documents import openapi_json
 from replog_api.contracts.operations import STREAM
-from replog_api.http.errors import UNKNOWN_RECORD
+from replog_api.http.errors import INVALID_REQUEST, UNKNOWN_RECORD
 from replog_api.http.query_values import RECORD_ID
 from tests.support import streams
 from tests.support.api.examples import EVENTS
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 SEED = 20210512
 #: Random questions for each operation, beside those that are the same always: examples, and the edges of each schema.
 QUESTIONS = 25
+#: Longest URL that is read at all, to be answered that it is too long; thousands of keys make longer ones.
+MOST_URL = 65_000
 SECRET = "of-schemathesis"  # noqa: S105 - nobody else has it
 HEADERS = {"Authorization": f"Bearer {SECRET}"}
 CONFIG = {
@@ -99,6 +101,9 @@ def answers() -> Iterator[dict[str, set[Any]]]:
 
 def ways_of(response: Response) -> set[Any]:
     """The status of an answer, and whether it tells something that is stored."""
+    if response.headers.get("content-disposition"):
+        # Behind the names of the columns, or before how many there are.
+        return {response.status_code} | ({"rows"} if response.content.count(b"\n") > 1 else set())
     data = response.status_code == 200 and response.headers["content-type"] == ["application/json"] and response.json()
     found = data.get("data") if data else None
     rows = found.get("records", found) if isinstance(found, dict) else found
@@ -132,9 +137,15 @@ def test_the_service_answers_as_its_document_says(case: Case[Any], api: Process,
     """Whatever is asked: right and wrong questions, other methods, without a token."""
     response = case.call(base_url=api.url, headers=HEADERS)
     answers[case.operation.label] |= ways_of(response)
+    if len(str(response.request.url)) > MOST_URL:
+        # No server reads one as long: it is no HTTP, and no query.
+        assert response.status_code == INVALID_REQUEST.status
+        return
     # The API's clients know no other answer than 400 to a good question about a record that does not exist.
     unknown = response.status_code == UNKNOWN_RECORD.status and response.json()["code"] == UNKNOWN_RECORD.code
-    excluded: list[CheckFunction] = [positive_data_acceptance] if unknown else []
+    # That two parameters are too much together is what no schema can say.
+    too_many = response.status_code == 400 and "allowed with as many" in response.json()["message"]
+    excluded: list[CheckFunction] = [positive_data_acceptance] if unknown or too_many else []
     case.validate_response(
         response, headers=HEADERS, excluded_checks=excluded, additional_checks=[wrong_parameters_are_refused]
     )

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     store_many_tasks,
     store_reads,
     store_removal,
+    store_summaries,
     store_tasks,
     store_writes,
 )
@@ -94,6 +95,7 @@ class _Run:
             reads = await self._noted("reading pages", store_reads.read(stores, asked, self._say))
             listing, self._witnessed["reading the list"] = store_list.read(self._url, _PREFIX, self._wide.shape)
             self._say("listed")
+            summaries = await self._noted("summaries and exports", store_summaries.read(stores, self._wide, self._many))
             tasks = await self._noted("records of one task", store_tasks.read(stores, self._records))
             many = await self._noted("many tasks", store_many_tasks.read(stores, self._records))
             filled = [
@@ -104,7 +106,7 @@ class _Run:
             writes = await self._noted("new details", store_writes.grow(stores, shapes, filled))
             removed, witness = await store_removal.remove(stores)
             self._witnessed[f"removing all {removed:,} records"] = witness
-        return [reads, self._calls(), listing, memory, whole_memory, writes, tasks, many]
+        return [reads, self._calls(), listing, memory, whole_memory, writes, tasks, many, summaries]
 
     async def _noted(self, what: str, measuring: Any) -> Section:
         section: Section

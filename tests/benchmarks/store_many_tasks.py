@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 from typing import TYPE_CHECKING
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
+from replog.store.read.silent_records import silent_records
 from replog.store.read.task_pages import Tasks
+from replog.store.read.task_runs import task_runs
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 _PREFIX = "bench-tasks"
 _TEAMS, _PAGES, _KEYS = 97, 50, 200
+#: Tasks of one page, and the runs that are shown of each.
+_STRIPS, _LAST = 50, 20
+GOAL_MS = 50
 #: What is asked, in words; the prefix, the status, and whether the first page or any.
 _QUESTIONS = (
     ("first page", "", "", True),
@@ -46,6 +52,12 @@ async def read(stores: Stores, tasks: int) -> tuple[Section, Witness]:
                 total, times = await _pages(asked, prefix, status, stores.pid, first=first)
                 lines.append(Line(f"{what} ({total:,})", str(times)))
             lines.append(Line(f"latest records of {_KEYS}", str(await _latest(asked, keys, stores.pid))))
+            runs = await _runs(connection, keys, stores.pid)
+            lines.append(Line(f"newest {_LAST} runs of {_STRIPS}", str(runs), str(GOAL_MS), met=runs.p50 <= GOAL_MS))
+            running = sum(row.status == "RUNNING" for row in record_rows(tasks))
+            silent = await _silent(connection, running, stores.pid)
+            what = f"first page of silent records ({running:,})"
+            lines.append(Line(what, str(silent), str(GOAL_MS), met=silent.p50 <= GOAL_MS))
     return Section(f"7. Pages of {LIMIT} tasks of {tasks:,}, {ORDER}", lines), witness
 
 
@@ -59,6 +71,29 @@ async def _pages(tasks: Tasks, prefix: str, status: str, pid: int, *, first: boo
         clock.stop()
         assert (page.total, len(page.rows)) == (total, LIMIT), (prefix, status, offset)
     return total, clock.times
+
+
+async def _runs(connection: Connection, keys: list[str], pid: int) -> Times:
+    rng, clock = Random(len(keys)), Clock(pid)
+    for _ in range(_PAGES):
+        some = rng.sample(keys, _STRIPS)
+        clock.start()
+        found, _pulse = await task_runs(connection, some, _LAST)
+        clock.stop()
+        assert all(task.runs for task in found.data)
+    return clock.times
+
+
+async def _silent(connection: Connection, running: int, pid: int) -> Times:
+    clock = Clock(pid)
+    for _ in range(_PAGES):
+        clock.start()
+        found = await silent_records(
+            connection, now_ms=time.time_ns() // 1_000_000, silent_for_s=900, offset=0, limit=LIMIT
+        )
+        clock.stop()
+        assert (found.data.total, len(found.data.rows)) == (running, LIMIT)
+    return clock.times
 
 
 async def _latest(tasks: Tasks, keys: list[str], pid: int) -> Times:

@@ -141,7 +141,7 @@ async def test_more_details_than_fit_one_call_are_all_merged(store: Store) -> No
 
 @pytest.mark.every_topology
 @given(st.lists(streams, min_size=1, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 async def test_both_stores_hold_the_same_after_the_same_batches(
     redis_url: str, redis_prefix: str, batches: list[list[Event]]
 ) -> None:

@@ -344,6 +344,11 @@ async def test_a_query_service_is_not_ready_while_a_right_is_missing(
         f"{BASE}/page/t?pageNumber=1&pageSize=10",
         f"{BASE}/detail/page/r0?status=SUCCESS&pageNumber=1&pageSize=10",
         f"{BASE}/overview/r0",
+        f"{BASE}/detail/counts/r0",
+        f"{BASE}/detail/reasons/r0",
+        f"{BASE}/detail/export/r0?status=SUCCESS",
+        f"{TASKS}/runs?key=t",
+        f"{TASKS}/silent?pageNumber=1&pageSize=10",
         f"{BASE}/r0",
     ]
     async with serving(query_service.url, query_service.prefix) as service:

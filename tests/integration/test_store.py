@@ -30,7 +30,7 @@ pytestmark = pytest.mark.every_topology
 
 
 @given(streams, st.integers(1, 5), st.randoms(use_true_random=False))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 async def test_any_order_duplication_and_batching_ends_in_what_the_contract_says(
     redis_url: str, redis_prefix: str, stream: list[Event], size: int, chance: random.Random
 ) -> None:
@@ -45,7 +45,7 @@ async def test_any_order_duplication_and_batching_ends_in_what_the_contract_says
 
 
 @given(streams)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 async def test_indexes_hold_nothing_but_what_the_details_say(
     redis_url: str, redis_prefix: str, stream: list[Event]
 ) -> None:

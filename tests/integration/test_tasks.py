@@ -111,7 +111,7 @@ events_of_records = st.lists(
 
 
 @given(events_of_records, st.integers(1, 5), st.randoms(use_true_random=False))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 async def test_any_order_duplication_and_batching_ends_in_the_same_index(
     redis_url: str, redis_prefix: str, stream: list[Event], size: int, chance: Random
 ) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Mostly events of records themselves: those of details end no record.
 streams = st.lists(st.one_of(record_events, record_events, record_events, events), min_size=1, max_size=8)
 batches = st.lists(streams, min_size=1, max_size=6)
-on_redis = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+on_redis = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 pytestmark = pytest.mark.every_topology
 
 

@@ -11,9 +11,12 @@ from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
 from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read.bounded_reads import BYTES_A_CALL
+from replog.store.read.failure_reasons import failure_reasons
 from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.ordered_details import Bounds, ordered_details
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
+from replog.store.read.task_runs import task_runs
 from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from replog.times import TimeUs
@@ -99,7 +102,21 @@ async def listed(connection: Any) -> list[tuple[str, str | None]]:
     ]
 
 
+def exported(flt: DetailFilter) -> Any:
+    async def read(connection: Any) -> list[tuple[str, str | None]]:
+        return [
+            (row.detail_id.decode(), row.read().error_reason)
+            async for step in ordered_details(connection, "r", flt, Bounds(wanted=10))
+            for row in step
+        ]
+
+    return read
+
+
 READS = {
+    "export": exported(NO_FILTER),
+    "export by pair": exported(DetailFilter(cluster_name="c", repo_name="r")),
+    "export by name": exported(DetailFilter(package_name="p", version="1")),
     "page": page(NO_FILTER),
     "by rank": page(DetailFilter(cluster_name="c")),
     "by name": page(DetailFilter(package_name="p")),
@@ -131,6 +148,13 @@ async def test_details_are_read_whole_in_calls_of_bounded_size(
         measured = Measured(connection)
         assert await read(measured) == expected, name
         assert measured.largest <= most, name
+
+
+async def test_reasons_are_read_in_calls_of_bounded_size(connection: Connection) -> None:
+    await write(connection, details("r", [REASON] * 60, **FACTS))
+    found = (await failure_reasons(measured := Measured(connection), "r")).data
+    assert [(reason.reason, reason.failed) for reason in found.reasons] == [(REASON, 60)]
+    assert measured.largest <= BYTES_A_CALL + LARGEST
 
 
 async def test_pages_by_rank_walk_over_wide_details(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +232,9 @@ async def test_records_are_read_whole_in_pipelines_of_bounded_size(
     assert [row.record_id async for step in reader.records("t") for row in step] == expected
     assert max(pipelines) <= most
     assert sum(pipelines) > most
+    runs, _ = await task_runs(measured := Measured(connection), ["t"], 1000)
+    assert [run.id for run in runs.data[0].runs] == expected
+    assert measured.largest <= BYTES_A_CALL + 20 * max(LARGEST, len(reasons[0]))
 
 
 async def test_the_latest_records_of_tasks_are_read_in_pipelines_of_bounded_size(connection: Connection) -> None:

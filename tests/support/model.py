@@ -7,6 +7,7 @@ by brute force.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ MOST_REASON = 8192
 #: Under so many task keys a record is listed at most: the smallest by code point.
 MOST_TASK_KEYS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COUNTED = ("total", "success", "skip", "failed")
 RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
 DETAIL_FACTS = (
     "localCluster",
@@ -34,6 +36,50 @@ DETAIL_FACTS = (
     "sha256",
     "conflictStrategy",
 )
+
+
+#: Of an export as CSV.
+COLUMNS = [
+    *("id", "recordId", "localCluster", "remoteCluster", "localRepoName", "repoType"),
+    *("packageConstraint.packageKey", "packageConstraint.versions", "pathConstraint.path"),
+    *("artifactName", "version", "conflictStrategy", "size", "sha256", "status"),
+    *(f"progress.{kind}.{name}" for kind in ("blob", "node", "version") for name in _COUNTED),
+    *("progress.totalSize", "progress.success", "progress.skip", "progress.failed"),
+    *("startTime", "endTime", "errorReason", "lastEventTime", "stale"),
+]
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value: Any = row
+    for name in column.split("."):
+        value = value and value[name]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "'" + value if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def masked(reason: str) -> str:
+    """A reason of which numbers and hashes are ``<n>``: word for word, of ASCII letters and digits."""
+    hexes = "0123456789abcdefABCDEF"
+    words = re.split("([0-9A-Za-z]+)", reason)
+    # Words are at odd places; five of them with hyphens between are a UUID.
+    for i in range(1, len(words) - 8, 2):
+        five = words[i : i + 9 : 2]
+        is_joined = words[i + 1 : i + 8 : 2] == ["-"] * 4
+        if is_joined and [*map(len, five)] == [8, 4, 4, 4, 12] and {*"".join(five)} <= {*hexes}:
+            words[i : i + 9] = ["<n>", *[""] * 8]
+    for i in range(1, len(words), 2):
+        word = words[i]
+        hash_of = word[2:] if word[:2] in {"0x", "0X"} else word
+        is_prefixed = hash_of != word and hash_of
+        has_digit = {*word} & {*"0123456789"}
+        if word != "<n>" and {*hash_of} <= {*hexes} and (is_prefixed or (has_digit and len(word) >= 6)):
+            words[i] = "<n>"
+        else:
+            words[i] = re.sub("[0-9]+", "<n>", word)
+    return "".join(words)
 
 
 def _us(text: str) -> int:
@@ -311,6 +357,36 @@ class Model:
         """The tasks of these keys with their latest records, null for none."""
         return [{"taskKey": key, "record": next(iter(self.records(key)), None)} for key in keys]
 
+    def runs(self, keys: list[str], last: int) -> list[dict[str, Any]]:
+        """The ``last`` runs of each of these tasks, in short."""
+        shown = ("id", "status", "startTime", "endTime")
+        found = []
+        for key in keys:
+            records = self.records(key)
+            runs = [{name: record[name] for name in shown} for record in records[:last]]
+            found.append({"taskKey": key, "totalRecords": len(records), "runs": runs})
+        return found
+
+    def counts(self, record_id: str, by: str, cluster: str = "") -> list[dict[str, Any]]:
+        """How many details of each status there are by ``cluster``, ``repository`` or ``pair``."""
+        groups: dict[tuple[str | None, str | None], list[str]] = {}
+        for detail in self.details(record_id, remoteCluster=cluster):
+            remote = None if by == "repository" else detail["remoteCluster"]
+            repo = None if by == "cluster" else detail["localRepoName"]
+            groups.setdefault((remote, repo), []).append(detail["status"])
+        rows = [
+            {
+                "remoteCluster": remote,
+                "localRepoName": repo,
+                "success": found.count("SUCCESS"),
+                "failed": found.count("FAILED"),
+                "running": found.count("RUNNING"),
+                "total": len(found),
+            }
+            for (remote, repo), found in groups.items()
+        ]
+        return sorted(rows, key=lambda row: (-row["failed"], row["remoteCluster"] or "", row["localRepoName"] or ""))
+
     def details(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
         """All details of a record that meet the filters (the API's parameter names), newest first."""
         entities = self._details.get(record_id, {})
@@ -320,6 +396,50 @@ class Model:
             for detail_id in ids
             if self._matches(record_id, detail_id, {name: text for name, text in filters.items() if text})
         ]
+
+    def reasons(self, record_id: str, limit: int, *, examined: int = 5000) -> dict[str, Any]:
+        """Why details failed."""
+        failed = self.details(record_id, status="FAILED")
+        groups: dict[str | None, list[dict[str, Any]]] = {}
+        for detail in failed[:examined]:
+            reason = detail["errorReason"]
+            groups.setdefault(None if reason is None else masked(reason), []).append(detail)
+        rows = [
+            {
+                "errorReason": reason,
+                "failed": len(found),
+                "remoteClusters": sorted({detail["remoteCluster"] for detail in found}),
+                "detailId": found[0]["id"],
+            }
+            for reason, found in groups.items()
+        ]
+        rows.sort(key=lambda row: (-row["failed"], row["errorReason"] is None, row["errorReason"] or ""))
+        return {"failed": len(failed), "examined": len(failed[:examined]), "reasons": rows[:limit]}
+
+    def silent(self, silent_for_s: int, prefix: str = "") -> list[dict[str, Any]]:
+        """The RUNNING records of tasks under ``prefix`` that had no event for longer, longest silent first."""
+        assert self.now_us is not None
+        found = []
+        for record_id, entity in self._records.items():
+            details = self._details.get(record_id, {})
+            active_ms = max(each.last_us() for each in (entity, *details.values())) // 1000
+            silent = self.now_us // 1000 - active_ms > silent_for_s * 1000
+            mine = any(key.startswith(prefix) for key in sorted(self._named[record_id])[:MOST_TASK_KEYS])
+            if silent and mine and entity.outcome()["status"] == "RUNNING":
+                found.append((active_ms, record_id))
+        return [
+            {"record": self.record(record_id), "lastActivityTime": _local(active_ms * 1000)}
+            for active_ms, record_id in sorted(found)
+        ]
+
+    def lines(self, record_id: str, **filters: str) -> list[dict[str, Any]]:
+        """The lines of an export as NDJSON."""
+        details = self.details(record_id, **filters)
+        return [*details, {"rows": len(details)}]
+
+    def cells(self, record_id: str, **filters: str) -> list[list[str]]:
+        """The cells of an export as CSV, the names of its columns first."""
+        return [COLUMNS, *([_cell(row, column) for column in COLUMNS] for row in self.details(record_id, **filters))]
 
     @staticmethod
     def _order(entity: Entity, entity_id: str) -> tuple[int, bytes]:

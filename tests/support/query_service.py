@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from replog_api.app import create_app
 from tests.support.services.redis_acl import url_as_query_service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.types import ASGIApp
 
@@ -42,12 +43,17 @@ def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Even
 async def write(url: str, prefix: str, events: Sequence[Event]) -> None:
     """Store ``events`` under ``prefix`` as a collector does."""
     async with Connection(load(StoreSettings, redis_url=url, redis_prefix=prefix), timeout_s=TIMEOUT_S) as store:
-        writer = Writer(store)
-        for start in range(0, len(events), BATCH_EVENTS):
-            batch = Batch()
-            for event in events[start : start + BATCH_EVENTS]:
-                batch.add(parse(json.dumps(event).encode()))
-            await writer.merge(batch)
+        await merge(store, events)
+
+
+async def merge(store: Connection, events: Sequence[Event], clock: Callable[[], float] = time.time) -> None:
+    """Store ``events`` by a connection that is open, as of ``clock``, in seconds since 1970."""
+    writer = Writer(store, clock=clock)
+    for start in range(0, len(events), BATCH_EVENTS):
+        batch = Batch()
+        for event in events[start : start + BATCH_EVENTS]:
+            batch.add(parse(json.dumps(event).encode()))
+        await writer.merge(batch)
 
 
 def path_of(endpoint: str, entity_id: str) -> str:

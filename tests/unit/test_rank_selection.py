@@ -5,7 +5,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.store.read.rank_selection import approach
@@ -76,7 +76,6 @@ async def test_a_place_near_any_match_is_found_in_few_steps_however_they_are_spr
     offset=st.integers(0, 60),
     before=st.booleans(),
 )
-@settings(deadline=None)
 async def test_the_nearest_place_is_found_where_it_must_be(
     matching: set[int], more: int, offset: int, *, before: bool
 ) -> None:

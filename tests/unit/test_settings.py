@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import certifi
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -375,7 +374,6 @@ def told(call: Callable[[], Any]) -> str:
 
 
 @given(places, schemes, passwords | encoded)
-@hypothesis.settings(deadline=None)
 def test_no_secret_is_shown_whatever_is_in_it(place: str, scheme: str, password: str) -> None:
     """By what masks a URL, by its parts, and by the message about a wrong one."""
     url = place.format(scheme=scheme, password=password)

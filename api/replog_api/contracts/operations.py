@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from replog_api.contracts import schemas
 from replog_api.contracts.openapi import examples
-from replog_api.contracts.openapi.errors import INVALID_ID, INVALID_PAGE, MISSING, UNKNOWN_RECORD
-from replog_api.contracts.openapi.operation import JSON, PLAIN, Query, Service, Stream
+from replog_api.contracts.openapi.errors import (
+    INVALID_FILTER,
+    INVALID_GROUPING,
+    INVALID_ID,
+    INVALID_LIMIT,
+    INVALID_PAGE,
+    INVALID_RUNS,
+    MISSING,
+    UNKNOWN_RECORD,
+)
+from replog_api.contracts.openapi.operation import CSV, JSON, LINES, PLAIN, Export, Query, Service, Stream
 from replog_api.http import query_values
 from replog_api.http.languages import Text
 
@@ -41,6 +50,35 @@ PAGE_TASKS = Query(
     query=query_values.TaskPageQuery,
     errors=(MISSING, INVALID_PAGE),
     examples={"documented": examples.page_of(examples.TASK)},
+    headers=_OF_A_PAGE,
+)
+TASK_RUNS = Query(
+    path=f"{TASKS}/runs",
+    operation_id="list_task_runs",
+    summary=Text("list task runs", "查询多个任务最近的执行"),
+    text=Text(
+        "Tasks by key, each with its newest runs, in the order asked; without runs where a task is unknown.",
+        "按 key 查询多个任务最近的若干次执行，顺序与请求一致；任务未知时没有执行。",
+    ),
+    data=list[schemas.TaskRuns],
+    query=query_values.TaskRunsQuery,
+    errors=(MISSING, INVALID_RUNS),
+    examples={"documented": [examples.RUNS]},
+)
+PAGE_SILENT = Query(
+    path=f"{TASKS}/silent",
+    operation_id="list_silent_record_page",
+    summary=Text("list silent record page", "分页查询长时间没有事件的任务日志"),
+    text=Text(
+        "A page of the RUNNING records of which neither the record nor any of its details had an event for so long, "
+        "longest silent first, then by id. A token that is limited to a prefix knows those of its own tasks alone.",
+        "处于 RUNNING 且其自身和所有详情都长时间没有事件的执行日志的一页，沉默最久的在前，其次按 id 顺序。"
+        "仅限于某一前缀的令牌只能看到该前缀下任务的执行日志。",
+    ),
+    data=schemas.SilentPage,
+    query=query_values.SilentPageQuery,
+    errors=(MISSING, INVALID_PAGE),
+    examples={"documented": examples.NO_PAGE},
     headers=_OF_A_PAGE,
 )
 LIST_RECORDS = Query(
@@ -104,6 +142,57 @@ PAGE_DETAILS = Query(
         "documentedOfATask": examples.page_of(examples.RECORD),
     },
     headers=_OF_A_PAGE,
+)
+COUNT_DETAILS = Query(
+    path=f"{RECORDS}/detail/counts/{{recordId}}",
+    operation_id="count_task_record_details",
+    summary=Text("count task record details", "统计任务日志详情数"),
+    text=Text(
+        "A record's details by status, counted by remote cluster, by repository or by both: most failed first, then "
+        "by name, by code point. What has no details is left out; an empty array where the record is unknown.",
+        "按远程集群、按仓库或按两者统计执行日志的各状态详情数：失败多的在前，其次按名称的码位顺序。没有详情的不列出；"
+        "执行日志未知时为空数组。",
+    ),
+    data=list[schemas.DetailCounts],
+    query=query_values.DetailCountsQuery,
+    errors=(INVALID_GROUPING,),
+    examples={"documented": [examples.COUNTS]},
+)
+FAILURE_REASONS = Query(
+    path=f"{RECORDS}/detail/reasons/{{recordId}}",
+    operation_id="list_task_record_failure_reasons",
+    summary=Text("list task record failure reasons", "查询任务日志的失败原因"),
+    text=Text(
+        "Why details of a record failed: their reasons, grouped without the numbers and hashes in them, most failed "
+        "first, then by reason. The newest 5,000 failed details are examined. No reasons where the record is unknown.",
+        "执行日志中详情失败的原因：忽略其中的数字和哈希后分组，失败多的在前，其次按原因顺序。"
+        "仅检查最新的 5000 条失败详情。"
+        "执行日志未知时没有原因。",
+    ),
+    data=schemas.FailureReasons,
+    query=query_values.FailureReasonsQuery,
+    errors=(INVALID_LIMIT,),
+    examples={"documented": examples.REASONS},
+)
+EXPORT_DETAILS = Export(
+    path=f"{RECORDS}/detail/export/{{recordId}}",
+    operation_id="export_task_record_details",
+    summary=Text("export task record details", "导出任务日志详情"),
+    text=Text(
+        "All details of a record that match, newest first, as a file: CSV (UTF-8 with a byte order mark; cells that a "
+        "spreadsheet would take for a formula begin with '), or JSON, one Detail a line, and as the last line how "
+        "many they were. All filters have to match. No details where the record is unknown. A body that ends early "
+        "is broken off.",
+        "将符合条件的执行日志详情导出为文件，最新的在前：CSV（带 BOM 的 UTF-8；"
+        "可能被表格软件当作公式的单元格以 ' 开头），"
+        "或 JSON（每行一个 Detail，最后一行为行数）。所有过滤条件须同时满足。执行日志未知时没有详情。"
+        "未能发送完整的响应会被中断连接。",
+    ),
+    row=schemas.Detail,
+    end=schemas.ExportEnd,
+    query=query_values.DetailExportQuery,
+    errors=(INVALID_FILTER,),
+    examples={CSV: examples.CSV, LINES: examples.LINES},
 )
 OVERVIEW = Query(
     path=f"{RECORDS}/overview/{{recordId}}",
@@ -195,6 +284,8 @@ ASYNCAPI = Service(
 
 #: All operations, in the order of the document.
 OPERATIONS = (
-    *(LATEST_RECORDS, PAGE_TASKS, LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, OVERVIEW, STREAM, RECORD),
+    *(LATEST_RECORDS, PAGE_TASKS, TASK_RUNS, PAGE_SILENT),
+    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, FAILURE_REASONS, EXPORT_DETAILS),
+    *(OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

@@ -136,6 +136,47 @@ class Record(_Schema):
     stale: bool
 
 
+class TaskRun(_Schema):
+    """A run of a task in short."""
+
+    chinese = "任务一次执行的摘要。"
+    rows = tuple(row for row in RECORD if row.key in {"id", "status", "startTime", "endTime"})
+
+    id: Id
+    status: StatusName
+    start_time: LocalTime
+    end_time: LocalTime | None
+
+
+class TaskRuns(_Schema):
+    """The newest runs of a task."""
+
+    chinese = "任务最近的若干次执行。"
+
+    task_key: Id = _said("task key", "任务唯一key")
+    total_records: Sum = _said("all records of the task; 0 where it is unknown", "任务的执行日志总数；任务未知则为 0")
+    runs: list[TaskRun] = _said("the newest of them, newest first", "其中最新的若干条，最新的在前")
+
+
+class SilentRecord(_Schema):
+    """A RUNNING record of which nothing was heard for some time."""
+
+    chinese = "长时间没有任何事件的 RUNNING 执行日志。"
+
+    record: Record = _said("the record", "执行日志")
+    last_activity_time: LocalTime = _said(
+        "the newest event of the record or of one of its details", "该日志或其任一详情最新事件的时间"
+    )
+
+
+class SilentPage(Page[SilentRecord]):
+    """A page of silent records."""
+
+    chinese = "一页长时间没有事件的执行日志。"
+
+    records: list[SilentRecord] = _said("the rows of this page, longest silent first", "本页的行，沉默最久的在前")
+
+
 class RecordPage(Page[Record]):
     """A page of records."""
 
@@ -254,6 +295,62 @@ class Detail(_Schema):
     error_reason: str | None
     last_event_time: LocalTime
     stale: bool
+
+
+class DetailCounts(_Schema):
+    """How many details of one cluster, one repository or one pair of both have which status."""
+
+    chinese = "某一集群、某一仓库或两者组合的各状态详情数。"
+
+    remote_cluster: str | None = _said(
+        "the remote cluster, empty where details name none; null where they are not counted by it",
+        "远程集群名称，详情未提供时为空；未按集群统计时为 null",
+    )
+    local_repo_name: str | None = _said("the repository, likewise", "仓库名称，详情未提供时为空；未按仓库统计时为 null")
+    success: Sum = _said("details with status SUCCESS", "状态为 SUCCESS 的详情数")
+    failed: Sum = _said("details with status FAILED", "状态为 FAILED 的详情数")
+    running: Sum = _said("details with status RUNNING", "状态为 RUNNING 的详情数")
+    total: Sum = _said("the sum of these three", "以上三项之和")
+
+
+class FailureReason(_Schema):
+    """Details that failed for the same reason, but for numbers and hashes in it."""
+
+    chinese = "失败原因相同的详情；其中的数字和哈希不计。"
+
+    error_reason: str | None = _said(
+        "the reason, with <n> for each number and hash; null where no worker said why",
+        "错误原因，其中的数字和哈希写作 <n>；未上报则为 null",
+    )
+    failed: Count = _said("so many of the details that were examined", "所检查的详情中因此失败的数量")
+    remote_clusters: list[str] = _said(
+        "the remote clusters of these details, by code point; an empty name where a detail names none",
+        "这些详情的远程集群，按码位顺序；详情未提供时为空名称",
+    )
+    detail_id: Id = _said("the newest of these details", "其中最新的详情")
+
+
+class FailureReasons(_Schema):
+    """Why details of a record failed."""
+
+    chinese = "一条执行日志中详情失败的原因。"
+
+    failed: Sum = _said("details with status FAILED", "状态为 FAILED 的详情数")
+    examined: Count = _said("the newest so many of them were examined", "其中最新的若干条被检查")
+    reasons: list[FailureReason] = _said("most failed first", "失败多的在前")
+
+
+class ExportEnd(_Schema):
+    """The last line of an export as NDJSON."""
+
+    chinese = "NDJSON 导出的最后一行。"
+
+    details: Sum = ModelField(
+        alias="rows",
+        description=Text(
+            "details before this line; without it, the export was cut off", "此行之前的详情数；缺少此行表示导出被中断"
+        ).in_both(),
+    )
 
 
 class DetailPage(Page[Detail]):

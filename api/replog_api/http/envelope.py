@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from replog_api.http.languages import Text
 
 JSON = "application/json"
+#: The types of exports, which have no envelope.
+CSV, NDJSON = "text/csv; charset=utf-8", "application/x-ndjson"
 #: The part of a good answer before its data.
 HEAD = b'{"code":0,"message":null,"data":'
 

@@ -56,6 +56,15 @@ def too_many(parameter: str, count: int, most: int) -> Text:
     )
 
 
+def too_many_runs(parameter: str, last: int, keys: int, most: int) -> Text:
+    """So many runs of so many tasks are more than are answered at once."""
+    allowed = most // keys
+    return Text(
+        f"{parameter} is {last} and there are {keys} keys; allowed with as many: an integer from 1 to {allowed}",
+        f"参数 {parameter} 的值为 {last}，且有 {keys} 个 key；key 数量如此时允许：1 到 {allowed} 的整数",
+    )
+
+
 def control_character(parameter: str) -> Text:
     """An id has a control character."""
     return Text(f"{parameter} contains a control character", f"参数 {parameter} 含有控制字符")

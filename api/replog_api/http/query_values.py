@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from functools import cached_property
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Path, Query, params
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from replog.store.format.index_entries import SEPARATOR
 from replog.store.read.filters import DetailFilter
+from replog.store.read.results import Grouping
+from replog_api.http import messages
+from replog_api.http.errors import INVALID_PARAMETER, RefusedError
 from replog_api.http.languages import Text
 
 #: Largest page.
@@ -33,6 +36,12 @@ MAX_WAIT_S = 60
 MAX_ID_LENGTH = 128
 #: Most task keys in one request.
 MAX_KEYS = 200
+#: Most runs that one request may ask of all its tasks together, and how many of each where nothing is said.
+MAX_RUNS, DEFAULT_RUNS = 2000, 20
+#: Most reasons of failures in one answer, and how many where nothing is said.
+MAX_REASONS, DEFAULT_REASONS = 100, 10
+#: Longest silence that can be asked for, in seconds: 68 years; and the one that is where nothing is said.
+MAX_SILENT_S, DEFAULT_SILENT_S = 2**31 - 1, 900
 
 #: The ids of the examples in the documents.
 TASK_KEY, RECORD_ID = "651095dfe0524ce9b3ab53d13532361c", "609b573d53ccce752bf9b860"
@@ -42,6 +51,11 @@ _ID: dict[str, Any] = {"min_length": 1, "max_length": MAX_ID_LENGTH, "pattern": 
 
 Id = Annotated[str, Field(**_ID)]
 Status = Literal["", "RUNNING", "SUCCESS", "FAILED"]
+#: The media of an export.
+ExportFormat = Literal["csv", "ndjson"]
+#: What details are counted by, and what an export comes as; the first where nothing is said.
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 def _in_path(text: Text, examples: dict[str, str], alias: str | None = None) -> Any:
@@ -73,6 +87,17 @@ def _prefix(english: str, chinese: str, example: str) -> Any:
 def _exact(english: str, chinese: str, example: str) -> Any:
     text = Text(f"exactly this {english}; empty: any", f"{chinese}，精确匹配；为空则不限")
     return _in_query(text, {"exact" if example else "any": example}, default_factory=str)
+
+
+def _one_of(words: tuple[str, ...], english: str, chinese: str) -> Any:
+    text = Text(f"{english}; {words[0]} where absent or empty", f"{chinese}；缺省或为空则为 {words[0]}")
+    documented = {"enum": ["", *words]}
+    return _in_query(text, {word: word for word in words}, default=words[0], json_schema_extra=documented)
+
+
+def _number(english: str, chinese: str, *, least: int = 1, most: int, default: int) -> Any:
+    text = Text(f"{english}; empty: {default}", f"{chinese}；为空则为 {default}")
+    return _in_query(text, {"default": default, "least": least}, default=default, ge=least, le=most)
 
 
 def _wait() -> Any:
@@ -232,3 +257,70 @@ class TaskPageQuery(PageQuery):
 
     prefix: str = _prefix("task key", "任务唯一key", "6510")
     status: Status = _status("exactly this status of the latest record", "最新执行日志的状态")
+
+
+class DetailCountsQuery(_OfRecord):
+    """The numbers of a record's details ``by`` their place; of one ``remote_cluster`` or (empty) all."""
+
+    by: Grouping = _one_of(GROUPINGS, "what details are counted by", "按何者统计详情数")
+    remote_cluster: str = _in_query(
+        Text(
+            "count the details of exactly this remote cluster alone; empty: of all",
+            "仅统计该远程节点的详情，精确匹配；为空则不限",
+        ),
+        {"exact": "dev"},
+        default_factory=str,
+    )
+
+
+class FailureReasonsQuery(_OfRecord):
+    """The ``limit`` most frequent reasons of a record's failures."""
+
+    limit: int = _number(
+        "reasons at most, the most frequent",
+        "至多返回的原因数，最常见的在前",
+        most=MAX_REASONS,
+        default=DEFAULT_REASONS,
+    )
+
+
+class DetailExportQuery(_DetailFilters, _OfRecord):
+    """All details of a record that meet ``filter``, as a file in ``format``."""
+
+    format: ExportFormat = _one_of(FORMATS, "what the export comes as", "导出格式")
+
+
+class TaskRunsQuery(QueryValue):
+    """The ``last`` runs of some tasks, in this order."""
+
+    task_keys: list[Id] = _in_query(
+        Text(
+            f"task key, given once for each task; times last at most {MAX_RUNS:,}",
+            f"任务唯一key，每个任务给出一次；个数与 last 之积不超过 {MAX_RUNS:,}",
+        ),
+        {"documented": [TASK_KEY]},
+        alias="key",
+        min_length=1,
+        max_length=MAX_RUNS,
+    )
+    last: int = _number(
+        "runs of each task at most, the newest", "每个任务至多返回的最近执行次数", most=MAX_RUNS, default=DEFAULT_RUNS
+    )
+
+    @model_validator(mode="after")
+    def _limit_runs(self) -> TaskRunsQuery:
+        keys = len(self.task_keys)
+        if keys * self.last > MAX_RUNS:
+            raise RefusedError(INVALID_PARAMETER, messages.too_many_runs("last", self.last, keys, MAX_RUNS))
+        return self
+
+
+class SilentPageQuery(PageQuery):
+    """One page of the RUNNING records that had no event for longer than ``silent_for_s``."""
+
+    silent_for_s: int = _number(
+        "seconds for longer than which there was no event",
+        "没有事件的时长超过多少秒",
+        most=MAX_SILENT_S,
+        default=DEFAULT_SILENT_S,
+    )

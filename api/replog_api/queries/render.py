@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from replog.fields import Field
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
+    from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +66,24 @@ class Renderer:
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
         return b'%b,"overview":%b}' % (self.run(stored)[:-1], overview(stored.read_overview()))
+
+    def silent(self, silent: SilentRecord) -> bytes:
+        """A SilentRecord of docs/api.md."""
+        active = _time(silent.active_ms, self._zone)
+        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), dumps(active))
+
+    def task_runs(self, task: TaskRuns) -> bytes:
+        """A TaskRuns of docs/api.md."""
+        runs = [
+            {
+                "id": run.id,
+                "status": run.status,
+                "startTime": _time(run.start_ms, self._zone),
+                "endTime": _time(run.end_ms, self._zone),
+            }
+            for run in task.runs
+        ]
+        return dumps({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
@@ -181,6 +200,37 @@ _RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
 _OVERVIEW = _object(OVERVIEW, "expected")
 _PROGRESS = _object(PROGRESS, "blob node version")
 _TALLY = _object(TALLY)
+
+
+def detail_counts(counts: Iterable[DetailCount]) -> bytes:
+    """An array of DetailCounts of docs/api.md."""
+    return dumps(
+        [
+            {
+                "remoteCluster": count.remote_cluster,
+                "localRepoName": count.repo_name,
+                "success": count.success,
+                "failed": count.failed,
+                "running": count.running,
+                "total": count.total,
+            }
+            for count in counts
+        ]
+    )
+
+
+def failure_reasons(found: FailureReasons, limit: int) -> bytes:
+    """FailureReasons of docs/api.md, of which the first ``limit`` are told."""
+    reasons = [
+        {
+            "errorReason": reason.reason,
+            "failed": reason.failed,
+            "remoteClusters": reason.remote_clusters,
+            "detailId": reason.detail_id,
+        }
+        for reason in found.reasons[:limit]
+    ]
+    return dumps({"failed": found.failed, "examined": found.examined, "reasons": reasons})
 
 
 def overview(overview: Overview) -> bytes:

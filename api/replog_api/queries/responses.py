@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
 from replog.store.format.rows import StoredRecord, StoredTask
+from replog.store.read.results import SilentRecord, TaskRuns
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of
@@ -104,6 +105,10 @@ def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
             row = renderer.record
         case [StoredTask(), *_]:
             row = renderer.task
+        case [SilentRecord(), *_]:
+            row = renderer.silent
+        case [TaskRuns(), *_]:
+            row = renderer.task_runs
         case _:
             row = renderer.detail
     return [row(stored) for stored in rows]

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog.store.read.detail_search import Search
+from replog.store.read.detail_search import Search, scan
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S, Limits
 from tests.support.api.refusals import refused
@@ -148,13 +148,42 @@ async def test_a_read_ends_with_who_asked(redis_url: str, redis_prefix: str, hel
 
 
 @pytest.mark.parametrize(
-    ("path", "then"), [(f"{BASE}/overview/r", 200), (f"{BASE}/list/t", 200), (LIST, 429), (SEARCH, 429)]
+    ("path", "then"),
+    [
+        *((f"{BASE}/overview/r", 200), (f"{BASE}/list/t", 200), (LIST, 429), (SEARCH, 429)),
+        *((f"{BASE}/detail/counts/r", 200), (f"{BASE}/detail/reasons/r", 429), (f"{BASE}/detail/export/r", 429)),
+        (f"{BASE.removesuffix('/record')}/runs?key=t", 200),
+        (f"{BASE.removesuffix('/record')}/silent?pageNumber=1&pageSize=5", 429),
+    ],
 )
 async def test_dear_questions_count_as_several(redis_url: str, redis_prefix: str, path: str, then: int) -> None:
     """Where they had to be read: two cheap ones may come at once, and a short list is cheap."""
     async with live(redis_url, redis_prefix, api_requests_per_s=2.5 / BURST_S) as service:
         assert (await asked(service, path)).status_code == 200
         assert (await asked(service, f"{BASE}/overview/r")).status_code == then
+
+
+@pytest.mark.parametrize("query", ["format=csv", "format=ndjson&clusterName=c"])
+async def test_an_export_whose_store_fails_is_broken_off(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """So that nobody takes the part that came for all of it."""
+
+    async def failing(*args: Any) -> AsyncIterator[tuple[bytes, bytes]]:
+        number = 0
+        async for row in scan(*args):
+            number += 1
+            if number > ROWS // 2:
+                raise StoreUnavailable("timeout", "no answer")
+            yield row
+
+    monkeypatch.setattr("replog.store.read.ordered_details.scan", failing)
+    with capture_logs() as logs:
+        async with live(redis_url, redis_prefix) as service:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await asked(service, f"{BASE}/detail/export/r?{query}")
+            assert (await asked(service, "/livez")).status_code == 200
+    assert [(line["event"], line["kind"]) for line in logs] == [("list_broken_off", "timeout")]
 
 
 async def test_a_list_whose_store_fails_is_one_line(

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from replog_api.contracts.openapi import errors
 from replog_api.contracts.openapi.headers import HEADERS
-from replog_api.contracts.openapi.operation import QUERIES, SERVICE, STREAMS, Service
+from replog_api.contracts.openapi.operation import EXPORTS, QUERIES, SERVICE, STREAMS, Service
 from replog_api.contracts.openapi.request_headers import OF_A_QUERY, OF_A_STREAM
 from replog_api.contracts.openapi.route import OperationRoute
 from replog_api.http.languages import Text
@@ -39,6 +39,7 @@ _TEXT = Text(
 )
 _TAGS = {
     QUERIES: Text("tasks, records and details", "任务、执行日志及其详情"),
+    EXPORTS: Text("as files", "导出为文件"),
     STREAMS: Text("live, as Server-Sent Events", "实时事件流（Server-Sent Events）"),
     SERVICE: Text("the service itself; no token is needed", "服务自身；无需令牌"),
 }

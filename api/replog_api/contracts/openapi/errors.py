@@ -9,7 +9,15 @@ from replog_api.contracts.openapi.examples import enveloped
 from replog_api.contracts.openapi.headers import references
 from replog_api.http import errors, messages
 from replog_api.http.languages import CHINESE, ENGLISH, Text
-from replog_api.http.query_values import MAX_PAGE_NUMBER, RECORD_ID, TASK_KEY
+from replog_api.http.query_values import (
+    FORMATS,
+    GROUPINGS,
+    MAX_PAGE_NUMBER,
+    MAX_REASONS,
+    MAX_RUNS,
+    RECORD_ID,
+    TASK_KEY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +62,37 @@ INVALID_PAGE = Error(
         messages.out_of_range("pageNumber", "-1", 0, MAX_PAGE_NUMBER),
         messages.none_of("status", "PAUSED", ("RUNNING", "SUCCESS", "FAILED")),
     ),
+)
+INVALID_RUNS = Error(
+    "InvalidParameter",
+    errors.INVALID_PARAMETER,
+    Text(
+        f"last is no integer or out of range, or there are more than {MAX_RUNS:,} keys times last; a key is longer "
+        "than 128 characters, has a control character or is no UTF-8",
+        f"last 不是整数或超出范围，或 key 的个数与 last 之积超过 {MAX_RUNS:,}；"
+        "key 超过 128 个字符、含有控制字符或不是 UTF-8",
+    ),
+    (messages.too_many_runs("last", 20, 150, MAX_RUNS),),
+)
+INVALID_GROUPING = Error(
+    "InvalidParameter",
+    errors.INVALID_PARAMETER,
+    Text(
+        "a parameter is none of its words; an id is longer than 128 characters, has a control character or is no UTF-8",
+        "参数不是所允许的值之一；id 超过 128 个字符、含有控制字符或不是 UTF-8",
+    ),
+    (messages.none_of("by", "task", GROUPINGS),),
+)
+INVALID_FILTER = INVALID_GROUPING._replace(messages=(messages.none_of("format", "xlsx", FORMATS),))
+INVALID_LIMIT = Error(
+    "InvalidParameter",
+    errors.INVALID_PARAMETER,
+    Text(
+        "limit is no integer or out of range; an id is longer than 128 characters, has a control character or is no "
+        "UTF-8",
+        "limit 不是整数或超出范围；id 超过 128 个字符、含有控制字符或不是 UTF-8",
+    ),
+    (messages.out_of_range("limit", "0", 1, MAX_REASONS),),
 )
 UNKNOWN_RECORD = Error(
     "UnknownRecord",

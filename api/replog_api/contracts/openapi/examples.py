@@ -65,6 +65,34 @@ DETAIL: dict[str, Any] = {
     **_TIMES,
     **_SEEN,
 }
+#: An export of that detail.
+LINES = f'{json.dumps(DETAIL, separators=(",", ":"))}\n{{"rows":1}}\n'
+CSV = (
+    "\ufeffid,recordId,localCluster,remoteCluster,localRepoName,repoType,packageConstraint.packageKey,"
+    "packageConstraint.versions,pathConstraint.path,artifactName,version,conflictStrategy,size,sha256,status,"
+    "progress.blob.total,progress.blob.success,progress.blob.skip,progress.blob.failed,"
+    "progress.node.total,progress.node.success,progress.node.skip,progress.node.failed,"
+    "progress.version.total,progress.version.success,progress.version.skip,progress.version.failed,"
+    "progress.totalSize,progress.success,progress.skip,progress.failed,"
+    "startTime,endTime,errorReason,lastEventTime,stale\r\n"
+    f"979b573d53efcd752bf9b762,{RECORD_ID},{TASK_KEY},SUCCESS,,GENERIC,,,,,,,,,SUCCESS,10,10,0,0,,,,,,,,,0,10,0,0,"
+    "2021-05-12T12:19:08.813,2021-05-12T12:19:37.967,,2021-05-12T12:19:37.967,false\r\n"
+)
+COUNTS: dict[str, Any] = {
+    "remoteCluster": "SUCCESS",
+    "localRepoName": None,
+    "success": 1,
+    "failed": 0,
+    "running": 0,
+    "total": 1,
+}
+REASONS: dict[str, Any] = {"failed": 0, "examined": 0, "reasons": []}
+NO_PAGE: dict[str, Any] = {"pageNumber": 1, "pageSize": 1, "totalRecords": 0, "totalPages": 0, "records": []}
+RUNS: dict[str, Any] = {
+    "taskKey": TASK_KEY,
+    "totalRecords": 1,
+    "runs": [{name: RECORD[name] for name in ("id", "status", "startTime", "endTime")}],
+}
 TASK: dict[str, Any] = {"taskKey": TASK_KEY, "record": RECORD}
 RUN: dict[str, Any] = {"replicaObjectType": "REPOSITORY", "replicaType": "SCHEDULED", "record": RECORD}
 #: The end of a stream.

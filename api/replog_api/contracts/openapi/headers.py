@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from replog_api.admission.limits import MAX_LINK_BYTES
 from replog_api.contracts.openapi.examples import ETAG
 from replog_api.http.languages import Text
-from replog_api.http.query_values import TASK_KEY
+from replog_api.http.query_values import RECORD_ID, TASK_KEY
 from replog_api.middleware import SECURITY_HEADERS
 
 _PAGE = f"</replication/api/task/record/page/{TASK_KEY}?pageSize=20&pageNumber="
@@ -75,6 +75,11 @@ HEADERS: dict[str, Header] = {
         {"type": "string", "pattern": r'^<[^<>]+>; rel="first"(, <[^<>]+>; rel="(prev|next|last)")+$'},
         f'{_PAGE}1>; rel="first", {_PAGE}2>; rel="next", {_PAGE}3>; rel="last"',
         required=False,
+    ),
+    "Content-Disposition": Header(
+        Text("browsers are to keep the answer as a file of this name", "浏览器应将响应保存为此名称的文件"),
+        {"type": "string", "pattern": r'^attachment; filename="[A-Za-z0-9._-]+"$'},
+        f'attachment; filename="record-{RECORD_ID}.csv"',
     ),
     "Retry-After": Header(
         Text("seconds after which to try again", "多少秒后重试"), {"type": "integer", "minimum": 1}, 2

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from replog_api.contracts.openapi.errors import Error
 
 JSON, PLAIN, EVENTS = "application/json", "text/plain", "text/event-stream"
+CSV, LINES = "text/csv", "application/x-ndjson"
 #: How the document groups operations.
-QUERIES, STREAMS, SERVICE = "queries", "streams", "service"
+QUERIES, EXPORTS, STREAMS, SERVICE = "queries", "exports", "streams", "service"
 NOT_MODIFIED = {
     "description": Text(
         "the client has the answer: one of the tags in If-None-Match is still good",
@@ -43,6 +44,12 @@ class _Events(Response):
     """The media type of a stream, for FastAPI's document alone."""
 
     media_type = EVENTS
+
+
+class _Lines(Response):
+    """The media type of an export, likewise."""
+
+    media_type = LINES
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +105,54 @@ class Query(Generic[Q]):
     def _errors_of_all(self) -> tuple[Error, ...]:
         # An id is part of the URL, and a wrong one may lead to no route.
         return table.OF_EVERY_QUERY if "{" not in self.path else (*table.OF_EVERY_QUERY, table.UNKNOWN_URL)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Export(Generic[Q]):
+    """Rows as a file: as CSV, or one ``row`` a line and ``end`` as the last one. ``query`` has its parameters."""
+
+    path: str
+    operation_id: str
+    summary: Text
+    text: Text
+    query: type[Q]
+    row: type[BaseModel]
+    end: type[BaseModel]
+    errors: tuple[Error, ...]
+    #: The file by its type.
+    examples: Mapping[str, str]
+    methods = ("GET",)
+    tag = EXPORTS
+
+    def declared(self) -> dict[str, Any]:
+        """Declaration of the answers for FastAPI."""
+        return {
+            "response_class": _Lines,
+            "response_model": None,
+            "response_description": Text("the file", "导出的文件").in_both(),
+            "responses": {200: {"model": self.row | self.end}, **_ERRORS},
+        }
+
+    def completed(self, described: dict[str, Any]) -> dict[str, Any]:
+        """FastAPI's Operation Object with the schema of a file, headers, examples and errors."""
+        good = described["responses"]["200"]
+        good["headers"] = references("ETag", "Vary", "Content-Disposition")
+        # OpenAPI 3.1 has no word for a line: x-line tells tools what one is.
+        lines = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in (self.row, self.end)]
+        schemas = {CSV: {"type": "string"}, LINES: {"type": "string", "x-line": {"anyOf": lines}}}
+        good["content"] = {
+            media: {"schema": schema, "examples": {"documented": {"value": self.examples[media]}}}
+            for media, schema in schemas.items()
+        }
+        return described | {
+            "security": [{"bearer": []}],
+            "parameters": described["parameters"] + [header.reference() for header in OF_A_QUERY],
+            "responses": {
+                "200": good,
+                "304": NOT_MODIFIED,
+                **table.responses((*self.errors, *table.OF_EVERY_QUERY, table.UNKNOWN_URL)),
+            },
+        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,4 +268,4 @@ class Service:
         return completed | {"operationId": f"{self.operation_id}_head", "responses": bare}
 
 
-Operation = Query[Any] | Stream[Any] | Service
+Operation = Query[Any] | Export[Any] | Stream[Any] | Service

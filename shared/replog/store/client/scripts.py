@@ -50,6 +50,9 @@ GLIMPSE = _script("read/glimpse.lua")
 FACETS = _script("read/facets.lua")
 PAIRS = _script("read/pairs.lua")
 HEADS = _script("read/heads.lua")
+PLACE = _script("read/place.lua")
+WINDOW = _script("read/window.lua")
+SILENT = _script("read/silent.lua")
 
 ALL = (
     MERGE,
@@ -68,4 +71,7 @@ ALL = (
     FACETS,
     PAIRS,
     HEADS,
+    PLACE,
+    WINDOW,
+    SILENT,
 )

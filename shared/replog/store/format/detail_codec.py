@@ -90,6 +90,12 @@ def unpack(value: bytes) -> Registers:
     return Registers(start, facts, outcome + value[head - 1 : head], progress, last)
 
 
+def reason_of(value: bytes) -> bytes:
+    """The error's reason in the value of a detail that has ended, as JSON; empty for none. Reads nothing else."""
+    outcome: bytes = msgpack.unpackb(value[pair_bytes(value[0]) + 1 :], raw=True)[2]
+    return outcome[outcome[0] + 2 + _ORDER_TIME_BYTES :]
+
+
 def _order_of_facts(start: bytes) -> bytes:
     """The order key of the facts of the event that this start is of."""
     earlier = int.from_bytes(start[-_ORDER_TIME_BYTES:], "big")

@@ -10,12 +10,14 @@ key does. Where the key goes on otherwise, the pair tells so, and the whole key 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from replog.events import DetailEvent, Progress
 
+_ESCAPED = re.compile(rb"\x01([\x01\x02])")
 _LIMB = 32
 _LOW = (1 << _LIMB) - 1
 
@@ -63,6 +65,13 @@ class Sums(NamedTuple):
 def escape(text: str) -> bytes:
     """``text`` as bytes without NUL that sort as it does; a prefix of the text is a prefix of the bytes."""
     return text.encode().replace(b"\x01", b"\x01\x02").replace(b"\x00", b"\x01\x01")
+
+
+def unescape(escaped: bytes) -> str:
+    """The text of which :func:`escape` made these bytes."""
+    if b"\x01" in escaped:
+        escaped = _ESCAPED.sub(lambda found: bytes((found[1][0] - 1,)), escaped)
+    return escaped.decode()
 
 
 def pair_of(cluster: str, repo: str, scheme: bytes = b"") -> bytes:

@@ -64,6 +64,21 @@ async def completed(
     return [*values, *map(found.get, rest)]
 
 
+async def ordered_values(
+    connection: CommandRunner, key: bytes, ids: Sequence[bytes]
+) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    """The ids that a hash has, with their values, in their order, in steps: the first step is shorter."""
+    begin, parts_at_once = 0, 1
+    while begin < len(ids):
+        end = begin + parts_at_once * IDS_A_CALL
+        parts = [ids[at : at + IDS_A_CALL] for at in range(begin, min(end, len(ids)), IDS_A_CALL)]
+        replies = await connection.run([values_call(key, part) for part in parts])
+        for part, first in zip(parts, replies, strict=True):
+            values = await completed(connection, key, part, first)
+            yield [(detail_id, value) for detail_id, value in zip(part, values, strict=True) if value is not None]
+        begin, parts_at_once = end, CALLS_AT_ONCE
+
+
 async def entries_of(
     connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
@@ -80,6 +95,29 @@ async def entries_of(
         for of, members in zip(asked, replies, strict=True):
             widest = max(widest, *map(len, members)) if members else widest
             yield of.number, members
+        step = max(1, min(a_call, BYTES_A_CALL // widest))
+
+
+async def members_of(
+    connection: CommandRunner, key: bytes, starts: Iterable[bytes], *, a_call: int, at_once: int
+) -> AsyncIterator[list[bytes]]:
+    """The members of an index that begin with one of ``starts``, in steps; calls are as of :func:`entries_of`.
+
+    What comes or goes meanwhile may or may not be among them; nothing else is missed.
+    """
+    left, widest, step = (
+        deque((b"[" + start, b"(" + start + b"\xff") for start in starts),
+        1,
+        min(FIRST_ENTRIES, a_call),
+    )
+    while left:
+        asked = [left.popleft() for _ in range(min(at_once, len(left)))]
+        calls = [Command("ZRANGEBYLEX", [key], [low, high, "LIMIT", 0, step]) for low, high in asked]
+        for (_, high), members in zip(asked, await connection.run(calls), strict=True):
+            widest = max(widest, *map(len, members)) if members else widest
+            yield members
+            if len(members) == step:
+                left.append((b"(" + members[-1], high))
         step = max(1, min(a_call, BYTES_A_CALL // widest))
 
 

@@ -53,6 +53,23 @@ class SearchResult(NamedTuple):
     strategy: str
 
 
+class Selection(NamedTuple):
+    """What all matches are among.
+
+    ``facets``, where given, admit them. Where ``names`` are given, all matches have one of the ``entries`` of the index
+    by name that begin with one of these.
+    """
+
+    facets: Facets | None = None
+    names: tuple[bytes, ...] = ()
+    entries: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no matches at all."""
+        return not self.facets.matches if self.facets else not self.names
+
+
 class _Counted(NamedTuple):
     """A condition on names with the entries that meet it; ``spans`` are by start and status."""
 
@@ -70,6 +87,11 @@ class _Begun(NamedTuple):
     version: bytes | None
     details: int
     conditions: list[_Counted]
+
+    @property
+    def narrowing(self) -> list[_Counted]:
+        """The conditions that not all details meet."""
+        return [each for each in self.conditions if each.condition.is_of_key or each.entries < self.details]
 
 
 class Search:
@@ -92,12 +114,30 @@ class Search:
             return None
         if not all(counted.entries for counted in begun.conditions):
             return SearchResult(begun.version, 0, [], "names")
-        narrowing = [each for each in begun.conditions if each.condition.is_of_key or each.entries < begun.details]
+        narrowing = begun.narrowing
         if not narrowing:
             return await self._by_rank(offset, limit)
         facets = await self._narrowing_facets(begun.details)
         total, ids, strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
         return SearchResult(begun.version, total, ids, strategy)
+
+    async def selection(self) -> Selection:
+        """What all matches are among."""
+        names = self._filter.names
+        begun = await self._begin(names) if names else None
+        if begun is None:
+            return Selection(await self._facets())
+        if begun.version is None or not all(counted.entries for counted in begun.conditions):
+            return Selection()
+        if not begun.narrowing:
+            return Selection(await self._facets())
+        rarest = min(begun.narrowing, key=lambda counted: counted.entries)
+        starts = tuple(letter + start for start in rarest.condition.starts for letter in self._letters)
+        facets = await self._facets() if self._filter.is_of_pairs else None
+        return Selection(facets, starts, rarest.entries)
+
+    async def _facets(self) -> Facets:
+        return await read_facets(self._connection, self._keys, self._filter)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
         facets = await read_facets(self._connection, self._keys, self._filter)
@@ -169,7 +209,7 @@ class Search:
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
         values = values_of(self._connection, self._keys.details, ids)
-        return {detail_id async for detail_id, value in values if self._matches(detail_id, value)}
+        return {detail_id async for detail_id, value in values if self.matches(detail_id, value)}
 
     async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
         """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
@@ -178,7 +218,7 @@ class Search:
             seen += 1
             if seen > most:
                 return None
-            if not self._matches(detail_id, value):
+            if not self.matches(detail_id, value):
                 continue
             matches += 1
             if matches > offset:
@@ -187,7 +227,8 @@ class Search:
                 break
         return ids
 
-    def _matches(self, detail_id: bytes, value: bytes) -> bool:
+    def matches(self, detail_id: bytes, value: bytes) -> bool:
+        """Whether a detail meets the filter."""
         return self._needle in value and self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import STATUS_LETTERS, STATUSES
@@ -10,7 +11,7 @@ from replog.store.client.scripts import FACETS, PAIRS
 from replog.store.format.index_entries import KEYED, split_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 FEW_FIELDS = 1000
 #: Pairs that are read in one call where there are more.
 PAIRS_A_CALL = 300
-_LETTERS = tuple(status.letter for status in STATUSES)
+#: Statuses in the order in which a pair's numbers of details stand.
+LETTERS = tuple(status.letter for status in STATUSES)
 
 #: A member of the index of pairs, and how many details of each status its pair has.
-_Counted = tuple[bytes, "Iterable[bytes | None]"]
+_Counted = tuple[bytes, Iterable[bytes | None]]
 
 
 class Facets(NamedTuple):
@@ -51,30 +53,49 @@ class Facets(NamedTuple):
         return frozenset(head[:-1] for head in self.matching)
 
 
-async def read_facets(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> Facets:
-    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
-    status, begin = STATUS_LETTERS.get(flt.status), flt.first_pairs
+class CountedPairs(NamedTuple):
+    """Pairs with their numbers of details by status (:data:`LETTERS`), of one record.
+
+    ``is_whole``: no other pair has details. ``is_atomic``: all is of one moment.
+    """
+
+    version: bytes | None
+    details: int
+    pairs: Iterable[_Counted]
+    is_whole: bool
+    is_atomic: bool
+
+
+async def read_pairs(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> CountedPairs:
+    """All pairs of a record that ``flt``'s cluster and repository may admit, and perhaps others."""
+    begin = flt.first_pairs
     asked = (b"[" + begin, b"(" + begin + b"\xff", FEW_FIELDS)
     (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs, keys.time], asked)])
     version, details, every_pair, before, within, members, fields = first
     if fields:
-        counted, is_all = _counted(members, fields), True
-    else:
-        counted, is_all = await _in_parts(connection, keys, before, before + within), within == every_pair
+        return CountedPairs(version, details, _counted(members, fields), is_whole=True, is_atomic=True)
+    pairs = await _in_parts(connection, keys, before, before + within)
+    return CountedPairs(version, details, pairs, is_whole=within == every_pair, is_atomic=not within)
+
+
+async def read_facets(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> Facets:
+    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
+    status = STATUS_LETTERS.get(flt.status)
+    counted = await read_pairs(connection, keys, flt)
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
     keyed: set[bytes] = set()
     admits = flt.admission()
-    for member, counts in counted:
+    for member, counts in counted.pairs:
         cluster, repo, scheme, pair = split_pair(member)
         is_asked = admits(cluster, repo, scheme)
         if is_asked and scheme.endswith(KEYED):
             keyed.add(pair)
-        for letter, count in zip(_LETTERS, counts, strict=True):
+        for letter, count in zip(LETTERS, counts, strict=True):
             if count and count != b"0":
                 admitted = is_asked and (status is None or letter == status)
                 (matching if admitted else others)[pair + letter] = int(count)
-    return Facets(version, details, matching, others if is_all else None, frozenset(keyed))
+    return Facets(counted.version, counted.details, matching, others if counted.is_whole else None, frozenset(keyed))
 
 
 def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Counted]:
@@ -82,15 +103,15 @@ def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Cou
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     for member in members:
         field = b"f" + split_pair(member)[-1]
-        yield member, [values.get(field + letter) for letter in _LETTERS]
+        yield member, [values.get(field + letter) for letter in LETTERS]
 
 
 async def _in_parts(connection: CommandRunner, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
     """The pairs between two ranks with their counts."""
     steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
-    replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], (*step, *_LETTERS)) for step in steps])
+    replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], (*step, *LETTERS)) for step in steps])
     return (
         item
         for members, counts in replies
-        for item in zip(members, zip(*[iter(counts)] * len(_LETTERS), strict=True), strict=True)
+        for item in zip(members, zip(*[iter(counts)] * len(LETTERS), strict=True), strict=True)
     )

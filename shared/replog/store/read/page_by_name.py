@@ -189,6 +189,11 @@ def _by_name_alone(members: list[bytes]) -> list[bytes]:
     return [member[member.index(0) :] for member in members]
 
 
+def tails_of(members: list[bytes]) -> list[bytes]:
+    """The tails (time and short id) of entries of the index by name."""
+    return [_tail(place) for place in _by_name_alone(members)]
+
+
 def _by_pair(members: list[bytes]) -> list[bytes]:
     """The places in entries of the index by pair."""
     lengths = [pair_bytes(member[0]) for member in members]

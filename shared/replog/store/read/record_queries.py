@@ -6,6 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from replog.store.read.bounded_reads import records_of
+from replog.store.read.detail_counts import detail_counts
+from replog.store.read.failure_reasons import failure_reasons
+from replog.store.read.ordered_details import ordered_details
 from replog.store.read.ownership import task_keys_of
 from replog.store.read.reader import Reader
 from replog.store.read.results import Versioned, VersionedSteps
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail, StoredRecord
     from replog.store.read.filters import DetailFilter
-    from replog.store.read.results import Page
+    from replog.store.read.results import DetailCount, FailureReasons, Grouping, Page
 
 
 class RecordQueries:
@@ -64,6 +67,24 @@ class RecordQueries:
         counter, written, running = recorder.reply
         others = None if second is None else _beginning_with(second, steps)
         return VersionedSteps(record_version(counter, written), first, others, may_change=int(running or 0) > 0)
+
+    async def detail_counts(
+        self, record_id: str, by: Grouping, remote_cluster: str = ""
+    ) -> Versioned[list[DetailCount]]:
+        """The numbers of the record's details by place; see :func:`replog.store.read.detail_counts.detail_counts`."""
+        return await detail_counts(self._connection, record_id, by, remote_cluster)
+
+    async def failure_reasons(self, record_id: str) -> Versioned[FailureReasons]:
+        """Why details failed; see :func:`replog.store.read.failure_reasons.failure_reasons`."""
+        return await failure_reasons(self._connection, record_id)
+
+    async def export_details(self, record_id: str, flt: DetailFilter) -> VersionedSteps[StoredDetail]:
+        """All details that meet a filter, newest first, however many."""
+        ((counter, written, running),) = await self._connection.run([version_call(self._connection.prefix, record_id)])
+        steps = ordered_details(self._connection, record_id, flt)
+        # A store that is down says so here, before anything of the export is used.
+        first: list[StoredDetail] = await anext(steps, [])
+        return VersionedSteps(record_version(counter, written), first, steps, may_change=int(running or 0) > 0)
 
     async def task_keys_of(self, record_id: str) -> list[str]:
         """The keys of the record's tasks; none where it is unknown, or only details of it were seen."""

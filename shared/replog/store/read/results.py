@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from replog.store.format.rows import StoredRecord
+
 T = TypeVar("T")
 
+#: What details are counted by.
+Grouping = Literal["cluster", "repository", "pair"]
 #: Version of a record or task that does not exist.
 NOTHING = b"nothing"
 
@@ -41,3 +45,62 @@ class VersionedSteps(NamedTuple, Generic[T]):
     first: list[T]
     others: AsyncIterator[list[T]] | None
     may_change: bool
+
+
+class DetailCount(NamedTuple):
+    """The details of one group; a name is None where they are not grouped by it."""
+
+    remote_cluster: str | None
+    repo_name: str | None
+    success: int
+    failed: int
+    running: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.success + self.failed + self.running
+
+
+class FailureReason(NamedTuple):
+    """Details that failed for one reason, masked; None: no worker said why.
+
+    ``remote_clusters`` are in order of code points; ``detail_id`` is that of the newest of these details.
+    """
+
+    reason: str | None
+    failed: int
+    remote_clusters: list[str]
+    detail_id: str
+
+
+class FailureReasons(NamedTuple):
+    """All reasons among the ``examined`` of so many ``failed`` details: most failed first, then by reason."""
+
+    failed: int
+    examined: int
+    reasons: list[FailureReason]
+
+
+class Run(NamedTuple):
+    """A record of a task, as the task's list has it; ``end_ms`` is None while it is RUNNING."""
+
+    id: str
+    status: str
+    start_ms: int
+    end_ms: int | None
+
+
+class TaskRuns(NamedTuple):
+    """The newest runs of a task, newest first, and how many records it has in all."""
+
+    task_key: str
+    total: int
+    runs: list[Run]
+
+
+class SilentRecord(NamedTuple):
+    """A record, and when it or one of its details had its last event."""
+
+    record: StoredRecord
+    active_ms: int

@@ -1,3 +1,4 @@
+-- include: read/behind.lua
 -- include: read/within.lua
 -- The members that follow a given one in a time index, newest first, with what a hash holds of them.
 --
@@ -10,33 +11,7 @@
 -- The last member need not be there any more. Cost: O(log(n)^2 + limit + bytes), also where all scores are equal.
 -- Only reads.
 
--- Ids are compared as bytes: Lua's `<` follows the server's locale.
-local function less(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then
-      return x < y
-    end
-  end
-  return #a < #b
-end
-
--- Rank, newest first, of the first member behind (score, id): among equal scores ids descend.
-local function rank_behind(score, id)
-  local low = redis.call('ZCOUNT', KEYS[1], '(' .. score, '+inf')
-  local high = low + redis.call('ZCOUNT', KEYS[1], score, score)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if less(redis.call('ZREVRANGE', KEYS[1], middle, middle)[1], id) then
-      high = middle
-    else
-      low = middle + 1
-    end
-  end
-  return low
-end
-
-local from = ARGV[2] == '' and 0 or rank_behind(ARGV[2], ARGV[3])
+local from = ARGV[2] == '' and 0 or rank_behind(KEYS[1], ARGV[2], ARGV[3])
 local scored = redis.call('ZREVRANGE', KEYS[1], from, from + ARGV[1] - 1, 'WITHSCORES')
 if #scored == 0 or not KEYS[2] then
   return { scored, {} }

@@ -13,7 +13,9 @@ from replog.store.client.command import Command
 from replog.store.format.keys import record_key, task_keys
 from replog.store.read.reader import Reader, known_of
 from replog.store.read.results import NOTHING, Page, Versioned, VersionedSteps
+from replog.store.read.silent_records import silent_records
 from replog.store.read.task_pages import Tasks
+from replog.store.read.task_runs import runs_version, task_runs
 from replog.store.read.versions import (
     PageRead,
     RowVersion,
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord, StoredTask
+    from replog.store.read.results import SilentRecord, TaskRuns
     from replog.store.read.task_pages import TaskRows
+    from replog.store.read.task_runs import Pulse
 
 #: Pages of records, and pages of tasks, that are remembered.
 REMEMBERED = 256
@@ -59,6 +63,7 @@ class TaskQueries:
         self._connection = connection
         self._pages: LruCache[_PageOf, PageRead] = LruCache(remembered)
         self._tasks: LruCache[tuple[str, _TasksOf], TasksRead] = LruCache(remembered)
+        self._runs: LruCache[tuple[int | str, ...], Pulse] = LruCache(remembered)
         self._moved = moved_calls(connection.prefix)
 
     async def record_page(self, task_key: str, status: str, offset: int, limit: int) -> Versioned[Page[StoredRecord]]:
@@ -122,6 +127,24 @@ class TaskQueries:
         """The version of :meth:`task_page`."""
         remembered = self._tasks.get(("page", (prefix, status, offset, limit)))
         return None if remembered is None else await self._tasks_version(self._moved, remembered)
+
+    async def runs(self, keys: Sequence[str], last: int) -> Versioned[list[TaskRuns]]:
+        """The ``last`` runs of each of these tasks, in this order; none where a task is unknown."""
+        runs, pulse = await task_runs(self._connection, keys, last)
+        self._runs.put((last, *keys), pulse)
+        return runs
+
+    async def runs_version(self, keys: Sequence[str], last: int) -> bytes | None:
+        """The version of :meth:`runs`."""
+        return await runs_version(self._connection, keys, self._runs.get((last, *keys)))
+
+    async def silent_records(
+        self, *, now_ms: int, silent_for_s: int, offset: int, limit: int, prefix: str = ""
+    ) -> Versioned[Page[SilentRecord]]:
+        """A page of silent records; see :func:`replog.store.read.silent_records.silent_records`."""
+        return await silent_records(
+            self._connection, now_ms=now_ms, silent_for_s=silent_for_s, offset=offset, limit=limit, prefix=prefix
+        )
 
     async def _page_version(self, task_key: str, page: PageRead | None) -> bytes | None:
         keys = page.keys if page else ()

@@ -87,6 +87,11 @@ def tasks_version(total: int, shown: bytes, rows: Iterable[RowVersion]) -> bytes
     return page_version(b"tasks%b" % shown, total, rows)
 
 
+def digest_version(data: bytes) -> bytes:
+    """The version of what is told apart by what it says alone."""
+    return blake2b(data, digest_size=_VERSION_BYTES).digest()
+
+
 def joined(counters: Iterable[bytes | None]) -> bytes:
     """Several counters as one: it is another where any of them has moved."""
     return b",".join([counter or b"" for counter in counters])

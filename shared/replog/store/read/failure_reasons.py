@@ -1,0 +1,127 @@
+"""Why the details of a record failed: their reasons, grouped by what is left of them without numbers and hashes.
+
+The newest :data:`EXAMINED` failed details are examined, in calls of 250. How many have failed at all is known without.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import orjson
+
+from replog.statuses import FAILED
+from replog.store.client.command import Command
+from replog.store.format.detail_codec import head_of, reason_of
+from replog.store.format.index_entries import split_pair, unescape
+from replog.store.format.keys import RecordKeys
+from replog.store.read.facets import read_pairs
+from replog.store.read.filters import DetailFilter
+from replog.store.read.ordered_details import ordered_details
+from replog.store.read.results import FailureReason, FailureReasons, Versioned
+from replog.store.read.versions import record_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.format.rows import StoredDetail
+
+#: Failed details that are examined at most.
+EXAMINED = 5000
+#: What stands for a number or a hash.
+MASK = "<n>"
+#: Reasons kept masked: of many details they are the same.
+_KEPT_REASONS = 2048
+
+_FAILED = DetailFilter(status=FAILED)
+#: A UUID; hexadecimal digits behind 0x; six and more of them, with a decimal one, that are a word of their own; then
+#: decimal digits.
+_VARIES = re.compile(
+    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{6,})(?![0-9a-z])"
+    r"|[0-9]+",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+async def failure_reasons(
+    connection: CommandRunner, record_id: str, examined: int = EXAMINED
+) -> Versioned[FailureReasons]:
+    """The reasons of a record's newest failed details, of ``examined`` at most; none where it is unknown.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    keys = RecordKeys(connection.prefix, record_id)
+    ((counter, written, failed),) = await connection.run([Command("HMGET", [keys.record], ("v", "w", "nF"))])
+    found = _Groups()
+    if int(failed or 0):
+        pairs = await read_pairs(connection, keys, _FAILED)
+        found.know_clusters(member for member, _ in pairs.pairs)
+        async with aclosing(ordered_details(connection, record_id, _FAILED)) as steps:
+            async for rows in steps:
+                found.add(rows[: examined - found.examined])
+                if found.examined == examined:
+                    break
+    # More may have failed meanwhile.
+    reasons = FailureReasons(max(int(failed or 0), found.examined), found.examined, found.reasons())
+    return Versioned(record_version(counter, written), reasons)
+
+
+class _Group:
+    """The details of one reason."""
+
+    def __init__(self, detail_id: bytes) -> None:
+        self.detail_id = detail_id
+        self.failed = 0
+        self.clusters: set[str] = set()
+
+
+class _Groups:
+    """Details that failed, newest first, by reason."""
+
+    def __init__(self) -> None:
+        self.examined = 0
+        self._groups: dict[str | None, _Group] = {}
+        self._cluster_of: dict[bytes, str] = {}
+
+    def know_clusters(self, members: Iterable[bytes]) -> None:
+        """Learn from the members of the pairs index which cluster a pair is of."""
+        for member in members:
+            cluster, _, _, pair = split_pair(member)
+            self._cluster_of[pair] = unescape(cluster)
+
+    def add(self, rows: Iterable[StoredDetail]) -> None:
+        """Examine the next ones."""
+        for row in rows:
+            self.examined += 1
+            masked = _masked(reason_of(row.value))
+            group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(row.detail_id))
+            group.failed += 1
+            group.clusters.add(self._cluster(row))
+
+    def _cluster(self, row: StoredDetail) -> str:
+        cluster = self._cluster_of.get(head_of(row.value)[:-1])
+        # Its pair may be newer than what is known.
+        return (row.read().remote_cluster or "") if cluster is None else cluster
+
+    def reasons(self) -> list[FailureReason]:
+        """The groups in their order."""
+        groups = sorted(self._groups.items(), key=lambda of: (-of[1].failed, of[0] is None, of[0] or ""))
+        return [
+            FailureReason(reason, group.failed, sorted(group.clusters), group.detail_id.decode())
+            for reason, group in groups
+        ]
+
+
+@lru_cache(_KEPT_REASONS)
+def _masked(reason: bytes) -> str | None:
+    """What is left of a reason as JSON; None where there is none."""
+    return mask(orjson.loads(reason)) if reason else None
+
+
+def mask(reason: str) -> str:
+    """``reason`` with ``<n>`` for each number and hash: what differs from one failure to the next of its kind."""
+    return _VARIES.sub(MASK, reason)
