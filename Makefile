@@ -28,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint format check bench contracts lock mutants clean
+.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts lock mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,7 +78,7 @@ mutants: $(INSTALLED) ## mutate the core and run its tests on each mutant (ARGS=
 	@cd $(MUTANTS) && $(CURDIR)/$(BIN)/mutmut run --max-children $(or $(JOBS:0=1),1) $(ARGS) && \
 	  $(CURDIR)/$(BIN)/mutmut results | grep -v ': not checked'
 
-lint: $(INSTALLED) ## check style, types, layers and the formatting of the documentation
+lint: $(INSTALLED) page-types ## check style, types, layers and the formatting of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -88,6 +88,17 @@ lint: $(INSTALLED) ## check style, types, layers and the formatting of the docum
 format: $(INSTALLED) ## format the code and the documentation
 	$(BIN)/ruff format .
 	$(BIN)/mdformat $(PAGES)
+
+# Only here is node of any use: the page itself needs none, neither to be built nor to be served.
+page-types: ## check the types of the web page's modules (where npm is)
+	@if ! command -v npm >/dev/null; then \
+	  echo "NO NPM HERE: the types of the web page's modules are not checked" >&2; exit 0; \
+	fi; \
+	cd tests/page_types && { [ node_modules/.package-lock.json -nt package-lock.json ] || \
+	  npm ci --no-audit --no-fund --silent; } && node_modules/.bin/tsc -p .
+
+screenshots: $(INSTALLED) ## take the pictures of docs/images again, from the demo (needs Chromium)
+	@$(BIN)/python -m tests.support.screenshots docs/images
 
 check: lint test ## lint, then test
 

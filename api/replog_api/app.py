@@ -30,7 +30,8 @@ from replog_api.http.as_of import Freshness
 from replog_api.http.request_context import TIME_ZONE_HEADER, context_of
 from replog_api.http.store_trouble import StoreTrouble
 from replog_api.live.snapshots import Snapshots
-from replog_api.middleware import RequestMiddleware
+from replog_api.middleware import OPEN_PATHS, RequestMiddleware
+from replog_api.page.serving import page_paths, page_routes
 from replog_api.queries.query_runner import QueryRunner
 from replog_api.routes import query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
@@ -83,6 +84,7 @@ def create_app(
     errors.install(app, trouble)
     app.router.routes += query_routes(queries, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
+    app.router.routes += page_routes() if settings.api_page else []
     middleware = RequestMiddleware(
         app,
         freshness=freshness,
@@ -92,6 +94,7 @@ def create_app(
         hosts=known_hosts(settings),
         proxies=proxies or Proxies(),
         trouble=trouble,
+        open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
     return Observed(_for_other_origins(middleware, settings.cors_origins))
 

@@ -49,10 +49,15 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
+#: The same for answers that have a policy of their own: the web page.
+_SECURITY_HEADERS_WITHOUT_POLICY = tuple(
+    header for header in SECURITY_HEADERS if header[0] != b"content-security-policy"
+)
 #: Paths for probes, Prometheus and authors of clients. They need no token and no known host: they have no task's data.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"})
 
 _CACHE_CONTROL = b"cache-control"
+_POLICY = b"content-security-policy"
 _REVALIDATE = ((_CACHE_CONTROL, b"private, no-cache"), (b"vary", b"Authorization, X-BKREPO-TIME-ZONE"))
 #: Statuses that prove that the store has answered.
 _ANSWERED = (OK, NOT_MODIFIED)
@@ -76,6 +81,7 @@ class RequestMiddleware:
         proxies: Proxies,
         trouble: StoreTrouble,
         hosts: KnownHosts | None = None,
+        open_paths: frozenset[str] = OPEN_PATHS,
     ) -> None:
         self._app = app
         self._hosts = hosts
@@ -85,6 +91,7 @@ class RequestMiddleware:
         self._limit = limit
         self._proxies = proxies
         self._trouble = trouble
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Whatever is not HTTP goes on unchanged."""
@@ -112,7 +119,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if scope["path"] not in OPEN_PATHS:
+            if scope["path"] not in self._open_paths:
                 self._admit(scope, context)
                 as_of = await self._freshness.read()
         except RefusedError as error:
@@ -160,6 +167,7 @@ def _complete(message: Message, context: RequestContext, as_of: bytes) -> None:
     headers = message["headers"]
     headers.append((ZONE_HEADER, offset_now(context.zone)))
     headers.append((AS_OF_HEADER, as_of))
-    headers.extend(SECURITY_HEADERS)
-    if not any(name == _CACHE_CONTROL for name, _ in headers):
+    names = {name for name, _ in headers}
+    headers.extend(_SECURITY_HEADERS_WITHOUT_POLICY if _POLICY in names else SECURITY_HEADERS)
+    if _CACHE_CONTROL not in names:
         headers.extend(_REVALIDATE if message["status"] < BAD_REQUEST else _NO_STORE)

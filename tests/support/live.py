@@ -137,10 +137,11 @@ async def live(
     limits: Limits | None = None,
     connection_limits: ConnectionLimits = CONNECTION_LIMITS,
     drain_s: float = 0.0,
+    port: int = 0,
     **settings: Any,
 ) -> AsyncIterator[LiveService]:
-    """A query service that listens; ``send_bytes`` bounds what the system keeps for a client."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    """A query service that listens; ``send_bytes`` bounds what the system keeps for a client, ``port`` 0 is any."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     if send_bytes:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
     drain, url = Drain(), url_as_query_service(redis_url)

@@ -146,7 +146,7 @@ async def test_an_unknown_record_is_refused(service: QueryService) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/ui/nowhere",
         "/replication",
         "/favicon.ico",
         BASE,

@@ -40,6 +40,18 @@ class ServiceReport:
         """Note that there is no Redis, and so that its tests are skipped."""
         self.warnings.append(f"NO REDIS, its tests did not run: {why}")
 
+    def use_browser(self, version: str) -> None:
+        """Note the browser, once."""
+        line = f"browser: Chromium {version}"
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def miss_browser(self, why: str) -> None:
+        """Note that there is no browser, and so that the tests of the web page are skipped."""
+        warning = f"NO BROWSER, the tests of the web page did not run: {why}"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
     def want_broker(self, test: str) -> None:
         """Note a test that was skipped because the broker is the embedded one."""
         self.wanting.append(test)
