@@ -238,7 +238,7 @@ class KafkaSource:
         compaction removed.
         """
         reached: dict[int, int] = {}
-        # The client was told where these begin, so it answers at once. Where it does not, nothing is known.
+        # The client knows where these begin, so it answers at once. Where it does not, nothing is known.
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 for number in numbers:
