@@ -9,8 +9,8 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # pyenv's Pythons come first, because PATH may contain pyenv's shims, which need not work.
 PYENV_PATH := $(subst /bin /,/bin:/,$(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin)):
 # Tests that also run on the oldest supported Redis.
-STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_refused.py \
-  tests/integration/test_markers.py tests/integration/test_retention.py tests/integration/test_epoch.py
+STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tests/integration/test_store_refusals.py \
+  tests/integration/test_checkpoints.py tests/integration/test_retention.py tests/integration/test_epoch.py
 
 # The documentation, which .mdformat.toml says how to format.
 PAGES := README.md CONTRIBUTING.md CHANGELOG.md docs
@@ -19,6 +19,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/.uv-installed
 INSTALLED := $(VENV)/.installed
+# A copy of the packages and the tests, made anew by each run of mutmut.
+MUTANTS := .cache/mutants
 
 # Settings of the caller's shell for other Pythons must not affect this one.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
@@ -26,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts lock clean
+.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts lock mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +68,15 @@ faults: export REPLOG_TEST_KAFKA ?= maven
 faults: export REPLOG_TEST_REDIS ?= server
 faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
+
+# mutmut needs the packages side by side, and mutates a copy: no file of the checkout is changed.
+mutants: $(INSTALLED) ## mutate the core and run its tests on each mutant (ARGS="replog.state*" narrows it)
+	@mkdir -p $(MUTANTS)
+	@for package in shared/replog collector/replog_collector api/replog_api; do \
+	  rm -rf $(MUTANTS)/$$(basename $$package) && cp -a $$package $(MUTANTS)/; done
+	@rm -rf $(MUTANTS)/tests $(MUTANTS)/mutants && cp -a tests pyproject.toml $(MUTANTS)/
+	@cd $(MUTANTS) && $(CURDIR)/$(BIN)/mutmut run --max-children $(or $(JOBS:0=1),1) $(ARGS) && \
+	  $(CURDIR)/$(BIN)/mutmut results | grep -v ': not checked'
 
 lint: $(INSTALLED) page-types ## check style, types, layers and the formatting of the documentation
 	$(BIN)/ruff check .

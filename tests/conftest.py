@@ -37,6 +37,8 @@ hypothesis.settings.load_profile("untimed")
 
 pytest_plugins = ["tests.support.faults_table"]
 
+#: After how many seconds a test that is marked ``long`` counts as hanging.
+LONG_TIMEOUT_S = 3600
 #: By pid: the processes that run a part of the tests each, where there are such.
 NODES = pytest.StashKey[dict[int, Any]]()
 
@@ -50,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
         # Ctrl-C reaches all processes of a run, and then the first of them ends the others.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_once)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests more time than others have before they count as hanging."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
 
 
 def _stop_once(number: int, frame: FrameType | None) -> NoReturn:

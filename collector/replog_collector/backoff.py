@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+#: The longest wait after a first failure, in seconds.
+FIRST_BACKOFF_S = 0.1
+
 
 @dataclass(slots=True)
 class Backoff:
@@ -13,7 +16,7 @@ class Backoff:
     The jitter keeps collectors that lost the same server from coming back all at once.
     """
 
-    first_s: float = 0.1
+    first_s: float = FIRST_BACKOFF_S
     cap_s: float = 10.0
     chance: Random = field(default_factory=Random)
     failures: int = 0

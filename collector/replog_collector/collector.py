@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replog.errors import RecoverableError
 from replog.telemetry import logger
 from replog_collector import metrics
-from replog_collector.backoff import Backoff
-from replog_collector.pipeline.checkpointing import Checkpointing
+from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
+from replog_collector.pipeline.checkpointing import CHECKPOINT_INTERVAL_S, Checkpointing
 from replog_collector.pipeline.decoding import decode
 from replog_collector.pipeline.delivery import Delivery
 from replog_collector.pipeline.in_flight import InFlight
@@ -38,11 +39,23 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.merging import Store
 
-#: Seconds that a poll waits for messages; a stop is noticed within this time. Also the interval of polls of paused
-#: partitions, while a batch is held up.
-POLL_S = 0.5
-#: Seconds that batches in hand may take when partitions are revoked; the group waits 30 s for its members.
-REVOKE_S = 20.0
+
+@dataclass(frozen=True)
+class Timings:
+    """Intervals and time limits of the loop, in seconds."""
+
+    #: Greatest time that a poll waits for messages; a stop is noticed within it. Also the interval of polls of paused
+    #: partitions, while a batch is held up.
+    poll_s: float = 0.5
+    #: Time limit of batches in hand when partitions are revoked; the group waits 30 s for its members.
+    revoke_s: float = 20.0
+    #: Interval of checkpoints.
+    checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
+    #: Greatest delay after the first failure of a call.
+    first_backoff_s: float = FIRST_BACKOFF_S
+
+
+_TIMINGS = Timings()
 
 
 class Collector:
@@ -58,13 +71,21 @@ class Collector:
         *,
         ahead: AheadLimit,
         progress: Progress,
+        timings: Timings = _TIMINGS,
     ) -> None:
+        self._timings = timings
         self._source = source
         self._ahead = ahead
         self._progress = progress
         self._stopping = asyncio.Event()
-        self._retrying = Retrying(self._stopping, progress)
-        self._checkpointing = Checkpointing(source, checkpoints, self._retrying, rewinding=store.renew)
+        self._retrying = Retrying(self._stopping, progress, first_backoff_s=timings.first_backoff_s)
+        self._checkpointing = Checkpointing(
+            source,
+            checkpoints,
+            self._retrying,
+            rewinding=store.renew,
+            checkpoint_interval_s=timings.checkpoint_interval_s,
+        )
         self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, retrying=self._retrying)
         self._in_flight = InFlight()
         self._in_hand = 0
@@ -77,7 +98,7 @@ class Collector:
         self._stopping.set()
 
     async def finish_batch(self) -> None:
-        """Return once no batch is in hand, or :data:`REVOKE_S` are over; called before partitions are given up.
+        """Return once no batch is in hand, or :attr:`Timings.revoke_s` are over; called before partitions are given up.
 
         A batch that is not finished by then is merged later all the same; its events may reach another member too.
         """
@@ -86,7 +107,7 @@ class Collector:
             # The last checkpoint was written when the loop ended.
             return
         try:
-            async with asyncio.timeout(REVOKE_S):
+            async with asyncio.timeout(self._timings.revoke_s):
                 await self._empty_handed.wait()
                 await self._checkpointing.finish()
         except (TimeoutError, StopRequested):
@@ -116,7 +137,7 @@ class Collector:
             self._empty_handed.set()
 
     async def _round(self) -> None:
-        polled = await self._retrying(lambda: self._source.poll(POLL_S))
+        polled = await self._retrying(lambda: self._source.poll(self._timings.poll_s))
         if polled:
             decoded = decode(polled, self._ahead)
             self._take(decoded)
@@ -142,7 +163,7 @@ class Collector:
 
     async def _room(self) -> None:
         """Return once no batch is in flight; poll the paused partitions meanwhile."""
-        backoff, wait_s = Backoff(), POLL_S
+        backoff, wait_s = Backoff(self._timings.first_backoff_s), self._timings.poll_s
         while not await self._in_flight.over(wait_s):
             wait_s = await self._poll_paused(backoff)
 
@@ -154,7 +175,7 @@ class Collector:
             return self._retrying.failed(backoff, error)
         backoff.reset()
         self._progress.update(self._source.standings(), moving=self._source.moving)
-        return POLL_S
+        return self._timings.poll_s
 
     async def _deliver(self, decoded: Decoded) -> None:
         self._progress.delivering = True

@@ -36,9 +36,10 @@ class ChildDied(FatalError):  # noqa: N818 - named as the state it reports
 
 
 class Children:
-    """The running children of one stack."""
+    """The running children of one stack; each has ``stop_s`` to end after SIGTERM before it is killed."""
 
-    def __init__(self, log_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, log_dir: Path, environment: Mapping[str, str], *, stop_s: float = STOP_DEADLINE_S) -> None:
+        self._stop_s = stop_s
         self._log_dir = log_dir
         self._environment = dict(environment)
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -78,7 +79,7 @@ class Children:
         await cancel_and_wait(self._watches, timeout_s=WATCH_STOP_S)
         for name in order:
             if (child := self._running.pop(name, None)) is not None:
-                await _end(child)
+                await _end(child, self._stop_s)
 
     async def _spawn(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], *, stdout: int | None
@@ -112,13 +113,13 @@ class Children:
         return self._log_dir / f"{name}.log"
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: asyncio.subprocess.Process, within_s: float) -> None:
     if child.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
         child.terminate()
     try:
-        async with asyncio.timeout(STOP_DEADLINE_S):
+        async with asyncio.timeout(within_s):
             await child.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):

@@ -133,7 +133,7 @@ def is_stale(status: str, silent_since_ms: int, *, now_ms: int, stale_after_s: i
 
 
 def stale_until(now_ms: int, *, stale_after_s: int) -> int:
-    """What is RUNNING is stale where its last event was in this millisecond or before."""
+    """The last millisecond of staleness: a RUNNING entity is stale if its last event was then or before."""
     return now_ms - stale_after_s * 1000 - 1
 
 

@@ -24,8 +24,8 @@ from replog_api.contracts.documents import openapi_json
 from replog_api.contracts.operations import STREAM
 from replog_api.http.errors import INVALID_REQUEST, UNKNOWN_RECORD
 from replog_api.http.query_values import RECORD_ID
-from tests.integration.api.test_examples import EVENTS
 from tests.support import streams
+from tests.support.api.examples import EVENTS
 from tests.support.query_service import write
 from tests.support.services.redis import remove_keys
 from tests.support.system import API, Process

@@ -18,7 +18,7 @@ from tests.support import streams
 from tests.support.model import Model
 from tests.support.services.kafka_admin import PARTITIONS
 from tests.support.services.process import free_port, wait_until
-from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, Message, answers_what, message, system_on
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, Message, answers_what, message, share, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,20 +279,6 @@ def test_collectors_come_and_go_without_loss(system: System) -> None:
         two.kill()
     answers_what(api, oracle(events))
     assert three.stop() == 0
-
-
-def share(*collectors: Process) -> None:
-    """Start those that do not run, and return once each has its share of the partitions."""
-
-    def partitions_of(collector: Process) -> int:
-        assigned = collector.lines("partitions_assigned")
-        return len(assigned[-1]["partitions"]) if assigned else 0
-
-    for collector in collectors:
-        if not collector.running:
-            collector.start()
-    evenly = [PARTITIONS // len(collectors)] * len(collectors)
-    assert wait_until(lambda: [*map(partitions_of, collectors)] == evenly, READABLE_TIMEOUT_S)
 
 
 @contextmanager

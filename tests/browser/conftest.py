@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import VARIABLE, Store, Visit, browser_binary, launched, visiting
+from tests.support.browser import VARIABLE, Open, Store, Visit, browser_binary, launched, visiting
 from tests.support.live import LiveService, live
 from tests.support.services import ServiceUnavailableError
 from tests.support.services.report import REPORT
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from playwright.async_api import Browser
-
-
-class Open(Protocol):
-    """Opens tabs, which are closed with the test."""
-
-    async def __call__(self, path: str, *expected: str, service: LiveService | None = None, **context: Any) -> Visit:
-        """A tab on ``path`` below ``/ui/``; ``expected`` may be said in its console."""
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from tests.support.prefix_proxy import proxied
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store
+    from tests.support.browser import Open, Store
     from tests.support.live import LiveService
 
 DETAILS = f"record?id={FAILED}&tab=details"

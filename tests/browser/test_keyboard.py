@@ -10,8 +10,7 @@ from tests.support.browser import run_of
 from tests.support.page_data import detail, runs
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store, Visit
+    from tests.support.browser import Open, Store, Visit
 
 #: More steps than any of these ways takes.
 MOST_STEPS = 80

@@ -17,8 +17,7 @@ from tests.support.services.process import free_port
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Route
 
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store, Visit
+    from tests.support.browser import Open, Store, Visit
 
 #: Longer than a list waits for its next reading, in ms.
 READ_AGAIN_MS = 15_000

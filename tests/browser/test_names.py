@@ -10,8 +10,7 @@ from tests.support.browser import ago, run_of
 from tests.support.page_data import FAILED, detail, runs
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store
+    from tests.support.browser import Open, Store
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 #: Right-to-left text, with a character that turns the direction of what follows.

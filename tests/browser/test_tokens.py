@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS
 from tests.support.browser import ago, run_of
 from tests.support.live import live
 from tests.support.page_data import detail
-from tests.support.tokens import ALL, MINE, STRANGE, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store, Visit
+    from tests.support.browser import Open, Store, Visit
     from tests.support.live import LiveService
 
 REFUSED = ("401", "403")

@@ -9,8 +9,7 @@ import pytest
 from tests.support.page_data import EARLIER, FAILED, RUNNING, SILENT, runs
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Open
-    from tests.support.browser import Store
+    from tests.support.browser import Open, Store
 
 VIEWS = {
     "now": "",

@@ -15,6 +15,7 @@ from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
+from replog_collector.kafka.client import GroupTimings
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.source import Message, Source, Standing, Unreadable
 from tests.support import batches
@@ -88,8 +89,9 @@ class InMemory:
 
 
 class InKafka:
-    def __init__(self, settings: CollectorSettings) -> None:
+    def __init__(self, settings: CollectorSettings, timings: GroupTimings) -> None:
         self.settings = settings
+        self.timings = timings
         self.markers = MemoryMarkers()
 
     async def publish(self, *values: bytes | None) -> None:
@@ -137,16 +139,14 @@ class InKafka:
         async def give_up() -> None:
             return
 
-        return KafkaSource(self.settings, self.markers, revoking=give_up, assigned=lambda _: None)
+        return KafkaSource(self.settings, self.markers, revoking=give_up, assigned=lambda _: None, timings=self.timings)
 
 
 @pytest.fixture(params=["memory", "kafka"])
-async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Topic:
+async def topic(request: pytest.FixtureRequest) -> Topic:
     if request.param == "memory":
         return InMemory()
-    if request.getfixturevalue("kafka").kind == "embedded":
-        # It keeps a member that has left until its session is over.
-        monkeypatch.setattr("replog_collector.kafka.client._SESSION_MS", 4000)
+    embedded = request.getfixturevalue("kafka").kind == "embedded"
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(
         CollectorSettings(
@@ -154,7 +154,9 @@ async def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             kafka_topic=name,
             kafka_group_id=f"group-of-{name}",
             max_batch_bytes=MOST_BYTES,
-        )
+        ),
+        # The embedded broker keeps a member that has left until its session is over.
+        GroupTimings(session_ms=4000) if embedded else GroupTimings(),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,21 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replog.events import parse
 from replog.records import Effect, Registers
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.format import detail_codec
-from replog.store.format.keys import RecordKeys, task_bucket, task_keys
+from replog.store.format.keys import RecordKeys
 from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from tests.support.fakes import MemoryStore
 from tests.support.services.redis import remove_keys
-from tests.support.strategies import RECORD_IDS, TASK_KEYS, Event, streams
+from tests.support.store.batches import batch_of, forget
+from tests.support.strategies import Event, streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     from replog.store.write.merge_result import MergeResult
 
@@ -85,13 +84,6 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     async with Connection(StoreSettings(redis_url=url, redis_prefix=prefix), timeout_s=5) as connection:
         yield InRedis(connection)
     remove_keys(url, prefix)
-
-
-def batch_of(events: Iterable[Event]) -> Batch:
-    batch = Batch()
-    for event in events:
-        batch.add(parse(json.dumps(event).encode()))
-    return batch
 
 
 STARTED: Event = {
@@ -163,11 +155,3 @@ async def test_both_stores_hold_the_same_after_the_same_batches(
             assert real_result.effects == fake_result.effects
             assert sorted(real_result.transitions) == sorted(fake_result.transitions)
         assert await real.states() == await fake.states()
-
-
-async def forget(connection: Connection) -> None:
-    """Remove the records and tasks that the streams speak of."""
-    keys = [RecordKeys(connection.prefix, record_id).all for record_id in RECORD_IDS]
-    keys += [task_keys(connection.prefix, task_key) for task_key in TASK_KEYS]
-    keys += [[task_bucket(connection.prefix, task_key).tasks] for task_key in TASK_KEYS]
-    await connection.run([Command("UNLINK", keys_of_one) for keys_of_one in keys])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.test_system import share
 from tests.support.scenario import POISON, stream
+from tests.support.system import share
 
 if TYPE_CHECKING:
     from tests.support.scenario import Scenario

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.test_system import share
 from tests.support.scenario import POISON, stream
 from tests.support.services.redis import connected
-from tests.support.system import COLLECTOR, Message, message
+from tests.support.system import COLLECTOR, Message, message, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.test_system import share
 from tests.support import batches, streams
 from tests.support.scenario import POISON, stream
 from tests.support.services.kafka_admin import PARTITIONS
 from tests.support.services.redis import connected
-from tests.support.system import Message, message
+from tests.support.system import Message, message, share
 
 if TYPE_CHECKING:
     from tests.support.scenario import Scenario

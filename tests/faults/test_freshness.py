@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.test_redis_forgets import wait_until_synced
 from tests.support.freshness import VersionRecorder, let_the_broker_date
 from tests.support.scenario import stream
 from tests.support.services.kafka_admin import PARTITIONS
+from tests.support.services.redis import wait_until_synced
 from tests.support.system import API
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.scenario import stream
 from tests.support.services.process import wait_until
-from tests.support.services.redis import connected
+from tests.support.services.redis import connected, wait_until_synced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,17 +192,6 @@ def test_bookkeeping_is_overwritten_under_load(scenario: Scenario, what: str) ->
     scenario.finish()
     assert scenario.system.dead_letters() == []
     assert collector.running
-
-
-def wait_until_synced(redis: OwnRedis) -> None:
-    """Return once everything is in the file."""
-
-    def synced() -> bool:
-        with connected(redis.url) as client:
-            facts = client.info("persistence")
-        return bool(facts["aof_pending_bio_fsync"] == 0 and facts["aof_buffer_length"] == 0)
-
-    assert wait_until(synced, 10)
 
 
 def test_a_failover_to_a_replica_that_stood_still(on_sentinel: Scenario, sentinel: RedisSentinel) -> None:

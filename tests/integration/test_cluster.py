@@ -21,12 +21,12 @@ from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
-from tests.integration.test_store import RENDERER, answers, expected, loads, many_events, without_stale
-from tests.integration.test_tasks import indexed, to_be_indexed
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys
 from tests.support.services.redis_cluster import MASTERS
+from tests.support.store.answers import RENDERER, answers, expected, loads, without_stale
+from tests.support.store.batches import batch_of, many_events
+from tests.support.store.indexes import indexed, to_be_indexed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -15,9 +16,9 @@ from replog.store.maintain.retention import Policy, Retention
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.administered import AdministeredConnection
 from tests.support.services.redis import connected
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -206,13 +207,19 @@ async def test_a_record_that_came_back_meanwhile_stays_listed(store: Store, monk
     assert await store.listed("t") == ["r"]
 
 
-async def test_more_records_than_one_step_takes_all_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replog.store.maintain.retention.RECORDS_A_STEP", 2)
-    monkeypatch.setattr("replog.store.format.keys.BUCKETS", 1)
-    for number in range(7):
-        await store.write(*run(f"old{number}", 12, "SUCCESS" if number % 2 else "FAILED"))
+async def test_more_records_than_one_step_takes_all_go(store: Store) -> None:
+    store.retention = Retention(store.connection, POLICY, clock=store.clock, records_a_step=2)
+    old = of_one_bucket(store.connection.prefix, 7)
+    for number, record_id in enumerate(old):
+        await store.write(*run(record_id, 12, "SUCCESS" if number % 2 else "FAILED"))
     assert await store.sweep() == 3
-    assert sorted(await store.listed("t")) == ["old0", "old2", "old4", "old6"]
+    assert sorted(await store.listed("t")) == sorted(old[::2])
+
+
+def of_one_bucket(prefix: str, number: int) -> list[str]:
+    """Ids of records whose keys are in the same bucket."""
+    names = (f"old{i}" for i in count())
+    return list(islice((name for name in names if RecordKeys(prefix, name).bucket.number == 0), number))
 
 
 async def test_totals_are_whole_until_the_moment_of_removal(store: Store) -> None:

@@ -14,11 +14,11 @@ from replog.settings import StoreSettings
 from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
-from tests.integration.test_store import answers, expected, many_events
 from tests.support.model import Model
 from tests.support.services.process import free_port
 from tests.support.services.redis_sentinel import NAME, start_sentinel
+from tests.support.store.answers import answers, expected
+from tests.support.store.batches import batch_of, many_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

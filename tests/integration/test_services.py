@@ -88,11 +88,10 @@ def test_prefix_is_the_tests_own(redis_url: str, redis_prefix: str) -> None:
 
 
 @pytest.mark.parametrize("choice", ["nonsense", "127.0.0.1:1"])
-def test_a_named_broker_is_never_replaced(choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_broker_is_never_replaced(choice: str, tmp_path: Path) -> None:
     """An explicit choice that does not work is an error that names it."""
-    monkeypatch.setattr("tests.support.services.kafka.PROBE_TIMEOUT_S", 0.1)
     with pytest.raises(ServiceUnavailableError, match=choice):
-        start_broker(choice, tmp_path)
+        start_broker(choice, tmp_path, probe_timeout_s=0.1)
 
 
 def test_a_named_redis_is_never_replaced(tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ from structlog.testing import capture_logs
 
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
-from replog.store.maintain import staleness
-from replog.store.maintain.staleness import Staleness
+from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.administered import AdministeredConnection
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,10 +32,16 @@ class Store:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.staleness = Staleness(connection, stale_after_s=STALE_AFTER_S, clock=lambda: NOW.timestamp() + 0.0005)
+        self.staleness = self.walking(Pace(rests=0))
 
     async def write(self, *events: Event) -> None:
         await Writer(self.connection).merge(batch_of(list(events)))
+
+    def walking(self, pace: Pace) -> Staleness:
+        """The count at this pace."""
+        return Staleness(
+            self.connection, stale_after_s=STALE_AFTER_S, clock=lambda: NOW.timestamp() + 0.0005, pace=pace
+        )
 
     async def stale(self) -> tuple[int, int]:
         """How many records and details."""
@@ -47,11 +52,6 @@ class Store:
 async def store(redis_url: str, redis_prefix: str) -> AsyncIterator[Store]:
     async with AdministeredConnection(redis_url, redis_prefix) as connection:
         yield Store(connection)
-
-
-@pytest.fixture(autouse=True)
-def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staleness, "RESTS", 0)
 
 
 def event(kind: str, ms: int, record_id: str = "r", **fields: Any) -> Event:
@@ -101,10 +101,8 @@ async def test_details_without_their_record_are_counted(store: Store) -> None:
     assert await store.stale() == (0, 1)
 
 
-async def test_all_pairs_of_many_records_are_walked_in_small_steps(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(staleness, "STEP", 3)
+async def test_all_pairs_of_many_records_are_walked_in_small_steps(store: Store) -> None:
+    store.staleness = store.walking(Pace(step=3, rests=0))
     began = [(f"r{number}", f"d{i}", i) for number in range(20) for i in range(20)]
     for record_id, detail_id, i in began:
         place = {"remoteCluster": f"c{i % 3}", "repoName": f"repo{i % 2}"}

@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
-from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.client.scripts import FACETS
-from replog.store.format.index_entries import KINDS
-from replog.store.format.keys import RecordKeys
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
-from replog_api.queries.render import Renderer
-from tests.contract.test_store import batch_of, forget
 from tests.support.model import Model
 from tests.support.services.redis import connected, servers_of
+from tests.support.store.answers import answers, expected
+from tests.support.store.batches import batch_of, forget, many_events
+from tests.support.store.indexes import assert_indexes_agree
 from tests.support.strategies import Event, streams
 
+if TYPE_CHECKING:
+    from replog.store.client.command import Command
+
 pytestmark = pytest.mark.every_topology
-
-RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
-
-
-def without_stale(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "stale": None} for row in rows]
-
-
-async def answers(connection: Connection, model: Model) -> dict[str, Any]:
-    """Everything that can be asked of the entities that ``model`` knows."""
-    reader = Reader(connection)
-    found: dict[str, Any] = {}
-    for task_key in model.task_keys:
-        for status in ("", "RUNNING", "SUCCESS", "FAILED"):
-            page = await reader.record_page(task_key, status, 0, 1000)
-            assert page is not None
-            assert page.total == len(page.rows)
-            found[f"task {task_key} {status}"] = without_stale([loads(RENDERER.record(row)) for row in page.rows])
-    for record_id in model.record_ids:
-        page_ = await reader.detail_page(record_id, NO_FILTER, 0, 1000)
-        assert page_ is not None
-        assert page_.total == len(page_.rows)
-        found[f"record {record_id}"] = without_stale([loads(RENDERER.detail(row)) for row in page_.rows])
-    return found
-
-
-def loads(row: bytes) -> dict[str, Any]:
-    # Not orjson: sums may exceed 64 bits.
-    return json.loads(row)  # type: ignore[no-any-return]
-
-
-def expected(model: Model) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for task_key in model.task_keys:
-        for status in ("", "RUNNING", "SUCCESS", "FAILED"):
-            found[f"task {task_key} {status}"] = without_stale(model.records(task_key, status))
-    for record_id in model.record_ids:
-        found[f"record {record_id}"] = without_stale(model.details(record_id))
-    return found
 
 
 @given(streams, st.integers(1, 5), st.randoms(use_true_random=False))
@@ -97,24 +57,6 @@ async def test_indexes_hold_nothing_but_what_the_details_say(
             await assert_indexes_agree(connection, record_id)
 
 
-async def assert_indexes_agree(connection: Connection, record_id: str) -> None:
-    keys = RecordKeys(connection.prefix, record_id).all
-    details, times, by_pair, by_name, fields = await connection.run(
-        [
-            Command("HLEN", [keys[1]]),
-            Command("ZCARD", [keys[2]]),
-            Command("ZCARD", [keys[4]]),
-            Command("ZCARD", [keys[5]]),
-            Command("HGETALL", [keys[0]]),
-        ]
-    )
-    assert times == by_pair == details
-    assert by_name <= details * len(KINDS)
-    counts = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
-    assert sum(int(value) for name, value in counts.items() if name[:1] == b"f" and name != b"facts") == details
-    assert sum(int(counts.get(name, 0)) for name in (b"nS", b"nF", b"nR")) == details
-
-
 async def test_two_writers_at_once_end_in_the_same_state(connection: Connection) -> None:
     chance = random.Random(7)
     stream = many_events(chance, 600)
@@ -127,24 +69,6 @@ async def test_two_writers_at_once_end_in_the_same_state(connection: Connection)
     await asyncio.gather(write(stream), write(shuffled))
     model = Model(stream)
     assert await answers(connection, model) == expected(model)
-
-
-def many_events(chance: random.Random, count: int) -> list[Event]:
-    kinds = ("detail.started", "detail.progressed", "detail.finished", "record.started", "record.finished")
-    return [
-        {
-            "type": (kind := chance.choice(kinds)),
-            "recordId": f"r{chance.randrange(3)}",
-            "eventTime": f"2021-05-12T12:{chance.randrange(60):02}:{chance.randrange(60):02}Z",
-            "attempt": chance.randrange(2),
-            **({"taskKey": f"t{chance.randrange(2)}"} if kind.startswith("record") else {}),
-            **({"detailId": f"d{chance.randrange(20)}"} if kind.startswith("detail") else {}),
-            **({"progress": {"totalSize": chance.randrange(9)}} if kind == "detail.progressed" else {}),
-            **({"status": chance.choice(["SUCCESS", "FAILED"])} if kind.endswith("finished") else {}),
-            **({"remoteCluster": chance.choice(["a", "ab", "b"])} if kind == "detail.started" else {}),
-        }
-        for _ in range(count)
-    ]
 
 
 async def test_scripts_that_redis_forgot_are_loaded_again(connection: Connection, redis_url: str) -> None:

@@ -39,19 +39,19 @@ from replog.store.format.index_entries import placement_of, split_pair, sums_of
 from replog.store.format.keys import RecordKeys
 from replog.store.format.short_ids import short_of
 from replog.store.maintain.retention import Policy, Retention
-from replog.store.maintain.staleness import Staleness
+from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read import detail_search, facets, page_by_name, page_by_rank
 from replog.store.read.reader import Reader
 from replog.store.read.task_pages import Tasks
-from replog.store.write.writer import Writer
+from replog.store.write.writer import Limits, Writer
 from replog.times import TimeUs
 from replog_api.http.query_values import DetailPageQuery
 from replog_api.queries.render import overview
-from tests.contract.test_store import batch_of
-from tests.integration.test_store import RENDERER, assert_indexes_agree, loads, without_stale
-from tests.integration.test_tasks import indexed, shown, to_be_indexed
 from tests.support.model import DETAIL_FACTS, EPOCH, Model, _us
 from tests.support.services.redis import remove_keys
+from tests.support.store.answers import RENDERER, loads, shown, without_stale
+from tests.support.store.batches import batch_of
+from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
 from tests.support.strategies import (
     DETAIL_IDS,
     RECORD_IDS,
@@ -107,6 +107,8 @@ TIMEOUT_S = 10.0
 DAY_MS = 86_400_000
 POLICY = Policy(days=1, failed_days=2)
 KEPT_LONGEST_DAYS = 2
+#: Those of the machines that begin by hand.
+WRITER_LIMITS, PACE = Limits(), Pace(rests=0)
 SETTLED_MS = 60_000
 #: When everything is written: before most events, or after them, or before or after all.
 WRITTEN = ("2021-05-12T12:19:08Z", "2021-05-12T12:19:10Z", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z")
@@ -138,12 +140,11 @@ limits = st.fixed_dictionaries(
         "read.page_by_rank.FETCHED_A_CALL": st.integers(1, 6),
         "read.page_by_name.ENTRIES_A_CALL": st.integers(1, 4),
         "read.page_by_name.CALLS_AT_ONCE": st.integers(1, 3),
-        "write.writer.ENTITIES_A_CALL": st.integers(1, 4),
-        "write.writer.CALLS_AT_ONCE": st.integers(1, 4),
         "read.reader.STEP": st.integers(1, 4),
-        "maintain.staleness.STEP": st.integers(1, 4),
     }
 )
+writer_limits = st.builds(Limits, entities_a_call=st.integers(1, 4), calls_at_once=st.integers(1, 4))
+paces = st.builds(Pace, step=st.integers(1, 4), rests=st.just(0))
 record_ids = st.sampled_from((*RECORD_IDS, *RECORD_IDS, UNKNOWN))
 #: More than a record is listed under, in between those of other events.
 MANY_TASKS = tuple(f"{'st'[i % 2]}{i:02}" for i in range(20))
@@ -309,7 +310,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def writer_over(self, connection: CommandRunner) -> Writer:
         """A writer by the writers' clock."""
-        return Writer(connection, clock=lambda: self.written_ms / 1000)
+        return Writer(connection, clock=lambda: self.written_ms / 1000, limits=self.writer_limits)
 
     def told(self, written: list[Event]) -> list[Event]:
         """The events, but of a removed record either what is newer than that, or where nothing is all of them.
@@ -334,17 +335,28 @@ class StoreMachine(RuleBasedStateMachine):
         return {**entity, "attempt": max(attempts)}
 
     @initialize(
-        limits=limits, absent=st.sets(st.sampled_from(sorted(NAMES)), max_size=2), written=st.sampled_from(WRITTEN)
+        limits=limits,
+        writer_limits=writer_limits,
+        pace=paces,
+        absent=st.sets(st.sampled_from(sorted(NAMES)), max_size=2),
+        written=st.sampled_from(WRITTEN),
     )
-    def begin(self, limits: dict[str, float], absent: set[str], written: str = WRITTEN[0]) -> None:
+    def begin(
+        self,
+        limits: dict[str, float],
+        absent: set[str],
+        written: str = WRITTEN[0],
+        writer_limits: Limits = WRITER_LIMITS,
+        pace: Pace = PACE,
+    ) -> None:
         """Set the limits, when everything is written, and the kinds of names that no detail has.
 
         The last decides what the index by name is good for.
         """
         self.written_ms = _us(written) // 1000
+        self.writer_limits, self.pace = writer_limits, pace
         self.writers = [self.writer_over(self.connection) for _ in range(2)]
         self.limit(limits)
-        self.monkeypatch.setattr("replog.store.maintain.staleness.RESTS", 0)
         self.absent = {fact for kind in absent for fact in NAMES[kind]}
 
     def limit(self, limits: dict[str, float]) -> None:
@@ -533,7 +545,9 @@ class StoreMachine(RuleBasedStateMachine):
         ids = sorted(model.record_ids)
         runs = [run["record"] for record_id in ids if record_id in model._records and (run := model.run(record_id))]
         details = [row for record_id in ids for row in model.details(record_id)]
-        staleness = Staleness(self.connection, stale_after_s=silent_s, clock=lambda: (now_ms + 0.5) / 1000)
+        staleness = Staleness(
+            self.connection, stale_after_s=silent_s, clock=lambda: (now_ms + 0.5) / 1000, pace=self.pace
+        )
         assert self.run(staleness.records()) == sum(row["stale"] for row in runs)
         assert self.run(staleness.details()) == sum(row["stale"] for row in details)
 

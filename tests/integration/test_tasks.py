@@ -21,10 +21,11 @@ from replog.store.maintain.retention import Policy, Retention
 from replog.store.read import tasks_by_activity, tasks_by_prefix
 from replog.store.read.task_pages import Tasks
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
-from tests.integration.test_store import RENDERER, loads
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys
+from tests.support.store.answers import shown
+from tests.support.store.batches import batch_of
+from tests.support.store.indexes import indexed, to_be_indexed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,38 +85,12 @@ async def write(connection: Connection, events: Sequence[Event], size: int = 50)
         await Writer(connection, clock=START.timestamp).merge(batch_of(events[i : i + size]))
 
 
-def shown(rows: Sequence[Any]) -> list[Any]:
-    """Rows as the API shows them, without what time changes."""
-    found = [loads(RENDERER.task(row)) for row in rows]
-    return [{**task, "record": task["record"] and {**task["record"], "stale": None}} for task in found]
-
-
 async def assert_pages(connection: Connection, model: Model, prefix: str, status: str, cuts: Sequence[Any]) -> None:
     """Require these pages, given as offset and limit, to be what the oracle says."""
     tasks, rows = Tasks(connection), model.tasks(prefix, status)
     for offset, limit in cuts:
         page = await tasks.page(prefix, status, offset, limit)
         assert (page.total, shown(page.rows)) == (len(rows), rows[offset : offset + limit]), (prefix, status, offset)
-
-
-async def indexed(connection: Connection) -> set[bytes]:
-    """What the index holds, of all buckets."""
-    keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
-    replies = await connection.run([Command("ZRANGE", [key], (0, -1)) for key in keys])
-    entries = [entry for entries in replies for entry in entries]
-    assert len(set(entries)) == len(entries)
-    return set(entries)
-
-
-def to_be_indexed(model: Model) -> set[bytes]:
-    """What it has to hold, by the keyspace's words."""
-    entries = set[bytes]()
-    for task in model.tasks():
-        key, record = task["taskKey"].encode(), task["record"]
-        time = (model._records[record["id"]].active_us() // 1000 + 2**46).to_bytes(7, "big")
-        letter = record["status"][:1].encode()
-        entries |= {letter + time + key, b"*" + time + key, b"=" + letter + key + b"\x00" + time}
-    return entries
 
 
 events_of_records = st.lists(

@@ -9,8 +9,7 @@ import pytest
 from replog.events import DetailFinished, DetailStarted, RecordFinished, RecordStarted
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.maintain import staleness
-from replog.store.maintain.staleness import Staleness
+from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read.bounded_reads import BYTES_A_CALL
 from replog.store.read.failure_reasons import failure_reasons
 from replog.store.read.filters import NO_FILTER, DetailFilter
@@ -61,11 +60,6 @@ def size(reply: Any) -> int:
 async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
     async with Connection(StoreSettings(redis_url=redis_url, redis_prefix=redis_prefix), timeout_s=10) as connection:
         yield connection
-
-
-@pytest.fixture(autouse=True)
-def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staleness, "RESTS", 0)
 
 
 async def write(connection: Connection, events: Sequence[RecordEvent | DetailEvent]) -> None:
@@ -180,7 +174,7 @@ async def test_pages_by_rank_walk_over_wide_details(connection: Connection, monk
 async def test_stale_details_are_counted_in_calls_of_bounded_size(connection: Connection) -> None:
     await write(connection, details("r", [None] * 100, **FACTS))
     measured = Measured(connection)
-    assert await Staleness(measured, stale_after_s=1, clock=lambda: 10**6).details() == 100
+    assert await Staleness(measured, stale_after_s=1, clock=lambda: 10**6, pace=Pace(rests=0)).details() == 100
     assert measured.largest <= BYTES_A_CALL + LARGEST
 
 

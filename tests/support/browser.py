@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 from playwright.async_api import async_playwright, expect
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
+    from tests.support.live import LiveService
     from tests.support.streams import Event
 
 #: The variable that chooses the browser, and what it is looked for by where nothing is chosen.
@@ -126,6 +127,13 @@ class Visit:
         await self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
         found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", AXE_TAGS)
         return [f"{rule['id']}: {[node['target'] for node in rule['nodes']]}" for rule in found["violations"]]
+
+
+class Open(Protocol):
+    """Opens tabs, which are closed with the test."""
+
+    async def __call__(self, path: str, *expected: str, service: LiveService | None = None, **context: Any) -> Visit:
+        """A tab on ``path`` below ``/ui/``; ``expected`` may be said in its console."""
 
 
 @asynccontextmanager

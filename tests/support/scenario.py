@@ -47,7 +47,7 @@ LOAD_SEEDS = 1000
 #: Events of one transaction.
 TRANSACTION = 100
 #: What is run to be killed in mid-transaction, and from where.
-TORN = "tests.faults.torn_transaction"
+TORN = "tests.support.torn_transaction"
 ROOT = Path(__file__).parents[2]
 #: What breaks the contract, and what is none of it.
 POISON = [Message(b"bad", value) for value in (b"{", b"", b"null", b'{"type":"record.paused"}', b"\xff", None)]

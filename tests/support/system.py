@@ -224,6 +224,20 @@ def system_on(broker: Reachable, redis_url: str, folder: Path, *, forget: bool =
             kafka_admin.delete_topics(broker.address, [name, f"{name}.dlq"])
 
 
+def share(*collectors: Process) -> None:
+    """Start those that do not run, and return once each has its share of the partitions."""
+
+    def partitions_of(collector: Process) -> int:
+        assigned = collector.lines("partitions_assigned")
+        return len(assigned[-1]["partitions"]) if assigned else 0
+
+    for collector in collectors:
+        if not collector.running:
+            collector.start()
+    evenly = [kafka_admin.PARTITIONS // len(collectors)] * len(collectors)
+    assert wait_until(lambda: [*map(partitions_of, collectors)] == evenly, READABLE_TIMEOUT_S)
+
+
 def _make_topics(broker: Reachable, name: str) -> None:
     if broker.kind == "embedded":
         kafka_admin.touch_topics(broker.address, [name, f"{name}.dlq"])

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,10 @@ from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, StoreUnavailable, TooManyDeadLetters
 from replog.store.write.offsets import Moment
 from replog.times import format_time_us, parse_time_us
-from replog_collector import backoff, collector
-from replog_collector.collector import Collector
+from replog_collector import metrics
+from replog_collector.collector import Collector, Timings
 from replog_collector.health.progress import Progress
 from replog_collector.kafka.source import Polled
-from replog_collector.pipeline import checkpointing
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.pipeline.decoding import decode
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 ACCOUNTS = ("replog_events_received_total", "replog_events_pending")
 STARTED = {"type": "detail.started", "recordId": "r", "detailId": "d", "eventTime": "2021-05-12T12:00:00Z"}
 
-
+#: How long the collector may stand still.
+STALLED_AFTER_S = 60.0
 #: What the collector's clock shows, and how far ahead an event may be.
 NOW, MAX_AHEAD_S = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=10_000), 60.0
 
@@ -44,10 +46,14 @@ def event(**fields: object) -> bytes:
     return json.dumps({**STARTED, **fields}).encode()
 
 
+#: No test waits for a back-off.
+TIMINGS = Timings(first_backoff_s=0.0)
+
+
 class System:
     """A collector on fakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, timings: Timings = TIMINGS) -> None:
         self.topic = MemoryTopic()
         self.markers = MemoryMarkers()
         self.source = MemorySource(self.topic, self.markers)
@@ -55,7 +61,7 @@ class System:
         self.letters = MemoryDeadLetters()
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
         self.now = 0.0
-        self.progress = Progress(lambda: self.now, 60)
+        self.progress = Progress(lambda: self.now, STALLED_AFTER_S)
         self.collector = Collector(
             self.source,
             self.store,
@@ -64,6 +70,7 @@ class System:
             self.limit,
             ahead=AheadLimit(MAX_AHEAD_S, clock=NOW.timestamp),
             progress=self.progress,
+            timings=timings,
         )
 
     async def run_until(self, condition: Callable[[], bool]) -> None:
@@ -76,15 +83,20 @@ class System:
 
 
 @pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> System:
-    # No test waits for a back-off.
-    monkeypatch.setattr(backoff.Backoff, "next_s", counted_failure)
-    return System()
+def timings() -> Timings:
+    """Of the collector; a test may have others."""
+    return TIMINGS
 
 
-def counted_failure(self: backoff.Backoff) -> float:
-    self.failures += 1
-    return 0.0
+@pytest.fixture
+def system(timings: Timings) -> System:
+    return System(timings)
+
+
+async def some_turns() -> None:
+    """Let the loop come round a few times."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def nothing() -> None:
@@ -92,7 +104,10 @@ async def nothing() -> None:
 
 
 def counted(metric: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(metric, labels) or 0.0
+    # Not the whole registry: the metrics of the process read files, and this is looked at in every turn of the loop.
+    found = chain(metrics.ACCOUNTS.collect(), REGISTRY.restricted_registry([metric]).collect())
+    samples = (sample for family in found for sample in family.samples)
+    return next((sample.value for sample in samples if (sample.name, sample.labels) == (metric, labels)), 0.0)
 
 
 async def test_events_are_merged_and_then_committed(system: System) -> None:
@@ -318,11 +333,9 @@ async def test_accounts_balance_while_a_batch_is_held_up_and_after(system: Syste
     await run
 
 
-async def test_while_a_batch_is_held_up_nothing_is_taken_and_polling_goes_on(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, poll_s=0.01)])
+async def test_while_a_batch_is_held_up_nothing_is_taken_and_polling_goes_on(system: System) -> None:
     """One more is decoded behind it, and no third."""
-    monkeypatch.setattr(collector, "POLL_S", 0.01)
     system.store.failures = [StoreUnavailable("connection", "down")] * 1_000_000
     before = received()
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
@@ -341,10 +354,8 @@ async def test_while_a_batch_is_held_up_nothing_is_taken_and_polling_goes_on(
     await run
 
 
-async def test_a_broker_that_fails_while_a_batch_is_held_up_does_not_lose_it(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(collector, "POLL_S", 0.01)
+@pytest.mark.parametrize("timings", [replace(TIMINGS, poll_s=0.01)])
+async def test_a_broker_that_fails_while_a_batch_is_held_up_does_not_lose_it(system: System) -> None:
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     system.store.failures = [StoreUnavailable("timeout", "slow")] * 500
@@ -356,9 +367,9 @@ async def test_a_broker_that_fails_while_a_batch_is_held_up_does_not_lose_it(
     await run
 
 
-async def test_a_revocation_does_not_wait_for_ever(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, revoke_s=0.01)])
+async def test_a_revocation_does_not_wait_for_ever(system: System) -> None:
     """The group does not either; the batch is merged when that can be."""
-    monkeypatch.setattr(collector, "REVOKE_S", 0.01)
     system.store.failures = [StoreUnavailable("connection", "down")] * 1_000_000
     system.topic.publish(event())
     before = pending()
@@ -538,9 +549,9 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
     await run
 
 
+@pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
 async def test_batches_of_a_moment_are_marked_together(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the latest when partitions are given up, or at a stop."""
-    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 1000)
     monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(5):
@@ -556,11 +567,11 @@ async def test_batches_of_a_moment_are_marked_together(system: System, monkeypat
     assert (system.topic.committed, system.markers.stored) == (6, {0: 6})
 
 
+@pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
 async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its events come again, and are marked then."""
-    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 1000)
     monkeypatch.setattr(system.collector, "_compare", nothing)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(3):
@@ -614,11 +625,9 @@ async def test_partitions_are_given_up_once_a_rewind_that_is_retried_has_succeed
     await run
 
 
-async def test_partitions_that_are_taken_from_a_rewind_that_is_retried_are_begun_anew(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, revoke_s=0.01)])
+async def test_partitions_that_are_taken_from_a_rewind_that_is_retried_are_begun_anew(system: System) -> None:
     """And the rewind, when it can, goes back with what there is then."""
-    monkeypatch.setattr(collector, "REVOKE_S", 0.01)
     run = await rewinding(system)
     with capture_logs() as lines:
         await system.collector.finish_batch()
@@ -661,11 +670,9 @@ async def test_on_an_idle_topic_the_time_goes_on(system: System) -> None:
     await run
 
 
-async def test_no_time_is_told_before_what_came_by_then_is_marked(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=0.0)])
+async def test_no_time_is_told_before_what_came_by_then_is_marked(system: System) -> None:
     """Whatever fails on the way; a batch is held up in each step."""
-    monkeypatch.setattr(checkpointing, "MARK_EVERY_S", 0.0)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     await running(system, lambda: told_ms(system) == 0)
     system.source.clock_ms = 1000
@@ -756,6 +763,47 @@ async def test_a_batch_on_its_way_is_told_as_such_and_no_longer(system: System) 
         while system.topic.committed < 1:
             await asyncio.sleep(0)
     await running(system, lambda: not system.progress.delivering)
+    system.collector.stop()
+    await run
+
+
+async def test_a_batch_that_is_held_up_for_too_long_is_hanging(system: System) -> None:
+    """Five times as long as anything else may be; once it is through, the collector makes progress again."""
+    system.store.merge = held = HeldCall(system.store.merge)  # type: ignore[method-assign, assignment]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    async with asyncio.timeout(10):
+        await held.reached.wait()
+        await some_turns()
+    hangs = f"partition 0 stands at offset 0, 1 behind, for {5 * STALLED_AFTER_S + 1:.0f} s"
+    for now, why in ((2 * STALLED_AFTER_S, None), (5 * STALLED_AFTER_S, None), (5 * STALLED_AFTER_S + 1, hangs)):
+        system.now = now
+        await some_turns()
+        assert system.progress.stalled() == why
+    held.open()
+    await running(system, lambda: system.topic.committed == 1)
+    await running(system, lambda: system.progress.stalled() is None)
+    system.collector.stop()
+    await run
+
+
+@pytest.mark.parametrize("away", ["store", "markers", "source"])
+async def test_a_server_that_is_away_is_no_hanging(system: System, away: str) -> None:
+    """However long: each failed try is a reason for standing still."""
+    failures = [BrokerUnavailable("down") if away == "source" else StoreUnavailable("connection", "down")] * 10**5
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: told_ms(system) is not None)
+    system.topic.publish(event())
+    getattr(system, away).failures = failures
+    for _ in range(3):
+        left = len(failures)
+        await running(system, lambda: len(failures) < left)  # noqa: B023 - it is awaited here
+        system.now += 10 * STALLED_AFTER_S
+        left = len(failures)
+        await running(system, lambda: len(failures) < left)  # noqa: B023
+        assert system.progress.stalled() is None
+    failures.clear()
+    await running(system, lambda: system.topic.committed == 1)
     system.collector.stop()
     await run
 

@@ -6,7 +6,6 @@ import json
 import re
 from functools import reduce
 from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -21,15 +20,15 @@ from replog.settings import ApiSettings, CollectorSettings, variable
 from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api.contracts import schemas
+from tests.support.documentation import DOCS, ROOT, fenced, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from pydantic import BaseModel
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 #: Pages about what exists; the roadmap is about what does not.
 OF_THE_PRESENT = [page for page in PAGES if page.name != "roadmap.md"]
@@ -38,11 +37,6 @@ HISTOGRAM_SUFFIXES = re.compile(r"_(bucket|sum|count)$")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 each_present_page = pytest.mark.parametrize("page", OF_THE_PRESENT, ids=lambda page: page.name)
-
-
-def text_of(name: str) -> str:
-    """The text of a page in docs."""
-    return (DOCS / name).read_text(encoding="utf-8")
 
 
 def section(page: str, title: str) -> str:
@@ -69,11 +63,6 @@ def rows(text: str) -> Iterator[list[str]]:
 def names(cell: str) -> list[str]:
     """The names in backticks of a cell."""
     return re.findall(r"`([^`]+)`", cell)
-
-
-def fenced(page: str, language: str) -> list[str]:
-    """The code blocks of a page that are in ``language``."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
 
 
 def settings() -> dict[str, str]:

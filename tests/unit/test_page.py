@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from replog.settings import ApiSettings, load
 from replog_api.app import create_app
 from replog_api.page.serving import VIEWS, page, page_paths, page_routes
-from tests.support.tokens import TOKENS
+from tests.support.api.tokens import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_local import processes
 from replog_local.processes import ChildDied, Children
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ async def test_a_child_that_ends_before_it_is_ready_is_a_death(children: Childre
             await children.start_and_read_line("child", python("raise SystemExit(3)"), {})
 
 
-async def test_a_child_that_does_not_listen_is_killed(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     """After the deadline, so that the others can be stopped."""
-    monkeypatch.setattr(processes, "STOP_DEADLINE_S", 0.05)
+    children = Children(tmp_path, {"PATH": "/usr/bin:/bin"}, stop_s=0.05)
     await children.start_and_read_line("child", python(DOES_NOT_LISTEN), {})
     async with asyncio.timeout(DEADLINE_S):
         await children.stop(["child"])

@@ -8,6 +8,7 @@ that was under way meanwhile has none.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 #: Seconds for which a time is sent after it was read, and after which the next is read in the background.
 KEPT_S, RENEWED_S = 1.0, 0.8
-#: How long an answer waits for a time, in seconds. After that it has the last known one.
-PATIENCE_S = 0.25
-#: Most answers that wait for a time at once. Further ones have the last known time.
-MOST_WAITING = 1000
 #: Most reads in a row, where each finds that the store was started anew, as at the first connection.
 READINGS = 3
 #: Seconds that a cancelled read may take to end.
@@ -50,13 +47,33 @@ class AsOf(NamedTuple):
     epoch: int
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Limits of waiting for a time. Beyond one of them, an answer has the last known time."""
+
+    #: Seconds that an answer waits for a time.
+    wait_s: float = 0.25
+    #: Most answers that wait for a time at once.
+    most_waiting: int = 1000
+
+
+_PATIENCE = Patience()
+
+
 class Freshness:
     """Freshness of the store, in ms since 1970. One instance a process.
 
     ``read_ms`` reads it from ``store``, or raises StoreUnavailable; ``clock`` gives monotonic seconds.
     """
 
-    def __init__(self, store: Store, read_ms: Callable[[], Awaitable[int]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        read_ms: Callable[[], Awaitable[int]],
+        clock: Callable[[], float],
+        patience: Patience = _PATIENCE,
+    ) -> None:
+        self._patience = patience
         #: What was read last.
         self.known = AsOf(_UNKNOWN, store.epoch)
         self._store = store
@@ -82,10 +99,10 @@ class Freshness:
         age_s = KEPT_S if self._doubtful or self._begun_s is None else self._clock() - self._begun_s
         if age_s >= RENEWED_S and self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="freshness read")
-        if age_s >= KEPT_S and self._reading and self._waiting < MOST_WAITING:
+        if age_s >= KEPT_S and self._reading and self._waiting < self._patience.most_waiting:
             self._waiting += 1
             try:
-                await asyncio.wait([self._reading], timeout=PATIENCE_S)
+                await asyncio.wait([self._reading], timeout=self._patience.wait_s)
             finally:
                 self._waiting -= 1
         return self.known

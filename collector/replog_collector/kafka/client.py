@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -20,17 +21,28 @@ if TYPE_CHECKING:
 _FETCH_BYTES = 4 * 1024 * 1024
 #: A topic or partition that appears while the collector runs is found within this time.
 _METADATA_AGE_MS = 10_000
-#: Time without a heartbeat after which a member's partitions go to others. A static member has longer, to be restarted.
-_SESSION_MS, _STATIC_SESSION_MS = 10_000, 45_000
+#: Time without a heartbeat after which a static member's partitions go to others: it has time to be restarted.
+_STATIC_SESSION_MS = 45_000
 #: How long the group waits for its members in a rebalance.
 REBALANCE_MS = 30_000
 #: Seconds in which the tasks of an abandoned client end.
 _CANCEL_S = 1.0
 
 
+@dataclass(frozen=True)
+class GroupTimings:
+    """Time limits between the members of a group and their broker."""
+
+    #: Time without a heartbeat after which a member's partitions go to others, in milliseconds.
+    session_ms: int = 10_000
+    #: Seconds that joining, leaving and committing may take. The client retries these by itself without end.
+    answer_s: float = 10.0
+
+
 def subscribed_consumer(
     settings: CollectorSettings,
     *,
+    timings: GroupTimings,
     revoked: Callable[[], Awaitable[None]],
     assigned: Callable[[list[TopicPartition]], Awaitable[None]],
 ) -> Any:
@@ -47,7 +59,7 @@ def subscribed_consumer(
         max_batch_bytes=settings.max_batch_bytes,
         group_id=settings.kafka_group_id,
         group_instance_id=static,
-        session_timeout_ms=_STATIC_SESSION_MS if static else _SESSION_MS,
+        session_timeout_ms=_STATIC_SESSION_MS if static else timings.session_ms,
         rebalance_timeout_ms=REBALANCE_MS,
         enable_auto_commit=False,
         # Messages of aborted and of open transactions do not count.

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.telemetry import logger
-from replog_collector.kafka.client import has_ended, stop_consumer, subscribed_consumer
+from replog_collector.kafka.client import GroupTimings, has_ended, stop_consumer, subscribed_consumer
 from replog_collector.kafka.instance_id import InstanceId
 from replog_collector.kafka.positions import Positions
 from replog_collector.kafka.source import Message, Polled, Standing, TopicSnapshot, Unreadable
@@ -31,8 +31,7 @@ BATCH_MESSAGES = 5000
 SNAPSHOT_INTERVAL_S = 1.0
 #: Seconds that the broker may take to answer.
 _ANSWER_TIMEOUT_S = 2.0
-#: The same for joining, leaving and committing, which the client retries by itself without end.
-_GROUP_TIMEOUT_S = 10.0
+_TIMINGS = GroupTimings()
 
 
 class KafkaSource:
@@ -49,7 +48,9 @@ class KafkaSource:
         *,
         revoking: Callable[[], Awaitable[None]],
         assigned: Callable[[list[int]], None],
+        timings: GroupTimings = _TIMINGS,
     ) -> None:
+        self._timings = timings
         self._settings = settings
         self._topic = settings.kafka_topic
         self._revoking = revoking
@@ -72,11 +73,13 @@ class KafkaSource:
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
-        consumer = subscribed_consumer(self._settings, revoked=self._revoked, assigned=self._begin_assigned)
+        consumer = subscribed_consumer(
+            self._settings, timings=self._timings, revoked=self._revoked, assigned=self._begin_assigned
+        )
         # Partitions may be assigned before the client says that it has started.
         self._consumer, self._failed = consumer, True
         try:
-            async with asyncio.timeout(_GROUP_TIMEOUT_S):
+            async with asyncio.timeout(self._timings.answer_s):
                 await consumer.start()
         except (KafkaError, TimeoutError) as error:
             await self.stop()
@@ -89,7 +92,7 @@ class KafkaSource:
         consumer, self._consumer = self._consumer, None
         self._forget()
         if consumer:
-            await stop_consumer(consumer, _GROUP_TIMEOUT_S, waits_to_join=self._instance_id.taken)
+            await stop_consumer(consumer, self._timings.answer_s, waits_to_join=self._instance_id.taken)
 
     @property
     def positions(self) -> Mapping[int, int]:
@@ -235,7 +238,7 @@ class KafkaSource:
         compaction removed.
         """
         reached: dict[int, int] = {}
-        # The client was told where these begin, so it answers at once. Where it does not, nothing is known.
+        # The client knows where these begin, so it answers at once. Where it does not, nothing is known.
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 for number in numbers:
@@ -301,7 +304,7 @@ class KafkaSource:
         sent = {number: uncommitted[number] for number in uncommitted.keys() & self._numbers()}
         if not sent:
             return
-        async with asyncio.timeout(_GROUP_TIMEOUT_S):
+        async with asyncio.timeout(self._timings.answer_s):
             await self._consumer.commit({TopicPartition(self._topic, number): at for number, at in sent.items()})
         self._positions.commit(sent)
 

@@ -22,7 +22,8 @@ ANSWER_TIMEOUT_S = 2.0
 class StartOffsets:
     """Decides where partitions start, by their checkpoints and what Kafka has of them."""
 
-    def __init__(self, checkpoints: CheckpointStore) -> None:
+    def __init__(self, checkpoints: CheckpointStore, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        self._answer_timeout_s = answer_timeout_s
         self._checkpoints = checkpoints
         #: By partition: missing offsets before this one are counted already.
         self._counted: dict[int, int] = {}
@@ -33,7 +34,7 @@ class StartOffsets:
         Raises:
             StoreUnavailable: the store does not answer in time.
         """
-        async with _in_time():
+        async with _in_time(self._answer_timeout_s):
             checkpoints = await self._checkpoints.read(committed.keys())
         pairs = {number: (offset, checkpoints[number]) for number, offset in committed.items()}
         return {
@@ -49,7 +50,7 @@ class StartOffsets:
         Raises:
             StoreUnavailable: the store does not answer in time.
         """
-        async with _in_time():
+        async with _in_time(self._answer_timeout_s):
             await self._checkpoints.begin(
                 {number: begin for number, begin in begins.items() if begin != reached[number]}
             )
@@ -80,9 +81,9 @@ class StartOffsets:
 
 
 @contextlib.asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
+async def _in_time(timeout_s: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError:
-        raise StoreUnavailable("timeout", f"the checkpoints took longer than {ANSWER_TIMEOUT_S:g} s") from None
+        raise StoreUnavailable("timeout", f"the checkpoints took longer than {timeout_s:g} s") from None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.retrying import Retrying
 
 #: Seconds between two checkpoints. One is written to every bucket, some 20 KB in all: many times a small batch.
-MARK_EVERY_S = 0.5
+CHECKPOINT_INTERVAL_S = 0.5
 
 
 class Checkpointing:
@@ -34,8 +34,15 @@ class Checkpointing:
     """
 
     def __init__(
-        self, source: Source, checkpoints: CheckpointStore, retrying: Retrying, *, rewinding: Callable[[], None]
+        self,
+        source: Source,
+        checkpoints: CheckpointStore,
+        retrying: Retrying,
+        *,
+        rewinding: Callable[[], None],
+        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
     ) -> None:
+        self._interval_s = checkpoint_interval_s
         self._rewinding = rewinding
         self._source = source
         self._checkpoints = checkpoints
@@ -92,7 +99,7 @@ class Checkpointing:
         else:
             await self._commit()
         self._spans, self._merges = {}, []
-        self._due_at = time.monotonic() + MARK_EVERY_S
+        self._due_at = time.monotonic() + self._interval_s
 
     async def _advance(self, spans: Mapping[int, Span]) -> None:
         if not spans:

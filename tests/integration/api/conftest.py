@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
+from replog_api.queries import query_runner
 from tests.support import streams
+from tests.support.api.polling import START_MS
+from tests.support.api.served import Awkward, Serve
 from tests.support.model import Model
 from tests.support.query_service import QueryService, serving, write
 from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 SEED = 20210512
-
-
-class Serve(Protocol):
-    """Stores events and answers queries about them."""
-
-    async def __call__(self, *events: streams.Event) -> QueryService:
-        """Store ``events``, beside those stored already."""
-
-
-@dataclass(frozen=True)
-class Awkward:
-    """A service over many records under awkward names, and the oracle of them."""
-
-    service: QueryService
-    model: Model
 
 
 @pytest.fixture
@@ -63,3 +50,11 @@ async def awkward(redis_url: str) -> AsyncIterator[Awkward]:
     async with serving(redis_url, prefix) as running:
         yield Awkward(running, Model(events, now=datetime.now(UTC)))
     remove_keys(redis_url, prefix)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The service's clock: its only element, in ms."""
+    now = [START_MS]
+    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
+    return now  # type: ignore[return-value]

@@ -12,17 +12,17 @@ from urllib.parse import urlencode
 import pytest
 
 from replog_api.contracts import schemas
+from tests.support.api.tokens import ALL, MINE, TOKENS, bearer
 from tests.support.query_service import BASE, event, in_order, page_of, path_of, serving, write
 from tests.support.services.redis import remove_keys
 from tests.support.streams import AWKWARD_IDS, CLUSTERS
-from tests.support.tokens import ALL, MINE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.integration.api.conftest import Awkward, Serve
+    from tests.support.api.served import Awkward, Serve
     from tests.support.query_service import QueryService
 
 pytestmark = pytest.mark.every_topology

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
-from schemathesis.specs.openapi import checks
 from structlog.testing import capture_logs
 
 from replog.store.client.pipelining import SharedPipelines
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
-from replog_api.contracts.documents import openapi_json
 from replog_api.contracts.openapi.operation import Query, Service, Stream
 from replog_api.contracts.operations import OPERATIONS, PAGE_SILENT
+from tests.support.api.documented import CONFORMANCE, DOCUMENT, is_documented
+from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.query_service import serving
 from tests.support.services.process import free_port
-from tests.support.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,16 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.support.query_service import QueryService
-
-DOCUMENT: dict[str, Any] = json.loads(openapi_json())
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 QUERIES = [operation for operation in OPERATIONS if not isinstance(operation, Service)]
-CONFORMANCE = [
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-]
 
 AnyQuery = Query[Any] | Stream[Any]
 
@@ -55,13 +44,6 @@ async def ask(
     path = query.path.replace("{key}", entity).replace("{recordId}", entity)
     asked = {"pageNumber": "1", "pageSize": "5", "key": entity, "prefix": entity} | more
     return await service.client.get(path, params=asked, headers=bearer(secret))
-
-
-def is_documented(answer: httpx.Response, status: int, query: AnyQuery) -> None:
-    """Require an answer with this status that is one of those that the document names for the query."""
-    assert answer.status_code == status, answer.text
-    case = SCHEMA[query.path]["GET"].Case(path_parameters={"key": "x", "recordId": "x"})
-    case.validate_response(answer, checks=CONFORMANCE)
 
 
 @each_query

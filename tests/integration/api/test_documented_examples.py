@@ -11,11 +11,11 @@ from replog_api.contracts.documents import openapi_json
 from replog_api.contracts.openapi.examples import TRACEPARENT, enveloped
 from replog_api.contracts.openapi.operation import Query
 from replog_api.contracts.operations import OPERATIONS
-from tests.integration.api.test_examples import EVENTS
+from tests.support.api.examples import EVENTS
 from tests.support.query_service import in_order
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
 
 PATHS: dict[str, Any] = json.loads(openapi_json())["paths"]
 QUERIES = [operation for operation in OPERATIONS if isinstance(operation, Query)]

@@ -10,11 +10,11 @@ import jsonschema_rs
 
 from replog_api.contracts.operations import STREAM
 from replog_api.http.query_values import RECORD_ID
-from tests.integration.api.test_documented_errors import DOCUMENT, is_documented
-from tests.integration.api.test_examples import EVENTS
+from tests.support.api.documented import DOCUMENT, is_documented
+from tests.support.api.examples import EVENTS
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
 
 
 async def test_a_stream_is_as_documented(serve: Serve) -> None:

@@ -10,31 +10,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.store.read.reader import Reader
-from tests.support.query_service import BASE, in_order, serving
+from tests.support.api.refusals import refused
+from tests.support.query_service import BASE, serving
 from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import httpx
 
     from tests.support.query_service import QueryService
 
 PAGE = "pageNumber=1&pageSize=10"
 SECRET = "hunter2"  # noqa: S105 - looked for in what is shown
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-def refused(answer: httpx.Response, status: int, code: int) -> str:
-    """The message of a refusal, which has to have this status and code, and all four keys."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    envelope = in_order(answer.content)
-    assert [key for key, _ in envelope] == ["code", "message", "data", "traceId"]
-    body = dict(envelope)
-    assert (body["code"], body["data"], len(body["traceId"])) == (code, None, 32)
-    assert body["message"]
-    return str(body["message"])
 
 
 @pytest.fixture(scope="module")

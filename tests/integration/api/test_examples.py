@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.api.examples import DETAIL, EVENTS, RECORD, TASK
 from tests.support.query_service import in_order
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
 
-TASK = "651095dfe0524ce9b3ab53d13532361c"
-RECORD = "609b573d53ccce752bf9b860"
-DETAIL = "979b573d53efcd752bf9b762"
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-STARTED = {"recordId": RECORD, "eventTime": "2021-05-12T12:19:08.813Z"}
-FINISHED = {"recordId": RECORD, "eventTime": "2021-05-12T12:19:37.967Z", "status": "SUCCESS", "errorReason": None}
-PROGRESS = {"blob": {"total": 10, "success": 10}, "node": None, "version": None, "totalSize": 0}
-EVENTS: list[dict[str, Any]] = [
-    {"type": "record.started", "taskKey": TASK, **STARTED},
-    {"type": "record.finished", "taskKey": TASK, **FINISHED},
-    {"type": "detail.started", "detailId": DETAIL, "localCluster": TASK, "remoteCluster": "SUCCESS", **STARTED},
-    {"type": "detail.finished", "detailId": DETAIL, "progress": PROGRESS, **FINISHED},
-]
 
 RECORD_JSON = """{
     "id": "609b573d53ccce752bf9b860",

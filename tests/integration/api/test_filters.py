@@ -20,7 +20,7 @@ from tests.support.services.redis import remove_keys
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
 
 Filters = dict[str, str]
 

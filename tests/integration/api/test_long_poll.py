@@ -11,8 +11,8 @@ import pytest
 from replog.store.read.record_queries import RecordQueries
 from replog_api.admission.limits import Limits
 from replog_api.queries import query_runner
-from tests.integration.api.test_conditional import START_MS, clock
-from tests.integration.api.test_errors import refused
+from tests.support.api.polling import START_MS
+from tests.support.api.refusals import refused
 from tests.support.live import live, until
 from tests.support.query_service import BASE, event, write
 from tests.support.services.redis import connected
@@ -20,11 +20,9 @@ from tests.support.services.redis import connected
 if TYPE_CHECKING:
     import httpx
 
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
     from tests.support.live import LiveService
     from tests.support.query_service import QueryService
-
-__all__ = ["clock"]
 
 INTERVAL_S = 0.05
 #: Longer than any of these tests may take.

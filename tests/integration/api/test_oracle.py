@@ -11,7 +11,7 @@ from tests.support.query_service import page_of
 from tests.support.streams import AWKWARD_IDS
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Awkward
+    from tests.support.api.served import Awkward
 
 pytestmark = pytest.mark.every_topology
 

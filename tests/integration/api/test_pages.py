@@ -11,7 +11,7 @@ from tests.support.query_service import page_of
 
 if TYPE_CHECKING:
     from replog.store.read.detail_search import SearchResult
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
     from tests.support.query_service import QueryService
     from tests.support.streams import Event
 

@@ -12,11 +12,11 @@ from replog_api.admission.limits import Limits
 from replog_api.contracts import schemas
 from replog_api.live import snapshots, stream
 from replog_api.server.connections import ConnectionLimits
-from tests.integration.api.test_conditional import swept
-from tests.integration.api.test_errors import refused
+from tests.support.api.polling import swept
+from tests.support.api.refusals import refused
+from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.live import DEADLINE_S, Viewer, live, unread, until
 from tests.support.query_service import BASE, event, write
-from tests.support.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -12,21 +12,19 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from replog_api.contracts import schemas
-from tests.integration.api.test_conditional import START_MS, Poller, clock, swept
-from tests.integration.api.test_errors import refused
 from tests.support import streams
+from tests.support.api.polling import START_MS, Poller, swept
+from tests.support.api.refusals import refused
+from tests.support.api.tokens import MINE, TOKENS, bearer
 from tests.support.query_service import event, in_order, page_of, serving, write
-from tests.support.tokens import MINE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.integration.api.conftest import Awkward, Serve
+    from tests.support.api.served import Awkward, Serve
     from tests.support.query_service import QueryService
-
-__all__ = ["clock"]
 
 TASKS = "/replication/api/task"
 PAGE = "pageNumber=1&pageSize=5"

@@ -10,7 +10,7 @@ import pytest
 from tests.support.query_service import event, serving
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
     from tests.support.query_service import QueryService
 
 MOST = 2**63 - 1

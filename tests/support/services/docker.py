@@ -90,6 +90,25 @@ class ServerContainer:
         return self._container.get_wrapped_container()
 
 
+class OwnContainer:
+    """A server in a container of the tests' own, which a subclass starts."""
+
+    def __init__(self, container: ServerContainer) -> None:
+        self._container = container
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._container.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._container.kill()
+
+    def close(self) -> None:
+        """End it for good, with its data."""
+        self._container.remove()
+
+
 def require_docker() -> None:
     """Return where Docker answers.
 

@@ -15,7 +15,7 @@ from tests.support.services import PROBE_TIMEOUT_S, ServiceUnavailableError
 from tests.support.services.kafka_admin import answers
 from tests.support.services.kafka_docker import DockerBroker
 from tests.support.services.kafka_maven import MavenBroker
-from tests.support.services.process import ServerProcess, wait_until
+from tests.support.services.process import OwnProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,12 +67,13 @@ class ExternalBroker:
     version = "version unknown"
     restartable = False
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, probe_timeout_s: float) -> None:
         self.address = address
+        self._probe_timeout_s = probe_timeout_s
 
     def start(self) -> None:
         """Wait until it answers."""
-        if not wait_until(lambda: answers(self.address), PROBE_TIMEOUT_S):
+        if not wait_until(lambda: answers(self.address), self._probe_timeout_s):
             raise ServiceUnavailableError(f"no broker answers at {VARIABLE}={self.address}")
 
     def stop(self) -> None:
@@ -90,7 +91,7 @@ class ExternalBroker:
         """Leave it as it is."""
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(OwnProcess):
     """The broker of ``replog up``: nothing to install, one consumer group member, nothing kept on disk."""
 
     kind = "embedded"
@@ -98,7 +99,7 @@ class EmbeddedBroker:
     restartable = False
 
     def __init__(self, data_dir: Path) -> None:
-        self._process = ServerProcess(data_dir / "broker.log")
+        super().__init__(data_dir / "broker.log")
 
     @property
     def address(self) -> str:
@@ -110,31 +111,21 @@ class EmbeddedBroker:
         command = [sys.executable, "-m", "replog_local.embedded_broker"]
         self._process.start(command, lambda: bool(self._printed_address()), PROBE_TIMEOUT_S)
 
-    def stop(self) -> None:
-        """End it in order."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """End it for good."""
-        self.stop()
-
     def _printed_address(self) -> str:
         found = re.search(r"^\S+:\d+$", self._process.output(), re.MULTILINE)
         return found[0] if found else ""
 
 
-def start_broker(choice: str | None, data_dir: Path) -> tuple[Broker, list[str]]:
+def start_broker(
+    choice: str | None, data_dir: Path, *, probe_timeout_s: float = PROBE_TIMEOUT_S
+) -> tuple[Broker, list[str]]:
     """Start the broker that ``choice`` names, or the best there is; with why better ones were passed over.
 
     Raises:
         ServiceUnavailableError: the one that was named cannot be started.
     """
     if choice:
-        broker = _named(choice, data_dir)
+        broker = _named(choice, data_dir, probe_timeout_s)
         broker.start()
         return broker, []
     passed_over = []
@@ -150,7 +141,7 @@ def start_broker(choice: str | None, data_dir: Path) -> tuple[Broker, list[str]]
     return broker, passed_over
 
 
-def _named(choice: str, data_dir: Path) -> Broker:
+def _named(choice: str, data_dir: Path, probe_timeout_s: float) -> Broker:
     match choice:
         case "docker":
             return DockerBroker()
@@ -159,5 +150,5 @@ def _named(choice: str, data_dir: Path) -> Broker:
         case "embedded":
             return EmbeddedBroker(data_dir)
         case _ if ":" in choice:
-            return ExternalBroker(choice)
+            return ExternalBroker(choice, probe_timeout_s)
     raise ServiceUnavailableError(f"{VARIABLE}={choice} is wrong; allowed: host:port, docker, maven, embedded")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.services.docker import ServerContainer
+from tests.support.services.docker import OwnContainer, ServerContainer
 from tests.support.services.kafka_admin import answers
 from tests.support.services.kafka_settings import broker_properties
 from tests.support.services.process import free_port
@@ -15,7 +15,7 @@ CONTAINER_PORT = 9092
 START_TIMEOUT_S = 60.0
 
 
-class DockerBroker:
+class DockerBroker(OwnContainer):
     """Apache Kafka in KRaft mode in a container of its own."""
 
     kind = "docker"
@@ -29,20 +29,8 @@ class DockerBroker:
             listeners=f"0.0.0.0:{CONTAINER_PORT}", advertised=self.address, controller="127.0.0.1:9093"
         )
         env = {f"KAFKA_{name.replace('.', '_').upper()}": value for name, value in properties.items()}
-        self._container = ServerContainer(IMAGE, CONTAINER_PORT, port, env=env)
+        super().__init__(ServerContainer(IMAGE, CONTAINER_PORT, port, env=env))
 
     def start(self) -> None:
         """Start it, and return once it takes requests."""
         self._container.start(lambda: answers(self.address), START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._container.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._container.kill()
-
-    def close(self) -> None:
-        """End it for good, with its data."""
-        self._container.remove()

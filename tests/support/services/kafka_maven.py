@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.support.services import PROBE_TIMEOUT_S, ServiceUnavailableError
 from tests.support.services.kafka_admin import answers
 from tests.support.services.kafka_settings import broker_properties
-from tests.support.services.process import ServerProcess, free_port, run
+from tests.support.services.process import OwnProcess, free_port, run
 
 PROJECT = Path(__file__).with_name("kafka-broker")
 CACHE = Path(__file__).parents[3] / ".cache" / "kafka-broker"
@@ -34,7 +34,7 @@ JAVA_OPTIONS = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLev
 _POM = (PROJECT / "pom.xml").read_text()
 
 
-class MavenBroker:
+class MavenBroker(OwnProcess):
     """Apache Kafka in KRaft mode, with its data, settings and log in ``data_dir``."""
 
     kind = "maven"
@@ -50,7 +50,7 @@ class MavenBroker:
         self._cluster_id = cluster_id or new_cluster_id()
         self._data_dir = data_dir
         self._properties = data_dir / "server.properties"
-        self._process = ServerProcess(data_dir / "broker.out")
+        super().__init__(data_dir / "broker.out")
         self._patient = patient
 
     def start(self) -> None:
@@ -61,31 +61,6 @@ class MavenBroker:
             self._format(jars)
         command = self._java(jars, "kafka.Kafka", str(self._properties))
         self._process.start(command, lambda: answers(self.address), START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Let it stand still, its connections open."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._process.resume()
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._process.running
-
-    def close(self) -> None:
-        """End it for good."""
-        self.stop()
 
     def _format(self, jars: Path) -> None:
         properties = broker_properties(listeners=self.address, advertised=self.address, controller=self.controller) | {

@@ -143,3 +143,35 @@ class ServerProcess:
         """The end of what the server's latest life wrote."""
         written = self.log.read_bytes()[self._log_start :]
         return written.decode(errors="replace").strip()[-_SHOWN_CHARACTERS:]
+
+
+class OwnProcess:
+    """A server that is one process of the tests' own, which a subclass starts; ``log`` is as that of its process."""
+
+    def __init__(self, log: Path) -> None:
+        self._process = ServerProcess(log)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Let it stand still, its connections open."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process.running
+
+    def close(self) -> None:
+        """End it for good."""
+        self.stop()

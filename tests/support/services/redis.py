@@ -17,8 +17,8 @@ import redis
 
 from replog_local.embedded_redis import SERVER_NAMES, bundled_server, packaged_binary, redis_command
 from tests.support.services import PROBE_TIMEOUT_S, ServiceUnavailableError
-from tests.support.services.docker import ServerContainer
-from tests.support.services.process import ServerProcess, free_port, wait_until
+from tests.support.services.docker import OwnContainer, ServerContainer
+from tests.support.services.process import OwnProcess, free_port, wait_until
 from tests.support.services.redis_acl import url_as_administrator
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ CARRIED = {
 }
 #: How long a server may take until it answers, its data loaded.
 START_TIMEOUT_S = 20.0
+#: How long a server may take to sync its append-only file, which it does each second.
+SYNC_TIMEOUT_S = 10.0
 #: What every own server is started with, beside its append-only file.
 OPTIONS = ("--appendfsync", "everysec")
 
@@ -98,7 +100,7 @@ class ExternalRedis:
         """Leave it as it is."""
 
 
-class OwnRedis:
+class OwnRedis(OwnProcess):
     """A server process of this machine's ``binary``, with its append-only file and log in ``data_dir``."""
 
     restartable = True
@@ -117,7 +119,7 @@ class OwnRedis:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [*redis_command(self.port, data_dir, server=binary), *OPTIONS, *options]
-        self._process = ServerProcess(data_dir / "redis.log")
+        super().__init__(data_dir / "redis.log")
 
     def start(self) -> None:
         """Start it, and return once it answers, its data loaded."""
@@ -127,33 +129,8 @@ class OwnRedis:
         """Start it with ``options`` beside its own, and return while it still loads its data."""
         self._process.start([*self._command, *options], lambda: is_loading(self.url), START_TIMEOUT_S)
 
-    def stop(self) -> None:
-        """End it in order."""
-        self._process.stop()
 
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Let it stand still, its connections open."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._process.resume()
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._process.running
-
-    def close(self) -> None:
-        """End it for good."""
-        self.stop()
-
-
-class DockerRedis:
+class DockerRedis(OwnContainer):
     """A server in a container of its own."""
 
     kind = "docker"
@@ -163,23 +140,11 @@ class DockerRedis:
         port = free_port()
         self.url = f"redis://127.0.0.1:{port}/0"
         command = ["redis-server", "--appendonly", "yes", *OPTIONS]
-        self._container = ServerContainer(IMAGE, 6379, port, command=command)
+        super().__init__(ServerContainer(IMAGE, 6379, port, command=command))
 
     def start(self) -> None:
         """Start it, and return once it answers."""
         self._container.start(lambda: answers(self.url), START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._container.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._container.kill()
-
-    def close(self) -> None:
-        """End it for good, with its data."""
-        self._container.remove()
 
 
 def start_redis(choice: str | None, data_dir: Path, options: tuple[str, ...] = ()) -> RedisServer:
@@ -286,6 +251,17 @@ def is_loading(url: str) -> bool:
     except redis.RedisError:
         pass
     return False
+
+
+def wait_until_synced(server: OwnRedis) -> None:
+    """Return once the append-only file of ``server`` holds everything that it acknowledged."""
+
+    def synced() -> bool:
+        with connected(server.url) as client:
+            facts = client.info("persistence")
+        return bool(facts["aof_pending_bio_fsync"] == 0 and facts["aof_buffer_length"] == 0)
+
+    assert wait_until(synced, SYNC_TIMEOUT_S)
 
 
 def version_of(url: str) -> str:

@@ -87,7 +87,9 @@ class Retention:
         *,
         refused: Callable[[StoreRefused], None] = log_refusal,
         clock: Callable[[], float] = time.time,
+        records_a_step: int = RECORDS_A_STEP,
     ) -> None:
+        self._records_a_step = records_a_step
         self._connection = connection
         self._policy = policy
         self._refused = refused
@@ -123,9 +125,9 @@ class Retention:
         horizons = self._policy.horizons(now_ms)
         removed, kept = 0, 0
         while True:
-            window = ["-inf", max(horizons.values()), "LIMIT", kept, RECORDS_A_STEP]
+            window = ["-inf", max(horizons.values()), "LIMIT", kept, self._records_a_step]
             # Versions before this one took times as they are: what is due later than now is due by its writing then.
-            ahead = [f"({now_ms}", "+inf", "LIMIT", 0, RECORDS_A_STEP]
+            ahead = [f"({now_ms}", "+inf", "LIMIT", 0, self._records_a_step]
             ids, early = await self._connection.run(
                 [Command("ZRANGEBYSCORE", [bucket.due], window), Command("ZRANGEBYSCORE", [bucket.due], ahead)]
             )
@@ -135,7 +137,7 @@ class Retention:
             gone = await self._remove(bucket, readable, horizons, now_ms)
             removed += gone
             kept += len(readable) - gone
-            if len(ids) < RECORDS_A_STEP:
+            if len(ids) < self._records_a_step:
                 return removed
 
     async def _remove(self, bucket: BucketKeys, ids: list[bytes], horizons: dict[bytes, float], now_ms: int) -> int:

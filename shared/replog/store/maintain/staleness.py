@@ -2,16 +2,17 @@
 
 Records are counted exactly, by one small call a bucket. Of details no index knows when they were heard of last, for it
 would have to move with every sign of life. They are walked instead: of the records that have RUNNING details those
-details that began long enough ago, :data:`STEP` at a time. A step takes Redis some half a millisecond in two calls and
-this process some two; between two steps the walk rests :data:`RESTS` times as long as the step took, so that it takes a
-tenth of one process at most. A million RUNNING details of old are walked in some minutes. What ends or moves meanwhile
-is counted as it was when the walk came by.
+details that began long enough ago, some at a time (:class:`Pace`). A step takes Redis some half a millisecond in two
+calls and this process some two; between two steps the walk rests nine times as long as the step took, so that it takes
+a tenth of one process at most. A million RUNNING details of old are walked in some minutes. What ends or moves
+meanwhile is counted as it was when the walk came by.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replog.entities import stale_until
@@ -33,15 +34,23 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
-#: Details that are read in one step, and records whose ids are.
-STEP = 250
-#: How many times as long as a step took the walk rests.
-RESTS = 9
-
 #: What reading bytes of another shape raises.
 _GARBLED = (ValueError, TypeError, LookupError)
 _LETTER = STATUS_LETTERS[RUNNING]
 _OF_RUNNING = DetailFilter(status=RUNNING)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Limits of the walk over details."""
+
+    #: Details that are read in one step, and records whose ids are.
+    step: int = 250
+    #: How many times as long as a step took the walk rests after it.
+    rests: int = 9
+
+
+_PACE = Pace()
 
 
 class Staleness:
@@ -59,7 +68,9 @@ class Staleness:
         stale_after_s: int,
         refused: Callable[[StoreRefused], None] = log_refusal,
         clock: Callable[[], float] = time.time,
+        pace: Pace = _PACE,
     ) -> None:
+        self._pace = pace
         self._connection = connection
         self._refused = refused
         self._stale_after_s = stale_after_s
@@ -98,7 +109,7 @@ class Staleness:
             seen, cursor = set[bytes](), 0
             while True:
                 ((cursor, raw_ids),) = await self._connection.run(
-                    [Command("SSCAN", [bucket.unfinished], [cursor, "COUNT", STEP])]
+                    [Command("SSCAN", [bucket.unfinished], [cursor, "COUNT", self._pace.step])]
                 )
                 for raw_id in {*raw_ids} - seen:
                     try:
@@ -112,7 +123,7 @@ class Staleness:
     async def _of_record(self, keys: RecordKeys, until_ms: int) -> int:
         begun_s = time.perf_counter()
         facets = await read_facets(self._connection, keys, _OF_RUNNING)
-        await _rest(begun_s)
+        await self._rest(begun_s)
         return sum([await self._of_head(keys, head, until_ms) for head in facets.matching])
 
     async def _of_head(self, keys: RecordKeys, head: bytes, until_ms: int) -> int:
@@ -122,24 +133,23 @@ class Staleness:
         while True:
             begun_s = time.perf_counter()
             (entries,) = await self._connection.run(
-                [Command("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, STEP])]
+                [Command("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, self._pace.step])]
             )
             found += await self._stale_among(
                 keys, [id_of(entry[len(head) + TIME_BYTES :]) for entry in entries], until_ms
             )
-            await _rest(begun_s)
-            if len(entries) < STEP:
+            await self._rest(begun_s)
+            if len(entries) < self._pace.step:
                 return found
             low = b"(" + entries[-1]
 
     async def _stale_among(self, keys: RecordKeys, ids: Sequence[bytes], until_ms: int) -> int:
         return sum([_is_stale(value, until_ms) async for _, value in values_of(self._connection, keys.details, ids)])
 
+    async def _rest(self, begun_s: float) -> None:
+        await asyncio.sleep((time.perf_counter() - begun_s) * self._pace.rests)
+
 
 def _is_stale(value: bytes, until_ms: int) -> bool:
     registers = detail_codec.unpack(value)
     return registers.outcome.endswith(_LETTER) and last_ms(registers.last) <= until_ms
-
-
-async def _rest(begun_s: float) -> None:
-    await asyncio.sleep((time.perf_counter() - begun_s) * RESTS)

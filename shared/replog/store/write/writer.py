@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from uuid import uuid4
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from replog.store.write.batch import Batch, Folded, FoldedRecord
     from replog.store.write.merge_result import RecordTransition
 
-#: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is served
-#: meanwhile.
-ENTITIES_A_CALL = 20
-#: Calls that are sent together, while the next are packed.
-CALLS_AT_ONCE = 20
 #: Calls that bring up tasks' lists and are sent together, and records in one call that notes that they are.
 LIST_CALLS_AT_ONCE = 5000
 SETTLED_A_CALL = 100
@@ -81,11 +77,32 @@ class _Notes:
         return bucket.calls(self.merge_id), self.calls[bucket.number] - 1
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Limits of what is sent to Redis for a batch."""
+
+    #: Entities in one script call: 20 new details of a record of a million take Redis about 1 ms, and nobody else is
+    #: served meanwhile.
+    entities_a_call: int = 20
+    #: Calls that are sent together, while the next are packed.
+    calls_at_once: int = 20
+
+
+_LIMITS = Limits()
+
+
 class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
 
-    def __init__(self, connection: CommandRunner, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        connection: CommandRunner,
+        *,
+        clock: Callable[[], float] = time.time,
+        limits: Limits = _LIMITS,
+    ) -> None:
         self._connection = connection
+        self._limits = limits
         self._clock = clock
         self._mark = own_mark()
         #: Transitions answered to merges that failed afterwards; reported with the next result.
@@ -121,7 +138,7 @@ class Writer:
         groups: list[list[_Part]] = []
         sent: list[asyncio.Task[list[Any]]] = []
         try:
-            while group := list(islice(made, CALLS_AT_ONCE)):
+            while group := list(islice(made, self._limits.calls_at_once)):
                 groups.append(group)
                 running = self._connection.run([part.call for part in group])
                 sent.append(asyncio.create_task(running, name="merge calls"))
@@ -147,8 +164,8 @@ class Writer:
         tail = [bucket.running, bucket.unfinished, bucket.claimed, bucket.layout]
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
-        details = iter(_by_pair(folded.details))
-        while (chunk := list(islice(details, ENTITIES_A_CALL))) or record:
+        details = iter(_by_pair(folded.details, self._limits.entities_a_call))
+        while (chunk := list(islice(details, self._limits.entities_a_call))) or record:
             packed = _pack([place for item in chunk for place in _incoming(*item)]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
             newest_ms = last_ms(max(part.registers.last for part in parts))
@@ -198,9 +215,9 @@ class Writer:
     def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Command]:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
-        for i in range(0, len(records), ENTITIES_A_CALL):
+        for i in range(0, len(records), self._limits.entities_a_call):
             calls_key, number = notes.next(bucket)
-            arguments = (_pack(records[i : i + ENTITIES_A_CALL]), number, task_key, self._mark)
+            arguments = (_pack(records[i : i + self._limits.entities_a_call]), number, task_key, self._mark)
             yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left, bucket.layout], arguments)
 
     def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Command:
@@ -236,9 +253,9 @@ def _transition(part: _Part, answer: list[Any]) -> RecordTransition:
     return transition_of(part.record_id, before=before, outcome=answer[3], facts=facts)
 
 
-def _by_pair(details: Mapping[str, Folded]) -> Iterable[tuple[str, Folded]]:
+def _by_pair(details: Mapping[str, Folded], entities_a_call: int) -> Iterable[tuple[str, Folded]]:
     """The details grouped by pair: those of one pair are neighbours in an index, and share counters."""
-    if len(details) <= ENTITIES_A_CALL:
+    if len(details) <= entities_a_call:
         return details.items()
     groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
     for item in details.items():

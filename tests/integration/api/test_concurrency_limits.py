@@ -14,7 +14,7 @@ from replog.errors import StoreUnavailable
 from replog.store.read.detail_search import Search, scan
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S, Limits
-from tests.integration.api.test_errors import refused
+from tests.support.api.refusals import refused
 from tests.support.live import live, until
 from tests.support.query_service import BASE, event, write
 
@@ -32,7 +32,7 @@ SEARCH = f"{BASE}/detail/page/r?pageNumber=1&pageSize=5&clusterName=c"
 LONG_S = 60.0
 
 
-class RequestMiddleware:
+class HeldUpReads:
     """Where reads stand still until they are let through."""
 
     def __init__(self) -> None:
@@ -53,9 +53,9 @@ class RequestMiddleware:
 
 
 @pytest.fixture
-def middleware(monkeypatch: pytest.MonkeyPatch) -> RequestMiddleware:
+def held_up(monkeypatch: pytest.MonkeyPatch) -> HeldUpReads:
     """Stands before every search, and before every list's first part."""
-    found = RequestMiddleware()
+    found = HeldUpReads()
     page, details = Search.page, Reader.details
 
     async def searched(self: Search, offset: int, limit: int) -> Any:
@@ -86,7 +86,7 @@ async def asked(service: LiveService, path: str) -> httpx.Response:
 
 @pytest.mark.parametrize("path", [LIST, SEARCH])
 async def test_not_too_many_are_read_at_once(
-    redis_url: str, redis_prefix: str, middleware: RequestMiddleware, path: str
+    redis_url: str, redis_prefix: str, held_up: HeldUpReads, path: str
 ) -> None:
     """Some wait for a moment, and the rest is told to come back; cheap questions are answered meanwhile."""
     few = Limits(
@@ -101,11 +101,11 @@ async def test_not_too_many_are_read_at_once(
         tasks = [asyncio.create_task(asked(service, f"{path}{n if path == SEARCH else ''}")) for n in range(20)]
         refusals = 20 - 3 - 2
         await until(lambda: sum(task.done() for task in tasks) == refusals)
-        assert middleware.inside == 3
+        assert held_up.inside == 3
         assert (await asked(service, f"{BASE}/overview/r")).status_code == 200
-        middleware.open.set()
+        held_up.open.set()
         answers = await asyncio.wait_for(asyncio.gather(*tasks), LONG_S)
-    assert middleware.most_inside == 3
+    assert held_up.most_inside == 3
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [503] * refusals
     for answer in answers:
         if answer.status_code != 200:
@@ -115,34 +115,32 @@ async def test_not_too_many_are_read_at_once(
 
 @pytest.mark.parametrize("path", [LIST, SEARCH])
 async def test_a_place_is_not_waited_for_too_long(
-    redis_url: str, redis_prefix: str, middleware: RequestMiddleware, path: str
+    redis_url: str, redis_prefix: str, held_up: HeldUpReads, path: str
 ) -> None:
     """It is told before anything is sent."""
     few = Limits(most_lists=2, list_wait_s=0.05, most_searches=2, search_wait_s=0.05)
     async with live(redis_url, redis_prefix, limits=few) as service:
         first = asyncio.create_task(asked(service, path))
-        await until(lambda: middleware.inside == 1)
+        await until(lambda: held_up.inside == 1)
         refused(await asked(service, f"{path}{1 if path == SEARCH else ''}"), 503, 250102)
-        middleware.open.set()
+        held_up.open.set()
         assert (await first).status_code == 200
 
 
 @pytest.mark.parametrize("path", [LIST, SEARCH])
-async def test_a_read_ends_with_who_asked(
-    redis_url: str, redis_prefix: str, middleware: RequestMiddleware, path: str
-) -> None:
+async def test_a_read_ends_with_who_asked(redis_url: str, redis_prefix: str, held_up: HeldUpReads, path: str) -> None:
     """Its place is free then, and nothing of it is an error."""
     few = Limits(most_lists=4, most_lists_waiting=0, most_searches=4, most_searches_waiting=0)
     with capture_logs() as logs:
         async with live(redis_url, redis_prefix, limits=few) as service:
             tasks = [asyncio.create_task(asked(service, path)) for _ in range(2)]
-            await until(lambda: middleware.inside == 2)
+            await until(lambda: held_up.inside == 2)
             tasks[0].cancel()
-            await until(lambda: middleware.inside == 1)
+            await until(lambda: held_up.inside == 1)
             tasks[1].cancel()
-            await until(lambda: middleware.inside == 0)
-            assert middleware.cancelled == 2
-            middleware.open.set()
+            await until(lambda: held_up.inside == 0)
+            assert held_up.cancelled == 2
+            held_up.open.set()
             assert (await asked(service, path)).status_code == 200
             route = f"{BASE}/detail/{'list' if path == LIST else 'page'}/{{recordId}}"
             assert await service.metric(f'replog_http_requests_total{{route="{route}",status="499"}}') >= 2

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from itertools import product
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.settings import StoreSettings, load
-from replog.store.client.connection import Connection
-from replog.store.maintain.retention import Policy, Retention
-from replog_api.queries import query_runner
 from tests.support import streams
+from tests.support.api.polling import START_MS, Poller, swept
 from tests.support.query_service import BASE, event, path_of, serving, write
 from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.integration.api.conftest import Serve
+    from tests.support.api.served import Serve
     from tests.support.query_service import QueryService
 
 pytestmark = pytest.mark.every_topology
@@ -29,40 +23,6 @@ pytestmark = pytest.mark.every_topology
 PAGE = "pageNumber=1&pageSize=5"
 OF_RECORD = ["detail/list/{}", f"detail/page/{{}}?{PAGE}", "overview/{}", "{}"]
 OF_TASK = ["list/{}", f"page/{{}}?{PAGE}", f"detail/page/{{}}?{PAGE}"]
-START_MS = 1_620_820_800_000  # 2021-05-12T12:00:00Z
-
-
-class Poller:
-    """Asks one URL over and over as a browser does: with the tag of what it has."""
-
-    def __init__(self, service: QueryService, path: str, **headers: str) -> None:
-        self._service = service
-        self._path = path if path.startswith("/") else f"{BASE}/{path}"
-        self._headers = headers
-        self.tag = ""
-        self.data: Any = None
-
-    async def poll(self) -> int:
-        """The status; whatever it is, what the poller has then has to be what anybody gets who asks without a tag."""
-        asked = self._headers | ({"If-None-Match": self.tag} if self.tag else {})
-        answer = await self._service.client.get(self._path, headers=asked)
-        if answer.status_code == 304:
-            assert (answer.content, answer.headers["etag"]) == (b"", self.tag)
-            assert answer.headers["cache-control"] == "private, no-cache"
-        else:
-            self.data, self.tag = answer.json()["data"], answer.headers.get("etag", "")
-        whole = await self._service.client.get(self._path, headers=self._headers)
-        assert whole.json()["data"] == self.data
-        assert (whole.status_code == 200) == bool(self.tag)
-        return answer.status_code
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The service's clock: its only element, in ms."""
-    now = [START_MS]
-    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
-    return now  # type: ignore[return-value]
 
 
 def questions(keys: list[str], record_ids: list[str]) -> list[str]:
@@ -234,13 +194,6 @@ async def test_a_long_list_that_time_does_not_change_keeps_its_tag(serve: Serve,
         await serve(event("detail.finished", detailId=f"d{number}", status="FAILED", at="2021-05-12T12:00:02Z"))
         await serve(event("record.progressed", recordId=f"r{number}", replicatedBytes=1, at="2021-05-12T12:00:02Z"))
         assert [await poller.poll() for _ in range(2)] == [200, 304]
-
-
-async def swept(url: str, prefix: str) -> None:
-    """Remove everything that is over, as a collector does later on."""
-    async with Connection(load(StoreSettings, redis_url=url, redis_prefix=prefix), timeout_s=10) as connection:
-        later = time.time() + 120
-        assert await Retention(connection, Policy(0.001, 0.001), clock=lambda: later).sweep()
 
 
 @pytest.mark.parametrize("path", [path.format("r") for path in OF_RECORD] + [path.format("t") for path in OF_TASK])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from tests.integration.api.test_errors import refused
+from tests.support.api.refusals import refused
 from tests.support.query_service import serving
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, task_bucket
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.offsets import Moment, Reached, Span
-from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
+from replog.store.write.writer import Limits, Writer
 from tests.support.services.redis import connected, servers_of
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from replog.store.client.connection import Connection
@@ -24,13 +24,15 @@ pytestmark = pytest.mark.every_topology
 
 SPAN = {0: Span(10, 20)}
 
+LIMITS = Limits()
 
-async def merged(connection: Connection, record_id: str = "r1") -> MergeResult:
+
+async def merged(connection: Connection, record_id: str = "r1", limits: Limits = LIMITS) -> MergeResult:
     """Merge a record, its details and its task; returns the result."""
     of_record = {"recordId": record_id, "eventTime": "2021-05-12T12:00:00Z"}
     details = [{**of_record, "type": "detail.started", "detailId": f"d{number}"} for number in range(120)]
     batch = batch_of([{**of_record, "type": "record.started", "taskKey": f"task-{record_id}"}, *details])
-    return await Writer(connection).merge(batch)
+    return await Writer(connection, limits=limits).merge(batch)
 
 
 def buckets(connection: Connection) -> list[BucketKeys]:
@@ -48,11 +50,8 @@ async def test_a_store_that_knows_nothing_says_so(connection: Connection) -> Non
     assert await Checkpoints(connection, group="g", topic="t").read([]) == {}
 
 
-async def test_markers_move_on_with_what_is_merged(
-    connection: Connection, markers: Checkpoints, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("replog.store.write.writer.ENTITIES_A_CALL", 50)
-    result = await merged(connection)
+async def test_markers_move_on_with_what_is_merged(connection: Connection, markers: Checkpoints) -> None:
+    result = await merged(connection, limits=Limits(entities_a_call=50))
     # Three calls for the details and the record, in its bucket, and one for its task, in that of the task.
     assert sum(await noted(connection, result)) == sum(result.calls.values()) == 4
     await markers.advance(SPAN, [result])
@@ -165,13 +164,18 @@ async def test_a_marker_that_is_no_offset_is_as_good_as_lost(
         await markers.advance({0: Span(0, 0)}, [])
     with capture_logs() as lines:
         assert await markers.read([0, 1]) == {0: None, 1: 5}
-    assert [(line["event"], line["keys"]) for line in lines] == [
-        ("markers_removed", [f"{bucket.applied.decode()} g:t:0"])
+    assert [(line["event"], line["keys"], line["error"]) for line in lines] == [
+        ("markers_removed", [f"{bucket.applied.decode()} g:t:0"], "no offsets")
     ]
     assert await connection.run([Command("HKEYS", [bucket.applied])]) == [[b"g:t:1"]]
     await markers.begin({0: 3})
     await markers.advance({0: Span(3, 7)}, [])
     assert await markers.read([0, 1]) == {0: 7, 1: 5}
+
+
+async def test_the_last_offset_that_kafka_has_is_one(connection: Connection, markers: Checkpoints) -> None:
+    await markers.begin({0: 2**63 - 1})
+    assert await markers.read([0]) == {0: 2**63 - 1}
 
 
 @pytest.mark.parametrize("kind", ["applied", "as_of"])
@@ -184,6 +188,21 @@ async def test_keys_of_any_other_type_are_removed(connection: Connection, marker
         moments = Reached(2, 9000, {0: Moment(10, 7000), 1: Moment(5, 7000)})
         await markers.advance({0: Span(10, 10), 1: Span(5, 5)}, [], moments)
         assert await markers.read([0, 1]) == {0: 10, 1: 5}
+
+
+async def test_notes_that_are_right_are_kept_where_another_key_is_removed(
+    connection: Connection, markers: Checkpoints
+) -> None:
+    """The checkpoint of the batch is written: nothing of it counts as lost."""
+    result = await merged(connection)
+    key = buckets(connection)[next(iter(result.calls))].as_of
+    await connection.run([Command("DEL", [key]), Command("SADD", [key], ["x"])])
+    with capture_logs() as lines:
+        await markers.advance(SPAN, [result], Reached(2, 9000, {0: Moment(20, 7000)}))
+    (line,) = lines
+    assert (line["event"], line["keys"]) == ("markers_removed", [key.decode()])
+    assert "WRONGTYPE" in line["error"]
+    assert await markers.read([0, 1]) == {0: 20, 1: 5}
 
 
 async def test_a_note_of_another_type_is_as_good_as_lost(connection: Connection, markers: Checkpoints) -> None:

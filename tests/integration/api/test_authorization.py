@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from replog.store.read.reader import Reader
 from replog_api.admission.limits import BURST_S
-from tests.integration.api.test_errors import refused
+from tests.support.api.refusals import refused
+from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.query_service import BASE, event, serving, write
-from tests.support.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.support.query_service import QueryService
+
 
 PAGE = "?pageNumber=1&pageSize=5"
 PATHS = [

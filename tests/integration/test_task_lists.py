@@ -17,8 +17,8 @@ from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.read.ownership import task_keys_of
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.administered import AdministeredConnection
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

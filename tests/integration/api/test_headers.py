@@ -10,7 +10,7 @@ from tests.support.query_service import BASE, event, path_of, serving
 from tests.support.streams import AWKWARD_IDS
 
 if TYPE_CHECKING:
-    from tests.integration.api.conftest import Awkward, Serve
+    from tests.support.api.served import Awkward, Serve
     from tests.support.query_service import QueryService
 
 ZONE = "X-BKREPO-Time-Zone"

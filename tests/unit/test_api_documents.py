@@ -24,8 +24,8 @@ from replog_api.contracts.operations import OPERATIONS
 from replog_api.http import errors as http_errors
 from replog_api.http.errors import Problem
 from replog_api.page.serving import page_paths
+from tests.support.documentation import DOCS, fenced
 from tests.support.strategies import Event, damaged
-from tests.unit.test_documentation import DOCS, fenced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import pytest
 
-from tests.acceptance.test_system import share
 from tests.support.scenario import POISON, accounts, stream
 from tests.support.services.redis import connected
-from tests.support.system import message
+from tests.support.system import message, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tokens of a service under test: one reads everything, one the tasks under ``mine/``, one is nobody's."""
+"""Tokens for a query service: one that reads everything, one with a prefix, and one that nobody gave out."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import pytest
 
 from replog.errors import StoreRefused, StoreUnavailable
 from replog.store.read.as_of import read_as_of
-from replog_api.http import as_of
-from replog_api.http.as_of import Freshness, header_of
+from replog_api.http.as_of import Freshness, Patience, header_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from replog.store.client.command import Command
 
 EPOCH = header_of(0)
+PATIENCE = Patience()
 
 
 class Store:
@@ -50,10 +50,10 @@ class Store:
 class Service:
     """What is tested, on a clock that the test moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience = PATIENCE) -> None:
         self.store = Store()
         self.now_s = 100.0
-        self.freshness = Freshness(self.store, lambda: read_as_of(self.store), lambda: self.now_s)
+        self.freshness = Freshness(self.store, lambda: read_as_of(self.store), lambda: self.now_s, patience)
 
     async def told(self) -> bytes:
         async with asyncio.timeout(10):
@@ -124,8 +124,8 @@ async def test_where_somebody_wrote_over_it_nothing_is_known(service: Service) -
     assert await service.told() == header_of(0)
 
 
-async def test_nobody_waits_long_for_a_store_that_hangs(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(as_of, "PATIENCE_S", 0.01)
+async def test_nobody_waits_long_for_a_store_that_hangs() -> None:
+    service = Service(Patience(wait_s=0.01))
     service.store.awake.clear()
     assert await service.told() == EPOCH
     assert await service.told() == EPOCH
@@ -134,8 +134,8 @@ async def test_nobody_waits_long_for_a_store_that_hangs(service: Service, monkey
     await service.settled()
 
 
-async def test_not_too_many_wait(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(as_of, "MOST_WAITING", 2)
+async def test_not_too_many_wait() -> None:
+    service = Service(Patience(most_waiting=2))
     service.store.ms = 1000
     service.store.awake.clear()
     waiting = [asyncio.create_task(service.told()) for _ in range(2)]

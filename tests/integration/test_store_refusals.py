@@ -11,8 +11,8 @@ from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
 from replog.store.format.keys import RecordKeys
 from replog.store.write.writer import Writer
-from tests.contract.test_store import batch_of
 from tests.support.services.redis import connected
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from tests.support.services.redis import RedisServer

@@ -14,6 +14,7 @@ from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
 from replog_collector.kafka import consumer
+from replog_collector.kafka.client import GroupTimings
 from replog_collector.kafka.consumer import KafkaSource
 from tests.support.fakes import FakeMessage, MemoryMarkers
 
@@ -146,7 +147,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     """The clients that the source made, in order."""
     made: list[Client] = []
 
-    def client(_: CollectorSettings, **listeners: Any) -> Client:
+    def client(_: CollectorSettings, *, timings: GroupTimings, **listeners: Any) -> Client:
         made.append(Client(**listeners))
         return made[-1]
 
@@ -234,12 +235,15 @@ async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients:
     assert source.positions == {}
 
 
-async def test_a_client_that_does_not_stop_is_closed_all_the_same(
-    clients: list[Client], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: list[Client]) -> None:
     """Its broker does not answer that it has left; what it has fetched and would go on fetching is let go."""
-    monkeypatch.setattr(consumer, "_GROUP_TIMEOUT_S", 0.01)
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(),
+        MemoryMarkers(),
+        revoking=give_up,
+        assigned=lambda _: None,
+        timings=GroupTimings(answer_s=0.01),
+    )
     await source.start()
     (client,) = clients
     client.stopping.clear()

@@ -1,0 +1,1 @@
+"""Tests of the system as processes, over HTTP and the Kafka protocol."""

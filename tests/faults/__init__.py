@@ -1,0 +1,1 @@
+"""Tests that kill, pause and fill processes: nothing is lost."""

@@ -1,0 +1,1 @@
+"""Tests of one real service at a time."""
