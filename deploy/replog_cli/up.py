@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 
 from replog.errors import FatalError
 from replog.settings import ApiSettings, load
-from replog_cli.announcement import announce
 from replog_cli.display import console
 from replog_local import stack
 from replog_local.places import DataFolder, check_free
@@ -38,7 +36,12 @@ def up(
     folder = DataFolder(data)
     with folder.locked():
         plan = plan_of(folder, host, port, demo=demo)
-        asyncio.run(stack.run(plan, partial(announce, console.output(), plan)))
+        # Imported here, because the other commands need no metrics.
+        from replog_cli.announcement import Announcement  # noqa: PLC0415
+
+        announcement = Announcement(console.output(), plan)
+        asyncio.run(stack.run(plan, announcement))
+    announcement.stopped()
 
 
 def plan_of(folder: DataFolder, host: str | None, port: int | None, *, demo: bool) -> stack.Plan:

@@ -6,6 +6,7 @@ import json
 
 import httpx
 import pytest
+import typer
 from pydantic import SecretStr
 
 from replog.errors import SettingsError
@@ -13,6 +14,7 @@ from replog.settings import ClientSettings, load
 from replog_cli.client.errors import ApiUnavailable, UnknownRecord, error_of_answer, error_of_transport
 from replog_cli.client.record_stream import Backoff
 from replog_cli.client.sse import Message, lines, messages
+from replog_cli.options import Status, detail_filters
 
 WITHOUT_TOKEN = ClientSettings(api_url="http://replog.example", api_token=None)
 WITH_TOKEN = ClientSettings(api_url="http://replog.example", api_token=SecretStr("secret-word"))
@@ -129,3 +131,21 @@ def test_waits_grow_to_a_limit() -> None:
         assert longest / 2 <= min(waits) <= max(waits) <= longest
         assert len(set(waits)) > 1
     assert backoff.wait_s(10_000) <= 30.0
+
+
+def test_filters_have_the_names_of_the_api() -> None:
+    """Cluster and repository are the exact ones; what was not given is left out."""
+    given = {"cluster": "dev", "repository": "npm-local", "package": "npm://", "path": "/p", "artifact": "a"}
+    assert detail_filters(status=None, failed=True, version="1", **given) == {
+        "status": "FAILED",
+        "remoteCluster": "dev",
+        "localRepoName": "npm-local",
+        "packageName": "npm://",
+        "path": "/p",
+        "artifactName": "a",
+        "version": "1",
+    }
+    nothing = dict.fromkeys(given, "")
+    assert detail_filters(status=None, failed=False, version="", **nothing) == {}
+    with pytest.raises(typer.BadParameter, match="--failed and --status SUCCESS"):
+        detail_filters(status=Status.SUCCESS, failed=True, version="", **nothing)
