@@ -66,12 +66,12 @@ class OpenWork:
         end: dict[str, Any] = {"event_us": TimeUs(now_us), "status": "FAILED", "error_reason": STOPPED}
         for detail in self._details.values():
             if detail.record_id in active:
-                head = {"record_id": detail.record_id, "detail_id": detail.detail_id, "attempt": detail.attempt}
-                yield DetailFinished(**head, **end)
+                head: dict[str, Any] = {"record_id": detail.record_id, "detail_id": detail.detail_id}
+                yield DetailFinished(**head, attempt=detail.attempt, **end)
         for record in self._records.values():
             if record.record_id in active:
-                head = {"record_id": record.record_id, "task_key": record.task_key, "attempt": record.attempt}
-                yield RecordFinished(**head, **end)
+                head = {"record_id": record.record_id, "task_key": record.task_key}
+                yield RecordFinished(**head, attempt=record.attempt, **end)
 
 
 async def play(events: Iterable[AnyEvent], publisher: Publisher, work: OpenWork) -> None:

@@ -177,7 +177,7 @@ def test_the_demo_shows_records_stops_in_order_and_keeps_its_data(tmp_path: Path
 def test_ctrl_c_finishes_what_the_demo_was_doing(tmp_path: Path) -> None:
     """In a terminal: the page first, a line that moves, where the records are; and no record is left RUNNING."""
     data = tmp_path / "data"
-    with in_terminal("up", "--demo", "--port", "0", "--data", str(data)) as terminal:
+    with in_terminal("up", "--demo", "--port", "0", "--data", str(data), variables={}) as terminal:
         terminal.wait_for("Ctrl-C stops everything in order.")
         assert re.fullmatch(r"The page is at http://127.0.0.1:\d+/", terminal.lines[0])
         assert COLOUR.search(terminal.received)

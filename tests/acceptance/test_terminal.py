@@ -64,7 +64,7 @@ def finished(status: str = "SUCCESS", record_id: str = "r") -> dict[str, Any]:
 
 def details() -> list[dict[str, Any]]:
     """One detail that succeeded and one that failed, to clusters of which one name begins with the other."""
-    facts = {"repoName": "npm-local", "packageKey": "npm://helloworld", "versions": ["1.0.0"]}
+    facts: dict[str, Any] = {"repoName": "npm-local", "packageKey": "npm://helloworld", "versions": ["1.0.0"]}
     later = "2021-05-12T12:00:30Z"
     reason = "dev answered 507 after 1234 bytes"
     return [
@@ -89,7 +89,7 @@ def store(redis_url: str, redis_prefix: str, tmp_path: Path) -> Iterator[Store]:
 def test_tables_fit_the_terminal(store: Store, columns: int) -> None:
     """In colour, and no line is longer than the terminal is wide."""
     for arguments in (("ls",), ("ls", KEY), ("show", "r")):
-        with in_terminal(*arguments, columns=columns, **store.variables) as terminal:
+        with in_terminal(*arguments, columns=columns, variables=store.variables) as terminal:
             assert terminal.end() == 0
         assert any("RUNNING" in line for line in terminal.lines)
         assert max(cell_len(line) for line in terminal.lines) <= columns
@@ -98,7 +98,7 @@ def test_tables_fit_the_terminal(store: Store, columns: int) -> None:
 
 def test_no_color_switches_colours_off(store: Store) -> None:
     """On a terminal; in a pipe there is no escape at all."""
-    with in_terminal("show", "r", NO_COLOR="1", **store.variables) as terminal:
+    with in_terminal("show", "r", variables={**store.variables, "NO_COLOR": "1"}) as terminal:
         assert terminal.end() == 0
     assert not COLOUR.search(terminal.received)
     shown = piped("show", "r", **store.variables)
@@ -154,7 +154,7 @@ def test_a_limit_beyond_one_page_reads_several(store: Store) -> None:
 @widths
 def test_watch_shows_bars_to_the_end(store: Store, columns: int) -> None:
     """With a key: its newest run."""
-    with in_terminal("watch", KEY, columns=columns, **store.variables) as terminal:
+    with in_terminal("watch", KEY, columns=columns, variables=store.variables) as terminal:
         terminal.wait_for("2/2, 100%")
         store.write(finished())
         terminal.wait_for("SUCCESS")
@@ -183,7 +183,7 @@ def test_the_exit_status_is_that_of_the_record(store: Store, status: str, option
 
 def test_ctrl_c_ends_watching_only(store: Store) -> None:
     """Exit code 130, the cursor is there again, and no traceback."""
-    with in_terminal("watch", "r", **store.variables) as terminal:
+    with in_terminal("watch", "r", variables=store.variables) as terminal:
         terminal.wait_for("2/2, 100%")
         terminal.interrupt()
         terminal.wait_for("Stopped watching.")
@@ -200,7 +200,7 @@ def streams_of(api: Process) -> float:
 
 def test_watch_costs_one_stream(store: Store) -> None:
     """No other request, as the service counts them."""
-    with in_terminal("watch", "r", **store.variables) as terminal:
+    with in_terminal("watch", "r", variables=store.variables) as terminal:
         terminal.wait_for("2/2, 100%")
         assert streams_of(store.api) == 1
         store.write(finished())
@@ -213,7 +213,7 @@ def test_watch_costs_one_stream(store: Store) -> None:
 
 def test_watch_goes_on_when_the_service_comes_back(store: Store) -> None:
     """On the terminal the trouble is said."""
-    with in_terminal("watch", "r", **store.variables) as terminal:
+    with in_terminal("watch", "r", variables=store.variables) as terminal:
         terminal.wait_for("2/2, 100%")
         store.api.kill()
         terminal.wait_for("Connection lost")
@@ -226,7 +226,7 @@ def test_watch_goes_on_when_the_service_comes_back(store: Store) -> None:
 
 def test_nothing_is_said_twice_when_the_service_comes_back(store: Store, tmp_path: Path) -> None:
     """The client sends the id of the last event, so an unchanged record gives no second snapshot."""
-    with in_terminal("watch", "r", "--json", columns=2000, **store.variables) as terminal:
+    with in_terminal("watch", "r", "--json", columns=2000, variables=store.variables) as terminal:
         terminal.wait_for('"event":"snapshot"')
         store.api.stop()
         store.api.start()

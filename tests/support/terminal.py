@@ -64,7 +64,8 @@ class Terminal:
         self._process.expect(pexpect.EOF)
         self._keep()
         self._process.close()
-        return self._process.exitstatus if self._process.exitstatus is not None else -self._process.signalstatus
+        code = self._process.exitstatus
+        return int(code) if code is not None else -int(self._process.signalstatus or 0)
 
     def _keep(self) -> None:
         after = self._process.after
@@ -77,14 +78,17 @@ class Terminal:
 
 
 @contextmanager
-def in_terminal(*arguments: str, columns: int = 80, **variables: str) -> Iterator[Terminal]:
+def in_terminal(*arguments: str, columns: int = 80, variables: dict[str, str]) -> Iterator[Terminal]:
     """The command in a terminal of ``columns``; ended at the latest with the block."""
     program, *rest = command(*arguments)
-    variables = {"TERM": "xterm-256color", **variables}
     process = pexpect.spawn(
         program,
         rest,
-        env={name: text for name, text in environment(variables).items() if name not in {"COLUMNS", "LINES", "CI"}},
+        env={
+            name: text
+            for name, text in environment({"TERM": "xterm-256color", **variables}).items()
+            if name not in {"COLUMNS", "LINES", "CI"}
+        },
         dimensions=(ROWS, columns),
         encoding="utf-8",
         timeout=TIMEOUT_S,

@@ -15,6 +15,8 @@ from replog_cli.display.estimate import Estimate
 from replog_cli.display.record_progress import RecordProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone(timedelta(hours=8)))
@@ -61,7 +63,7 @@ def folded(text: str) -> str:
     return "".join(text.split())
 
 
-EVERY_TABLE = {
+EVERY_TABLE: dict[str, Callable[[int], RenderableType]] = {
     "tasks": lambda width: tables.tasks(
         [{"taskKey": LONG_KEY, "record": record(errorReason="e" * 300)}, {"taskKey": "never", "record": None}],
         NOW,
