@@ -97,7 +97,7 @@ def status_line(current: Figures, previous: Figures | None, interval_s: float, n
         events += f" ({formatting.number((current.events - previous.events) / interval_s)}/s)"
     records = f"{formatting.number(current.records)} records started"
     if current.as_of is None:
-        return f"{events}, {records}, catching up"
+        return f"{events}, {records}"
     local = current.as_of.astimezone()
     behind_s = max(0.0, (now - current.as_of).total_seconds())
     return f"{events}, {records}, as of {local:%H:%M:%S} ({behind_s:.0f} s ago)"

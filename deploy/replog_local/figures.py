@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from replog_local.stack import AS_OF_HEADER
+from replog_local.stack import AS_OF_HEADER, AS_OF_PATH
 
 if TYPE_CHECKING:
     import httpx
@@ -26,7 +26,7 @@ class Figures:
     events: int
     #: Records whose start was applied.
     records: int
-    #: None until the collector has caught up for the first time.
+    #: None until the collector has caught up for the first time, and where the query service wants a token.
     as_of: datetime | None
 
 
@@ -37,8 +37,8 @@ async def read(client: httpx.AsyncClient, addresses: Addresses) -> Figures:
         httpx.HTTPError: a part does not answer.
     """
     metrics = await client.get(f"{addresses.collector_url}/metrics")
-    probe = await client.get(f"{addresses.api_url}/readyz")
-    return figures_of(metrics.text, probe.headers.get(AS_OF_HEADER))
+    answer = await client.get(f"{addresses.api_url}{AS_OF_PATH}")
+    return figures_of(metrics.text, answer.headers.get(AS_OF_HEADER))
 
 
 def figures_of(metrics: str, as_of: str | None) -> Figures:

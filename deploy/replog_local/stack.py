@@ -35,7 +35,8 @@ CANCEL_S = 1.0
 #: Seconds until the last events of the workers are applied, at most, and until the status line has ended.
 APPLY_DEADLINE_S = 10.0
 FOLLOW_STOP_S = 3.0
-#: The header in which every answer of the query service says as of when it is.
+#: A small answer of the query service, and the header in which it says as of when it is. A probe does not say it.
+AS_OF_PATH = "/replication/api/task/list?pageNumber=1&pageSize=1"
 AS_OF_HEADER = "X-Replog-As-Of"
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
@@ -179,22 +180,22 @@ async def _until(condition: Callable[[], bool], name: str, children: Children) -
 
 
 def _is_ready(url: str) -> bool:
-    answer = _probe(url)
+    answer = _head(url, "/readyz")
     return answer is not None and answer.status == http.client.OK
 
 
 def _as_of(url: str) -> datetime:
     """The time as of which the query service answers; 1970 if it does not say."""
-    answer = _probe(url)
+    answer = _head(url, AS_OF_PATH)
     text = answer.getheader(AS_OF_HEADER) if answer is not None else None
     return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
 
 
-def _probe(url: str) -> http.client.HTTPResponse | None:
-    """The head of the answer to a readiness probe; None without an answer."""
+def _head(url: str, path: str) -> http.client.HTTPResponse | None:
+    """The head of the answer to a request; None without an answer."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PROBE_TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse()
     except (OSError, http.client.HTTPException):
         return None

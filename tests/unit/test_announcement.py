@@ -35,4 +35,4 @@ def test_the_line_says_events_records_and_freshness() -> None:
     as_of = f"{(NOW - timedelta(seconds=2)).astimezone():%H:%M:%S}"
     assert status_line(current, None, 1.0, NOW) == f"1,204 events, 3 records started, as of {as_of} (2 s ago)"
     assert status_line(current, Figures(1184, 3, None), 2.0, NOW).startswith("1,204 events (10/s), 3 records started")
-    assert status_line(Figures(0, 0, None), None, 1.0, NOW) == "0 events, 0 records started, catching up"
+    assert status_line(Figures(0, 0, None), None, 1.0, NOW) == "0 events, 0 records started"
