@@ -179,11 +179,13 @@ def test_ctrl_c_finishes_what_the_demo_was_doing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with in_terminal("up", "--demo", "--port", "0", "--data", str(data), variables={}) as terminal:
         terminal.wait_for("Ctrl-C stops everything in order.")
-        assert re.fullmatch(r"The page is at http://127.0.0.1:\d+/", terminal.lines[0])
+        page = re.fullmatch(r"The page is at (http://127.0.0.1:\d+)/", terminal.lines[0])
+        assert page
         assert COLOUR.search(terminal.received)
         for _ in range(2):
             terminal.wait_for("/s), ")
         terminal.wait_for(" records started, as of ")
+        wait_for_data(f"{page[1]}{RECORDS}/list/npm-nightly")
         terminal.interrupt()
         terminal.wait_for("Stopping everything in order")
         terminal.wait_for(f"All is stopped. The records are kept in {data}")
