@@ -1,112 +1,37 @@
-"""The ``replog`` command."""
+"""The ``replog`` command: its verbs, and what their errors end it with."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import sys
-from contextlib import nullcontext
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from replog import Publisher
 from replog.errors import FatalError, RecoverableError, SettingsError
-from replog.settings import ApiSettings, load
-from replog_cli import publish_lines
-from replog_cli.announcement import announce
-from replog_local import stack
-from replog_local.places import DataFolder, check_free
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from typing import BinaryIO
+from replog_cli.export import export
+from replog_cli.ls import ls
+from replog_cli.publish import publish
+from replog_cli.show import show
+from replog_cli.up import up
+from replog_cli.watch import watch
 
 app = typer.Typer(
-    help="Execution records of repository replication, on your own machine.",
+    help="Execution records of repository replication: on your own machine, and from any query service.",
+    epilog="Commands that read ask the query service at REPLOG_API_URL, with the token in REPLOG_API_TOKEN.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-
-@app.callback()
-def _commands() -> None:
-    # A callback makes typer require a subcommand even if there is only one.
-    pass
-
-
-@app.command()
-def up(
-    *,
-    demo: Annotated[bool, typer.Option("--demo", help="Add simulated replication workers.")] = False,
-    host: Annotated[
-        str | None, typer.Option(help="Where the API listens; else REPLOG_API_HOST, else 127.0.0.1.")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="Its port, 0 for any free one; else REPLOG_API_PORT, else 8080."),
-    ] = None,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Where records and logs are kept.")] = Path("replog-data"),
-) -> None:
-    """Run the whole system here: an embedded broker and Redis, one collector, one query service.
-
-    Needs nothing else installed. Ctrl-C stops it all in order.
-
-    A second run on the same folder finds its records again.
-    """
-    folder = DataFolder(data)
-    with folder.locked():
-        plan = _plan(folder, host, port, demo=demo)
-        asyncio.run(stack.run(plan, partial(announce, Console(), plan)))
-
-
-def _plan(folder: DataFolder, host: str | None, port: int | None, *, demo: bool) -> stack.Plan:
-    # Imported here, because the other commands need no web framework.
-    from replog_api.main import check_exposure  # noqa: PLC0415
-
-    given = {"api_host": host, "api_port": port}
-    settings = load(ApiSettings, **{name: value for name, value in given.items() if value is not None})
-    check_exposure(settings)
-    drain_s = settings.api_drain_s if "api_drain_s" in settings.model_fields_set else 0.0
-    return stack.Plan(folder, settings.api_host, check_free(settings.api_host, settings.api_port), demo, drain_s)
-
-
-@app.command()
-def publish(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Events, one JSON object a line; - reads stdin.")],
-    *,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Publish the valid events although others are not.")
-    ] = False,
-) -> None:
-    """Publish events to the broker that REPLOG_KAFKA_BOOTSTRAP_SERVERS names.
-
-    All are checked first. Invalid ones are reported by line number, and then none is published.
-    """
-    with _opened(file) as lines:
-        batch = publish_lines.read(lines)
-    for number, problem in batch.invalid.items():
-        typer.echo(f"line {number}: {problem}", err=True)
-    if batch.invalid and not skip_invalid:
-        typer.echo(f"{len(batch.invalid)} invalid events; nothing was published", err=True)
-        raise typer.Exit(1)
-    # The error that ends this command already contains what the client logs about the broker.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    asyncio.run(publish_lines.publish(batch.events, Publisher()))
-    typer.echo(f"{len(batch.events)} events published")
-
-
-def _opened(file: str) -> AbstractContextManager[BinaryIO]:
-    if file == "-":
-        return nullcontext(sys.stdin.buffer)
-    try:
-        return Path(file).open("rb")
-    except OSError as error:
-        raise FatalError(f"{file} cannot be read: {error.strerror}") from None
+#: The commands with an example of each, which ends its help.
+_COMMANDS = (
+    (up, "replog up --demo"),
+    (ls, "replog ls --status FAILED"),
+    (show, "replog show 609b573d53ccce752bf9b860 --failed --cluster dev"),
+    (watch, "replog watch npm-nightly --exit-status && echo replicated"),
+    (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
+    (publish, "replog publish events.jsonl"),
+)
+for _command, _example in _COMMANDS:
+    app.command(epilog=f"Example: {_example}")(_command)
 
 
 def main() -> None:

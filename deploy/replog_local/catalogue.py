@@ -81,6 +81,33 @@ TASKS = (
         repo_names=("generic-local",),
         contents=("/builds/portal", "/builds/ledger", "/installers/windows", "/installers/linux"),
     ),
+    Task(
+        key="team-a/npm-live",
+        name="npm packages of team A, as they are published",
+        replica_type="REAL_TIME",
+        object_type="PACKAGE",
+        repo_type="NPM",
+        repo_names=("npm-local",),
+        contents=("npm://@team-a/forms", "npm://@team-a/tables"),
+    ),
+    Task(
+        key="team-a/installers",
+        name="installers of team A",
+        replica_type="SCHEDULED",
+        object_type="PATH",
+        repo_type="GENERIC",
+        repo_names=("generic-local", "generic-release"),
+        contents=("/installers/forms", "/installers/tables"),
+    ),
+    Task(
+        key="team-b/federation",
+        name="images of team B, between sites",
+        replica_type="FEDERATION",
+        object_type="PACKAGE",
+        repo_type="DOCKER",
+        repo_names=("docker-local",),
+        contents=("docker://team-b/search", "docker://team-b/mail"),
+    ),
 )
 
 

@@ -69,6 +69,11 @@ class Children:
         self.check()
         raise AssertionError("a child died and is not known")
 
+    @property
+    def one_died(self) -> bool:
+        """True if a child has ended unexpectedly."""
+        return self._first_death is not None
+
     def check(self) -> None:
         """Raise ChildDied if a child has ended unexpectedly."""
         if self._first_death is not None:

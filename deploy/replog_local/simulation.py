@@ -2,8 +2,8 @@
 
 :func:`simulate` yields events in the order in which workers would publish them. Runs of several tasks overlap, and
 each run processes several details at a time. An attempt at a detail has one started, 2 to 4 progressed and one finished
-event. Some attempts fail, most of these are repeated, and some details have a conflict. Some runs stall: they publish
-no more events and never finish. Times are those of a virtual clock.
+event. Some attempts fail, most of these are repeated, and some details have a conflict. Some runs slow down as they
+go on. Some runs stall: they publish no more events and never finish. Times are those of a virtual clock.
 """
 
 from __future__ import annotations
@@ -51,13 +51,20 @@ RETRIED_PART = 0.7
 STALL_EVERY = 20
 FIRST_STALL = 3
 STALLED_EVENTS = 2
+#: One run in so many slows down, beginning with run number FIRST_SLOW: each next detail of a lane takes longer by the
+#: duration of the first, up to so many times.
+SLOW_EVERY = 10
+FIRST_SLOW = 6
+SLOWEST = 4
 
+#: Reasons of failures. Those of one kind differ in numbers and hashes, as real ones do.
 _REASONS = (
-    "connection to the remote cluster timed out",
-    "remote cluster answered 507 Insufficient Storage",
-    "checksum of the transferred artifact does not match",
+    "connection to {cluster} timed out after {number} ms",
+    "{cluster} answered 507 Insufficient Storage: {number} bytes are missing",
+    "checksum of blob {hash} does not match",
     "package version is locked on the remote cluster",
 )
+_MOST_IN_REASON = 99_999
 
 
 def simulate(
@@ -75,6 +82,11 @@ def simulate(
 def stalls(number: int) -> bool:
     """True if run ``number`` of a stream, counted from 0, never finishes."""
     return number % STALL_EVERY == FIRST_STALL
+
+
+def slows(number: int) -> bool:
+    """True if run ``number`` of a stream, counted from 0, slows down."""
+    return number % SLOW_EVERY == FIRST_SLOW
 
 
 def _interleave(runs: Iterator[_Run]) -> Iterator[AnyEvent]:
@@ -128,7 +140,8 @@ class _Run:
             task_name=self._task.name,
             replica_type=self._task.replica_type,
             replica_object_type=self._task.object_type,
-            expected_details=self._details,
+            # What is replicated as it is published has no number that is known beforehand.
+            expected_details=None if self._task.replica_type == "REAL_TIME" else self._details,
         )
 
     def _progressed(self, at_us: int) -> RecordProgressed:
@@ -148,22 +161,23 @@ class _Run:
         """Generate the events of the details of one lane, one detail after another."""
         rng = Random(f"{self._seed}/{lane}")  # noqa: S311 - no secrets
         at_us = self.start_us + (lane + 1) * _SECOND_US // 10
-        for _ in range(lane, self._details, LANES):
-            at_us = yield from self._detail(rng, at_us)
+        for position in range(len(range(lane, self._details, LANES))):
+            slowness = min(position + 1, SLOWEST) if slows(self.number) else 1
+            at_us = yield from self._detail(rng, at_us, slowness)
             if lane == 0:
                 yield self._progressed(at_us)
 
-    def _detail(self, rng: Random, at_us: int) -> Generator[AnyEvent, None, int]:
+    def _detail(self, rng: Random, at_us: int, slowness: int) -> Generator[AnyEvent, None, int]:
         plan = plan_detail(rng, self._task)
-        at_us, succeeded = yield from self._attempt(rng, plan, 0, at_us)
+        at_us, succeeded = yield from self._attempt(rng, plan, 0, at_us, slowness)
         if not succeeded and rng.random() < RETRIED_PART:
-            at_us, succeeded = yield from self._attempt(rng, plan, 1, at_us + _SECOND_US)
+            at_us, succeeded = yield from self._attempt(rng, plan, 1, at_us + _SECOND_US, slowness)
         self._failed += not succeeded
         self._replicated_bytes += plan.total_size if succeeded else 0
         return at_us
 
     def _attempt(
-        self, rng: Random, plan: DetailPlan, attempt: int, start_us: int
+        self, rng: Random, plan: DetailPlan, attempt: int, start_us: int, slowness: int
     ) -> Generator[AnyEvent, None, tuple[int, bool]]:
         """Generate the events of one attempt. Returns its end, and True if it succeeded."""
         head: dict[str, Any] = {
@@ -171,7 +185,7 @@ class _Run:
             "detail_id": plan.detail_id,
             "attempt": attempt,
         }
-        steps, duration_us = rng.randint(3, 5), rng.randint(*ATTEMPT_US)
+        steps, duration_us = rng.randint(3, 5), rng.randint(*ATTEMPT_US) * slowness
         yield DetailStarted(**head, event_us=TimeUs(start_us), **plan.facts)
         for step in range(1, steps):
             at_us = start_us + duration_us * step // steps
@@ -182,10 +196,18 @@ class _Run:
             **head,
             event_us=TimeUs(end_us),
             status="FAILED" if failed else "SUCCESS",
-            error_reason=rng.choice(_REASONS) if failed else None,
+            error_reason=_reason(rng, plan) if failed else None,
             progress=_progress(plan, steps, steps, failed=int(failed)),
         )
         return end_us, not failed
+
+
+def _reason(rng: Random, plan: DetailPlan) -> str:
+    return rng.choice(_REASONS).format(
+        cluster=plan.facts["remote_cluster"],
+        number=rng.randint(1, _MOST_IN_REASON),
+        hash=f"{rng.getrandbits(64):016x}",
+    )
 
 
 def _progress(plan: DetailPlan, step: int, steps: int, *, failed: int = 0) -> Progress:

@@ -7,8 +7,10 @@ import http.client
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
@@ -30,6 +32,12 @@ POLL_INTERVAL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
 #: Seconds in which starting and watching end once they are cancelled.
 CANCEL_S = 1.0
+#: Seconds until the last events of the workers are applied, at most, and until the status line has ended.
+APPLY_DEADLINE_S = 10.0
+FOLLOW_STOP_S = 3.0
+#: A small answer of the query service, and the header in which it says as of when it is. A probe does not say it.
+AS_OF_PATH = "/replication/api/task/list?pageNumber=1&pageSize=1"
+AS_OF_HEADER = "X-Replog-As-Of"
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
@@ -57,14 +65,27 @@ class Addresses:
     redis_url: str
 
 
-async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
-    """Start the stack, call ``announce`` when all of it is ready, and stop it on SIGINT or SIGTERM.
+class Reporter(Protocol):
+    """Output of a running stack: what it says to the user."""
+
+    def ready(self, addresses: Addresses) -> None:
+        """Say where each part is. Called once all of them are ready."""
+
+    async def follow(self, addresses: Addresses) -> None:
+        """Say what happens, until it is cancelled."""
+
+    def stopping(self) -> None:
+        """Say that the stop has begun."""
+
+
+async def run(plan: Plan, reporter: Reporter) -> None:
+    """Start the stack, report when all of it is ready, and stop it on SIGINT or SIGTERM.
 
     Raises:
         FatalError: a process did not start, or ended unasked (ChildDied); the others are stopped by then.
     """
     children = Children(plan.data.logs, os.environ)
-    serving = asyncio.create_task(_serve(plan, children, announce), name="local stack")
+    serving = asyncio.create_task(_serve(plan, children, reporter), name="local stack")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     try:
@@ -76,9 +97,27 @@ async def run(plan: Plan, announce: Callable[[Addresses], None]) -> None:
         serving.result()
 
 
-async def _serve(plan: Plan, children: Children, announce: Callable[[Addresses], None]) -> None:
-    announce(await _start(plan, children))
-    await children.death()
+async def _serve(plan: Plan, children: Children, reporter: Reporter) -> None:
+    addresses = await _start(plan, children)
+    reporter.ready(addresses)
+    following = asyncio.create_task(reporter.follow(addresses), name="status line")
+    try:
+        await children.death()
+    finally:
+        await cancel_and_wait([following], timeout_s=FOLLOW_STOP_S)
+        reporter.stopping()
+        if plan.demo and not children.one_died:
+            await _finish_work(children, addresses)
+
+
+async def _finish_work(children: Children, addresses: Addresses) -> None:
+    """Stop the workers, and wait until the last events of theirs are applied: the broker keeps them in memory only."""
+    await children.stop(["workers"])
+    published = datetime.now(UTC)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(APPLY_DEADLINE_S):
+            while await asyncio.to_thread(_as_of, addresses.api_url) < published:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _start(plan: Plan, children: Children) -> Addresses:
@@ -141,11 +180,24 @@ async def _until(condition: Callable[[], bool], name: str, children: Children) -
 
 
 def _is_ready(url: str) -> bool:
+    answer = _head(url, "/readyz")
+    return answer is not None and answer.status == http.client.OK
+
+
+def _as_of(url: str) -> datetime:
+    """The time as of which the query service answers; 1970 if it does not say."""
+    answer = _head(url, AS_OF_PATH)
+    text = answer.getheader(AS_OF_HEADER) if answer is not None else None
+    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+
+
+def _head(url: str, path: str) -> http.client.HTTPResponse | None:
+    """The head of the answer to a request; None without an answer."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PROBE_TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
+        connection.request("GET", path)
+        return connection.getresponse()
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

@@ -1,6 +1,7 @@
 """The demo's workers: a process that publishes simulated runs in real time, until SIGTERM.
 
-Each event carries the time at which it is published. There are about 35 events a second.
+Each event carries the time at which it is published. There are about 35 events a second. At SIGTERM the workers finish
+what they were doing as FAILED, as a publisher's blocks do when they are left by an exception.
 """
 
 from __future__ import annotations
@@ -9,21 +10,27 @@ import asyncio
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from replog import Publisher
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, SettingsError
+from replog.events import DetailFinished, DetailStarted, RecordFinished, RecordStarted
 from replog.times import TimeUs
 from replog_local.simulation import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from replog_local.simulation import AnyEvent
 
+#: The reason of what the stop cuts off.
+STOPPED = "stopped"
+#: A run without an event for so long has stalled: nobody works on it, so nobody finishes it at the stop. The longest
+#: pause within a run that goes on is shorter.
+STALLED_AFTER_US = 25 * 1_000_000
 #: Details of each run. Together with the pace of the simulation, this sets the rate of events.
 DETAILS_PER_RECORD = 12
 #: Seconds in which the simulation ends once it is cancelled.
@@ -31,21 +38,59 @@ CANCEL_S = 2.0
 _SECOND_US = 1_000_000
 
 
-async def play(events: Iterable[AnyEvent], publisher: Publisher) -> None:
+class OpenWork:
+    """Records and details that were started and not finished yet."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, RecordStarted] = {}
+        self._details: dict[tuple[str, str], DetailStarted] = {}
+        self._active_us: dict[str, int] = {}
+
+    def note(self, event: AnyEvent) -> None:
+        """Take an event into account, which is published now."""
+        self._active_us[event.record_id] = event.event_us
+        match event:
+            case RecordStarted():
+                self._records[event.record_id] = event
+            case RecordFinished():
+                self._records.pop(event.record_id, None)
+                self._active_us.pop(event.record_id)
+            case DetailStarted():
+                self._details[event.record_id, event.detail_id] = event
+            case DetailFinished():
+                self._details.pop((event.record_id, event.detail_id), None)
+
+    def stopped(self, now_us: int) -> Iterator[AnyEvent]:
+        """Finish as FAILED, at ``now_us``, what is open in the runs that have not stalled; details before records."""
+        active = {one for one, at_us in self._active_us.items() if at_us > now_us - STALLED_AFTER_US}
+        end: dict[str, Any] = {"event_us": TimeUs(now_us), "status": "FAILED", "error_reason": STOPPED}
+        for detail in self._details.values():
+            if detail.record_id in active:
+                head: dict[str, Any] = {"record_id": detail.record_id, "detail_id": detail.detail_id}
+                yield DetailFinished(**head, attempt=detail.attempt, **end)
+        for record in self._records.values():
+            if record.record_id in active:
+                head = {"record_id": record.record_id, "task_key": record.task_key}
+                yield RecordFinished(**head, attempt=record.attempt, **end)
+
+
+async def play(events: Iterable[AnyEvent], publisher: Publisher, work: OpenWork) -> None:
     """Publish ``events`` at the pace of their own times, each with the time at which it is published."""
     previous_us: int | None = None
     for event in events:
         if previous_us is not None:
             await asyncio.sleep((event.event_us - previous_us) / _SECOND_US)
         previous_us = event.event_us
-        await publisher.publish(replace(event, event_us=TimeUs(_now_us())))
+        now = replace(event, event_us=TimeUs(_now_us()))
+        work.note(now)
+        await publisher.publish(now)
 
 
-async def work(seed: int) -> None:
-    """Publish the endless stream of ``seed`` until SIGTERM or SIGINT."""
-    events = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD)
+async def run(seed: int) -> None:
+    """Publish the endless stream of ``seed`` until SIGTERM or SIGINT, and then finish what is open."""
+    events, work = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD), OpenWork()
     async with Publisher() as publisher:
-        playing = asyncio.create_task(play(events, publisher), name="simulated workers")
+        playing = asyncio.create_task(play(events, publisher, work), name="simulated workers")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, playing.cancel)
@@ -55,13 +100,15 @@ async def work(seed: int) -> None:
             await cancel_and_wait([playing], timeout_s=CANCEL_S)
         if playing.done() and not playing.cancelled():
             playing.result()
+        for event in work.stopped(_now_us()):
+            await publisher.publish(event)
 
 
 def main() -> None:
     """Run the workers; exit code 0 on SIGTERM, 1 if the broker is gone, 2 for a wrong setting."""
     try:
         # A new seed gives new ids, so that a demo on the same data does not repeat earlier ones.
-        asyncio.run(work(seed=_now_us()))
+        asyncio.run(run(seed=_now_us()))
     except BrokerUnavailable as error:
         sys.exit(f"simulated workers stopped: {error}")
     except SettingsError as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -74,6 +76,23 @@ def _check_servers(servers: str) -> str:
 
 def _check_tokens(secret: SecretStr) -> SecretStr:
     parse_tokens(secret.get_secret_value())
+    return secret
+
+
+def _check_http_url(url: str) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        # A port that is no number raises when it is asked for.
+        whole = parts.port is None or parts.port > 0
+        if whole and parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment:
+            return url.rstrip("/")
+    raise ValueError("http:// or https:// and a host, with a port and a path if needed")
+
+
+def _check_header_value(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("printable ASCII characters without spaces")
     return secret
 
 
@@ -251,6 +270,17 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     def cors_origins(self) -> list[str]:
         """Origins of browser pages that may send requests."""
         return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
+
+
+class ClientSettings(_Group):
+    """Settings of the commands that ask the query service."""
+
+    api_url: Annotated[str, AfterValidator(_check_http_url)] = Field(
+        default="http://127.0.0.1:8080", description="address of the query service that the commands ask"
+    )
+    api_token: Annotated[SecretStr, AfterValidator(_check_header_value)] | None = Field(
+        default=None, description="token for it; unset: none is sent"
+    )
 
 
 SettingsT = TypeVar("SettingsT", bound=_Group)

@@ -16,7 +16,9 @@ import httpx
 import pytest
 
 from replog_cli.announcement import READY
+from replog_local.workers import STOPPED
 from tests.support.services.process import wait_until
+from tests.support.terminal import COLOUR, SHOW_CURSOR, in_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,6 +171,38 @@ def test_the_demo_shows_records_stops_in_order_and_keeps_its_data(tmp_path: Path
         assert again.interrupt() == 0
     finally:
         demo.close()
+        again.close()
+
+
+def test_ctrl_c_finishes_what_the_demo_was_doing(tmp_path: Path) -> None:
+    """In a terminal: the page first, a line that moves, where the records are; and no record is left RUNNING."""
+    data = tmp_path / "data"
+    with in_terminal("up", "--demo", "--port", "0", "--data", str(data), variables={}) as terminal:
+        terminal.wait_for("Ctrl-C stops everything in order.")
+        page = re.fullmatch(r"The page is at (http://127.0.0.1:\d+)/", terminal.lines[0])
+        assert page
+        assert COLOUR.search(terminal.received)
+        for _ in range(2):
+            terminal.wait_for("/s), ")
+        terminal.wait_for(" records started, as of ")
+        wait_for_data(f"{page[1]}{RECORDS}/list/npm-nightly")
+        terminal.interrupt()
+        terminal.wait_for("Stopping everything in order")
+        terminal.wait_for(f"All is stopped. The records are kept in {data}")
+        assert terminal.end() == 0
+    assert SHOW_CURSOR in terminal.received
+    again = LocalStack(data)
+    try:
+        again.start()
+        tasks = data_of(f"{again.api_url}/replication/api/task/list?pageNumber=1&pageSize=100")["records"]
+        records = [row["record"] for row in tasks]
+        assert {record["status"] for record in records} <= {"FAILED", "SUCCESS"}
+        cut_off = [record for record in records if record["errorReason"] == STOPPED]
+        assert cut_off
+        assert all(record["replicaOverview"]["running"] == 0 for record in records)
+        assert again.interrupt() == 0
+        assert "All is stopped. The records are kept in" in again.output
+    finally:
         again.close()
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from replog import Publisher
 from replog_cli import main
+from replog_cli import publish as publish_command
 from tests.support.fake_producer import FakeProducer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NO_TASK = f'{{"type":"record.started","recordId":"r","eventTime":"{TIME}"}}'
 def producer(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     """What the command publishes to."""
     fake = FakeProducer()
-    monkeypatch.setattr(main, "Publisher", lambda: Publisher(producer=fake))
+    monkeypatch.setattr(publish_command, "Publisher", lambda: Publisher(producer=fake))
     return fake
 
 

@@ -49,7 +49,7 @@ def test_sasl_has_its_credentials() -> None:
         kafka_security_protocol="SASL_PLAINTEXT",
         kafka_sasl_mechanism="SCRAM-SHA-512",
         kafka_sasl_username="worker",
-        kafka_sasl_password="secret",  # noqa: S106 - a test's
+        kafka_sasl_password="secret",
     )
     assert made["sasl_mechanism"] == "SCRAM-SHA-512"
     assert (made["sasl_plain_username"], made["sasl_plain_password"]) == ("worker", "secret")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_cli.main import _plan
+from replog_cli.up import plan_of
 from replog_local.places import DataFolder
 from replog_local.stack import Addresses, _environment
 
@@ -28,5 +28,5 @@ def test_no_drain_unless_it_is_set(
         monkeypatch.setenv("REPLOG_API_DRAIN_S", given)
     elif given is not None:
         (tmp_path / ".env").write_text(f"REPLOG_API_DRAIN_S={given}\n")
-    plan = _plan(DataFolder(tmp_path / "data"), None, 0, demo=False)
+    plan = plan_of(DataFolder(tmp_path / "data"), None, 0, demo=False)
     assert float(_environment(plan, ADDRESSES, 5)["REPLOG_API_DRAIN_S"]) == passed_on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from replog.events import (
     parse,
 )
 from replog_local.catalogue import TASKS
-from replog_local.simulation import EPOCH_US, simulate, stalls
+from replog_local.simulation import EPOCH_US, simulate, slows, stalls
 
 if TYPE_CHECKING:
     from replog_local.simulation import AnyEvent
@@ -73,7 +74,7 @@ def test_runs_and_their_details_overlap(stream: list[AnyEvent]) -> None:
 def test_the_first_run_belongs_to_the_first_task(stream: list[AnyEvent]) -> None:
     """The demo's first command relies on it."""
     started = [event for event in stream if isinstance(event, RecordStarted)]
-    assert [event.task_key for event in started[:4]] == [task.key for task in TASKS]
+    assert [event.task_key for event in started[: len(TASKS)]] == [task.key for task in TASKS]
     assert started[0].task_key == "npm-nightly"
 
 
@@ -124,3 +125,32 @@ def test_progress_never_falls_and_never_passes_its_total(stream: list[AnyEvent])
             assert blob.success + blob.failed <= blob.total
             assert event.progress.total_size >= sizes.get(attempt, 0)
             sizes[attempt] = event.progress.total_size
+
+
+def test_a_run_that_slows_down_takes_longer_for_each_next_detail(stream: list[AnyEvent]) -> None:
+    """In each lane; a usual run does not."""
+    started = [event for event in stream if isinstance(event, RecordStarted)]
+    ends = {event.record_id: event.event_us for event in stream if isinstance(event, RecordFinished)}
+    took = [
+        (slows(number), ends[event.record_id] - event.event_us)
+        for number, event in enumerate(started)
+        if event.record_id in ends
+    ]
+    slow, usual = ([us for is_slow, us in took if is_slow is wanted] for wanted in (True, False))
+    assert len(slow) > 1
+    assert min(slow) > sum(usual) / len(usual) * 1.3
+
+
+def test_reasons_of_failures_differ_in_numbers_and_hashes(stream: list[AnyEvent]) -> None:
+    """So that there is something to group."""
+    reasons = {event.error_reason for event in stream if isinstance(event, DetailFinished) and event.error_reason}
+    kinds = {re.sub(r"[0-9a-f]*[0-9][0-9a-f]*", "#", reason) for reason in reasons}
+    assert len(reasons) > len(kinds) > 2
+
+
+def test_there_are_several_teams_and_work_without_an_expected_number(stream: list[AnyEvent]) -> None:
+    """By the prefixes of the keys; of what is replicated as it is published nobody knows how much will come."""
+    started = [event for event in stream if isinstance(event, RecordStarted)]
+    assert {event.task_key.partition("/")[0] for event in started if "/" in event.task_key} == {"team-a", "team-b"}
+    for event in started:
+        assert (event.expected_details is None) == (event.replica_type == "REAL_TIME")
