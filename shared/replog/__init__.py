@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replog.publisher.publisher import Publisher
+    from replog.publisher.sync_publisher import SyncPublisher
 
-__all__ = ["Publisher"]
+__all__ = ["Publisher", "SyncPublisher"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from replog.publisher.publisher import Publisher  # noqa: PLC0415
 
         return Publisher
+    if name == "SyncPublisher":
+        from replog.publisher.sync_publisher import SyncPublisher  # noqa: PLC0415
+
+        return SyncPublisher
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ that names the missing events.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, InvalidEventError
@@ -25,8 +25,10 @@ from replog.settings import KafkaSettings, load
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Unpack
 
     from replog.events import RecordEvent
+    from replog.publisher.scopes import RecordFacts
 
 #: Minimum seconds between two progress events of one record or detail.
 PROGRESS_INTERVAL_S = 1.0
@@ -88,35 +90,33 @@ class Publisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._disconnect()
-        if not self._unacknowledged:
-            return
-        if error is None:
-            raise BrokerUnavailable(self._account())
-        error.add_note(self._account())
+        try:
+            await self.close()
+        except BrokerUnavailable as unavailable:
+            if error is None:
+                raise
+            error.add_note(str(unavailable))
+
+    async def close(self, *, timeout_s: float | None = None) -> None:
+        """Wait for the acknowledgements, for ``timeout_s`` seconds or the delivery time-out, and disconnect.
+
+        Leaving the block does so.
+
+        Raises:
+            BrokerUnavailable: events were not acknowledged; the text names them.
+        """
+        await self._disconnect(self._delivery_timeout_s if timeout_s is None else timeout_s)
+        if self._unacknowledged:
+            raise BrokerUnavailable(self.account())
 
     def record(
-        self,
-        *,
-        task_key: str,
-        record_id: str | None = None,
-        attempt: int = 0,
-        task_name: str | None = None,
-        replica_type: Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"] | None = None,
-        replica_object_type: Literal["REPOSITORY", "PACKAGE", "PATH"] | None = None,
-        expected_details: int | None = None,
+        self, *, task_key: str, record_id: str | None = None, attempt: int = 0, **facts: Unpack[RecordFacts]
     ) -> RecordScope:
         """Create the block for one run of a task. A retry has the same ``record_id`` and a higher ``attempt``.
 
         Raises:
             InvalidEventError: a value is wrong; the text names the argument.
         """
-        facts = {
-            "task_name": task_name,
-            "replica_type": replica_type,
-            "replica_object_type": replica_object_type,
-            "expected_details": expected_details,
-        }
         return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
 
     async def publish(self, event: RecordEvent | DetailEvent) -> None:
@@ -130,10 +130,15 @@ class Publisher:
         if len(value) > MAX_VALUE_BYTES:
             raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
         parse(value)  # structs are not checked when they are created
+        self._unacknowledged[value] = "waits for room in the buffer"
         try:
             acknowledgement = await self._buffer(event.record_id.encode(), value)
         except BrokerUnavailable as unavailable:
             self._unacknowledged[value] = str(unavailable)
+            raise
+        except BaseException:
+            # Refused for good, or cancelled: the caller decides what that means.
+            self._unacknowledged.pop(value, None)
             raise
         self._watch(acknowledgement, value)
 
@@ -159,12 +164,12 @@ class Publisher:
         else:
             self._unacknowledged.pop(value, None)
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, timeout_s: float) -> None:
         producer = self._producer
         if producer is None:
             return
         try:
-            await self._wait_for_acknowledgements()
+            await self._wait_for_acknowledgements(timeout_s)
         finally:
             await self._end(producer)
 
@@ -180,11 +185,12 @@ class Publisher:
                 return
         await producer.abort()
 
-    async def _wait_for_acknowledgements(self) -> None:
+    async def _wait_for_acknowledgements(self, timeout_s: float) -> None:
         if self._in_flight:
-            await asyncio.wait(set(self._in_flight), timeout=self._delivery_timeout_s)
+            await asyncio.wait(set(self._in_flight), timeout=timeout_s)
 
-    def _account(self) -> str:
+    def account(self) -> str:
+        """Number of the events that are not acknowledged, and the names of the first of them with the reasons."""
         lost = [f"{_name(parse(value))} ({why})" for value, why in list(self._unacknowledged.items())[:NAMED_EVENTS]]
         more = len(self._unacknowledged) - len(lost)
         listed = ", ".join(lost) + (f" and {more} more" if more else "")

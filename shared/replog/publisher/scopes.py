@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypedDict
 from uuid import uuid4
 
 import msgspec
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 #: Seconds that a cancelled publication of progress may take to end.
 CLOSE_S = 5.0
+
+
+class RecordFacts(TypedDict, total=False):
+    """Facts of a record, in the snake case of the event contract's names."""
+
+    task_name: str | None
+    replica_type: Literal["SCHEDULED", "REAL_TIME", "RUN_ONCE", "EDGE_PULL", "FEDERATION"] | None
+    replica_object_type: Literal["REPOSITORY", "PACKAGE", "PATH"] | None
+    expected_details: int | None
 
 
 class DetailFacts(TypedDict, total=False):
@@ -121,8 +130,9 @@ class RecordScope(_Scope):
     _kind = "record"
 
     def __init__(
-        self, sink: EventSink, *, task_key: str, record_id: str | None, attempt: int, facts: Mapping[str, Any]
+        self, sink: EventSink, *, task_key: str, record_id: str | None, attempt: int, facts: RecordFacts
     ) -> None:
+        _reject_unknown("record", facts, RecordFacts.__annotations__)
         head = {"task_key": task_key, "record_id": _made_if_none(record_id), "attempt": attempt}
         super().__init__(sink, head, facts)
 
