@@ -59,7 +59,7 @@ async def test_every_operation_is_shown_and_one_can_be_tried(
         status, body = await tried(operation)
         assert status == "200"
         assert '"taskKey": "t"' in body
-        # Parameters with a default, and no optional one that has only an example.
+        # The required parameters, with their examples; no optional one.
         assert await asked(operation) == f"{service.url}/replication/api/task/list?pageNumber=1&pageSize=1"
         answer = await tab.page.request.get(f"{service.url}/openapi.json")
         documented = {path for path, item in json.loads(await answer.text())["paths"].items() if "get" in item}
