@@ -253,7 +253,7 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     api_requests_per_s: Annotated[float, Field(ge=0)] = Field(
         default=1000, description="requests a second for each token, or else address; 0: no limit"
     )
-    api_page: bool = Field(default=True, description="0: without the web page at / and /ui/")
+    api_page: bool = Field(default=True, description="0: without the web page and the API explorer")
     api_cors_origins: Annotated[str, AfterValidator(_check_origins)] | None = Field(
         default=None, description="origins of browser pages that may send requests, comma-separated, or *"
     )
