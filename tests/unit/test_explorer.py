@@ -16,7 +16,7 @@ import pytest
 from replog.settings import ApiSettings, load
 from replog_api.app import create_app
 from replog_api.page.explorer import OWN, POLICY, SWAGGER_UI, explorer, explorer_routes
-from tests.support.tokens import TOKENS
+from tests.support.api.tokens import TOKENS
 
 ROOT = Path(__file__).parents[2]
 FILES = Path(str(files("replog_api.page"))) / "explorer_files"
