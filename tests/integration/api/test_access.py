@@ -112,7 +112,7 @@ async def test_probes_need_no_token(service: QueryService, path: str) -> None:
     """Nothing there is of a task."""
     answer = await service.client.get(path)
     assert answer.status_code == 200
-    assert "mine" not in answer.text
+    assert "mine/" not in answer.text
 
 
 async def test_a_token_is_nowhere_shown(
