@@ -6,7 +6,6 @@ Reading them takes one call for some 300 pairs, and one short call for each 300 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from replog.store.format.index_entries import split_pair, unescape
@@ -49,20 +48,31 @@ async def detail_counts(
 
 
 def _grouped(counted: CountedPairs, flt: DetailFilter, by: Grouping) -> list[DetailCount]:
-    sums: defaultdict[tuple[bytes | None, bytes | None], list[int]] = defaultdict(lambda: [0, 0, 0])
-    admits = flt.admission()
+    sums: dict[tuple[bytes | None, bytes | None], tuple[int, int, int]] = {}
+    admits = flt.admission() if flt.is_of_pairs else None
+    by_cluster, by_repo = by != "repository", by != "cluster"
     for member, counts in counted.pairs:
         cluster, repo, scheme, _ = split_pair(member)
-        if admits(cluster, repo, scheme):
-            group = sums[None if by == "repository" else cluster, None if by == "cluster" else repo]
-            for status, count in enumerate(counts):
-                group[status] += int(count or 0)
-    groups = [
-        DetailCount(_name(cluster), _name(repo), success, failed, running)
-        for (cluster, repo), (running, success, failed) in sums.items()
-        if running or success or failed
+        if admits is None or admits(cluster, repo, scheme):
+            running, success, failed = counts
+            group = (cluster if by_cluster else None, repo if by_repo else None)
+            before = sums.get(group, _NO_DETAILS)
+            sums[group] = (
+                before[0] + int(running or 0),
+                before[1] + int(success or 0),
+                before[2] + int(failed or 0),
+            )
+    # Escaped names sort as the names do.
+    found = sorted([(-failed, *group, success, running) for group, (running, success, failed) in sums.items()])
+    return [
+        DetailCount(_name(cluster), _name(repo), success, -minus_failed, running)
+        for minus_failed, cluster, repo, success, running in found
+        if minus_failed or success or running
     ]
-    return sorted(groups, key=lambda group: (-group.failed, group.remote_cluster or "", group.repo_name or ""))
+
+
+#: RUNNING, SUCCESS and FAILED details of a group before its first pair.
+_NO_DETAILS = (0, 0, 0)
 
 
 def _name(escaped: bytes | None) -> str | None:
