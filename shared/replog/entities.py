@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import astuple
+
 from replog.fields import DETAIL, RECORD
-from replog.records import Progressed, Registers, bytes_of, facts_of, last_ms, outcome_of, progress_of, start_ms
+from replog.records import (
+    Progressed,
+    Registers,
+    bytes_of,
+    facts_content,
+    facts_decoder,
+    last_ms,
+    outcome_of,
+    progress_of,
+    start_ms,
+)
 from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
@@ -77,46 +89,41 @@ class Detail(NamedTuple):
     last_ms: int
 
 
-#: The codes of facts, in the order of the table.
-_RECORD_CODES = tuple(field.code for field in RECORD if field.code)
-_DETAIL_CODES = tuple(field.code for field in DETAIL if field.code)
-#: The one fact of a detail that reads as something where it is absent, by code.
-[(_DEFAULTED, _DEFAULT)] = [(field.code, field.default) for field in DETAIL if field.code and field.default]
+_record_facts = facts_decoder(RECORD, Any)
+_detail_facts = facts_decoder(DETAIL, Any)
 
 
 def record_from(record_id: str, registers: Registers, overview: Overview) -> Record:
     """The record that these registers say; they have had at least one event."""
-    task_key, task_name, replica_type, replica_object_type, expected = map(facts_of(registers.facts).get, _RECORD_CODES)
+    facts = _record_facts(facts_content(registers.facts))
     status, end_ms, reason = outcome_of(registers.outcome)
     replicated_bytes, total_bytes = bytes_of(registers.progress)
+    # By position: with names, making the tuple costs as much as reading the registers.
     return Record(
-        id=record_id,
-        task_key=task_key,  # type: ignore[arg-type] # every event of a record carries it
-        task_name=task_name,
-        replica_type=replica_type,
-        replica_object_type=replica_object_type,
-        status=status,
-        start_ms=start_ms(registers.start),
-        end_ms=end_ms,
-        error_reason=reason,
-        replicated_bytes=replicated_bytes,
-        total_bytes=total_bytes,
-        overview=overview._replace(expected=expected),
-        last_ms=last_ms(registers.last),
+        record_id,
+        facts.task_key,
+        facts.task_name,
+        facts.replica_type,
+        facts.replica_object_type,
+        status,
+        start_ms(registers.start),
+        end_ms,
+        reason,
+        replicated_bytes,
+        total_bytes,
+        overview._replace(expected=facts.expected_details),
+        last_ms(registers.last),
     )
 
 
 def detail_from(record_id: str, detail_id: str, registers: Sequence[bytes]) -> Detail:
     """The detail that these registers say; they have had at least one event."""
     start, known, outcome, progress, last = registers
-    facts = facts_of(known)
-    facts.setdefault(_DEFAULTED, _DEFAULT)
     status, end_ms, reason = outcome_of(outcome)
-    # By position: with names, making the tuple costs as much as reading the registers.
     values: tuple[Any, ...] = (
         detail_id,
         record_id,
-        *map(facts.get, _DETAIL_CODES),
+        *astuple(_detail_facts(facts_content(known))),
         status,
         progress_of(progress),
         start_ms(start),

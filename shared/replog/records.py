@@ -29,14 +29,17 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+from msgspec import defstruct
+from msgspec.json import Decoder
 
 from replog.fields import DETAIL, RECORD
 from replog.statuses import BY_LETTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from replog.fields import Field
+    from replog.statuses import Status
 
 #: Added to milliseconds since the epoch so that the years 1 to 9999 are positive; sums stay exact in a double.
 MS_BIAS = 1 << 46
@@ -128,24 +131,24 @@ def fold(state: Registers, candidate: Registers) -> tuple[Registers, Effect]:
 
 
 class Tallied(NamedTuple):
-    """One kind of thing counted, in the order of the API's fields."""
+    """One kind of thing counted, in the order of the registers: of the names in events."""
 
-    total: int
-    success: int
-    skip: int
     failed: int
+    skip: int
+    success: int
+    total: int
 
 
 _NONE_COUNTED = Tallied(0, 0, 0, 0)
 
 
 class Progressed(NamedTuple):
-    """A detail's progress; ``total_size`` in bytes."""
+    """A detail's progress, in the order of the registers; ``total_size`` in bytes."""
 
     blob: Tallied | None = None
     node: Tallied | None = None
-    version: Tallied | None = None
     total_size: int = 0
+    version: Tallied | None = None
 
     @property
     def artifacts(self) -> Tallied:
@@ -168,17 +171,35 @@ def last_ms(last: bytes) -> int:
 
 def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
     """Status, end in milliseconds since the epoch (None while RUNNING) and error's reason of an outcome register."""
-    status = BY_LETTER[outcome[-1]]
-    if not status.terminal:
-        return status.name, None, None
+    status, ms, reason = outcome_content(outcome)
+    return status.name, ms if status.terminal else None, orjson.loads(reason) if reason else None
+
+
+def outcome_content(outcome: bytes) -> tuple[Status, int, bytes]:
+    """Status, time and error's reason of an outcome register: milliseconds, and JSON or nothing."""
     time = outcome[0] + 2
-    reason = outcome[time + 9 : -1]
-    return status.name, last_ms(outcome[time:]), orjson.loads(reason) if reason else None
+    return BY_LETTER[outcome[-1]], last_ms(outcome[time:]), outcome[time + 9 : -1]
 
 
 def facts_of(facts: bytes) -> dict[str, Any]:
     """The content of a facts register, by code."""
-    return orjson.loads(facts[_content_at(facts) :]) if facts else {}
+    return orjson.loads(facts_content(facts)) if facts else {}
+
+
+def facts_content(facts: bytes) -> bytes:
+    """The content of a facts register, as JSON."""
+    return facts[_content_at(facts) :] if facts else b"{}"
+
+
+def facts_decoder(table: Iterable[Field], default_type: Any, **types: Any) -> Callable[[bytes], Any]:
+    """A decoder of facts' content: to structs with an attribute for each fact of ``table``, in its order.
+
+    The attributes are of ``default_type``, but for those whose type is given by name. An absent fact is its default.
+    """
+    facts = [field for field in table if field.code]
+    codes = {fact.name: fact.code or "" for fact in facts}
+    attributes = [(fact.name, types.get(fact.name, default_type), fact.default) for fact in facts]
+    return Decoder(defstruct("Facts", attributes, rename=codes, gc=False)).decode
 
 
 def _content_at(facts: bytes) -> int:
@@ -188,27 +209,26 @@ def _content_at(facts: bytes) -> int:
 
 def progress_of(progress: bytes) -> Progressed:
     """The content of a detail's progress register."""
-    if not progress:
-        return Progressed()
-    blob, node, total_size, version = _loads_numbers(progress)
-    return Progressed(_tallied(blob), _tallied(node), _tallied(version), total_size)
+    return numbers_of(progress_content(progress))
+
+
+def progress_content(progress: bytes) -> bytes:
+    """The content of a progress register, for :func:`numbers_of` where it is a detail's."""
+    return progress[progress[0] + 11 :] if progress else b""
+
+
+def numbers_of(content: bytes) -> Progressed:
+    """A detail's progress that ``content`` says; an empty content says nothing."""
+    return _decode_numbers(b"[%b]" % content.translate(_BRACES_TO_BRACKETS))
+
+
+_decode_numbers = Decoder(Progressed).decode
+_BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 
 def bytes_of(progress: bytes) -> tuple[int | None, int | None]:
     """The content of a record's progress register: ``replicatedBytes`` and ``totalBytes``."""
     if not progress:
         return None, None
-    replicated, total = orjson.loads(progress[progress[0] + 11 :])
+    replicated, total = orjson.loads(progress_content(progress))
     return replicated, total
-
-
-def _loads_numbers(progress: bytes) -> list[Any]:
-    numbers: list[Any] = orjson.loads(b"[%b]" % progress[progress[0] + 11 :].replace(b"{", b"[").replace(b"}", b"]"))
-    return numbers
-
-
-def _tallied(numbers: list[int] | None) -> Tallied | None:
-    if numbers is None:
-        return None
-    failed, skip, success, total = numbers
-    return Tallied(total, success, skip, failed)

@@ -1,6 +1,6 @@
 """Run the benchmarks and print tables.
 
-``python -m tests.benchmarks [collect | decode | page | polling | soak | store]``
+``python -m tests.benchmarks [collect | decode | page | polling | rows | soak | store]``
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, decode, page, polling, soak, store
+from tests.benchmarks import collect, decode, page, polling, rows, soak, store
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
 from tests.support.services import kafka_admin
@@ -49,6 +49,9 @@ def main() -> None:
     if options.what == "decode":
         console.print(_decoding(options.records, options.details))
         return
+    if options.what == "rows":
+        console.print(_rendering(options.records, options.details))
+        return
     # This program asks and looks; it stays beside the servers, away from what is measured.
     os.sched_setaffinity(0, {SERVERS_CORE})
     console.print(description())
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
     names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
     names.add_parser("polling", help="what pollers of one running record cost Redis")
+    names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
     names.add_parser("soak", help="a minute of pollers, with query services restarted behind them")
     at_size = names.add_parser("store", help="the store at size")
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
@@ -151,6 +155,13 @@ def _decoding(records: int, details: int) -> Table:
     table = Table("an event is", "us of CPU time", title="from message bytes to folded registers")
     for stage, us in decode.costs(records, details).items():
         table.add_row(stage, f"{us:.2f}")
+    return table
+
+
+def _rendering(records: int, details: int) -> Table:
+    table = Table("a row", "least", "median", title="us of CPU time for a row of the store's reply")
+    for what, (least, middle) in rows.costs(records, details).items():
+        table.add_row(what, f"{least:.2f}", f"{middle:.2f}")
     return table
 
 

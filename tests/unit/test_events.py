@@ -176,7 +176,7 @@ def test_an_optional_field_that_is_null_counts_as_absent() -> None:
 
 def test_an_omitted_count_is_zero() -> None:
     event: Any = parse(json.dumps({**PROGRESSED, "progress": {"blob": {"total": 3}}}).encode())
-    assert progress_of(registers_of(event).progress) == Progressed(blob=Tallied(3, 0, 0, 0))
+    assert progress_of(registers_of(event).progress) == Progressed(blob=Tallied(0, 0, 0, total=3))
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
@@ -14,6 +17,13 @@ from replog.store.format.rows import StoredTask
 from replog_api.contracts import schemas
 from replog_api.http.query_values import TaskPageQuery
 from replog_api.queries import render
+from tests.support import slow_rendering
+from tests.support.model import Model
+from tests.support.stored_rows import detail_of, detail_of_events, record_of, record_of_events
+from tests.support.strategies import DETAIL_IDS, RECORD_IDS, Event, detail_events, record_events
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 MS = 1620821948813  # 2021-05-12T12:19:08.813Z
 LEAST_MS, MOST_MS = -62135596800000, 253402300799999
@@ -63,34 +73,53 @@ DETAIL = Detail(
 )
 
 
-class Given:
-    """A stored row that says ``entity``."""
+#: Only what failed has a reason.
+FAILED: dict[str, Any] = {"status": "FAILED", "end_ms": MS}
 
-    def __init__(self, entity: Record | Detail) -> None:
-        self.entity = entity
+#: Times beside those of the strategies: the hours that summer time skips and repeats, and any other.
+moments = st.sampled_from(
+    [
+        *("2021-03-28T00:59:59.999Z", "2021-03-28T01:00:00Z", "2021-10-31T00:30:00.5Z", "2021-10-31T01:30:00.5Z"),
+        *("2021-04-03T15:15:00Z", "1986-05-04T00:00:00Z", "1883-11-18T17:00:01Z"),
+    ]
+) | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda moment: f"{moment.isoformat()}Z")  # noqa: DTZ001
+zones = st.sampled_from(sorted(available_timezones())).map(ZoneInfo) | st.integers(-1080, 1080).map(
+    lambda minutes: timezone(timedelta(minutes=minutes))
+)
+unicode = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+NOW = datetime(2021, 5, 12, 12, 30, tzinfo=UTC)
 
-    def read(self) -> Any:
-        return self.entity
+
+def of_any_text(events: st.SearchStrategy[Event]) -> st.SearchStrategy[Event]:
+    """These events at any time, and with any texts where they have one that may be any."""
+    return st.builds(replaced, events, moments | st.none(), unicode)
+
+
+def replaced(event: Event, moment: str | None, text: str) -> Event:
+    """The event at this moment, if there is one, with this text in the place of each that is free."""
+    free = {"taskName", "localCluster", "repoName", "repoType", "packageName", "path", "artifactName", "version"}
+    free |= {"conflictStrategy", "errorReason", "sha256"}
+    changed = {name: text if name in free and value is not None else value for name, value in event.items()}
+    return changed if moment is None else {**changed, "eventTime": moment}
 
 
 class Rendering:
     """The renderer, for entities instead of stored rows."""
 
     def __init__(self, zone: str, now_ms: int) -> None:
-        self._renderer: Any = render.Renderer(ZoneInfo(zone), now_ms=now_ms, stale_after_s=STALE_AFTER_S)
+        self._renderer = render.Renderer(ZoneInfo(zone), now_ms=now_ms, stale_after_s=STALE_AFTER_S)
 
     def record(self, entity: Record) -> bytes:
-        return bytes(self._renderer.record(Given(entity)))
+        return self._renderer.record(record_of(entity))
 
     def run(self, entity: Record) -> bytes:
-        return bytes(self._renderer.run(Given(entity)))
+        return self._renderer.run(record_of(entity))
 
     def task(self, key: str, entity: Record | None) -> bytes:
-        given: Any = entity and Given(entity)
-        return bytes(self._renderer.task(StoredTask(key, given)))
+        return self._renderer.task(StoredTask(key, entity and record_of(entity)))
 
     def detail(self, entity: Detail) -> bytes:
-        return bytes(self._renderer.detail(Given(entity)))
+        return self._renderer.detail(detail_of(entity))
 
 
 def renderer(zone: str = "UTC", now_ms: int = MS) -> Rendering:
@@ -147,7 +176,7 @@ def test_what_is_rendered_is_of_the_documented_model(entity: Record | Detail) ->
 @pytest.mark.parametrize("field", ["id", "task_key", "error_reason"])
 def test_a_record_s_texts_are_escaped(field: str) -> None:
     """Whatever characters they have."""
-    values: dict[str, Any] = {field: TEXT}
+    values: dict[str, Any] = {**FAILED, field: TEXT}
     assert TEXT in record(**values).values()
 
 
@@ -162,8 +191,8 @@ def test_a_detail_s_texts_are_escaped(field: str) -> None:
     """Whatever characters they have; an empty text is no null."""
     # What is answered in capitals escapes as the rest does.
     shown = TEXT.upper() if field in {"repo_type", "conflict_strategy"} else TEXT
-    assert shown in detail(**{field: TEXT}).values()
-    assert "" in detail(**{field: ""}).values()
+    assert shown in detail(**{**FAILED, field: TEXT}).values()
+    assert "" in detail(**{**FAILED, field: ""}).values()
 
 
 def test_a_package_is_shown_by_its_key() -> None:
@@ -210,33 +239,35 @@ def test_numbers_of_64_bits_are_exact() -> None:
     assert record(replicated_bytes=MOST, total_bytes=0)["replicatedBytes"] == MOST
     assert detail(size=MOST)["size"] == MOST
     most = Tallied(MOST, MOST, MOST, MOST)
-    shown = detail(progress=Progressed(most, most, most, MOST))["progress"]
+    shown = detail(progress=Progressed(most, most, MOST, most))["progress"]
     assert shown["blob"] == {"total": MOST, "success": MOST, "skip": MOST, "failed": MOST}
     assert [shown[name] for name in ("totalSize", "success", "skip", "failed")] == 4 * [MOST]
     large = OVERVIEW._replace(skip=2**70, total_size=2**80, expected=MOST)
     assert json.loads(render.overview(large))["totalSize"] == 2**80
+    shown = record(overview=large)["replicaOverview"]
+    assert [shown[name] for name in ("skip", "totalSize", "expected")] == [2**70, 2**80, MOST]
 
 
 @pytest.mark.parametrize(
     ("blob", "node", "version", "shown"),
     [
         (None, None, None, (0, 0, 0)),
-        ((10, 1, 2, 3), None, None, (1, 2, 3)),
-        ((10, 1, 2, 3), (9, 4, 5, 6), None, (4, 5, 6)),
-        ((10, 1, 2, 3), (9, 4, 5, 6), (8, 7, 8, 9), (7, 8, 9)),
-        ((10, 1, 2, 3), None, (0, 0, 0, 0), (0, 0, 0)),
+        ((3, 2, 1, 10), None, None, (1, 2, 3)),
+        ((3, 2, 1, 10), (6, 5, 4, 9), None, (4, 5, 6)),
+        ((3, 2, 1, 10), (6, 5, 4, 9), (9, 8, 7, 8), (7, 8, 9)),
+        ((3, 2, 1, 10), None, (0, 0, 0, 0), (0, 0, 0)),
     ],
 )
 def test_artifacts_are_counted_in_one_unit(blob: Any, node: Any, version: Any, shown: tuple[int, ...]) -> None:
     """Versions before nodes before blobs; never added up."""
     tallies = [tally and Tallied(*tally) for tally in (blob, node, version)]
-    found = json.loads(render.progress(Progressed(tallies[0], tallies[1], tallies[2])))
+    found = detail(progress=Progressed(tallies[0], tallies[1], 0, tallies[2]))["progress"]
     assert (found["success"], found["skip"], found["failed"]) == shown
 
 
 def test_progress_has_all_its_keys() -> None:
     """Counts keep their fields apart."""
-    shown = json.loads(render.progress(Progressed(None, Tallied(10, 1, 2, 3), Tallied(100, 20, 30, 40), 7)))
+    shown = detail(progress=Progressed(None, Tallied(3, 2, 1, 10), 7, Tallied(40, 30, 20, 100)))["progress"]
     assert shown == {
         "blob": None,
         "node": {"total": 10, "success": 1, "skip": 2, "failed": 3},
@@ -263,13 +294,56 @@ def test_progress_has_all_its_keys() -> None:
 )
 def test_times_are_local_with_three_digits_and_no_offset(ms: int, zone: str, shown: str) -> None:
     """The zone's own clock, daylight saving included."""
-    assert record(zone, end_ms=ms)["endTime"] == shown
+    assert record(zone, status="SUCCESS", end_ms=ms)["endTime"] == shown
 
 
 @pytest.mark.parametrize(("ms", "zone"), [(LEAST_MS, "America/New_York"), (MOST_MS, "Asia/Shanghai")])
 def test_times_that_the_zone_s_calendar_lacks_stay_as_they_are(ms: int, zone: str) -> None:
     """An answer is better than none."""
-    assert record(zone, end_ms=ms)["endTime"] == record("UTC", end_ms=ms)["endTime"]
+    shown = [record(name, status="SUCCESS", end_ms=ms)["endTime"] for name in (zone, "UTC")]
+    assert shown[0] == shown[1]
+
+
+class TestEveryRowIsWhatPlainJsonWouldBe:
+    """Byte for byte, as Python's own library writes what the oracle says."""
+
+    @given(st.lists(of_any_text(detail_events), min_size=1, max_size=4), zones)
+    def test_a_detail(self, events: list[Event], zone: tzinfo) -> None:
+        events = [{**event, "recordId": RECORD_IDS[0], "detailId": DETAIL_IDS[2]} for event in events]
+        row = detail_of_events(RECORD_IDS[0], DETAIL_IDS[2], events)
+        told = Model(events, now=NOW, stale_after_s=STALE_AFTER_S).detail(RECORD_IDS[0], DETAIL_IDS[2])
+        assert now_in(zone).detail(row) == slow_rendering.rendered(told, zone)
+
+    @given(
+        st.lists(of_any_text(record_events), min_size=1, max_size=4),
+        st.lists(st.lists(detail_events, min_size=1, max_size=3), max_size=4),
+        zones,
+    )
+    def test_a_record(self, events: list[Event], details: list[list[Event]], zone: tzinfo) -> None:
+        events = [{**event, "recordId": "r"} for event in events]
+        details = [[{**event, "recordId": "r", "detailId": f"d{i}"} for event in one] for i, one in enumerate(details)]
+        row = record_of_events("r", events, details)
+        model = Model([*events, *(event for one in details for event in one)], now=NOW, stale_after_s=STALE_AFTER_S)
+        record, run = slow_rendering.rendered(model.record("r"), zone), model.run("r")
+        assert now_in(zone).record(row) == record
+        types = (json.dumps(run[key]).encode() for key in ("replicaObjectType", "replicaType"))
+        assert now_in(zone).run(row) == b'{"replicaObjectType":%b,"replicaType":%b,"record":%b}' % (*types, record)
+
+    @given(st.integers(2**63 - 2, 2**97), st.integers(2**63 - 2, 2**97))
+    def test_a_sum_beyond_64_bits(self, skip: int, size: int) -> None:
+        large = OVERVIEW._replace(skip=skip, total_size=size)
+        told = {**OVERVIEW._asdict(), "skip": skip}
+        del told["total_size"]
+        expected = {**told, "totalSize": size, "total": OVERVIEW.total}
+        keys = ("success", "failed", "running", "total", "expected", "skip", "conflict", "totalSize")
+        shown = json.dumps({key: expected[key] for key in keys}, separators=(",", ":"))
+        assert shown.encode() in renderer().record(RECORD._replace(overview=large))
+        assert render.overview(large) == shown.encode()
+
+
+def now_in(zone: tzinfo) -> render.Renderer:
+    """A renderer of the oracle's present."""
+    return render.Renderer(zone, now_ms=int(NOW.timestamp() * 1000), stale_after_s=STALE_AFTER_S)
 
 
 @pytest.mark.parametrize(

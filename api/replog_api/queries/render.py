@@ -1,6 +1,7 @@
-"""Records and details as the API's JSON, put together as bytes: no models on the way out. Pure.
+"""Records and details as the API's JSON. Pure.
 
-Keys and their order are those of :mod:`replog.fields`; values stand in the order of its rows.
+Keys and their order are those of :mod:`replog.fields`; values stand in the order of its rows. Most facts are copied as
+they are stored (:mod:`replog.raw_entities`).
 """
 
 from __future__ import annotations
@@ -8,31 +9,54 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from orjson import Fragment, dumps
+from msgspec import Raw, Struct, defstruct
+from msgspec.json import Encoder
 
-from replog.entities import is_stale, stale_from
+from replog.entities import stale_from
 from replog.fields import DETAIL, OVERVIEW, PACKAGE, PATH, PROGRESS, RECORD, RUN, TALLY
 from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import tzinfo
 
-    from replog.entities import Detail, Overview
+    from replog.entities import Overview
     from replog.fields import Field
+    from replog.raw_entities import RawDetail, RawRecord
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
     from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BOOL = (b"false}", b"true}")
-#: Rows kept rendered, each some 1.5 KiB: dashboards that poll ask for the same ones over and over.
-KEPT_ROWS = 2048
 #: Seconds kept formatted: events of one page are close in time.
 KEPT_SECONDS = 8192
+_MILLISECONDS = [f".{ms:03d}" for ms in range(1000)]
+
+
+def _answer(name: str, table: Iterable[Field]) -> Callable[..., Struct]:
+    """The struct of an object of an answer: encoding it gives the keys of ``table``, in the table's order.
+
+    It is made by position, in that order: with names, making it costs as much as all else.
+    """
+    shown = [field for field in table if field.key]
+    keys = {field.name: field.key or "" for field in shown}
+    return defstruct(name, [(name, Any) for name in keys], rename=keys, gc=False)
+
+
+_Record = _answer("Record", RECORD)
+_Run = _answer("Run", RUN)
+_Overview = _answer("Overview", OVERVIEW)
+_Detail = _answer("Detail", DETAIL)
+_Package = _answer("Package", PACKAGE)
+_Path = _answer("Path", PATH)
+_Progress = _answer("Progress", PROGRESS)
+_Tally = _answer("Tally", TALLY)
+_encode = Encoder().encode
+#: The facts that a run shows, and what it shows where they are absent.
+_RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
 
 
 class Renderer:
@@ -49,19 +73,19 @@ class Renderer:
 
     def record(self, stored: StoredRecord) -> bytes:
         """A Record of docs/api.md."""
-        return self._completed(_record(stored, self._zone))
+        return _encode(self._record(stored, stored.read_raw()))
 
     def task(self, stored: StoredTask) -> bytes:
         """A Task of docs/api.md."""
         record = self.record(stored.record) if stored.record else b"null"
-        return b'{"taskKey":%b,"record":%b}' % (dumps(stored.key), record)
+        return b'{"taskKey":%b,"record":%b}' % (_encode(stored.key), record)
 
     def run(self, stored: StoredRecord) -> bytes:
         """The answer to ``GET /{recordId}``."""
-        record = stored.read()
+        record = stored.read_raw()
         # The API's own clients take no null there.
-        facts = [dumps(getattr(record, name) or default) for name, default in _RUN_FACTS]
-        return _RUN % (*facts, self.record(stored))
+        facts = [getattr(record.facts, name) or default for name, default in _RUN_FACTS]
+        return _encode(_Run(*facts, self._record(stored, record)))
 
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
@@ -87,83 +111,69 @@ class Renderer:
 
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
-        return self._completed(_detail(stored, self._zone))
+        detail = stored.read_raw()
+        facts = detail.facts
+        start, end, last = self._times(detail)
+        answer = _Detail(
+            stored.detail_id.decode(),
+            stored.record_id,
+            facts.local_cluster or "",
+            facts.remote_cluster or "",
+            facts.repo_name or "",
+            facts.repo_type.upper(),
+            _package(facts),
+            None if facts.path is None else _Path(facts.path),
+            facts.artifact_name,
+            facts.version,
+            facts.conflict_strategy and facts.conflict_strategy.upper(),
+            facts.size,
+            facts.sha256,
+            detail.status,
+            _progress(detail.progress),
+            start,
+            end,
+            detail.error_reason,
+            last,
+            self._stale(detail),
+        )
+        return _encode(answer)
 
-    def _completed(self, row: _Row) -> bytes:
-        stale = is_stale(row.status, row.last_ms, now_ms=self._now_ms, stale_after_s=self._stale_after_s)
-        if row.status == RUNNING and not stale:
-            until_ms = stale_from(row.last_ms, stale_after_s=self._stale_after_s)
-            self.until_ms = until_ms if self.until_ms is None else min(self.until_ms, until_ms)
-        return row.begun + _BOOL[stale]
+    def _record(self, stored: StoredRecord, record: RawRecord) -> Struct:
+        start, end, last = self._times(record)
+        return _Record(
+            stored.record_id,
+            record.facts.task_key,
+            record.status,
+            start,
+            end,
+            record.error_reason,
+            record.replicated_bytes,
+            record.total_bytes,
+            _overview(record.overview, record.facts.expected_details),
+            last,
+            self._stale(record),
+        )
 
+    def _times(self, row: RawRecord | RawDetail) -> tuple[str, str | None, str]:
+        """Start, end and last event."""
+        start, last, end_ms = self._time(row.start_ms), self._time(row.last_ms), row.end_ms
+        if end_ms is None:
+            return start, None, last
+        # Nearly always, the end is the last event.
+        return start, last if end_ms == row.last_ms else self._time(end_ms), last
 
-class _Row(NamedTuple):
-    """A row but for the value of ``stale``, which time alone changes."""
+    def _time(self, ms: int) -> str:
+        second, rest = divmod(ms, 1000)
+        return _second(second, self._zone) + _MILLISECONDS[rest]
 
-    begun: bytes
-    status: str
-    last_ms: int
-
-
-*_RECORD_KEYS, _ = (field.key for field in RECORD if field.key)
-*_DETAIL_KEYS, _STALE = (field.key for field in DETAIL if field.key)
-_END = b',"%b":' % _STALE.encode()
-
-
-@lru_cache(KEPT_ROWS)
-def _record(stored: StoredRecord, zone: tzinfo) -> _Row:
-    record = stored.read()
-    values = (
-        record.id,
-        record.task_key,
-        record.status,
-        _time(record.start_ms, zone),
-        _time(record.end_ms, zone),
-        record.error_reason,
-        record.replicated_bytes,
-        record.total_bytes,
-        Fragment(overview(record.overview)),
-        _time(record.last_ms, zone),
-    )
-    return _Row(_begun(_RECORD_KEYS, values), record.status, record.last_ms)
-
-
-@lru_cache(KEPT_ROWS)
-def _detail(stored: StoredDetail, zone: tzinfo) -> _Row:
-    detail = stored.read()
-    values = (
-        detail.id,
-        detail.record_id,
-        detail.local_cluster or "",
-        detail.remote_cluster or "",
-        detail.repo_name or "",
-        detail.repo_type.upper(),
-        _package(detail),
-        None if detail.path is None else {_PATH_KEY: detail.path},
-        detail.artifact_name,
-        detail.version,
-        detail.conflict_strategy and detail.conflict_strategy.upper(),
-        detail.size,
-        detail.sha256,
-        detail.status,
-        Fragment(progress(detail.progress)),
-        _time(detail.start_ms, zone),
-        _time(detail.end_ms, zone),
-        detail.error_reason,
-        _time(detail.last_ms, zone),
-    )
-    return _Row(_begun(_DETAIL_KEYS, values), detail.status, detail.last_ms)
-
-
-def _begun(keys: Sequence[str], values: tuple[object, ...]) -> bytes:
-    return dumps(dict(zip(keys, values, strict=True)))[:-1] + _END
-
-
-def _time(ms: int | None, zone: tzinfo) -> str | None:
-    if ms is None:
-        return None
-    second, rest = divmod(ms, 1000)
-    return f"{_second(second, zone)}.{rest:03d}"
+    def _stale(self, row: RawRecord | RawDetail) -> bool:
+        if row.status != RUNNING:
+            return False
+        until_ms = stale_from(row.last_ms, stale_after_s=self._stale_after_s)
+        if self._now_ms >= until_ms:
+            return True
+        self.until_ms = until_ms if self.until_ms is None else min(self.until_ms, until_ms)
+        return False
 
 
 @lru_cache(KEPT_SECONDS)
@@ -175,31 +185,14 @@ def _second(second: int, zone: tzinfo) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
-def _package(detail: Detail) -> dict[str, Any] | None:
-    key = detail.package_key if detail.package_key is not None else detail.package_name
+def _package(facts: Any) -> Struct | None:
+    key = facts.package_name if facts.package_key is None else facts.package_key
     if key is None:
         return None
-    versions = detail.versions
-    if versions is None and detail.version is not None:
-        versions = [detail.version]
-    return {_PACKAGE_KEY: key, _VERSIONS_KEY: versions}
-
-
-[_PACKAGE_KEY, _VERSIONS_KEY] = [field.key for field in PACKAGE if field.key]
-[_PATH_KEY] = [field.key for field in PATH if field.key]
-
-
-def _object(table: Iterable[Field], other: str = "") -> bytes:
-    """The pattern of an object whose values are integers, but for those of the names in ``other``, which are JSON."""
-    named = [(field.key.encode(), b"b" if field.name in other.split() else b"d") for field in table if field.key]
-    return b"{%b}" % b",".join(b'"%b":%%%b' % part for part in named)
-
-
-_RUN = _object(RUN, "replica_object_type replica_type record")
-_RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
-_OVERVIEW = _object(OVERVIEW, "expected")
-_PROGRESS = _object(PROGRESS, "blob node version")
-_TALLY = _object(TALLY)
+    versions = facts.versions
+    if versions is None and facts.version is not None:
+        versions = [facts.version]
+    return _Package(key, versions)
 
 
 def detail_counts(counts: Iterable[DetailCount]) -> bytes:
@@ -234,23 +227,27 @@ def failure_reasons(found: FailureReasons, limit: int) -> bytes:
 
 
 def overview(overview: Overview) -> bytes:
-    """A roll-up of docs/api.md. Sums may exceed 64 bits, which the JSON library refuses."""
-    return _OVERVIEW % (
+    """A roll-up of docs/api.md. Its sums may exceed 64 bits."""
+    return _encode(_overview(overview, overview.expected))
+
+
+def _overview(overview: Overview, expected: int | Raw | None) -> Struct:
+    return _Overview(
         overview.success,
         overview.failed,
         overview.running,
         overview.total,
-        dumps(overview.expected),
+        expected,
         overview.skip,
         overview.conflict,
         overview.total_size,
     )
 
 
-def progress(progress: Progressed) -> bytes:
+def _progress(progress: Progressed) -> Struct:
     """A detail's progress, and beside it the numbers of artifacts."""
-    _, success, skip, failed = progress.artifacts
-    return _PROGRESS % (
+    failed, skip, success, _ = progress.artifacts
+    return _Progress(
         _tally(progress.blob),
         _tally(progress.node),
         _tally(progress.version),
@@ -261,10 +258,11 @@ def progress(progress: Progressed) -> bytes:
     )
 
 
-def _tally(tally: Tallied | None) -> bytes:
+def _tally(tally: Tallied | None) -> Struct | None:
     if tally is None:
-        return b"null"
-    return _TALLY % tally
+        return None
+    failed, skip, success, total = tally
+    return _Tally(total, success, skip, failed)
 
 
 def page(query: PageQuery, total: int, rows: Iterable[bytes]) -> bytes:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from replog.records import MS_TOP, Registers
+from replog.records import MS_TOP, Registers, facts_content, progress_content
 from replog.store.format.index_entries import KINDS
 
 if TYPE_CHECKING:
@@ -79,15 +79,31 @@ def pack(registers: Registers, names: Sequence[bytes], sums: int | tuple[int, ..
 
 def unpack(value: bytes) -> Registers:
     """The registers in a value."""
-    head = pair_bytes(value[0]) + 1
-    start, facts, outcome, progress, last = msgpack.unpackb(value[head:], raw=True)[:5]
-    key_bytes = outcome[0] + 2 + _ORDER_TIME_BYTES
+    start, facts, outcome, progress, last = _shortened_registers(value)
     if facts[:1] == _SAME:
         facts = _order_of_facts(start) + facts[1:]
+    key_bytes = outcome[0] + 2 + _ORDER_TIME_BYTES
     if progress[:1] == _SAME:
         progress = outcome[:key_bytes] + progress[1:]
-    last = last or outcome[key_bytes - _ORDER_TIME_BYTES : key_bytes]
-    return Registers(start, facts, outcome + value[head - 1 : head], progress, last)
+    return Registers(start, facts, outcome, progress, last or outcome[key_bytes - _ORDER_TIME_BYTES : key_bytes])
+
+
+def unpack_contents(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """The registers in a value, without what their reading needs not.
+
+    Facts and progress are contents alone, without order keys; the last is empty where it is the outcome's time.
+    """
+    start, facts, outcome, progress, last = _shortened_registers(value)
+    facts = facts[1:] if facts[:1] == _SAME else facts_content(facts)
+    progress = progress[1:] if progress[:1] == _SAME else progress_content(progress)
+    return start, facts, outcome, progress, last
+
+
+def _shortened_registers(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """The registers in a value, shortened as the value has them."""
+    head = pair_bytes(value[0]) + 1
+    start, facts, outcome, progress, last, _, _ = msgpack.unpackb(value[head:], raw=True)
+    return start, facts, outcome + value[head - 1 : head], progress, last
 
 
 def reason_of(value: bytes) -> bytes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.json import Decoder
+
+from replog import raw_entities
 from replog.entities import Overview, detail_from, record_from
 from replog.records import Registers
 from replog.statuses import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replog.entities import Detail, Record
+    from replog.raw_entities import RawDetail, RawRecord
 
 _REGISTER_FIELDS = ("start", "facts", "outcome", "progress", "last")
 _OVERVIEW_FIELDS = (
@@ -36,6 +40,10 @@ class StoredDetail(NamedTuple):
     def read(self) -> Detail:
         """What it says."""
         return detail_from(self.record_id, self.detail_id.decode(), detail_codec.unpack(self.value))
+
+    def read_raw(self) -> RawDetail:
+        """The same for answers, with facts as they are stored."""
+        return raw_entities.detail_from(*detail_codec.unpack_contents(self.value))
 
 
 class StoredRecord(NamedTuple):
@@ -74,6 +82,10 @@ class StoredRecord(NamedTuple):
         registers = Registers._make(field or b"" for field in self.fields[:_REGISTERS])
         return record_from(self.record_id, registers, _overview(self.fields[_REGISTERS:-2]))
 
+    def read_raw(self) -> RawRecord:
+        """The same for answers, with facts as they are stored."""
+        return raw_entities.record_from(self.fields[:_REGISTERS], _overview(self.fields[_REGISTERS:-2]))
+
     def read_overview(self) -> Overview:
         """The roll-up, also where only details were seen."""
         return self.read().overview if self.known else _overview(self.fields[_REGISTERS:-2])
@@ -86,15 +98,11 @@ class StoredTask(NamedTuple):
     record: StoredRecord | None
 
 
+#: Faster than ``int`` for each.
+_integers = Decoder(list[int]).decode
+
+
 def _overview(fields: Sequence[bytes | None]) -> Overview:
-    success, failed, running, *parts = (int(field or 0) for field in fields)
-    sums = Sums._make(parts)
-    return Overview(
-        success=success,
-        failed=failed,
-        running=running,
-        expected=None,
-        skip=sums.skip,
-        conflict=sums.conflicts,
-        total_size=sums.total_size,
-    )
+    success, failed, running, *parts = _integers(b"[%b]" % b",".join([field or b"0" for field in fields]))
+    sums = Sums(*parts)
+    return Overview(success, failed, running, None, sums.skip, sums.conflicts, sums.total_size)
