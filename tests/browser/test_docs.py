@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.api.tokens import ALL, TOKENS
 from tests.support.browser import Visit, ago, run_of, visiting
 from tests.support.live import LiveService, live
 from tests.support.prefix_proxy import proxied
-from tests.support.api.tokens import ALL, TOKENS
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Locator

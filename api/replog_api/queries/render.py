@@ -93,8 +93,8 @@ class Renderer:
 
     def silent(self, silent: SilentRecord) -> bytes:
         """A SilentRecord of docs/api.md."""
-        active = _time(silent.active_ms, self._zone)
-        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), dumps(active))
+        active = self._time(silent.active_ms)
+        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), _encode(active))
 
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""
@@ -102,12 +102,12 @@ class Renderer:
             {
                 "id": run.id,
                 "status": run.status,
-                "startTime": _time(run.start_ms, self._zone),
-                "endTime": _time(run.end_ms, self._zone),
+                "startTime": self._time(run.start_ms),
+                "endTime": None if run.end_ms is None else self._time(run.end_ms),
             }
             for run in task.runs
         ]
-        return dumps({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
+        return _encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
     def detail(self, stored: StoredDetail) -> bytes:
         """A Detail of docs/api.md."""
@@ -197,7 +197,7 @@ def _package(facts: Any) -> Struct | None:
 
 def detail_counts(counts: Iterable[DetailCount]) -> bytes:
     """An array of DetailCounts of docs/api.md."""
-    return dumps(
+    return _encode(
         [
             {
                 "remoteCluster": count.remote_cluster,
@@ -213,7 +213,7 @@ def detail_counts(counts: Iterable[DetailCount]) -> bytes:
 
 
 def failure_reasons(found: FailureReasons, limit: int) -> bytes:
-    """FailureReasons of docs/api.md, of which the first ``limit`` are told."""
+    """FailureReasons of docs/api.md, limited to the first ``limit`` reasons."""
     reasons = [
         {
             "errorReason": reason.reason,
@@ -223,7 +223,7 @@ def failure_reasons(found: FailureReasons, limit: int) -> bytes:
         }
         for reason in found.reasons[:limit]
     ]
-    return dumps({"failed": found.failed, "examined": found.examined, "reasons": reasons})
+    return _encode({"failed": found.failed, "examined": found.examined, "reasons": reasons})
 
 
 def overview(overview: Overview) -> bytes:
