@@ -61,7 +61,7 @@ class _Struct(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, r
 
 
 class Tally(_Struct, frozen=True, kw_only=True):
-    """How many of one kind of thing were handled, absolute; what is left out is 0."""
+    """Absolute numbers of one kind of thing that were handled; a number that is left out is 0."""
 
     total: Count = 0
     success: Count = 0
@@ -70,7 +70,7 @@ class Tally(_Struct, frozen=True, kw_only=True):
 
 
 class Progress(_Struct, frozen=True, kw_only=True):
-    """How far a detail has got, absolute and never a delta."""
+    """Progress of a detail, absolute and never a delta."""
 
     blob: Tally | None = None
     node: Tally | None = None

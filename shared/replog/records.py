@@ -1,4 +1,4 @@
-"""How events combine: the registers of a record or a detail, and their join.
+"""The registers of a record or a detail, and their join: the rule by which events combine.
 
 The state of an entity is five registers. A register holds the candidate with the greatest *order key*. It is a byte
 string, order key first and content behind it. Of two registers the greater as bytes wins: that compares their order
@@ -61,7 +61,7 @@ EMPTY = Registers()
 
 
 class Effect(IntEnum):
-    """What an event did to the state it met. The store's scripts answer with the same numbers."""
+    """Effect of an event on the state that it met. The store's scripts answer with the same numbers."""
 
     #: Everything it says is older than what is known.
     SUPERSEDED = 0
@@ -72,10 +72,10 @@ class Effect(IntEnum):
 
 
 class FactsFormat:
-    """How facts are stored: by the codes of a table, in the order of their wire names.
+    """Stored form of facts: by the codes of a table, in the order of their wire names.
 
     ``names`` are the wire names of attributes in that order, ``codes`` their codes, and ``order`` the codes in one
-    text, which is what the store's scripts are told of the table.
+    text, which is all that the store's scripts know of the table.
 
     Raises:
         ValueError: two facts share a name or a code, or a code is no single letter.

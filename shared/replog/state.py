@@ -40,7 +40,7 @@ _EFFECTS = (Effect.SUPERSEDED, Effect.DUPLICATE, Effect.APPLIED, Effect.APPLIED)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one type of event offers to which register.
+    """Offers of one type of event to the registers.
 
     ``finished`` is what it adds to an order key. ``progress`` gives None, and ``facts`` gives ``no_facts``, where an
     event has no candidate. ``content`` takes what ``facts`` gives; it is encoded as the content of the register.

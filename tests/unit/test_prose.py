@@ -21,18 +21,6 @@ CODE = sorted(
     if file.suffix in {".py", ".lua"}
 )
 MODULES = [file for file in CODE if file.suffix == ".py"]
-#: Areas whose prose is still being rewritten. Remove an area once it is done.
-UNFINISHED = (
-    "api/replog_api/contracts/schemas.py",
-    "api/replog_api/live/",
-    "api/replog_api/main.py",
-    "api/replog_api/queries/",
-    "api/replog_api/server/",
-    "shared/replog/store/",
-    "shared/replog/events.py",
-    "shared/replog/records.py",
-    "shared/replog/state.py",
-)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 #: A docstring opens with a noun or a verb. "Whether" is allowed: it names a boolean.
@@ -75,11 +63,6 @@ def name_of(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-def finished(files: list[Path]) -> list[Path]:
-    """The files outside of the areas that are still being rewritten."""
-    return [file for file in files if not name_of(file).startswith(UNFINISHED)]
-
-
 def docstrings(module: Path) -> Iterator[tuple[int, str]]:
     """The docstrings of a module and everything in it, each with its line."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -116,13 +99,13 @@ def glossary() -> list[str]:
     return [word.strip() for cell in cells if cell != "word" and set(cell) != {"-"} for word in cell.split(",")]
 
 
-@pytest.mark.parametrize("module", finished(MODULES), ids=name_of)
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_docstrings_name_the_thing(module: Path) -> None:
     """They open with a noun or a verb, and state a contract."""
     assert riddles(module) == []
 
 
-@pytest.mark.parametrize("file", finished([*CODE, *PAGES]), ids=name_of)
+@pytest.mark.parametrize("file", [*CODE, *PAGES], ids=name_of)
 def test_retired_words_are_not_used(file: Path) -> None:
     """One word for each thing, and that of the field."""
     assert retired_words(file) == []

@@ -55,7 +55,7 @@ class _Schema(BaseModel):
 
 
 class Envelope(_Schema, Generic[T]):
-    """What every answer comes in."""
+    """The envelope of every answer."""
 
     chinese = "所有响应的统一外层结构。"
 
@@ -218,7 +218,7 @@ class Watched(Run):
     reason: Annotated[
         Literal["finished", "removed"] | None, WithJsonSchema({"type": "string", "enum": ["finished", "removed"]})
     ] = ModelField(
-        default_factory=lambda: None,  # not told in the schema: it is never null, but absent
+        default_factory=lambda: None,  # not in the schema: it is never null, but absent
         description=Text("in the last event alone: why it ended", "仅见于最后一个事件：结束的原因").in_both(),
     )
 
@@ -243,7 +243,7 @@ class PathConstraint(_Schema):
 
 
 class Tally(_Schema):
-    """How many of one kind of thing were handled."""
+    """Numbers of one kind of thing that were handled."""
 
     chinese = "一类对象的数量。"
     rows = TALLY
@@ -255,7 +255,7 @@ class Tally(_Schema):
 
 
 class Progress(_Schema):
-    """How far a detail has got."""
+    """Progress of a detail."""
 
     chinese = "同步进度。"
     rows = PROGRESS
@@ -298,7 +298,7 @@ class Detail(_Schema):
 
 
 class DetailCounts(_Schema):
-    """How many details of one cluster, one repository or one pair of both have which status."""
+    """Numbers of details by status, of one cluster, one repository or one pair of both."""
 
     chinese = "某一集群、某一仓库或两者组合的各状态详情数。"
 
@@ -331,7 +331,7 @@ class FailureReason(_Schema):
 
 
 class FailureReasons(_Schema):
-    """Why details of a record failed."""
+    """Reasons for which details of a record failed."""
 
     chinese = "一条执行日志中详情失败的原因。"
 

@@ -1,4 +1,4 @@
-"""What an export of details comes as: CSV for spreadsheets, or one JSON object a line. Pure.
+"""Formats of an export of details: CSV for spreadsheets, or one JSON object a line. Pure.
 
 Both are made of the rows as every answer has them, so that they say the same. The columns of CSV are the fields of a
 Detail in their order, those of nested objects behind the name of these and a dot.
@@ -31,18 +31,18 @@ _OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class RowFormat(Protocol):
-    """How rows, each a Detail as JSON, become the body of an answer."""
+    """Makes the body of an answer of rows, each a Detail as JSON."""
 
     media_type: str
 
     def head(self) -> bytes:
-        """What stands before all rows."""
+        """The bytes before all rows."""
 
     def rows(self, rows: Sequence[bytes]) -> bytes:
-        """Some rows."""
+        """The bytes of some rows."""
 
     def end(self, number: int) -> bytes:
-        """What stands behind ``number`` rows."""
+        """The bytes behind ``number`` rows."""
 
 
 class NdjsonFormat:
@@ -51,15 +51,15 @@ class NdjsonFormat:
     media_type = envelope.NDJSON
 
     def head(self) -> bytes:
-        """As the protocol says."""
+        """Nothing."""
         return b""
 
     def rows(self, rows: Sequence[bytes]) -> bytes:
-        """As the protocol says."""
+        """A line for each row."""
         return b"".join([row + b"\n" for row in rows])
 
     def end(self, number: int) -> bytes:
-        """As the protocol says."""
+        """The line with the number of rows."""
         return b'{"rows":%d}\n' % number
 
 
@@ -69,15 +69,15 @@ class CsvFormat:
     media_type = envelope.CSV
 
     def head(self) -> bytes:
-        """As the protocol says."""
+        """The byte order mark, and the names of the columns."""
         return _BYTE_ORDER_MARK.encode() + _csv([_columns(_FIELDS)])
 
     def rows(self, rows: Sequence[bytes]) -> bytes:
-        """As the protocol says."""
+        """A line for each row."""
         return _csv(list(_cells(loads(row), _FIELDS)) for row in rows)
 
     def end(self, number: int) -> bytes:
-        """As the protocol says."""
+        """Nothing."""
         return b""
 
 

@@ -124,8 +124,8 @@ def _raw(text: bytes) -> bytes:
 
 
 def _references(names: Sequence[bytes], facts: bytes) -> Any:
-    told: list[Any] = []
+    packed: list[Any] = []
     for name in names:
         position = facts.find(name[1:]) if len(name) > 1 else -1
-        told += (name,) if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
-    return told if len(told) > 1 else told[0] if told else b""
+        packed += (name,) if position < 0 else (KINDS.index(name[:1]), position, len(name) - 1)
+    return packed if len(packed) > 1 else packed[0] if packed else b""

@@ -1,4 +1,4 @@
-"""What is indexed about a detail, and how: pair, names and sums, from what events told of it. Pure.
+"""Index entries of a detail: its pair, names and sums, from the facts in its events. Pure.
 
 A *pair* is a detail's remote cluster and repository, with the scheme of its package's key. Its *names* are its
 package's name, path, artifact's name and version; the index keeps their kinds apart.
@@ -28,7 +28,7 @@ SEPARATOR = "://"
 
 
 class Placement(NamedTuple):
-    """Where a detail stands in the indexes: its pair without the number, and its names, each behind its kind.
+    """Place of a detail in the indexes: its pair without the number, and its names, each behind its kind.
 
     ``conflicts`` is 1 where it had one, else 0.
     """
@@ -39,7 +39,7 @@ class Placement(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What a detail adds to its record, and what a record's hash sums, in the order of its fields ``s1`` to ``s5``.
+    """Addends of a detail to its record, and the sums in a record's hash, in the order of its fields ``s1`` to ``s5``.
 
     64-bit numbers are kept as a high and a low part, each far from what a double holds exactly. What is seldom above 0
     stands last.
@@ -101,12 +101,12 @@ def package_key(name: str | None, key: str | None) -> str | None:
     return name if key is None else key
 
 
-#: Of a detail that never told its facts.
+#: Of a detail none of whose events had facts.
 UNPLACED = Placement(pair_of("", ""), (), 0)
 
 
 def placement_of(facts: DetailEvent | None) -> Placement:
-    """Where a detail belongs whose facts are this event's; None: no event told any."""
+    """Place of a detail whose facts are in this event; None: no event had any."""
     if facts is None:
         return UNPLACED
     scheme, names = _package(facts.package_name, facts.package_key)
@@ -136,7 +136,7 @@ def _package(name: str | None, key: str | None) -> tuple[bytes, tuple[bytes, ...
 
 
 def sums_of(conflicts: int, progress: Progress | None) -> Sums:
-    """What a detail with so many conflicts and this progress adds."""
+    """Addends of a detail with so many conflicts and this progress."""
     if progress is None:
         return Sums(0, conflicts)
     # As answers count artifacts (records.Progressed).

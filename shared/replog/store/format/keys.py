@@ -104,7 +104,7 @@ class RecordKeys:
 
 
 class BucketKeys:
-    """What a bucket has beside its records and tasks; ``head`` is what its keys begin with."""
+    """Keys of a bucket beside those of its records and tasks; all begin with ``head``."""
 
     __slots__ = ("head", "number")
 
@@ -119,7 +119,7 @@ class BucketKeys:
 
     @property
     def moved(self) -> bytes:
-        """How often its tasks' lists have changed."""
+        """Counter of the changes of its tasks' lists."""
         return self.head + b"moved"
 
     @property
@@ -148,7 +148,7 @@ class BucketKeys:
         return self.head + b"asof"
 
     def calls(self, merge_id: str) -> bytes:
-        """Which calls of one merge the bucket took."""
+        """Calls of one merge that the bucket took."""
         return self.head + b"calls:" + merge_id.encode()
 
     @property
@@ -158,7 +158,7 @@ class BucketKeys:
 
     @property
     def claimed(self) -> bytes:
-        """What removed records' events claimed beyond when they were written."""
+        """Times that events of removed records claimed beyond the time of their writing."""
         return self.head + b"claimed"
 
     @property

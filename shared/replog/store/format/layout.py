@@ -54,7 +54,7 @@ def evidence_of_data(bucket: BucketKeys) -> tuple[bytes, ...]:
 
 
 def problem_of_marks(prefix: str, marks: Iterable[bytes]) -> str:
-    """Why this version cannot read a store with these marks, and what to do; empty where it can."""
+    """Message that says why this version cannot read a store with these marks, and what to do; empty where it can."""
     for stored in marks:
         found = _MARK.fullmatch(stored)
         if not found:

@@ -1,4 +1,4 @@
-"""What is stored of a record or detail, as it came from Redis; reading it is a pure function of the bytes."""
+"""Stored rows of records and details, as they came from Redis; reading one is a pure function of its bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StoredDetail(NamedTuple):
     value: bytes
 
     def read(self) -> Detail:
-        """What it says."""
+        """The detail that is stored."""
         return detail_from(self.record_id, self.detail_id.decode(), detail_codec.unpack(self.value))
 
     def read_raw(self) -> RawDetail:
@@ -78,7 +78,7 @@ class StoredRecord(NamedTuple):
         return self.fields[0] is not None
 
     def read(self) -> Record:
-        """What it says, where it is known."""
+        """The record that is stored, where it is known."""
         registers = Registers._make(field or b"" for field in self.fields[:_REGISTERS])
         return record_from(self.record_id, registers, _overview(self.fields[_REGISTERS:-2]))
 

@@ -1,7 +1,7 @@
 """The time that the store is as of: everything that Kafka had before it is in the store.
 
 Each bucket keeps, by consumer group and topic, of each of the topic's partitions the time up to which everything of it
-that concerns the bucket is applied (``advance.lua`` writes that together with the markers). The store's time is the
+that concerns the bucket is applied (``advance.lua`` writes that together with the checkpoints). The store's time is the
 least over all buckets and all partitions; where one of them says nothing, nothing is known.
 
 It is kept in each bucket, not once: after a failover in a cluster one node may lack its last writes, and what that node

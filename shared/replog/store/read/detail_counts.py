@@ -1,4 +1,4 @@
-"""How many details of each status a record has, by remote cluster, by repository or by both.
+"""Numbers of a record's details by status, for each remote cluster, repository or pair of both.
 
 Nothing is counted here: the record's hash holds the numbers of each pair, kept by the same atomic step as the details.
 Reading them takes one call for some 300 pairs, and one short call for each 300 pairs of more.

@@ -54,7 +54,7 @@ class SearchResult(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What all matches are among.
+    """The candidates: all matches are among them.
 
     ``facets``, where given, admit them. Where ``names`` are given, all matches have one of the ``entries`` of the index
     by name that begin with one of these.
@@ -122,7 +122,7 @@ class Search:
         return SearchResult(begun.version, total, ids, strategy)
 
     async def selection(self) -> Selection:
-        """What all matches are among."""
+        """The candidates: all matches are among them."""
         names = self._filter.names
         begun = await self._begin(names) if names else None
         if begun is None:

@@ -1,4 +1,4 @@
-"""Why the details of a record failed: their reasons, grouped by what is left of them without numbers and hashes.
+"""Reasons for which the details of a record failed, grouped by their text without numbers and hashes.
 
 The newest :data:`EXAMINED` failed details are examined, in calls of 250. How many have failed at all is known without.
 """
@@ -118,7 +118,7 @@ class _Groups:
 
 @lru_cache(_KEPT_REASONS)
 def _masked(reason: bytes) -> str | None:
-    """What is left of a reason as JSON; None where there is none."""
+    """The masked text of a reason that is stored as JSON; None where there is none."""
     return mask(orjson.loads(reason)) if reason else None
 
 

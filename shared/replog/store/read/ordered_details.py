@@ -52,7 +52,7 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much is read at once."""
+    """Limits of one read."""
 
     #: Matches that a stretch of time is aimed at to have.
     wanted: int = 1000

@@ -75,7 +75,7 @@ class RecordQueries:
         return await detail_counts(self._connection, record_id, by, remote_cluster)
 
     async def failure_reasons(self, record_id: str) -> Versioned[FailureReasons]:
-        """Why details failed; see :func:`replog.store.read.failure_reasons.failure_reasons`."""
+        """Reasons for which details failed; see :func:`replog.store.read.failure_reasons.failure_reasons`."""
         return await failure_reasons(self._connection, record_id)
 
     async def export_details(self, record_id: str, flt: DetailFilter) -> VersionedSteps[StoredDetail]:

@@ -2,8 +2,8 @@
 
 Each bucket knows its RUNNING records by the time of their own last event, and all records by that of the last event of
 their details, too. So candidates are read from the first, in order, as far as they are silent themselves, and looked up
-in the second: 500 a call. What is counted is exact. Of rows only those are told that may be on the page: none that was
-heard of later than as many as the page and those before it have.
+in the second: 500 a call. The count is exact. Only rows that may be on the page are listed: none whose last event is
+later than that of as many rows as the page and those before it have.
 
 An event that is dated ahead of the clock counts as of its own time where it is of the record, and as of when it came
 where it is of a detail.
@@ -70,7 +70,7 @@ async def silent_records(
 
 
 class _Survey:
-    """One look at all buckets for the first ``wanted`` silent records."""
+    """One pass over all buckets for the first ``wanted`` silent records."""
 
     def __init__(self, connection: CommandRunner, until_ms: int, wanted: int, prefix: str) -> None:
         self._connection = connection
@@ -81,7 +81,7 @@ class _Survey:
         self._first: list[_Found] = []
 
     async def found(self) -> tuple[int, list[_Found]]:
-        """How many there are, and the first of them."""
+        """The number of silent records, and the first of them."""
         left = [(BucketKeys(self._connection.prefix, number), _BEGIN) for number in range(BUCKETS)]
         while left:
             asked, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
@@ -91,34 +91,34 @@ class _Survey:
         return self._total, self._first
 
     def _call(self, bucket: BucketKeys, last: Sequence[bytes]) -> Command:
-        asked = (self._until_ms, self._told_ms, *last, CANDIDATES_A_CALL)
+        asked = (self._until_ms, self._listed_ms, *last, CANDIDATES_A_CALL)
         return Command(SILENT, [bucket.running, bucket.due], asked)
 
     @property
-    def _told_ms(self) -> int:
+    def _listed_ms(self) -> int:
         """The last event of records that may be among the first."""
-        # Whose a record is can be said of those alone that are told.
+        # The tasks of a record are looked up for listed ones alone.
         if self._prefix or len(self._first) < self._wanted:
             return _FOREVER_MS
         return self._first[-1].active_ms
 
     async def _add(self, replies: Iterable[Any]) -> None:
-        told: list[_Found] = []
+        listed: list[_Found] = []
         silent = 0
         for number, found, *_ in replies:
             silent += number
-            told += [_Found(int(ms), record_id) for record_id, ms in zip(found[::2], found[1::2], strict=True)]
+            listed += [_Found(int(ms), record_id) for record_id, ms in zip(found[::2], found[1::2], strict=True)]
         if self._prefix:
-            told = await self._own(told)
-            silent = len(told)
+            listed = await self._own(listed)
+            silent = len(listed)
         self._total += silent
-        self._first = nsmallest(self._wanted, self._first + told)
+        self._first = nsmallest(self._wanted, self._first + listed)
 
-    async def _own(self, told: Sequence[_Found]) -> list[_Found]:
+    async def _own(self, listed: Sequence[_Found]) -> list[_Found]:
         """Those that belong to a task under the prefix."""
         own: list[_Found] = []
-        for at in range(0, len(told), OWNERS_AT_ONCE):
-            part = told[at : at + OWNERS_AT_ONCE]
+        for at in range(0, len(listed), OWNERS_AT_ONCE):
+            part = listed[at : at + OWNERS_AT_ONCE]
             keys = [RecordKeys(self._connection.prefix, of.record_id.decode()).record for of in part]
             replies = await self._connection.run([Command("HGET", [key], ["tasks"]) for key in keys])
             own += [of for of, packed in zip(part, replies, strict=True) if self._is_own(packed)]

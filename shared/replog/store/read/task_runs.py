@@ -33,7 +33,7 @@ _pack = msgpack.Packer().pack
 
 
 class Pulse(NamedTuple):
-    """What tells by a small read that the runs of some tasks are the same as when they had ``version``.
+    """Result of a small read by which the runs of some tasks are the same as when they had ``version``.
 
     ``seen`` is a digest of the counter of each task's list, the number of its records and the newest of them: a list
     that was emptied and filled again may have the same counter.

@@ -88,7 +88,7 @@ def tasks_version(total: int, shown: bytes, rows: Iterable[RowVersion]) -> bytes
 
 
 def digest_version(data: bytes) -> bytes:
-    """The version of what is told apart by what it says alone."""
+    """The version of an answer that is identified by its content alone."""
     return blake2b(data, digest_size=_VERSION_BYTES).digest()
 
 
