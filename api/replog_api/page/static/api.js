@@ -65,6 +65,11 @@ export function segment(id) {
   return encodeURIComponent(id);
 }
 
+/** The pages of a task's runs. @param {string} key @param {Parameters} parameters */
+export function runsUrl(key, parameters) {
+  return apiUrl(`record/page/${segment(key)}`, parameters);
+}
+
 /** @param {Record<string, string>} [more] */
 export function requestHeaders(more = {}) {
   /** @type {Record<string, string>} */

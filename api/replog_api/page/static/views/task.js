@@ -1,7 +1,7 @@
 /** A task: its runs, whether it gets slower or less reliable, and where an artifact has got to. */
 
 import { h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { runsUrl } from "../api.js";
 import { CopyButton, Name } from "../components/ident.js";
 import { useNow } from "../components/clock.js";
 import { shownTab, Tabs } from "../components/tabs.js";
@@ -19,11 +19,6 @@ const TABS = /** @type {const} */ (["runs", "trend", "find"]);
 const STARTS = 21;
 /** A run is overdue when it is later than usual by this part of the usual interval. */
 const PATIENCE = 0.5;
-
-/** @param {string} key @param {import("../api.js").Parameters} parameters */
-export function runsUrl(key, parameters) {
-  return apiUrl(`record/page/${segment(key)}`, parameters);
-}
 
 /** How often the task runs, and whether its next run should have begun. @param {{taskKey: string}} properties */
 function Interval({ taskKey }) {

@@ -1,7 +1,7 @@
 /** Where an artifact has got to: each that matches by cluster, as the newest runs left it. */
 
 import { h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { apiUrl, runsUrl, segment } from "../api.js";
 import { ChoiceField, Form, TextField, textOf } from "../components/form.js";
 import { Name } from "../components/ident.js";
 import { Empty, Loading, Problem } from "../components/states.js";
@@ -11,7 +11,6 @@ import { t } from "../i18n/index.js";
 import { LISTS_MS, usePolled } from "../poll.js";
 import { go, href, usePlace } from "../url.js";
 import { shortVersionOf, subjectOf, versionOf } from "./details_table.js";
-import { runsUrl } from "./task.js";
 
 /** @typedef {import("../types.js").Detail} Detail */
 

@@ -1,6 +1,7 @@
 /** The runs of a task. */
 
 import { h } from "preact";
+import { runsUrl } from "../api.js";
 import { Chips, Filters } from "../components/filters.js";
 import { Newer, usePinned } from "../components/newer.js";
 import { Pager, pageSize } from "../components/pager.js";
@@ -11,7 +12,6 @@ import { t } from "../i18n/index.js";
 import { LISTS_MS, usePolled } from "../poll.js";
 import { href, pageNumber, usePlace } from "../url.js";
 import { column } from "./rows.js";
-import { runsUrl } from "./task.js";
 
 /** @typedef {import("../types.js").Record} Record */
 

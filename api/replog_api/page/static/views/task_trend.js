@@ -1,13 +1,13 @@
 /** Whether a task gets slower or less reliable: its newest runs as bars. */
 
 import { h } from "preact";
+import { runsUrl } from "../api.js";
 import { Chart, ChartTable } from "../components/chart.js";
 import { Empty, Loading, Problem } from "../components/states.js";
 import { formatBytes, formatCount } from "../format.js";
 import { t } from "../i18n/index.js";
 import { LISTS_MS, usePolled } from "../poll.js";
 import { formatDuration, parseTime } from "../time.js";
-import { runsUrl } from "./task.js";
 
 /** @typedef {import("../types.js").Record} Record */
 
