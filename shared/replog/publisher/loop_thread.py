@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from concurrent.futures import CancelledError, Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 #: Seconds that the tasks which are left at the end may take to end, and then the thread.
 CANCEL_S = 2.0
 JOIN_S = 2.0
+#: Seconds that a thread waits at once. CPython misses a signal that comes just before a wait until the wait is over, so
+#: this is how late Ctrl-C may be.
+WAIT_S = 0.5
 
 
 class LoopThread:
@@ -75,7 +79,7 @@ class LoopThread:
             self._calls.add(future)
         future.add_done_callback(self._calls.discard)
         try:
-            return future.result()
+            return _result_of(future)
         except CancelledError:
             raise BrokerUnavailable("the publisher was left before the event was sent") from None
 
@@ -85,7 +89,9 @@ class LoopThread:
         with self._lock:
             self._refusing = True
             running = set(self._calls)
-        wait(running, timeout_s)
+        deadline_s = _deadline_s(timeout_s)
+        while running and (left_s := deadline_s - time.monotonic()) > 0:
+            running = wait(running, min(WAIT_S, left_s)).not_done
 
     def finish(self, make: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None) -> None:
         """Run the last coroutine, after :meth:`refuse_calls`; raises its error.
@@ -93,7 +99,7 @@ class LoopThread:
         Raises:
             TimeoutError: it runs for longer than ``timeout_s`` seconds.
         """
-        asyncio.run_coroutine_threadsafe(make(), self._running_loop()).result(timeout_s)
+        _result_of(asyncio.run_coroutine_threadsafe(make(), self._running_loop()), timeout_s)
 
     def stop(self) -> None:
         """Cancel what still runs, and end the thread."""
@@ -122,3 +128,20 @@ class LoopThread:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await cancel_and_wait(others, timeout_s=CANCEL_S)
         asyncio.get_running_loop().stop()
+
+
+def _deadline_s(timeout_s: float | None) -> float:
+    return float("inf") if timeout_s is None else time.monotonic() + timeout_s
+
+
+def _result_of(future: Future[T], timeout_s: float | None = None) -> T:
+    """The result of ``future``; raises its error, or TimeoutError once ``timeout_s`` seconds have passed."""
+    deadline_s = _deadline_s(timeout_s)
+    while True:
+        left_s = deadline_s - time.monotonic()
+        try:
+            return future.result(min(WAIT_S, max(left_s, 0.0)))
+        except TimeoutError:
+            # The coroutine may have raised it, too.
+            if future.done() or left_s <= WAIT_S:
+                raise

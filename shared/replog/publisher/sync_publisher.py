@@ -120,8 +120,8 @@ class SyncPublisher:
         calls_timeout_s: float | None = None,
         last_timeout_s: float | None = None,
     ) -> None:
-        self._thread.refuse_calls(calls_timeout_s)
         try:
+            self._thread.refuse_calls(calls_timeout_s)
             self._thread.finish(last, last_timeout_s)
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self._publisher.account())
