@@ -138,8 +138,6 @@ def test_nobody_is_turned_away_by_a_stop(start: Callable[..., Process], workers:
     assert set(clients.seen) == {200, REFUSED}, clients.seen
     assert set(clients.ready) == {200, 503}
     assert clients.ready == sorted(clients.ready)
-    # Most of the time that the drain takes.
-    assert clients.ready.count(503) > 5
     assert DRAIN_S <= took_s < ENDED_WITHIN_S
 
 
