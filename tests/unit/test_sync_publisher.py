@@ -61,6 +61,14 @@ def producer() -> FakeProducer:
     return FakeProducer()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handler of SIGINT: that of a test run takes one interrupt as the end of the run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def until(condition: Callable[[], object]) -> None:
     """Let other threads run until ``condition`` holds."""
     deadline = time.monotonic() + DEADLINE_S
@@ -272,6 +280,7 @@ def test_leaving_waits_for_calls_of_other_threads(producer: FakeProducer) -> Non
         record.progress()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_a_block_is_entered_fails_the_block(producer: FakeProducer) -> None:
     """The interrupted thread waits for room in the buffer; the block's end is published with its start."""
 
@@ -288,6 +297,7 @@ def test_an_interrupt_while_a_block_is_entered_fails_the_block(producer: FakePro
     assert len(producer.of_type(RecordStarted)) == 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_leaving_names_what_was_not_acknowledged(producer: FakeProducer) -> None:
     producer.acknowledges = False
 
