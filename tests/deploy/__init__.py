@@ -1,0 +1,1 @@
+"""Tests of what `deploy/` contains: images, manifests, rules, units."""
