@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 #: Pages about what exists; the roadmap is about what does not.
 OF_THE_PRESENT = [page for page in PAGES if page.name != "roadmap.md"]
-PACKAGES = {"replog_api", "replog_collector", "replog_cli", "replog_local"}
+PACKAGES = {"replog_api", "replog_collector", "replog_cli", "replog_local", "replog_repair"}
 HISTOGRAM_SUFFIXES = re.compile(r"_(bucket|sum|count)$")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
