@@ -7,6 +7,7 @@ import sys
 import typer
 
 from replog.errors import FatalError, RecoverableError, SettingsError
+from replog_cli.copy import copy
 from replog_cli.export import export
 from replog_cli.ls import ls
 from replog_cli.publish import publish
@@ -29,6 +30,7 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (copy, "replog copy --to redis+cluster://redis-a:6379,redis-b:6379#replog"),
 )
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)

@@ -47,8 +47,11 @@ from replog.store.write.writer import Limits, Writer
 from replog.times import TimeUs
 from replog_api.http.query_values import DetailPageQuery
 from replog_api.queries.render import overview
+from replog_repair.copying.copier import copy
+from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
 from tests.support.model import DETAIL_FACTS, EPOCH, Model, _us
 from tests.support.services.redis import remove_keys
+from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.answers import RENDERER, loads, shown, without_stale
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
@@ -233,6 +236,11 @@ class Dying:
         raise StoreUnavailable("connection", "dead")
 
 
+def unexpected(key: bytes, why: str) -> None:
+    """Nothing is unreadable."""
+    raise AssertionError(key, why)
+
+
 class Indexes(NamedTuple):
     """What a record's indexes hold, or have to; ``counts`` are those fields of its hash that are not 0."""
 
@@ -255,10 +263,10 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.redis_url = redis_url
         self.monkeypatch = monkeypatch
-        self.connection = Connection(StoreSettings(redis_url=redis_url, redis_prefix=prefix), timeout_s=TIMEOUT_S)
-        self.reader = Reader(self.connection)
-        self.tasks = Tasks(self.connection)
         self.runner = asyncio.Runner()
+        #: The store's place, and another one; neither begins as the other, for what begins so is removed with it.
+        self.prefixes = [prefix, f"replog-test-copy-of-{prefix}"]
+        self.open(prefix)
         self.events: list[Event] = []
         self.model = Model([])
         self.unchecked: set[str] = set()
@@ -278,7 +286,14 @@ class StoreMachine(RuleBasedStateMachine):
             self.run(self.connection.__aexit__(None, None, None))
         finally:
             self.runner.close()
-            remove_keys(self.redis_url, self.connection.prefix)
+            for prefix in self.prefixes:
+                remove_keys(self.redis_url, prefix)
+
+    def open(self, prefix: str) -> None:
+        """Connect to the store under ``prefix``."""
+        self.connection = Connection(StoreSettings(redis_url=self.redis_url, redis_prefix=prefix), timeout_s=TIMEOUT_S)
+        self.reader = Reader(self.connection)
+        self.tasks = Tasks(self.connection)
 
     def run(self, waiting: Coroutine[Any, Any, T]) -> T:
         """The result, from the machine's own event loop."""
@@ -472,6 +487,32 @@ class StoreMachine(RuleBasedStateMachine):
         self.events = [event for event in self.events if event["recordId"] not in gone]
         self.model = Model(self.events)
         self.unchecked |= gone
+
+    @precondition(lambda self: self.events)
+    @rule(cut_off=st.booleans())
+    def move_to_a_copy(self, *, cut_off: bool) -> None:
+        """A copy takes the place of the store, which is gone; it may be cut off before, and run again."""
+        self.late.clear()
+        self.run(self.connection.__aexit__(None, None, None))
+        old = StoreSettings(redis_url=url_as_operator(self.redis_url), redis_prefix=self.connection.prefix)
+        self.prefixes.reverse()
+        self.open(self.prefixes[0])
+        for dies in (cut_off, False):
+            with contextlib.suppress(StoreUnavailable):
+                self.run(self.copied(old, dies=dies))
+        remove_keys(self.redis_url, old.redis_prefix)
+        self.writers = [self.writer_over(self.connection) for _ in range(2)]
+        self.unchecked |= {*self.model.record_ids}
+
+    async def copied(self, old: StoreSettings, *, dies: bool) -> None:
+        """Copy the store ``old`` by the writers' clock; it may be to a store that dies."""
+        new = Dying(self.connection, self.chance.randrange(200)) if dies else self.connection
+        destination = StoreDestination(
+            new, origin="old", epoch=lambda: self.connection.epoch, clock=lambda: self.written_ms / 1000
+        )
+        async with Connection(old, timeout_s=TIMEOUT_S) as connection:
+            origin = StoreOrigin(connection, identity="old", unreadable=unexpected)
+            await copy(origin, destination, progress=lambda *_: None)
 
     def kept_days(self, record_id: str) -> int:
         """How long a record is kept after its last event."""

@@ -11,6 +11,7 @@ import pytest
 
 import replog_api
 import replog_collector
+import replog_repair
 from replog import store
 from replog.store.client import rights, scripts
 from tests.support.services import redis_acl
@@ -90,6 +91,11 @@ def test_a_collector_needs_what_it_sends_and_what_reads() -> None:
     assert needed == sent_by(replog_collector) | commands(rights.QUERY_SERVICE + rights.IN_CLUSTER)
 
 
+def test_an_operator_needs_what_repairs_send_and_what_a_collector_does() -> None:
+    needed = commands(rights.OPERATOR + rights.IN_CLUSTER)
+    assert needed == sent_by(replog_repair) | commands(rights.COLLECTOR + rights.IN_CLUSTER)
+
+
 def test_every_script_is_loaded_by_both() -> None:
     """So that none is missing in the comparison above."""
     used = commands_of_lua("\n".join(script.text for script in scripts.ALL))
@@ -98,7 +104,11 @@ def test_every_script_is_loaded_by_both() -> None:
 
 @pytest.mark.parametrize(
     ("user", "needed"),
-    [(redis_acl.COLLECTOR, rights.COLLECTOR), (redis_acl.QUERY_SERVICE, rights.QUERY_SERVICE)],
+    [
+        (redis_acl.COLLECTOR, rights.COLLECTOR),
+        (redis_acl.QUERY_SERVICE, rights.QUERY_SERVICE),
+        (redis_acl.OPERATOR, rights.OPERATOR),
+    ],
 )
 def test_operations_gives_exactly_these(user: str, needed: tuple[rights.Right, ...]) -> None:
     rules = redis_acl.documented_rules(user)

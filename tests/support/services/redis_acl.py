@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: The variable that asks for them, and what it may say.
 VARIABLE, DOCUMENTED = "REPLOG_TEST_REDIS_ACL", "documented"
-COLLECTOR, QUERY_SERVICE = USERS = ("replog-collector", "replog-api")
+COLLECTOR, QUERY_SERVICE, OPERATOR = USERS = ("replog-collector", "replog-api", "replog-operator")
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 #: What all prefixes of tests begin with.
 PREFIX = "replog-test"
@@ -60,7 +60,7 @@ def make_user(client: Redis, name: str, rules: list[str]) -> None:
 
 
 def server_options() -> tuple[str, ...]:
-    """What a server has to be started with, to know both users also after it was ended."""
+    """What a server has to be started with, to know these users also after it was ended."""
     return tuple(word for user in USERS for word in ("--user", user, *rules_of(user))) if wanted() else ()
 
 
@@ -78,3 +78,8 @@ def url_as_administrator(url: str) -> str:
 def url_as_query_service(url: str) -> str:
     """``url`` as the query service has it, where the tests' processes have the documented rights only."""
     return url_as(url, QUERY_SERVICE) if url_as_administrator(url) != url else url
+
+
+def url_as_operator(url: str) -> str:
+    """The same as the operator's commands have it."""
+    return url_as(url, OPERATOR) if url_as_administrator(url) != url else url

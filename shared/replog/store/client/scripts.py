@@ -41,6 +41,7 @@ REMOVE = _script("maintain/remove.lua")
 DELIST = _script("maintain/delist.lua")
 LEAVE = _script("write/leave.lua")
 SETTLE = _script("write/settle.lua")
+REMEMBER_REMOVED = _script("transfer/remember_removed.lua")
 PAGE = _script("read/page.lua")
 TASK_PAGE = _script("read/task_page.lua")
 SEEK = _script("read/seek.lua")
@@ -59,6 +60,7 @@ ALL = (
     ADVANCE,
     ENLIST,
     SETTLE,
+    REMEMBER_REMOVED,
     REMOVE,
     DELIST,
     LEAVE,

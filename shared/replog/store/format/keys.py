@@ -45,6 +45,8 @@ asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker 
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
+copied     string    of a bucket: note of a copy under way that it has the bucket's records (see
+                     :mod:`replog.store.transfer.receiving`)
 layout     string    of a bucket: number of the layout and, after a space, the version of replog that wrote it; there
                      before the first record or task of the bucket is (see :mod:`replog.store.format.layout`)
 =========  ========  ===================================================================================
@@ -170,6 +172,11 @@ class BucketKeys:
     def layout(self) -> bytes:
         """In which layout the bucket is."""
         return self.head + b"layout"
+
+    @property
+    def copied(self) -> bytes:
+        """Note that a copy of another store has all of the bucket."""
+        return self.head + b"copied"
 
     @property
     def leaving(self) -> bytes:

@@ -3,17 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from replog.records import Effect
 from replog.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from replog.events import DetailEvent, RecordEvent
+    from replog.records import Registers
 
 
 #: Most task keys that a record is listed under: the smallest by code point of those it was published with.
 MOST_TASK_KEYS = 16
+
+
+class Mergeable(Protocol):
+    """One record or detail as the writer merges it.
+
+    ``facts_event`` and ``progress_event`` have the attributes of the events that offered these; None for none.
+    """
+
+    @property
+    def registers(self) -> Registers:
+        """The state as it is stored."""
+
+    @property
+    def facts_event(self) -> Any:
+        """The event with the facts, from which a detail is indexed."""
+
+    @property
+    def progress_event(self) -> Any:
+        """The event with the progress, which a detail adds to its record's sums."""
+
+    @property
+    def event_types(self) -> Sequence[str]:
+        """Types of the events that share the store's effect."""
+
+
+class MergeableRecord(Protocol):
+    """One record in what the writer merges: its own state, if that is known, its task keys, its details."""
+
+    @property
+    def record(self) -> Mergeable | None:
+        """Its own state."""
+
+    @property
+    def task_keys(self) -> Sequence[str]:
+        """Keys of its tasks."""
+
+    @property
+    def details(self) -> Mapping[str, Mergeable]:
+        """Its details by id."""
+
+    @property
+    def newest_ms(self) -> int:
+        """Time of its newest event, where that may be later than all that is merged here; else 0."""
+
+
+class MergeableBatch(Protocol):
+    """States that the writer merges together, by record."""
+
+    @property
+    def records(self) -> Mapping[str, MergeableRecord]:
+        """The records by id."""
+
+    @property
+    def absorbed(self) -> Mapping[Effect, Counter[str]]:
+        """Types of the events that changed nothing in the fold, by the effect that they had there."""
 
 
 class Folded(State):
@@ -30,6 +88,9 @@ class FoldedRecord:
     """One record in a batch: its own registers, its task keys, its details."""
 
     __slots__ = ("details", "record", "task_keys")
+
+    #: It is the newest of the events themselves.
+    newest_ms: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self.record: Folded | None = None

@@ -7,7 +7,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import uuid4
 
 import msgpack
@@ -28,10 +28,9 @@ from replog.store.write.merge_result import MergeResult, effects_of, transition_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from replog.events import DetailEvent
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import BucketKeys
-    from replog.store.write.batch import Batch, Folded, FoldedRecord
+    from replog.store.write.batch import Mergeable, MergeableBatch, MergeableRecord
     from replog.store.write.merge_result import RecordTransition
 
 #: Calls that bring up tasks' lists and are sent together, and records in one call that notes that they are.
@@ -54,8 +53,8 @@ class _Part(NamedTuple):
     record_id: str
     keys: RecordKeys
     call: Command
-    record: Folded | None
-    details: list[Folded]
+    record: Mergeable | None
+    details: list[Mergeable]
 
 
 #: A call and the answer to it.
@@ -116,7 +115,7 @@ class Writer:
         """
         self._era = uuid4().hex[:_ERA_CHARACTERS]
 
-    async def merge(self, batch: Batch) -> MergeResult:
+    async def merge(self, batch: MergeableBatch) -> MergeResult:
         """Merge ``batch``; returns once Redis has acknowledged all of it.
 
         A transition is reported once: a merge that fails keeps those that the store has answered for the next result.
@@ -132,7 +131,7 @@ class Writer:
         transitions, self._unreported = self._unreported, []
         return MergeResult(effects_of(batch, _effects(merged)), transitions, notes.merge_id, notes.calls)
 
-    async def _merge_records(self, batch: Batch, notes: _Notes) -> list[_Merged]:
+    async def _merge_records(self, batch: MergeableBatch, notes: _Notes) -> list[_Merged]:
         """Merge all records of ``batch``; calls are packed while those before them are under way."""
         made = (part for record_id, folded in batch.records.items() for part in self._parts(record_id, folded, notes))
         groups: list[list[_Part]] = []
@@ -157,7 +156,7 @@ class Writer:
             raise error
         return merged
 
-    def _parts(self, record_id: str, folded: FoldedRecord, notes: _Notes) -> Iterator[_Part]:
+    def _parts(self, record_id: str, folded: MergeableRecord, notes: _Notes) -> Iterator[_Part]:
         keys = RecordKeys(self._connection.prefix, record_id)
         bucket = keys.bucket
         head = [*keys.all, bucket.due, bucket.removed]
@@ -168,7 +167,7 @@ class Writer:
         while (chunk := list(islice(details, self._limits.entities_a_call))) or record:
             packed = _pack([place for item in chunk for place in _incoming(*item)]) if chunk else b""
             parts = [detail for _, detail in chunk] + ([record] if record else [])
-            newest_ms = last_ms(max(part.registers.last for part in parts))
+            newest_ms = max(last_ms(max(part.registers.last for part in parts)), folded.newest_ms)
             calls_key, number = notes.next(bucket)
             call = Command(
                 MERGE,
@@ -240,7 +239,7 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
     return task.exception() if task.done() and not task.cancelled() else None
 
 
-def _effects(merged: list[_Merged]) -> Iterator[tuple[Folded, Effect]]:
+def _effects(merged: list[_Merged]) -> Iterator[tuple[Mergeable, Effect]]:
     for part, answer in merged:
         for detail, digit in zip(part.details, answer[0], strict=True):
             yield detail, _EFFECTS[digit]
@@ -253,13 +252,13 @@ def _transition(part: _Part, answer: list[Any]) -> RecordTransition:
     return transition_of(part.record_id, before=before, outcome=answer[3], facts=facts)
 
 
-def _by_pair(details: Mapping[str, Folded], entities_a_call: int) -> Iterable[tuple[str, Folded]]:
+def _by_pair(details: Mapping[str, Mergeable], entities_a_call: int) -> Iterable[tuple[str, Mergeable]]:
     """The details grouped by pair: those of one pair are neighbours in an index, and share counters."""
     if len(details) <= entities_a_call:
         return details.items()
-    groups: dict[Any, list[tuple[str, Folded]]] = defaultdict(list)
+    groups: dict[Any, list[tuple[str, Mergeable]]] = defaultdict(list)
     for item in details.items():
-        facts = cast("DetailEvent | None", item[1].facts_event)
+        facts = item[1].facts_event
         groups[facts and (facts.remote_cluster, facts.repo_name)].append(item)
     return chain.from_iterable(groups.values())
 
@@ -267,9 +266,9 @@ def _by_pair(details: Mapping[str, Folded], entities_a_call: int) -> Iterable[tu
 _EFFECTS = {ord(str(effect.value)): effect for effect in Effect}
 
 
-def _incoming(detail_id: str, detail: Folded) -> tuple[Any, ...]:
+def _incoming(detail_id: str, detail: Mergeable) -> tuple[Any, ...]:
     registers = detail.registers
-    placement = placement_of(cast("DetailEvent | None", detail.facts_event))
+    placement = placement_of(detail.facts_event)
     sums = detail_codec.shortened(sums_of(placement.conflicts, getattr(detail.progress_event, "progress", None)))
     begun_ms = start_ms(registers.start)
     tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())

@@ -1,0 +1,63 @@
+"""The parts of a copy, and the ports of its two ends. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from replog.store.transfer.register_scan import RecordPart, RemovedRecord
+
+
+class Records(NamedTuple):
+    """Records of a bucket, or parts of them."""
+
+    parts: Sequence[RecordPart]
+
+    @property
+    def rows(self) -> int:
+        """The number of records and details: a record counts where it begins."""
+        return sum(len(part.details) + part.begins for part in self.parts)
+
+
+class Removed(NamedTuple):
+    """Records of a bucket that retention removed."""
+
+    records: Sequence[RemovedRecord]
+
+
+class Origin(Protocol):
+    """The end that a copy comes from."""
+
+    @property
+    def identity(self) -> str:
+        """A name by which a copy that was cut off knows that it goes on from the same."""
+
+    async def count(self) -> int:
+        """The number of records and details."""
+
+    async def checkpoints(self, bucket: int) -> Mapping[str, int]:
+        """The checkpoints of a bucket; everything before them is in what :meth:`chunks` yields afterwards."""
+
+    def chunks(self, bucket: int) -> AsyncIterator[Records | Removed]:
+        """All that a bucket has, in parts of bounded size."""
+
+
+class Destination(Protocol):
+    """The end that a copy goes to. Methods are called in this order, those of a bucket for one bucket after the other."""
+
+    async def begin(self) -> None:
+        """Take the place."""
+
+    async def has(self, bucket: int) -> bool:
+        """Whether a copy that was cut off has completed the bucket."""
+
+    async def write(self, bucket: int, chunk: Records | Removed) -> None:
+        """Take a part of a bucket."""
+
+    async def complete(self, bucket: int, checkpoints: Mapping[str, int]) -> None:
+        """Note that all of a bucket is there, and what its checkpoints were before it was read."""
+
+    async def finish(self) -> None:
+        """Make what was copied valid: all buckets are complete."""
