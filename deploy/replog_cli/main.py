@@ -11,8 +11,10 @@ from replog_cli.copy import copy
 from replog_cli.export import export
 from replog_cli.ls import ls
 from replog_cli.publish import publish
+from replog_cli.rebuild import rebuild
 from replog_cli.show import show
 from replog_cli.up import up
+from replog_cli.verify import verify
 from replog_cli.watch import watch
 
 app = typer.Typer(
@@ -30,6 +32,8 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (verify, "replog verify || replog verify --repair"),
+    (rebuild, "replog rebuild --into '#replog2'"),
     (copy, "replog copy --to redis+cluster://redis-a:6379,redis-b:6379#replog"),
 )
 for _command, _example in _COMMANDS:

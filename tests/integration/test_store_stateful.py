@@ -265,8 +265,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.monkeypatch = monkeypatch
         self.runner = asyncio.Runner()
         #: The store's place, and another one; neither begins as the other, for what begins so is removed with it.
-        self.prefixes = [prefix, f"replog-test-copy-of-{prefix}"]
-        self.open(prefix)
+        self.prefixes = [f"{prefix}a", f"{prefix}b"]
+        self.open(self.prefixes[0])
         self.events: list[Event] = []
         self.model = Model([])
         self.unchecked: set[str] = set()

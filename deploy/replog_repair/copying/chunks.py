@@ -45,7 +45,7 @@ class Origin(Protocol):
 
 
 class Destination(Protocol):
-    """The end that a copy goes to. Methods are called in this order, those of a bucket for one bucket after the other."""
+    """The end that a copy goes to. Methods are called in this order, and for one bucket after the other."""
 
     async def begin(self) -> None:
         """Take the place."""

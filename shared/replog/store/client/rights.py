@@ -97,7 +97,7 @@ COLLECTOR = tuple(
     )
 )
 #: What the operator's commands that work on a whole store send: all that, and what walks it.
-OPERATOR = tuple(sorted((*COLLECTOR, *_rights("zscan KEY 0"))))
+OPERATOR = tuple(sorted((*COLLECTOR, *_rights("sismember KEY member", "zscan KEY 0"))))
 #: What takes the questions themselves: it is not queued.
 TRANSACTION = _rights("multi", "discard")
 #: What a cluster takes beside that, and a database other than 0: without it no connection is made.

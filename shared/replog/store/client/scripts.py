@@ -41,6 +41,7 @@ REMOVE = _script("maintain/remove.lua")
 DELIST = _script("maintain/delist.lua")
 LEAVE = _script("write/leave.lua")
 SETTLE = _script("write/settle.lua")
+MEND = _script("inspect/mend.lua")
 REMEMBER_REMOVED = _script("transfer/remember_removed.lua")
 PAGE = _script("read/page.lua")
 TASK_PAGE = _script("read/task_page.lua")
@@ -61,6 +62,7 @@ ALL = (
     ENLIST,
     SETTLE,
     REMEMBER_REMOVED,
+    MEND,
     REMOVE,
     DELIST,
     LEAVE,

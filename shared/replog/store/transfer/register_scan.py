@@ -16,7 +16,8 @@ from replog.errors import StoreRefused
 from replog.records import EMPTY, Registers, last_ms
 from replog.store.client.command import Command
 from replog.store.format import detail_codec
-from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, record_key
+from replog.store.format.keys import BucketKeys, RecordKeys, record_key
+from replog.store.format.layout import all_buckets, evidence_of_data
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -90,11 +91,20 @@ class RegisterScan:
     async def count(self) -> int:
         """The number of records and details, as it is now."""
         found = 0
-        for number in range(BUCKETS):
+        for number in await self.occupied():
             async for ids in self.record_ids(number):
                 sizes = await self._each([Command("HLEN", [self._keys(i).details]) for i in ids])
                 found += len(ids) + sum(filter(None, sizes))
         return found
+
+    async def occupied(self) -> list[int]:
+        """The buckets that have, or had, a record or a task."""
+        buckets = all_buckets(self._connection.prefix)
+        asked = [
+            Command("EXISTS", [*evidence_of_data(bucket), bucket.running, bucket.unfinished]) for bucket in buckets
+        ]
+        found = await self._connection.run(asked)
+        return [bucket.number for bucket, count in zip(buckets, found, strict=True) if count]
 
     async def record_ids(self, bucket: int) -> AsyncIterator[list[str]]:
         """The ids of the bucket's records, in steps."""

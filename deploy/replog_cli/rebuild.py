@@ -1,0 +1,75 @@
+"""``replog rebuild``: a second store from the topic, beside the live one; and its removal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replog.settings import CollectorSettings, load, mask_url
+from replog_cli import verify
+from replog_cli.display import console, formatting
+from replog_cli.display.work_progress import WorkProgress
+from replog_cli.options import JsonOption, print_json
+from replog_repair.rebuilding import drop_store, rebuild_into
+from replog_repair.stores import store_of
+
+if TYPE_CHECKING:
+    from replog_repair.rebuilding import Rebuilt
+    from replog_repair.stores import NamedStore
+
+
+def rebuild(
+    *,
+    into: Annotated[
+        str, typer.Option("--into", metavar="STORE", help="The store to fill, as URL#PREFIX, #PREFIX or URL.")
+    ] = "",
+    drop: Annotated[
+        str, typer.Option("--drop", metavar="STORE", help="Remove this store instead; the live one is refused.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Fill a second store from the topic while the live one serves, compare the two, and say what to set.
+
+    It may be stopped and run again: it goes on. Exit code 0: equal to the live store; 1: different, which may be right:
+    the live store has what the topic no longer has; 2: it could not be compared.
+    """
+    if bool(into) == bool(drop):
+        raise typer.BadParameter("give one of --into and --drop")
+    settings = load(CollectorSettings)
+    place = store_of(into or drop, settings)
+    with WorkProgress(console.messages(), "offsets" if into else "buckets") as progress:
+        if drop:
+            removed = asyncio.run(drop_store(settings, place, report=progress))
+        else:
+            rebuilt, verdict = asyncio.run(rebuild_into(settings, place, report=progress))
+    if drop:
+        _tell_dropped(place, removed, as_json=as_json)
+        return
+    code = verify.exit_code(verdict)
+    if as_json:
+        print_json({**rebuilt._asdict(), "settings": _settings(place), "comparison": verify.as_object(verdict, code)})
+    else:
+        verify.print_verdict(verdict)
+        _tell_rebuilt(place, rebuilt)
+    raise typer.Exit(code)
+
+
+def _settings(place: NamedStore) -> dict[str, str]:
+    return {"REPLOG_REDIS_URL": mask_url(place.redis_url), "REPLOG_REDIS_PREFIX": place.prefix}
+
+
+def _tell_rebuilt(place: NamedStore, rebuilt: Rebuilt) -> None:
+    number = formatting.number
+    typer.echo(f"{number(rebuilt.events)} events merged into {place.shown}; {number(rebuilt.invalid)} invalid")
+    typer.echo("To use it, restart the collectors, then the query services, with the same consumer group and:")
+    for name, value in _settings(place).items():
+        typer.echo(f"{name}={value}")
+
+
+def _tell_dropped(place: NamedStore, removed: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"dropped": place.shown, "records": removed})
+    else:
+        typer.echo(f"{place.shown} is removed, with {formatting.number(removed)} records")

@@ -1,0 +1,162 @@
+"""Compares one record of a store with what it should have, and with what the store derives from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from replog.records import EMPTY, Registers, join, last_ms, start_ms
+from replog.store.client.command import Command
+from replog.store.format.keys import RecordKeys
+from replog.store.inspect.findings import Finding
+from replog.store.inspect.record_check import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.transfer.register_scan import RecordPart
+    from replog_repair.verification.expectation import Expectation
+
+
+class Compared(NamedTuple):
+    """A record that was compared.
+
+    ``lacking`` are states that the store lacks a part of: merging them repairs it. ``exact`` is false where the record
+    could only be compared as "at least": events of it may be gone from the topic.
+    """
+
+    record_id: str
+    findings: list[Finding]
+    lacking: list[RecordPart]
+    details: int
+    steady: bool
+    exact: bool
+    version: bytes | None = None
+
+
+class Comparison:
+    """Compares the store behind ``connection`` with ``expectation``.
+
+    Of what ended before ``kept_since_ms`` and is missing, retention may have taken it: that is no difference.
+    """
+
+    def __init__(self, connection: CommandRunner, expectation: Expectation, *, kept_since_ms: int) -> None:
+        self._connection = connection
+        self._expectation = expectation
+        self._kept_since_ms = kept_since_ms
+
+    async def compare(self, record_id: str) -> Compared:
+        """Compare a record that the store has. Raises StoreUnavailable, StoreRefused."""
+        expected = await self._expectation.record(record_id)
+        of = _OfRecord(self._connection.prefix, record_id, expected, self._expectation)
+        examined = await examine(self._connection, record_id, of.visit)
+        of.compare_record(examined.registers, examined.task_keys)
+        if expected and of.matched < await self._expectation.detail_count(record_id):
+            await of.find_missing(self._connection, self._kept_since_ms)
+        findings = [*examined.findings, *of.found]
+        return Compared(record_id, findings, of.lacking, examined.details, examined.steady, of.exact, examined.version)
+
+    async def missing(self, record_id: str) -> Compared:
+        """The comparison of a record that the store does not have."""
+        expected = await self._expectation.record(record_id)
+        if expected is None or expected.newest_ms < self._kept_since_ms:
+            return Compared(record_id, [], [], 0, steady=True, exact=True)
+        key = RecordKeys(self._connection.prefix, record_id).record
+        lacking = [expected]
+        rest = expected._replace(registers=EMPTY, task_keys=(), begins=False)
+        steps = self._expectation.detail_steps(record_id)
+        lacking += [rest._replace(details=dict(step)) async for step in steps]
+        finding = Finding("missing_record", record_id, key, "the record is missing")
+        return Compared(record_id, [finding], lacking, 0, steady=True, exact=True)
+
+
+class _OfRecord:
+    def __init__(self, prefix: str, record_id: str, expected: RecordPart | None, expectation: Expectation) -> None:
+        self._id = record_id
+        self._keys = RecordKeys(prefix, record_id)
+        self._expected = expected
+        self._expectation = expectation
+        self._began_ms = -(1 << 62)
+        self.matched = 0
+        self.exact = True
+        self.found: list[Finding] = []
+        self.lacking: list[RecordPart] = []
+
+    async def visit(self, details: Mapping[str, Registers]) -> None:
+        """Compare a step of the stored details."""
+        if not details:
+            return
+        if self._expected is None:
+            self._began_ms = max(self._began_ms, *(start_ms(of.start) for of in details.values()))
+            return
+        expected = await self._expectation.details(self._id, [*details])
+        self.matched += len(expected)
+        lacking = {}
+        for detail_id, stored in details.items():
+            should = expected.get(detail_id, EMPTY)
+            what, text = self._difference(stored, should, "detail")
+            if not what:
+                continue
+            if join(stored, should) != stored:
+                lacking[detail_id] = should
+            self._find(what, self._keys.details, text, detail_id)
+        self._lacks(lacking)
+
+    def compare_record(self, stored: Registers, task_keys: tuple[str, ...]) -> None:
+        """Compare the record's own registers, and its tasks."""
+        if self._expected is None:
+            self._compare_with_nothing(stored)
+            return
+        should, tasks = self._expected.registers, {*self._expected.task_keys}
+        what, text = self._difference(stored, should, "record") if stored.start or should.start else ("", "")
+        if not what and tasks - {*task_keys}:
+            what, text = "task_keys", f"it is not of the tasks {sorted(tasks - {*task_keys})}"
+        if not what:
+            return
+        if join(stored, should) != stored or what == "task_keys":
+            self.lacking.insert(0, self._expected)
+        self._find(what, self._keys.record, text)
+
+    def _compare_with_nothing(self, stored: Registers) -> None:
+        began_ms = max(self._began_ms, start_ms(stored.start) if stored.start else self._began_ms)
+        if self._expectation.is_whole(began_ms):
+            self._find("extra_record", self._keys.record, "the record is one too many")
+        else:
+            self.exact = False
+
+    def _difference(self, stored: Registers, should: Registers, thing: str) -> tuple[str, str]:
+        """A label and a text of how they differ; empty where they do not."""
+        if stored == should:
+            return "", ""
+        both = join(stored, should)
+        if both != stored:
+            names = [name for name, old, new in zip(Registers._fields, stored, both, strict=True) if old != new]
+            return (f"different_{thing}" if stored.start else f"missing_{thing}"), f"it lacks newer {', '.join(names)}"
+        if not self._expectation.is_whole(start_ms(stored.start)):
+            self.exact = False
+            return "", ""
+        if not should.start:
+            return f"extra_{thing}", f"the {thing} is one too many"
+        names = [name for name, old, new in zip(Registers._fields, stored, should, strict=True) if old != new]
+        return f"newer_{thing}", f"it has newer {', '.join(names)} than it should"
+
+    async def find_missing(self, connection: CommandRunner, kept_since_ms: int) -> None:
+        """Find the details that the store does not have."""
+        async for step in self._expectation.detail_steps(self._id):
+            sizes = await connection.run([Command("HSTRLEN", [self._keys.details], [detail_id]) for detail_id in step])
+            absent = {
+                detail_id: should
+                for (detail_id, should), size in zip(step.items(), sizes, strict=True)
+                if not size and last_ms(should.last) >= kept_since_ms
+            }
+            for detail_id in absent:
+                self._find("missing_detail", self._keys.details, "the detail is missing", detail_id)
+            self._lacks(absent)
+
+    def _lacks(self, details: Mapping[str, Registers]) -> None:
+        if details and self._expected:
+            part = self._expected._replace(details=dict(details), registers=EMPTY, task_keys=(), begins=False)
+            self.lacking.append(part)
+
+    def _find(self, what: str, key: bytes, text: str, detail_id: str | None = None) -> None:
+        self.found.append(Finding(what, self._id, key, text, detail_id))
