@@ -49,7 +49,7 @@ class Comparison:
         """Compare a record that the store has. Raises StoreUnavailable, StoreRefused."""
         expected = await self._expectation.record(record_id)
         of = _OfRecord(self._connection.prefix, record_id, expected, self._expectation)
-        examined = await examine(self._connection, record_id, of.visit)
+        examined = await examine(self._connection, record_id, of.compare_details)
         of.compare_record(examined.registers, examined.task_keys)
         if expected and of.matched < await self._expectation.detail_count(record_id):
             await of.find_missing(self._connection, self._kept_since_ms)
@@ -82,7 +82,7 @@ class _OfRecord:
         self.found: list[Finding] = []
         self.lacking: list[RecordPart] = []
 
-    async def visit(self, details: Mapping[str, Registers]) -> None:
+    async def compare_details(self, details: Mapping[str, Registers]) -> None:
         """Compare a step of the stored details."""
         if not details:
             return

@@ -37,9 +37,6 @@ _BIAS_BYTES = 7
 _ENTRIES = 500
 _FIRST, _MOST, _BYTES = 20, 500, 1024 * 1024
 
-#: Called with each step of a record's details, by id.
-Visit = "Callable[[Mapping[str, Registers]], Awaitable[None]]"
-
 
 class Examined(NamedTuple):
     """A record that was examined: its registers, the number of its details, the findings.
@@ -57,13 +54,13 @@ class Examined(NamedTuple):
 
 
 async def examine(
-    connection: CommandRunner, record_id: str, visit: Callable[[Mapping[str, Registers]], Awaitable[None]]
+    connection: CommandRunner, record_id: str, each_step: Callable[[Mapping[str, Registers]], Awaitable[None]]
 ) -> Examined:
-    """Examine a record; ``visit`` gets all of its details, in steps. Raises StoreUnavailable, StoreRefused."""
+    """Examine a record; ``each_step`` gets all of its details, in steps. Raises StoreUnavailable, StoreRefused."""
     check = _RecordCheck(connection, record_id)
     await check.begin()
     async for values in check.details():
-        await visit(await check.examine_details(values))
+        await each_step(await check.examine_details(values))
     await check.examine_sizes()
     check.examine_fields()
     await check.examine_places()
@@ -71,7 +68,7 @@ async def examine(
 
 
 class _Wanted(NamedTuple):
-    """What the store should have of a detail."""
+    """The entries and addends that the store should have of a detail."""
 
     head: bytes
     ms: int

@@ -1,0 +1,209 @@
+"""Copies, verifications and rebuilds as operators run them: commands beside running services, killed and run again."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.store.format.keys import RecordKeys, task_keys
+from tests.support.model import Model
+from tests.support.services.process import wait_until
+from tests.support.services.redis import connected, remove_keys
+from tests.support.store.batches import many_events
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, answers_what, environment, message, system_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.services.kafka import Broker
+    from tests.support.services.redis import RedisServer
+    from tests.support.strategies import Event
+    from tests.support.system import Process, System
+
+pytestmark = pytest.mark.real_broker
+
+COMMAND_TIMEOUT_S = 120.0
+EQUAL, DIFFERENT, COULD_NOT = 0, 1, 2
+
+
+class Operated:
+    """A system, and the commands of its operator."""
+
+    def __init__(self, system: System, server: RedisServer) -> None:
+        self.system = system
+        self.server = server
+        self.prefix = system.variables["REPLOG_REDIS_PREFIX"]
+        self.other = f"{self.prefix}.other"
+        self.events: list[Event] = []
+
+    def publish(self, seed: int, count: int = 600) -> None:
+        """Publish more events of many records."""
+        events = [
+            {**event, "recordId": f"{event['recordId']}-{i % 17}"}
+            for i, event in enumerate(many_events(random.Random(seed), count))
+        ]
+        assert len(self.system.publish([message(event) for event in events])) == count
+        self.events += events
+
+    def collected(self, collector: Process) -> None:
+        """Return once a collector has applied all that was published."""
+        lag = "replog_consumer_committed_lag"
+
+        def is_done() -> bool:
+            return bool(lags := collector.metrics(lag)) and not any(lags.values())
+
+        assert wait_until(is_done, READABLE_TIMEOUT_S), collector.log
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "replog_cli.main", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(self.system.variables | variables),
+            cwd=self.system.folder,
+        )
+
+    def run(self, *words: str, **variables: str) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of a command."""
+        process = self.start(*words, **variables)
+        out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
+        return process.returncode, out, err
+
+    def killed(self, *words: str, key: str) -> None:
+        """Run a command, and kill it once ``key``, or one that begins so, is there."""
+        process = self.start(*words)
+        try:
+            with connected(self.server.url) as client:
+                deadline_s = time.monotonic() + COMMAND_TIMEOUT_S
+                while not any(True for _ in client.scan_iter(match=f"{key}*", count=1000)):
+                    assert process.poll() is None, process.communicate()
+                    assert time.monotonic() < deadline_s
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+    def answers(self, prefix: str) -> None:
+        """Require that a query service on ``prefix`` answers what the oracle says."""
+        answers_what(self.system.started(API, REPLOG_REDIS_PREFIX=prefix), Model(self.events))
+
+
+@pytest.fixture
+def operated(
+    kafka: Broker, redis_server: RedisServer, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operated]:
+    with system_on(kafka, redis_url, tmp_path_factory.mktemp("system")) as system:
+        yield Operated(system, redis_server)
+
+
+def test_a_store_moves_to_another_prefix_while_it_is_written(operated: Operated) -> None:
+    """The copy is killed and run again; collectors go on where the old store was, and nothing is missing."""
+    old = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(old)
+    to = ("copy", "--to", f"#{operated.other}")
+    operated.killed(*to, key=f"{operated.other}:{{3")
+    operated.publish(2)
+    code, out, err = operated.run(*to, "--json")
+    assert code == 0, err
+    assert json.loads(out)["to"].endswith(f"#{operated.other}")
+    operated.publish(3)
+    operated.collected(old)
+    assert old.stop() == 0
+    new = operated.system.started(COLLECTOR, REPLOG_REDIS_PREFIX=operated.other)
+    operated.publish(4)
+    operated.collected(new)
+    operated.answers(operated.other)
+    code, _, err = operated.run("verify", REPLOG_REDIS_PREFIX=operated.other)
+    assert code == EQUAL, err
+
+
+def test_a_backup_gives_the_store_back(operated: Operated, tmp_path: Path) -> None:
+    """What came after the backup comes from the topic again."""
+    collector = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(collector)
+    backup = str(tmp_path / "backup.replog")
+    assert operated.run("copy", "--to", backup)[0] == 0
+    operated.publish(2)
+    operated.collected(collector)
+    assert collector.stop() == 0
+    remove_keys(operated.server.url, operated.prefix)
+    code, out, err = operated.run("copy", "--from", backup)
+    assert code == 0, err
+    assert "records and details copied" in out
+    collector.start()
+    operated.collected(collector)
+    operated.answers(operated.prefix)
+    # Only what came after the backup was read again.
+    assert sum(collector.metrics("replog_events_total").values()) < len(operated.events)
+    (tmp_path / "broken").write_bytes((tmp_path / "backup.replog").read_bytes()[:-9])
+    code, _, err = operated.run("copy", "--from", str(tmp_path / "broken"))
+    assert code == 1
+    assert "is no whole copy of a store: at byte" in err
+
+
+def test_a_second_store_is_rebuilt_beside_the_live_one(operated: Operated) -> None:
+    """The rebuild is killed and run again; the live store cannot be dropped, the other one can."""
+    live = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(live)
+    into = ("rebuild", "--into", f"#{operated.other}")
+    operated.killed(*into, key=f"{operated.other}:{{3")
+    code, out, err = operated.run(*into)
+    assert code == EQUAL, err
+    assert f"REPLOG_REDIS_PREFIX={operated.other}" in out
+    operated.publish(2)
+    operated.collected(live)
+    # It is behind now, and says so; a collector on it goes on where the rebuild has ended.
+    assert operated.run("verify", "--against", f"#{operated.other}")[0] == DIFFERENT
+    assert live.stop() == 0
+    new = operated.system.started(COLLECTOR, REPLOG_REDIS_PREFIX=operated.other)
+    operated.collected(new)
+    assert sum(new.metrics("replog_events_total").values()) < len(operated.events)
+    operated.answers(operated.other)
+    assert new.stop() == 0
+    assert operated.run("verify", "--against", f"#{operated.other}")[0] == EQUAL
+    code, _, err = operated.run("rebuild", "--drop", f"#{operated.prefix}")
+    assert code == 1
+    assert "is the live store" in err
+    assert operated.run("rebuild", "--drop", f"#{operated.other}")[0] == 0
+    with connected(operated.server.url) as client:
+        left = {key.split(b"}:", 1)[1][:5] for key in client.scan_iter(match=f"{operated.other}:*", count=1000)}
+    assert left <= {b"calls"}
+
+
+def test_verify_names_what_is_wrong_and_repairs_it(operated: Operated) -> None:
+    collector = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(collector)
+    assert operated.run("verify")[0] == EQUAL
+    record_id = next(event["recordId"] for event in operated.events if "taskKey" in event)
+    task_key = Model(operated.events).run(record_id)["record"]["taskKey"]
+    keys, (task, *_) = RecordKeys(operated.prefix, record_id), task_keys(operated.prefix, task_key)
+    with connected(operated.server.url) as client:
+        assert client.hdel(task, record_id)
+        client.hincrby(keys.record, "s1", 1)
+    code, out, err = operated.run("verify", "--json")
+    assert code == DIFFERENT, err
+    found: list[dict[str, Any]] = json.loads(out)["differences"]
+    assert {(of["what"], of["recordId"], of["taskKey"]) for of in found} >= {
+        ("sum", record_id, None),
+        ("not_listed", record_id, task_key),
+    }
+    code, out, err = operated.run("verify", "--record", record_id)
+    assert code == DIFFERENT
+    assert f"sum: record {record_id}: s1 is " in out
+    code, _, err = operated.run("verify", "--repair")
+    assert code == EQUAL, err
+    operated.answers(operated.prefix)
+    assert operated.run("verify", REPLOG_KAFKA_TOPIC="replog-test.none")[0] == COULD_NOT
