@@ -176,7 +176,11 @@ def test_a_cut_letter_whose_original_is_gone_is_left(system: System) -> None:
 
 def test_what_is_still_invalid_is_named_with_its_field(system: System) -> None:
     collector = system.started(COLLECTOR, REPLOG_DEAD_LETTER_SHARE="1")
-    wrong = [VALID | {"attempt": "no"}, {**VALID, "taskKey": None}, VALID | {"type": "record.paused", "recordId": "p"}]
+    wrong: list[Event] = [
+        VALID | {"attempt": "no"},
+        {**VALID, "taskKey": None},
+        VALID | {"type": "record.paused", "recordId": "p"},
+    ]
     system.publish([message(event) for event in wrong])
     settle(collector, 3)
     shown = dlq(system, "list")
