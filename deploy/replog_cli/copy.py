@@ -10,8 +10,8 @@ import typer
 from replog.settings import StoreSettings, load
 from replog_cli.display import console, formatting
 from replog_cli.display.work_progress import WorkProgress
+from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
-from replog_repair.copying.places import copy_between, place_of, shown
 
 #: Keys that cannot be read are named up to so many.
 MOST_NAMED = 20
@@ -35,6 +35,8 @@ def copy(
     Both stores may be in use. The copy may be stopped and run again at any time. Once it is complete, collectors that
     start on the new store go on where the old one was when the copy began.
     """
+    with extra("collector", "copy"):
+        from replog_repair.copying.places import copy_between, place_of, shown  # noqa: PLC0415 - of an extra
     settings = load(StoreSettings)
     places = place_of(origin, settings), place_of(destination, settings)
     unreadable: list[str] = []

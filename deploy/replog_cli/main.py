@@ -8,7 +8,9 @@ import typer
 
 from replog.errors import FatalError, RecoverableError, SettingsError
 from replog_cli.copy import copy
+from replog_cli.dlq.app import app as dlq
 from replog_cli.export import export
+from replog_cli.history import history
 from replog_cli.ls import ls
 from replog_cli.publish import publish
 from replog_cli.rebuild import rebuild
@@ -35,9 +37,11 @@ _COMMANDS = (
     (verify, "replog verify || replog verify --repair"),
     (rebuild, "replog rebuild --into '#replog2'"),
     (copy, "replog copy --to redis+cluster://redis-a:6379,redis-b:6379#replog"),
+    (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)
+app.add_typer(dlq, name="dlq")
 
 
 def main() -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replog.settings import CollectorSettings, load, mask_url
+from replog.settings import mask_url
 from replog_cli import verify
+from replog_cli.collector_settings import collector_settings
 from replog_cli.display import console, formatting
 from replog_cli.display.work_progress import WorkProgress
+from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
-from replog_repair.rebuilding import drop_store, rebuild_into
 from replog_repair.stores import store_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def rebuild(
     """
     if bool(into) == bool(drop):
         raise typer.BadParameter("give one of --into and --drop")
-    settings = load(CollectorSettings)
+    with extra("collector", "rebuild"):
+        from replog_repair.rebuilding import drop_store, rebuild_into  # noqa: PLC0415 - of an extra
+    settings = collector_settings()
     place = store_of(into or drop, settings)
     with WorkProgress(console.messages(), "offsets" if into else "buckets") as progress:
         if drop:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replog.errors import FatalError, RecoverableError, SettingsError
-from replog.settings import CollectorSettings, load
 from replog.store.inspect.findings import shown as shown_key
+from replog_cli.collector_settings import collector_settings
 from replog_cli.display import console, formatting
 from replog_cli.display.work_progress import WorkProgress
+from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
 from replog_repair.stores import store_of
-from replog_repair.verification.running import Scope
-from replog_repair.verification.running import verify as run
 
 if TYPE_CHECKING:
     from replog.store.inspect.findings import Finding
@@ -44,7 +43,7 @@ def verify(
     if record is not None and task is not None:
         raise typer.BadParameter("--record and --task exclude each other; give one of them")
     try:
-        verdict = _verified(against, Scope(record, task), repair=repair)
+        verdict = _verified(against, record, task, repair=repair)
     except SettingsError:
         raise
     except (FatalError, RecoverableError) as error:
@@ -58,14 +57,18 @@ def verify(
     raise typer.Exit(code)
 
 
-def _verified(against: str, scope: Scope, *, repair: bool) -> Verdict:
-    settings = load(CollectorSettings)
+def _verified(against: str, record: str | None, task: str | None, *, repair: bool) -> Verdict:
+    with extra("collector", "verify"):
+        pass
+    settings = collector_settings()
     store = store_of("", settings)
     other = store_of(against, settings) if against else None
     if other == store:
         raise SettingsError(f"--against={other.shown} is the store itself; name another one")
     with WorkProgress(console.messages(), "rows") as progress:
-        return asyncio.run(run(settings, store=store, against=other, scope=scope, repair=repair, report=progress))
+        return asyncio.run(
+            run(settings, store=store, against=other, scope=Scope(record, task), repair=repair, report=progress)
+        )
 
 
 def exit_code(verdict: Verdict) -> int:
