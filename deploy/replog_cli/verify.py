@@ -66,8 +66,9 @@ def _verified(against: str, record: str | None, task: str | None, *, repair: boo
     if other == store:
         raise SettingsError(f"--against={other.shown} is the store itself; name another one")
     with WorkProgress(console.messages(), "rows") as progress:
+        scope = running.Scope(record, task)
         return asyncio.run(
-            run(settings, store=store, against=other, scope=Scope(record, task), repair=repair, report=progress)
+            running.verify(settings, store=store, against=other, scope=scope, repair=repair, report=progress)
         )
 
 
