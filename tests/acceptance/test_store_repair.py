@@ -54,11 +54,10 @@ class Operated:
         self.events += events
 
     def collected(self, collector: Process) -> None:
-        """Return once a collector has applied all that was published."""
-        lag = "replog_consumer_committed_lag"
+        """Return once a collector, alone in its group, is at the ends of all partitions."""
 
         def is_done() -> bool:
-            return bool(lags := collector.metrics(lag)) and not any(lags.values())
+            return sum(collector.metrics("replog_consumer_position").values()) == len(self.events)
 
         assert wait_until(is_done, READABLE_TIMEOUT_S), collector.log
 

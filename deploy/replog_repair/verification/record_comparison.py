@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.records import EMPTY, Registers, join, last_ms, start_ms
 from replog.store.client.command import Command
 from replog.store.format.keys import RecordKeys
-from replog.store.inspect.findings import Finding
+from replog.store.inspect.findings import MOST_OF_ONE, Finding
 from replog.store.inspect.record_check import examine
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 class Compared(NamedTuple):
     """A record that was compared.
 
-    ``lacking`` are states that the store lacks a part of: merging them repairs it. ``exact`` is false where the record
-    could only be compared as "at least": events of it may be gone from the topic.
+    ``lacks`` tells that the store lacks something: merging what it should have repairs that. ``exact`` is false where
+    the record could only be compared as "at least": events of it may be gone from the topic.
     """
 
     record_id: str
     findings: list[Finding]
-    lacking: list[RecordPart]
-    details: int
-    steady: bool
-    exact: bool
+    lacks: bool = False
+    details: int = 0
+    steady: bool = True
+    exact: bool = True
     version: bytes | None = None
 
 
@@ -54,20 +54,16 @@ class Comparison:
         if expected and of.matched < await self._expectation.detail_count(record_id):
             await of.find_missing(self._connection, self._kept_since_ms)
         findings = [*examined.findings, *of.found]
-        return Compared(record_id, findings, of.lacking, examined.details, examined.steady, of.exact, examined.version)
+        return Compared(record_id, findings, of.lacks, examined.details, examined.steady, of.exact, examined.version)
 
     async def missing(self, record_id: str) -> Compared:
         """The comparison of a record that the store does not have."""
         expected = await self._expectation.record(record_id)
         if expected is None or expected.newest_ms < self._kept_since_ms:
-            return Compared(record_id, [], [], 0, steady=True, exact=True)
+            return Compared(record_id, [])
         key = RecordKeys(self._connection.prefix, record_id).record
-        lacking = [expected]
-        rest = expected._replace(registers=EMPTY, task_keys=(), begins=False)
-        steps = self._expectation.detail_steps(record_id)
-        lacking += [rest._replace(details=dict(step)) async for step in steps]
         finding = Finding("missing_record", record_id, key, "the record is missing")
-        return Compared(record_id, [finding], lacking, 0, steady=True, exact=True)
+        return Compared(record_id, [finding], lacks=True)
 
 
 class _OfRecord:
@@ -80,7 +76,7 @@ class _OfRecord:
         self.matched = 0
         self.exact = True
         self.found: list[Finding] = []
-        self.lacking: list[RecordPart] = []
+        self.lacks = False
 
     async def compare_details(self, details: Mapping[str, Registers]) -> None:
         """Compare a step of the stored details."""
@@ -91,16 +87,13 @@ class _OfRecord:
             return
         expected = await self._expectation.details(self._id, [*details])
         self.matched += len(expected)
-        lacking = {}
         for detail_id, stored in details.items():
             should = expected.get(detail_id, EMPTY)
             what, text = self._difference(stored, should, "detail")
             if not what:
                 continue
-            if join(stored, should) != stored:
-                lacking[detail_id] = should
+            self.lacks |= join(stored, should) != stored
             self._find(what, self._keys.details, text, detail_id)
-        self._lacks(lacking)
 
     def compare_record(self, stored: Registers, task_keys: tuple[str, ...]) -> None:
         """Compare the record's own registers, and its tasks."""
@@ -113,8 +106,7 @@ class _OfRecord:
             what, text = "task_keys", f"it is not of the tasks {sorted(tasks - {*task_keys})}"
         if not what:
             return
-        if join(stored, should) != stored or what == "task_keys":
-            self.lacking.insert(0, self._expected)
+        self.lacks |= join(stored, should) != stored or what == "task_keys"
         self._find(what, self._keys.record, text)
 
     def _compare_with_nothing(self, stored: Registers) -> None:
@@ -144,19 +136,15 @@ class _OfRecord:
         """Find the details that the store does not have."""
         async for step in self._expectation.detail_steps(self._id):
             sizes = await connection.run([Command("HSTRLEN", [self._keys.details], [detail_id]) for detail_id in step])
-            absent = {
-                detail_id: should
+            absent = [
+                detail_id
                 for (detail_id, should), size in zip(step.items(), sizes, strict=True)
                 if not size and last_ms(should.last) >= kept_since_ms
-            }
+            ]
             for detail_id in absent:
                 self._find("missing_detail", self._keys.details, "the detail is missing", detail_id)
-            self._lacks(absent)
-
-    def _lacks(self, details: Mapping[str, Registers]) -> None:
-        if details and self._expected:
-            part = self._expected._replace(details=dict(details), registers=EMPTY, task_keys=(), begins=False)
-            self.lacking.append(part)
+            self.lacks |= bool(absent)
 
     def _find(self, what: str, key: bytes, text: str, detail_id: str | None = None) -> None:
-        self.found.append(Finding(what, self._id, key, text, detail_id))
+        if len(self.found) < MOST_OF_ONE:
+            self.found.append(Finding(what, self._id, key, text, detail_id))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from replog.errors import StoreRefused
+from replog.records import EMPTY
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, record_key, task_keys
 from replog.store.inspect.bucket_check import examine_bucket
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.transfer.register_scan import RecordPart
     from replog_repair.verification.expectation import Expectation
 
 #: Records that are examined at the same time; their calls share pipelines.
@@ -45,8 +45,8 @@ class Rounds:
     #: Rounds after the first, and seconds before each.
     most: int = 10
     pause_s: float = 1.0
-    #: Rounds of repairs.
-    repairs: int = 5
+    #: Rounds of repairs at most: they end where one changes nothing.
+    repairs: int = 50
 
 
 _ROUNDS = Rounds()
@@ -216,7 +216,7 @@ class Verifier:
         except (StoreRefused, *GARBLED) as error:
             key = record_key(self._connection.prefix, record_id)
             finding = Finding("unreadable", record_id, key, f"cannot be read: {error}")
-            return Compared(record_id, [finding], [], 0, steady=True, exact=True)
+            return Compared(record_id, [finding])
 
     def _note(self, compared: Compared, suspects: _Suspects) -> None:
         if compared.findings:
@@ -231,18 +231,19 @@ class Verifier:
         """Note those of the records, which the store does not have, that retention has not removed."""
         for record_id in ids:
             compared = await self._comparison.missing(record_id)
-            if compared.findings and not await self._was_removed(compared.lacking[0]):
+            if compared.findings and not await self._was_removed(record_id):
                 self._note(compared, suspects)
 
-    async def _was_removed(self, record: RecordPart) -> bool:
-        bucket = self._bucket(record.record_id)
+    async def _was_removed(self, record_id: str) -> bool:
+        bucket = self._bucket(record_id)
         removed, claimed = await self._connection.run(
             [
-                Command("ZSCORE", [bucket.removed], [record.record_id]),
-                Command("HGET", [bucket.claimed], [record.record_id]),
+                Command("ZSCORE", [bucket.removed], [record_id]),
+                Command("HGET", [bucket.claimed], [record_id]),
             ]
         )
-        return removed is not None and record.newest_ms <= int(claimed or removed)
+        record = await self._expectation.record(record_id)
+        return removed is not None and record is not None and record.newest_ms <= int(claimed or removed)
 
     async def _examine_tasks(self, keys: Iterable[str], suspects: _Suspects) -> None:
         some = [*keys]
@@ -324,12 +325,21 @@ class Verifier:
         """Merge what the store lacks, and records again that are missing in a list: merging lists them."""
         writer = Writer(self._connection)
         for compared in self._suspects.records.values():
-            for part in compared.lacking:
-                await writer.merge(StoredStates([part]))
+            if compared.lacks:
+                await self._merge_expected(writer, compared.record_id)
             if any(finding.what == "not_listed" for finding in compared.findings):
                 stored = await self._scan.record(compared.record_id)
                 if stored:
                     await writer.merge(StoredStates([stored]))
+
+    async def _merge_expected(self, writer: Writer, record_id: str) -> None:
+        record = await self._expectation.record(record_id)
+        if record is None:
+            return
+        await writer.merge(StoredStates([record]))
+        part = record._replace(registers=EMPTY, task_keys=(), begins=False)
+        async for step in self._expectation.detail_steps(record_id):
+            await writer.merge(StoredStates([part._replace(details=step)]))
 
     def _bucket(self, record_id: str) -> BucketKeys:
         return RecordKeys(self._connection.prefix, record_id).bucket

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+#: Findings of one record, or of one task's list, that are kept: what is so wrong is examined again once these are gone.
+MOST_OF_ONE = 1000
+
 
 class Guard(NamedTuple):
     """The version of a record or a task's list that an edit was made for: a field of a hash, and its value."""

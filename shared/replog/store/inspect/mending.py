@@ -11,7 +11,7 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import MEND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.inspect.findings import Edit, Finding, Guard
@@ -25,8 +25,8 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 async def mend(connection: CommandRunner, findings: Iterable[Finding]) -> int:
     """Make the edits of ``findings``; returns how many were made.
 
-    Those of one record, or of one task's list, are made together, atomically, and only while it is as it was when it
-    was examined. Of more than :data:`EDITS_A_CALL` the first are made: examine the record again, and repeat.
+    Those of one record, or of one task's list, are made :data:`EDITS_A_CALL` at a time, each time atomically, and only
+    while nothing else has changed it since it was examined.
 
     Raises:
         StoreUnavailable: examine again; what was made stays.
@@ -35,9 +35,16 @@ async def mend(connection: CommandRunner, findings: Iterable[Finding]) -> int:
     for finding in findings:
         if finding.edit and finding.guard:
             groups[finding.guard].append(finding.edit)
-    parts = [(guard, edits[:EDITS_A_CALL]) for guard, edits in groups.items()]
+    parts = [part for guard, edits in groups.items() for part in _parts(guard, edits)]
     replies = await connection.run([_call(guard, edits) for guard, edits in parts])
     return sum(len(edits) for (_, edits), made in zip(parts, replies, strict=True) if made)
+
+
+def _parts(guard: Guard, edits: list[Edit]) -> Iterator[tuple[Guard, list[Edit]]]:
+    """The edits call by call; each call moves the version on by one, if there is one."""
+    for step, i in enumerate(range(0, len(edits), EDITS_A_CALL)):
+        value = None if guard.value is None else b"%d" % (int(guard.value) + step)
+        yield guard._replace(value=value), edits[i : i + EDITS_A_CALL]
 
 
 def _call(guard: Guard, edits: list[Edit]) -> Command:

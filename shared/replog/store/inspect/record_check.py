@@ -21,7 +21,7 @@ from replog.store.format.detail_codec import TIME_BYTES, pair_bytes
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.short_ids import id_of, short_of
-from replog.store.inspect.findings import Edit, Finding, Guard, shown
+from replog.store.inspect.findings import MOST_OF_ONE, Edit, Finding, Guard, shown
 from replog.store.transfer.register_scan import GARBLED
 from replog.store.transfer.stored_states import StoredState
 
@@ -306,6 +306,8 @@ class _RecordCheck:
         *,
         task_key: str | None = None,
     ) -> None:
+        if len(self._found) >= MOST_OF_ONE:
+            return
         detail_id = None if raw_id is None else raw_id.decode(errors="backslashreplace")
         self._found.append(Finding(what, self._id, key, text, detail_id, task_key, edit, self._guard))
 

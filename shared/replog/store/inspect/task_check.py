@@ -14,7 +14,7 @@ import msgpack
 from replog.records import last_ms, start_ms
 from replog.store.client.command import Command
 from replog.store.format.keys import BucketKeys, record_key, task_bucket, task_keys
-from replog.store.inspect.findings import Edit, Finding, Guard, shown
+from replog.store.inspect.findings import MOST_OF_ONE, Edit, Finding, Guard, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -173,6 +173,8 @@ class _TaskCheck:
         return ExaminedTask(self._records, self._found, version == self._version)
 
     def _find(self, what: str, key: bytes, text: str, raw_id: bytes | None = None, edit: Edit | None = None) -> None:
+        if len(self._found) >= MOST_OF_ONE:
+            return
         record_id = (raw_id or b"").decode(errors="backslashreplace")
         guard = Guard(self._task, VERSION, self._version)
         self._found.append(Finding(what, record_id, key, text, None, self._key, edit, guard))
