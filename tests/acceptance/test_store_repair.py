@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,7 +94,7 @@ class Operated:
 
     def answers(self, prefix: str) -> None:
         """Require that a query service on ``prefix`` answers what the oracle says."""
-        answers_what(self.system.started(API, REPLOG_REDIS_PREFIX=prefix), Model(self.events))
+        answers_what(self.system.started(API, REPLOG_REDIS_PREFIX=prefix), Model(self.events, now=datetime.now(UTC)))
 
 
 @pytest.fixture
