@@ -24,7 +24,7 @@ from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
 from replog_api.admission.limits import Limits, RateLimit
 from replog_api.admission.proxies import Proxies
-from replog_api.admission.waiting_clients import END_WAITING, WaitingClients
+from replog_api.admission.waiting_clients import END_WAITING, Timings, WaitingClients
 from replog_api.http import errors
 from replog_api.http.as_of import Freshness
 from replog_api.http.request_context import TIME_ZONE_HEADER, context_of
@@ -32,8 +32,8 @@ from replog_api.http.store_trouble import StoreTrouble
 from replog_api.live.snapshots import Snapshots
 from replog_api.middleware import OPEN_PATHS, RequestMiddleware
 from replog_api.page.serving import page_paths, page_routes
-from replog_api.queries.query_runner import QueryRunner
-from replog_api.routes import query_routes, service_routes
+from replog_api.queries.query_runner import QueryRunner, now_ms
+from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog.settings import ApiSettings
+    from replog.store.client.pipelining import CommandRunner
 
 #: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
@@ -60,21 +61,29 @@ class Owner(Protocol):
 
 
 def create_app(
-    settings: ApiSettings, *, limits: Limits | None = None, drain: Drain | None = None, proxies: Proxies | None = None
+    settings: ApiSettings,
+    *,
+    limits: Limits | None = None,
+    timings: Timings | None = None,
+    drain: Drain | None = None,
+    proxies: Proxies | None = None,
+    store: Callable[[CommandRunner], StoreQueries] = StoreQueries,
+    clock: Callable[[], int] = now_ms,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
-    ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is.
+    ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
+    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
     shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
-    queries = StoreQueries(shared)
+    queries = store(shared)
     freshness = Freshness(connection, lambda: read_as_of(connection), time.monotonic)
     waiting_clients = WaitingClients(min(limits.most_waiting_clients, room_for_connections() // 2))
-    runner = QueryRunner(settings, waiting_clients, limits, rate)
+    runner = QueryRunner(settings, waiting_clients, limits, rate, timings=timings or Timings(), clock=clock)
     snapshots = Snapshots(queries.records, runner)
 
     lifespan = _lifespan(connection, waiting_clients, owners=(runner, snapshots, freshness, shared))
@@ -91,8 +100,9 @@ def create_app(
     )
     errors.install(app, trouble)
     app.router.routes += query_routes(queries, runner, snapshots, limits)
-    app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
+    app.router.routes += service_routes(ServiceEndpoints(connection, freshness, drain, timeout_s=STORE_TIMEOUT_S))
     app.router.routes += page_routes() if settings.api_page else []
+    metrics.begin((route.path for route in app.router.routes if isinstance(route, EndpointRoute)), _names(settings))
     middleware = RequestMiddleware(
         app,
         freshness=freshness,
@@ -105,6 +115,10 @@ def create_app(
         open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
     return Observed(_for_other_origins(middleware, settings.cors_origins))
+
+
+def _names(settings: ApiSettings) -> set[str]:
+    return {token.name for token in settings.tokens}
 
 
 def _lifespan(
@@ -182,5 +196,9 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics.requests_of(route, status).inc()
-            took_s = time.perf_counter() - began - context_of(scope).waited_s
-            metrics.request_seconds_of(route).observe(took_s)
+            context = context_of(scope)
+            metrics.request_seconds_of(route).observe(time.perf_counter() - began - context.waited_s)
+            if context.token:
+                metrics.TOKEN_REQUESTS.labels(context.token).inc()
+            if context.store_trouble:
+                metrics.STORE_ERRORS.labels(context.store_trouble).inc()

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.telemetry import logger
+from replog_collector import metrics
 from replog_collector.kafka.client import GroupTimings, has_ended, stop_consumer, subscribed_consumer
 from replog_collector.kafka.instance_id import InstanceId
 from replog_collector.kafka.positions import Positions
@@ -38,7 +39,7 @@ class KafkaSource:
     """:class:`~replog_collector.kafka.source.Source` on a Kafka topic.
 
     ``revoking`` is awaited before partitions are given up, and may take as long as a batch in flight. ``assigned`` is
-    called with the partitions that this member has from now on.
+    called with the partitions that this member has from now on. ``client`` makes the consumer of the group.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class KafkaSource:
         revoking: Callable[[], Awaitable[None]],
         assigned: Callable[[list[int]], None],
         timings: GroupTimings = _TIMINGS,
+        client: Callable[..., Any] = subscribed_consumer,
     ) -> None:
         self._timings = timings
+        self._client = client
         self._settings = settings
         self._topic = settings.kafka_topic
         self._revoking = revoking
@@ -73,7 +76,7 @@ class KafkaSource:
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
-        consumer = subscribed_consumer(
+        consumer = self._client(
             self._settings, timings=self._timings, revoked=self._revoked, assigned=self._begin_assigned
         )
         # Partitions may be assigned before the client says that it has started.
@@ -156,7 +159,7 @@ class KafkaSource:
     def standings(self) -> dict[int, Standing]:
         """Position and end of assigned partitions of which both are known."""
         return {
-            number: Standing(position, max(self._ends[number], position))
+            number: Standing(position, max(self._ends[number], position), self._positions.committed[number])
             for number, position in self.positions.items()
             if number in self._ends
         }
@@ -292,6 +295,7 @@ class KafkaSource:
                 stable, ends = await ends_of(self._consumer, self._topic, assignment or ())
             if assignment is self._assignment:
                 self._ends, self._snapshot = stable, TopicSnapshot(asked_ms, count, ends)
+            metrics.TOPIC_PARTITIONS.set(count)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
         except (KafkaError, TimeoutError, RecoverableError) as error:
