@@ -140,7 +140,7 @@ class Search:
         return await read_facets(self._connection, self._keys, self._filter)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
-        facets = await read_facets(self._connection, self._keys, self._filter)
+        facets = await read_facets(self._connection, self._keys, self._filter, with_others=True)
         if facets.version is None:
             return None
         ids = await RankedDetails(self._connection, self._keys, facets).page(offset, limit)
