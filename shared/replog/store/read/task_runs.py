@@ -120,7 +120,7 @@ def _command(prefix: str, keys: Sequence[str], call: _Call) -> Command:
 
 
 def _look(page: _TaskPage) -> tuple[Any, ...]:
-    """What a small read of a task's newest run alone says, too."""
+    """The part of a page that a small read of its newest run alone gives, too."""
     return page.counter, page.total, page.ids[:1], page.values[:1]
 
 
