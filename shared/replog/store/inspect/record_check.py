@@ -20,7 +20,7 @@ from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES, pair_bytes
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_keys
-from replog.store.format.short_ids import id_of, short_of
+from replog.store.format.short_ids import ids_of, short_of
 from replog.store.inspect.findings import MOST_OF_ONE, Edit, Finding, Guard, shown
 from replog.store.transfer.register_scan import GARBLED
 from replog.store.transfer.stored_states import StoredState
@@ -373,7 +373,7 @@ def _id_in(entry: bytes, key: bytes, keys: RecordKeys) -> bytes | None:
     try:
         if key == keys.by_name:
             entry = entry[entry.index(b"\0") + 1 :]
-            return id_of(entry[pair_bytes(entry[0]) + TIME_BYTES :])
-        return id_of(entry[pair_bytes(entry[0]) + 1 + TIME_BYTES :])
+            return ids_of([entry[pair_bytes(entry[0]) + TIME_BYTES :]])[0]
+        return ids_of([entry[pair_bytes(entry[0]) + 1 + TIME_BYTES :]])[0]
     except GARBLED:
         return None
