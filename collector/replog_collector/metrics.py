@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from replog.statuses import STATUSES
 from replog_collector.event_accounting import EventAccounting
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ REGISTRY.register(ACCOUNTS)
 RECORD_TRANSITIONS = Counter(
     "replog_record_transitions_total", "Records that ended or were reopened, by the status they then had", ["status"]
 )
+#: Outcomes that the outcomes topic has acknowledged, by the status that their record then had.
+OUTCOMES_PUBLISHED = Counter(
+    "replog_outcomes_published_total", "Outcomes of records published, by the status of the record", ["status"]
+)
+for _status in STATUSES:
+    OUTCOMES_PUBLISHED.labels(_status.name)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 

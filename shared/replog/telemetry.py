@@ -70,6 +70,8 @@ LogAction = Literal[
     "garbage_removed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.
     "sweep_refused",
+    # Outcomes that were left in the outbox could not be published; the next search tries again.
+    "outcomes_waiting",
     # Retention removed records.
     "removed",
     # A call or dependency that failed works again.

@@ -28,6 +28,7 @@ _OVERVIEW_FIELDS = (
 #: and the time of the last one.
 RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v", "w")
 _REGISTERS = len(_REGISTER_FIELDS)
+_OUTCOME = _REGISTER_FIELDS.index("outcome")
 
 
 class StoredDetail(NamedTuple):
@@ -73,6 +74,11 @@ class StoredRecord(NamedTuple):
         return int(self.written or 0)
 
     @property
+    def outcome(self) -> bytes:
+        """Its outcome register; empty where the record is not known."""
+        return self.fields[_OUTCOME] or b""
+
+    @property
     def known(self) -> bool:
         """Whether an event of the record itself was seen."""
         return self.fields[0] is not None
@@ -85,6 +91,14 @@ class StoredRecord(NamedTuple):
     def read_raw(self) -> RawRecord:
         """The same for answers, with facts as they are stored."""
         return raw_entities.record_from(self.fields[:_REGISTERS], _overview(self.fields[_REGISTERS:-2]))
+
+    def with_roll_up_of(self, other: StoredRecord) -> StoredRecord:
+        """This record with the roll-up of ``other``, where that exists."""
+        if not other.exists:
+            return self
+        return self._replace(
+            fields=(*self.fields[:_REGISTERS], *other.fields[_REGISTERS:-2], *self.fields[-2:]),
+        )
 
     def read_overview(self) -> Overview:
         """The roll-up, also where only details were seen."""
