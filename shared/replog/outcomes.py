@@ -62,7 +62,7 @@ def outcome_event(record_id: str, record: RawRecord, outcome: bytes, *, source: 
 
 
 def _id_of(record_id: str, outcome: bytes, order: bytes) -> str:
-    # A record is reopened once in an attempt, by whichever of its events is seen first. An end is all that it says.
+    # A record is reopened once in an attempt, by whichever of its events is merged first. An end is its whole register.
     attempt = order[: outcome[0] + 1]
-    told = outcome if outcome_of(outcome)[0] != RUNNING else attempt
-    return sha256(record_id.encode() + b"\0" + told).hexdigest()[:_ID_DIGITS]
+    transition = attempt if outcome_of(outcome)[0] == RUNNING else outcome
+    return sha256(record_id.encode() + b"\0" + transition).hexdigest()[:_ID_DIGITS]

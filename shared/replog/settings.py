@@ -285,6 +285,27 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
         return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
 
 
+class NotifySettings(KafkaSettings, LogSettings):
+    """Settings of ``replog notify``."""
+
+    notify_secret: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        description="secret that posts are signed with, as whsec_BASE64 or text; unset: none",
+    )
+    notify_secret_file: str | None = Field(
+        default=None, min_length=1, description="file that holds the secret; it is read again when it changes"
+    )
+
+    @model_validator(mode="after")
+    def _check_one_secret(self) -> Self:
+        if self.notify_secret is not None and self.notify_secret_file is not None:
+            raise ValueError(
+                f"{variable('notify_secret')} and {variable('notify_secret_file')} are both set; allowed: one of them"
+            )
+        return self
+
+
 class ClientSettings(_Group):
     """Settings of the commands that ask the query service."""
 

@@ -1,7 +1,7 @@
 """The step of a batch that publishes outcomes: what the merge noted in the outbox goes to the outcomes topic.
 
 It comes after the merge and before the commit, and looks at the outbox itself, not at what the merge answered. So it
-also finds what a lost answer would have told, and what another collector merged and did not publish before it died: its
+also finds what a lost answer would have said, and what another collector merged and did not publish before it died: its
 batch was not committed, and comes here again. At worst something is published twice.
 """
 

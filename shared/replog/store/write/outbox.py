@@ -35,14 +35,14 @@ class OutboxEntry(NamedTuple):
     """One transition of a record, as the store noted it."""
 
     bucket: int
-    #: What the bucket holds; it identifies the entry.
+    #: The member of the set, which identifies the entry.
     member: bytes
     #: The record as it was right after the transition.
     record: StoredRecord
 
     @property
     def noted_ms(self) -> int:
-        """When it was noted in ms since 1970, by the clock of the collector that merged."""
+        """Time of the note in ms since 1970, by the clock of the collector that merged."""
         return self.record.written_ms
 
 
@@ -136,5 +136,5 @@ _GARBLED: tuple[type[Exception], ...] = (ValueError, TypeError, LookupError)
 
 
 def buckets_from(numbers: Iterable[int]) -> dict[int, bytes]:
-    """What :meth:`Outbox.read` takes to begin with the first entries of these buckets."""
+    """The argument of :meth:`Outbox.read` that begins with the first entries of these buckets."""
     return dict.fromkeys(numbers, b"")
