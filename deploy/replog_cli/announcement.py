@@ -131,6 +131,9 @@ def _first_steps(plan: Plan, addresses: Addresses) -> list[str]:
         "Publish events, one JSON object a line:",
         f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} {_this_command()} publish FILE",
         f"  kcat -P -b {addresses.kafka} -t {addresses.topic} -k RECORD_ID -l FILE",
+        "Post the end of each record to a webhook of yours:",
+        f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REPLOG_KAFKA_OUTCOMES_TOPIC={addresses.outcomes_topic} "
+        f"{_this_command()} notify --url URL",
     ]
     if plan.demo:
         url = f"{addresses.api_url}/replication/api/task/record/page/{TASKS[0].key}?pageNumber=1&pageSize=5"
