@@ -303,6 +303,64 @@ class MemorySource:
         return {number: Standing(at, max(at, self.topic.stable)) for number, at in self.positions.items()}
 
 
+@dataclass
+class MemoryGroup:
+    """A topic of one partition, and what a group has committed."""
+
+    messages: list[Any] = field(default_factory=list)
+    committed: int = 0
+
+
+class MemoryGroupReader:
+    """:class:`replog_collector.topics.group_reader.GroupReader` on a :class:`MemoryGroup`; a poll returns two messages.
+
+    ``failures`` and ``commit_failures`` are raised first, one a call.
+    """
+
+    def __init__(self, group: MemoryGroup) -> None:
+        self.group = group
+        self.failures: list[BrokerUnavailable] = []
+        self.commit_failures: list[BrokerUnavailable] = []
+        self.assignment = 0
+        #: Set once a poll found nothing.
+        self.empty = asyncio.Event()
+        self._position: int | None = None
+        self._done: int | None = None
+
+    async def poll(self, timeout_s: float) -> list[Any]:
+        """As the protocol says."""
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        if self._position is None:
+            self._position = self.group.committed
+        found = self.group.messages[self._position : self._position + 2]
+        self._position += len(found)
+        if not found:
+            self.empty.set()
+        return found
+
+    def done(self, message: Any) -> None:
+        """As the protocol says."""
+        self._done = message.offset + 1
+
+    async def commit(self) -> None:
+        """As the protocol says."""
+        if self.commit_failures:
+            raise self.commit_failures.pop(0)
+        if self._done is not None:
+            self.group.committed, self._done = self._done, None
+
+    async def stop(self) -> None:
+        """As the protocol says."""
+        self.move()
+
+    def move(self) -> None:
+        """The group moves the partition, here to the same member."""
+        self.assignment += 1
+        self._position = self._done = None
+
+
 class MemoryDeadLetters:
     """Keeps dead letters. ``failures`` are raised first, one a call."""
 
