@@ -181,6 +181,15 @@ async def test_what_is_no_entry_is_removed(connection: AdministeredConnection, g
     assert await connection.run([Command("ZCARD", [key])]) == [1]
 
 
+async def test_what_is_no_entry_hides_none_behind_it(connection: AdministeredConnection) -> None:
+    """A page with fewer entries than a page may have is the last one."""
+    key = RecordKeys(connection.prefix, "r").bucket.outbox
+    for attempt in range(ENTRIES_A_BUCKET):
+        await Writer(connection, outbox=True).merge(batch_of([{**FINISHED, "attempt": attempt}]))
+    await connection.run([Command("ZADD", [key], [0, f"a{number}", 0, f"b{number}"]) for number in range(20)])
+    assert len(await Outbox(connection).read(buckets_from([bucket_of("r")]))) == ENTRIES_A_BUCKET
+
+
 async def test_a_key_of_another_type_is_removed_and_nothing_is_stored_before(
     connection: AdministeredConnection,
 ) -> None:

@@ -40,7 +40,9 @@ class FakeMessage:
 
 
 class MemoryOutbox:
-    """The outbox without Redis; a page is one entry. ``failures`` are raised first, one a call."""
+    """The outbox without Redis. ``failures`` are raised first, one a call."""
+
+    page = 1
 
     def __init__(self) -> None:
         self.entries: dict[int, dict[bytes, OutboxEntry]] = {}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from replog.outcomes import outcome_event
+from replog.records import outcome_of
 from replog.store.format.keys import BUCKETS, bucket_of
 from replog.store.write.outbox import buckets_from
 from replog_collector import metrics
@@ -29,6 +31,9 @@ LEFT_AFTER_S = 60.0
 
 class OutboxStore(Protocol):
     """The port to the outbox: :class:`replog.store.write.outbox.Outbox`. Every method raises StoreUnavailable."""
+
+    #: Most entries of a bucket that one call returns. Fewer are the last ones.
+    page: int
 
     async def read(self, after: Mapping[int, bytes]) -> list[OutboxEntry]:
         """The next entries of some buckets, each behind a member of it."""
@@ -83,8 +88,9 @@ class OutcomePublishing:
             while after:
                 entries = await self._outbox.read(after)
                 await self._publish([entry for entry in entries if entry.noted_ms <= noted_until_ms])
+                counts = Counter(entry.bucket for entry in entries)
                 # A bucket's entries come in order: the last one of each stays here.
-                after = {entry.bucket: entry.member for entry in entries}
+                after = {entry.bucket: entry.member for entry in entries if counts[entry.bucket] == self._outbox.page}
 
     async def _publish(self, entries: Sequence[OutboxEntry]) -> None:
         if not entries:
@@ -92,7 +98,7 @@ class OutcomePublishing:
         await self._topic.send([self._event(entry) for entry in entries])
         await self._outbox.remove(entries)
         for entry in entries:
-            metrics.OUTCOMES_PUBLISHED.labels(entry.record.read().status).inc()
+            metrics.OUTCOMES_PUBLISHED.labels(outcome_of(entry.record.outcome)[0]).inc()
 
     def _event(self, entry: OutboxEntry) -> BaseCloudEvent:
         record = entry.record

@@ -27,6 +27,8 @@ _OVERVIEW_FIELDS = (
 #: Fields of a record's hash that make a :class:`StoredRecord`, in order; last its version: the counter of its changes
 #: and the time of the last one.
 RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v", "w")
+#: Fields of a record's hash that make its roll-up; last the counter, which every record has.
+ROLL_UP_FIELDS = (*_OVERVIEW_FIELDS, "v")
 _REGISTERS = len(_REGISTER_FIELDS)
 _OUTCOME = _REGISTER_FIELDS.index("outcome")
 
@@ -92,13 +94,12 @@ class StoredRecord(NamedTuple):
         """The same for answers, with facts as they are stored."""
         return raw_entities.record_from(self.fields[:_REGISTERS], _overview(self.fields[_REGISTERS:-2]))
 
-    def with_roll_up_of(self, other: StoredRecord) -> StoredRecord:
-        """This record with the roll-up of ``other``, where that exists."""
-        if not other.exists:
+    def with_roll_up(self, values: Sequence[bytes | None]) -> StoredRecord:
+        """This record with the roll-up of ``values``, of :data:`ROLL_UP_FIELDS`; as it is where these are of none."""
+        *roll_up, counter = values
+        if counter is None:
             return self
-        return self._replace(
-            fields=(*self.fields[:_REGISTERS], *other.fields[_REGISTERS:-2], *self.fields[-2:]),
-        )
+        return StoredRecord(self.record_id, (*self.fields[:_REGISTERS], *roll_up, *self.fields[-2:]))
 
     def read_overview(self) -> Overview:
         """The roll-up, also where only details were seen."""

@@ -19,7 +19,7 @@ from replog.errors import StoreRefused
 from replog.records import outcome_order_size
 from replog.store.client.command import Command
 from replog.store.format.keys import BucketKeys, RecordKeys
-from replog.store.format.rows import RECORD_FIELDS, StoredRecord
+from replog.store.format.rows import RECORD_FIELDS, ROLL_UP_FIELDS, StoredRecord
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class OutboxEntry(NamedTuple):
 class Outbox:
     """Reads and empties the outbox. Every method raises :class:`~replog.errors.StoreUnavailable`; call it again."""
 
+    #: Most entries of a bucket that one call of :meth:`read` returns. Fewer are the last ones.
+    page = ENTRIES_A_BUCKET
+
     def __init__(self, connection: CommandRunner) -> None:
         self._connection = connection
 
@@ -58,8 +61,10 @@ class Outbox:
         Entries of a record are in the order of its outcomes. Roll-ups are as they are now, where the record still
         exists: details of a batch may be merged after its record.
         """
-        members = await self._members(after)
-        entries = [entry for number, found in members.items() for entry in await self._readable(number, found)]
+        entries, garbage = _sorted_out(await self._members(after))
+        while garbage:
+            await self._discard(garbage)
+            entries, garbage = _sorted_out(await self._members(after))
         return await self._with_roll_ups(entries)
 
     async def remove(self, entries: Iterable[OutboxEntry]) -> None:
@@ -89,15 +94,11 @@ class Outbox:
             logger().error("garbage_removed", key=key.decode(), entries=[str(error)])
         await self._connection.run([Command("UNLINK", [key]) for key in others])
 
-    async def _readable(self, number: int, members: Sequence[bytes]) -> list[OutboxEntry]:
-        """The entries that ``members`` are. What is none was written by somebody else, and is removed."""
-        entries = {member: _entry_of(number, member) for member in members}
-        garbage = [member for member, entry in entries.items() if entry is None]
-        if garbage:
+    async def _discard(self, garbage: Mapping[int, Sequence[bytes]]) -> None:
+        for number, members in garbage.items():
             key = BucketKeys(self._connection.prefix, number).outbox.decode()
-            logger().error("garbage_removed", key=key, entries=[repr(member) for member in garbage])
-            await self._remove([(number, member) for member in garbage])
-        return [entry for entry in entries.values() if entry]
+            logger().error("garbage_removed", key=key, entries=[repr(member) for member in members])
+        await self._remove([(number, member) for number, members in garbage.items() for member in members])
 
     async def _remove(self, members: Iterable[tuple[int, bytes]]) -> None:
         by_bucket: dict[int, list[bytes]] = {}
@@ -110,11 +111,25 @@ class Outbox:
 
     async def _with_roll_ups(self, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
         keys = [RecordKeys(self._connection.prefix, entry.record.record_id).record for entry in entries]
-        rows = await self._connection.run([Command("HMGET", [key], RECORD_FIELDS) for key in keys])
+        rows = await self._connection.run([Command("HMGET", [key], ROLL_UP_FIELDS) for key in keys])
         return [
-            entry._replace(record=entry.record.with_roll_up_of(StoredRecord(entry.record.record_id, tuple(row))))
+            OutboxEntry(entry.bucket, entry.member, entry.record.with_roll_up(row))
             for entry, row in zip(entries, rows, strict=True)
         ]
+
+
+def _sorted_out(members: Mapping[int, Sequence[bytes]]) -> tuple[list[OutboxEntry], dict[int, list[bytes]]]:
+    """The entries that ``members`` of buckets are, and by bucket those that are none: somebody else wrote them."""
+    entries: list[OutboxEntry] = []
+    garbage: dict[int, list[bytes]] = {}
+    for number, found in members.items():
+        for member in found:
+            entry = _entry_of(number, member)
+            if entry is None:
+                garbage.setdefault(number, []).append(member)
+            else:
+                entries.append(entry)
+    return entries, garbage
 
 
 def _entry_of(number: int, member: bytes) -> OutboxEntry | None:
@@ -123,14 +138,14 @@ def _entry_of(number: int, member: bytes) -> OutboxEntry | None:
     try:
         pairs = msgpack.unpackb(rest[outcome_order_size(rest) :], raw=True)
         values = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        fields = tuple(values.get(name.encode()) or None for name in RECORD_FIELDS)
-        record = StoredRecord(raw_id.decode(), fields)
-        record.read()
+        record = StoredRecord(raw_id.decode(), tuple([values.get(name) or None for name in _NAMES]))
+        record.read_raw()
         return OutboxEntry(number, member, record)
     except _GARBLED:
         return None
 
 
+_NAMES = [name.encode() for name in RECORD_FIELDS]
 #: What reading bytes of another shape raises.
 _GARBLED: tuple[type[Exception], ...] = (ValueError, TypeError, LookupError)
 
