@@ -7,9 +7,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from replog.errors import FatalError
 from replog.settings import NotifySettings, load, report_environment
 from replog.telemetry import configure_logs
+from replog_cli.extras import extra
 from replog_cli.options import Status
 
 #: The consumer group, unless another is asked for.
@@ -39,15 +39,11 @@ def notify(
     Each is a CloudEvent in structured mode, signed with REPLOG_NOTIFY_SECRET. An attempt that fails is repeated until
     the receiver takes the outcome, or refuses it for good.
     """
-    try:
+    with extra("collector", "notify"):
         # Imported here, because the other commands need none of the collector.
         from replog_repair.notifying.selection import Selection  # noqa: PLC0415
         from replog_repair.notifying.service import NotifierProcess, Options  # noqa: PLC0415
         from replog_repair.notifying.webhook import checked_url  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise FatalError(
-            f"replog notify needs the extra collector ({error.name} is missing); install replog[collector]"
-        ) from None
     try:
         checked_url(url)
     except ValueError as error:
