@@ -27,6 +27,7 @@ from replog_collector.periodic_task import COUNT_S, PeriodicTask, count_stale, n
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.shutdown import Shutdown
+from replog_collector.start_warnings import StartWarnings
 
 if TYPE_CHECKING:
     from replog.settings import CollectorSettings
@@ -91,8 +92,14 @@ class CollectorProcess:
 
     async def _collect(self) -> None:
         """Run the collector's loop, and the periodic tasks beside it, until one of them ends."""
-        async with self._retention(), self._staleness():
-            connecting = [self._connection.check, self._claim_layout, self._source.start, self._dead_letters.start]
+        async with self._retention(), self._staleness(), StartWarnings(self._settings, self._connection) as warnings:
+            connecting = [
+                self._connection.check,
+                self._claim_layout,
+                self._source.start,
+                self._dead_letters.start,
+                warnings.begin,
+            ]
             await self._shutdown.work(self._collector.run(starting=connecting), name="collector")
 
     async def _claim_layout(self) -> None:
