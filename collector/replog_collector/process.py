@@ -39,6 +39,7 @@ from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.pipeline.outcomes import OutcomePublishing
 from replog_collector.shutdown import Shutdown
+from replog_collector.start_warnings import StartWarnings
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -111,10 +112,20 @@ class CollectorProcess:
 
     async def _collect(self) -> None:
         """Run the collector's loop, and the periodic tasks beside it, until one of them ends."""
-        connecting = [self._connection.check, self._claim_layout, self._source.start, self._dead_letters.start]
-        if self._outcome_topic:
-            connecting.append(self._outcome_topic.start)
-        async with self._retention(), self._staleness(), self._left_outcomes():
+        async with (
+            self._retention(),
+            self._staleness(),
+            self._left_outcomes(),
+            StartWarnings(self._settings, self._connection) as warnings,
+        ):
+            connecting = [
+                self._connection.check,
+                self._claim_layout,
+                self._source.start,
+                self._dead_letters.start,
+                *([self._outcome_topic.start] if self._outcome_topic else []),
+                warnings.begin,
+            ]
             await self._shutdown.work(self._collector.run(starting=connecting), name="collector")
 
     def _publishing(self, topic: OutcomeTopic | None) -> OutcomePublishing | None:

@@ -6,10 +6,12 @@ import sys
 
 import typer
 
-from replog.errors import FatalError, RecoverableError, SettingsError
+from replog.errors import BrokerRefused, FatalError, RecoverableError, SettingsError
 from replog_cli.dlq.app import app as dlq
+from replog_cli.doctor import doctor
 from replog_cli.export import export
 from replog_cli.history import history
+from replog_cli.lag import lag
 from replog_cli.ls import ls
 from replog_cli.notify import notify
 from replog_cli.publish import publish
@@ -33,6 +35,8 @@ _COMMANDS = (
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
     (notify, "replog notify --url https://hooks.example/replog --only FAILED --task team-a/"),
+    (doctor, "replog doctor --json | jq -r '.checks[] | select(.verdict != \"pass\") | .found'"),
+    (lag, "replog lag --json | jq .lag"),
     (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
 for _command, _example in _COMMANDS:
@@ -46,7 +50,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         _end(error, 2)
-    except (FatalError, RecoverableError) as error:
+    except (FatalError, RecoverableError, BrokerRefused) as error:
         _end(error, 1)
 
 

@@ -23,13 +23,15 @@ from pydantic_settings import (
 )
 
 from replog import redis_url
-from replog.environment import is_of_a_service, report
+from replog.environment import is_of_a_service, notices, report
 from replog.errors import SettingsError
 from replog.tokens import ApiToken
 from replog.tokens import parse as parse_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from replog.environment import Notice
 
 ENV_PREFIX = "REPLOG_"
 
@@ -342,10 +344,15 @@ def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
 
 
 def report_environment() -> None:
-    """Log variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
+    """Log the :func:`environment_notices`."""
+    report(environment_notices())
+
+
+def environment_notices() -> list[Notice]:
+    """Variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
     found = {**DotEnvSettingsSource(_Group).env_vars, **EnvSettingsSource(_Group).env_vars}
     ours = {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
-    report(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields})
+    return list(notices(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields}))
 
 
 def _groups(group: type[_Group]) -> Iterator[type[_Group]]:

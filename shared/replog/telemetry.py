@@ -22,6 +22,16 @@ LogAction = Literal[
     "setting_ignored",
     # A variable with the prefix of this project's settings is none of them; ``nearest`` is the one that may be meant.
     "setting_unknown",
+    # Redis keeps no append-only file: what it acknowledged is lost when it ends.
+    "append_only_off",
+    # Redis removes keys where it is full, as its ``policies`` say.
+    "eviction_on",
+    # A topic takes no messages as large as they may be: its limit is ``max_message_bytes``, ``needed`` are more.
+    "message_limit_small",
+    # The topic of events has one partition, so one collector does all the work.
+    "single_partition",
+    # The store lacks checkpoints: of ``partitions`` that the group has committed, or in a query service of any.
+    "checkpoints_missing",
     # A process was asked to stop and finishes its work in progress.
     "stopping",
     # A process ended as it should.

@@ -416,6 +416,29 @@ class Model:
         rows.sort(key=lambda row: (-row["failed"], row["errorReason"] is None, row["errorReason"] or ""))
         return {"failed": len(failed), "examined": len(failed[:examined]), "reasons": rows[:limit]}
 
+    def silent_details(self, record_id: str, limit: int, *, examined: int = 5000) -> dict[str, Any]:
+        """The details that a record waits for."""
+        overview = self.overview(record_id)
+        if overview is None:
+            return {
+                **dict.fromkeys(("lastActivityTime", "expected", "missing")),
+                "running": 0,
+                "examined": 0,
+                "details": [],
+            }
+        every = [*self._details.get(record_id, {}).values(), *filter(None, [self._records.get(record_id)])]
+        running = self.details(record_id, status="RUNNING")
+        oldest = sorted(running[:examined], key=lambda row: (row["lastEventTime"], row["id"].encode()))
+        expected = overview["expected"]
+        return {
+            "lastActivityTime": _local(max(each.last_us() for each in every)),
+            "expected": expected,
+            "missing": None if expected is None else max(0, expected - overview["total"]),
+            "running": len(running),
+            "examined": len(running[:examined]),
+            "details": oldest[:limit],
+        }
+
     def silent(self, silent_for_s: int, prefix: str = "") -> list[dict[str, Any]]:
         """The RUNNING records of tasks under ``prefix`` that had no event for longer, longest silent first."""
         assert self.now_us is not None

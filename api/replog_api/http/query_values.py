@@ -40,6 +40,8 @@ MAX_KEYS = 200
 MAX_RUNS, DEFAULT_RUNS = 2000, 20
 #: Most reasons of failures in one answer, and how many where nothing is said.
 MAX_REASONS, DEFAULT_REASONS = 100, 10
+#: Most details that a record waits for in one answer, and how many where nothing is said.
+MAX_SILENT_DETAILS, DEFAULT_SILENT_DETAILS = 100, 10
 #: Longest silence that can be asked for, in seconds: 68 years; and the one that is where nothing is said.
 MAX_SILENT_S, DEFAULT_SILENT_S = 2**31 - 1, 900
 
@@ -281,6 +283,17 @@ class FailureReasonsQuery(_OfRecord):
         "至多返回的原因数，最常见的在前",
         most=MAX_REASONS,
         default=DEFAULT_REASONS,
+    )
+
+
+class SilentDetailsQuery(_OfRecord):
+    """The first ``limit`` details of those that a record waits for."""
+
+    limit: int = _number(
+        "details at most, the longest silent",
+        "至多返回的详情数，最久没有事件的在前",
+        most=MAX_SILENT_DETAILS,
+        default=DEFAULT_SILENT_DETAILS,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from replog.raw_entities import RawDetail, RawRecord
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredRecord, StoredTask
-    from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
+    from replog.store.read.results import DetailCount, FailureReasons, SilentDetails, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
 _Run = answer_type("Run", RUN)
@@ -120,6 +120,20 @@ class Renderer:
         """A SilentRecord of docs/api.md."""
         active = local_time(silent.active_ms, self._zone)
         return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), encode(active))
+
+    def silent_details(self, found: SilentDetails) -> bytes:
+        """A SilentDetails of docs/api.md."""
+        overview = found.overview
+        expected = overview.expected if overview else None
+        missing = None if overview is None or expected is None else max(0, expected - overview.total)
+        numbers = {
+            "lastActivityTime": None if found.active_ms is None else self._time(found.active_ms),
+            "expected": expected,
+            "missing": missing,
+            "running": overview.running if overview else 0,
+            "examined": found.examined,
+        }
+        return b'%b,"details":[%b]}' % (_encode(numbers)[:-1], b",".join(map(self.detail, found.details)))
 
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""
