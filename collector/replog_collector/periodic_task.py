@@ -1,4 +1,4 @@
-"""Periodic tasks beside the collector's loop: retention, and the count of stale records."""
+"""Periodic tasks beside the collector's loop: retention, outcomes left behind, and the count of stale records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import REFUSED, StoreRefused, StoreUnavailable
+from replog.errors import REFUSED, BrokerUnavailable, StoreRefused, StoreUnavailable
 from replog.store.maintain.retention import log_refusal
 from replog.telemetry import logger
 from replog_collector import metrics
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SWEEP_S = 30.0
 #: Seconds from the end of one count of stale records and details to the next.
 COUNT_S = 10.0
+#: Seconds between two searches for outcomes that were left behind.
+OUTBOX_S = 60.0
 #: Seconds in which a run ends once it is cancelled.
 CANCEL_S = 1.0
 
@@ -27,6 +29,13 @@ class Sweeps(Protocol):
 
     async def sweep(self) -> int:
         """Remove records that are due; returns their number. Raises StoreUnavailable."""
+
+
+class LeftOutcomes(Protocol):
+    """Outcomes; see :class:`replog_collector.pipeline.outcomes.OutcomePublishing`."""
+
+    async def publish_left(self) -> None:
+        """Publish those that were left behind. Raises StoreUnavailable, BrokerUnavailable."""
 
 
 class Counts(Protocol):
@@ -100,6 +109,17 @@ async def remove_due(retention: Sweeps) -> None:
     metrics.REMOVED_RECORDS.inc(removed)
     if removed:
         logger().info("removed", records=removed)
+
+
+async def publish_left(outcomes: LeftOutcomes) -> None:
+    """Publish outcomes that were left behind; what Kafka does not take now waits for the next search.
+
+    Raises StoreUnavailable, StoreRefused.
+    """
+    try:
+        await outcomes.publish_left()
+    except BrokerUnavailable as error:
+        logger().warning("outcomes_waiting", error=str(error))
 
 
 async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:

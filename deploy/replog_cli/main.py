@@ -9,6 +9,7 @@ import typer
 from replog.errors import FatalError, RecoverableError, SettingsError
 from replog_cli.export import export
 from replog_cli.ls import ls
+from replog_cli.notify import notify
 from replog_cli.publish import publish
 from replog_cli.show import show
 from replog_cli.up import up
@@ -29,6 +30,7 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (notify, "replog notify --url https://hooks.example/replog --only FAILED --task team-a/"),
 )
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)

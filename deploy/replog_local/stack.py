@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from replog_local.places import DataFolder
 
+#: The topic of outcomes, unless another is set.
+OUTCOMES_TOPIC = "replication.task.outcomes"
 REDIS_PORT = 6379
 COLLECTOR_PORT = 9464
 #: How long one process may take until it answers.
@@ -60,6 +62,7 @@ class Addresses:
     collector_url: str
     kafka: str
     topic: str
+    outcomes_topic: str
     redis_url: str
 
 
@@ -127,6 +130,7 @@ async def _start(plan: Plan, children: Children) -> Addresses:
         collector_url=f"http://127.0.0.1:{collector_port}",
         kafka=await _start_broker(children, kafka),
         topic=kafka.kafka_topic,
+        outcomes_topic=outcomes_topic(kafka),
         redis_url=f"redis://127.0.0.1:{redis_port}/0",
     )
     environment = _environment(plan, addresses, collector_port)
@@ -146,14 +150,21 @@ async def _start_redis(plan: Plan, children: Children, port: int) -> None:
 
 
 async def _start_broker(children: Children, kafka: KafkaSettings) -> str:
-    command = _module("replog_local.embedded_broker", kafka.kafka_topic, kafka.dead_letter_topic)
+    topics = (kafka.kafka_topic, kafka.dead_letter_topic, outcomes_topic(kafka))
+    command = _module("replog_local.embedded_broker", *topics)
     return await children.start_and_read_line("broker", command, {})
+
+
+def outcomes_topic(kafka: KafkaSettings) -> str:
+    """The topic of outcomes, which are always published here."""
+    return kafka.kafka_outcomes_topic or OUTCOMES_TOPIC
 
 
 def _environment(plan: Plan, addresses: Addresses, collector_port: int) -> dict[str, str]:
     return {
         "REPLOG_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
         "REPLOG_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "REPLOG_KAFKA_OUTCOMES_TOPIC": addresses.outcomes_topic,
         "REPLOG_REDIS_URL": addresses.redis_url,
         "REPLOG_COLLECTOR_HOST": "127.0.0.1",
         "REPLOG_COLLECTOR_PORT": str(collector_port),

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
+#: Bytes of a time in a register.
+_TIME_BYTES = 9
 
 
 class Registers(NamedTuple):
@@ -173,6 +175,22 @@ def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
     """Status, end in milliseconds since the epoch (None while RUNNING) and error's reason of an outcome register."""
     status, ms, reason = outcome_content(outcome)
     return status.name, ms if status.terminal else None, orjson.loads(reason) if reason else None
+
+
+def outcome_order(outcome: bytes) -> bytes:
+    """The order key of an outcome register: attempt, whether it is finished, time."""
+    return outcome[: outcome_order_size(outcome)]
+
+
+def outcome_order_size(outcome: bytes) -> int:
+    """The bytes of that order key, of a register or of what begins as one does."""
+    return outcome[0] + 2 + _TIME_BYTES
+
+
+def outcome_time_us(outcome: bytes) -> int:
+    """Microseconds since the epoch at which the event happened that an outcome register is of."""
+    time = outcome[outcome_order_size(outcome) - _TIME_BYTES :]
+    return last_ms(time) * 1000 + int.from_bytes(time[7:_TIME_BYTES], "big")
 
 
 def outcome_content(outcome: bytes) -> tuple[Status, int, bytes]:

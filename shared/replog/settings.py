@@ -147,6 +147,9 @@ class KafkaSettings(_Group):
     )
     kafka_topic: Topic = Field(default="replication.task.events", description="the topic of events")
     kafka_dlq_topic: Topic | None = Field(default=None, description="dead letters; unset: the topic's name + .dlq")
+    kafka_outcomes_topic: Topic | None = Field(
+        default=None, description="each record's end is published here as a CloudEvent; unset: off"
+    )
     kafka_group_id: str = Field(default="replog-collector", min_length=1, description="the collectors' consumer group")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to connect"
@@ -180,6 +183,16 @@ class KafkaSettings(_Group):
                 f"{variable('kafka_topic')}={self.kafka_topic} is wrong: its dead letters would go to "
                 f"{self.dead_letter_topic}; allowed: {error}, or another name in {variable('kafka_dlq_topic')}"
             ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _check_outcomes_topic(self) -> Self:
+        # An outcome on the topic of events would be an invalid event. Among dead letters nobody would find it.
+        if self.kafka_outcomes_topic in {self.kafka_topic, self.dead_letter_topic}:
+            raise ValueError(
+                f"{variable('kafka_outcomes_topic')}={self.kafka_outcomes_topic} is wrong: the topic of events or of "
+                "dead letters; allowed: a topic of its own"
+            )
         return self
 
 
@@ -270,6 +283,27 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
     def cors_origins(self) -> list[str]:
         """Origins of browser pages that may send requests."""
         return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
+
+
+class NotifySettings(KafkaSettings, LogSettings):
+    """Settings of ``replog notify``."""
+
+    notify_secret: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        description="secret that posts are signed with, as whsec_BASE64 or text; unset: none",
+    )
+    notify_secret_file: str | None = Field(
+        default=None, min_length=1, description="file that holds the secret; it is read again when it changes"
+    )
+
+    @model_validator(mode="after")
+    def _check_one_secret(self) -> Self:
+        if self.notify_secret is not None and self.notify_secret_file is not None:
+            raise ValueError(
+                f"{variable('notify_secret')} and {variable('notify_secret_file')} are both set; allowed: one of them"
+            )
+        return self
 
 
 class ClientSettings(_Group):

@@ -70,6 +70,18 @@ LogAction = Literal[
     "garbage_removed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.
     "sweep_refused",
+    # Outcomes that were left in the outbox could not be published; the next search tries again.
+    "outcomes_waiting",
+    # A notifier's webhook refused an outcome, which is passed over.
+    "outcome_refused",
+    # A message on the outcomes topic is no outcome, or cannot be read; it is passed over.
+    "outcome_unreadable",
+    # A notifier posts to another machine without TLS.
+    "webhook_exposed",
+    # A notifier posts without a signature, because no secret is set.
+    "webhook_unsigned",
+    # The file of a secret has changed and cannot be read; the secret before it stays in use.
+    "secret_unreadable",
     # Retention removed records.
     "removed",
     # A call or dependency that failed works again.

@@ -15,7 +15,7 @@ import replog_collector.metrics
 from replog import letters
 from replog.events import TYPES, parse, schema_of
 from replog.records import EMPTY, join
-from replog.settings import ApiSettings, ClientSettings, CollectorSettings, variable
+from replog.settings import ApiSettings, ClientSettings, CollectorSettings, NotifySettings, variable
 from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api.contracts import schemas
@@ -67,7 +67,8 @@ def names(cell: str) -> list[str]:
 
 def settings() -> dict[str, str]:
     """Every variable that a process reads, with its default as the documentation writes it."""
-    fields = ApiSettings.model_fields | CollectorSettings.model_fields | ClientSettings.model_fields
+    groups = (ApiSettings, CollectorSettings, ClientSettings, NotifySettings)
+    fields = {name: field for group in groups for name, field in group.model_fields.items()}
     return {variable(name): _written(field.default) for name, field in fields.items()}
 
 

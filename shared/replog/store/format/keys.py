@@ -44,6 +44,8 @@ asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker 
                      is applied; 0 for unknown (see :mod:`replog.store.read.as_of`)
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
+outbox     lex zset  of a bucket: outcomes of records that are not published yet, where collectors publish them (see
+                     :mod:`replog.store.write.outbox`)
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
 layout     string    of a bucket: number of the layout and, after a space, the version of replog that wrote it; there
                      before the first record or task of the bucket is (see :mod:`replog.store.format.layout`)
@@ -172,9 +174,19 @@ class BucketKeys:
         return self.head + b"layout"
 
     @property
+    def outbox(self) -> bytes:
+        """Outcomes of records that are not published yet."""
+        return self.head + b"outbox"
+
+    @property
     def leaving(self) -> bytes:
         """Removed records that their tasks' lists may still hold."""
         return self.head + b"leaving"
+
+
+def bucket_of(record_id: str) -> int:
+    """The number of the bucket that holds a record."""
+    return crc32(record_id.encode()) % BUCKETS
 
 
 def record_key(prefix: str, record_id: str) -> bytes:

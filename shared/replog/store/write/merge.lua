@@ -1,6 +1,7 @@
 -- include: write/order.lua
 -- include: write/calls.lua
 -- include: write/layout.lua
+-- include: write/outbox.lua
 -- Joins folded registers into one record and up to 20 of its details, with their indexes and the record's sums.
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
@@ -9,6 +10,7 @@
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
 -- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   KEYS[13] layout string   (of the bucket)
+-- KEYS[14] outbox lex zset (of the bucket), only where transitions are to be noted in it
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time and short id, names (a
 --         text where there is one, else an array), sums (a number, or an array) and packed, these two as the details'
@@ -18,6 +20,7 @@
 -- ARGV[6] number of this call among those that the bucket gets of this merge
 -- ARGV[7] era of the writer   ARGV[8] id of this merge   ARGV[9] codes of facts, in the order of the fields' names
 -- ARGV[10] letter of the status that is not terminal   ARGV[11] mark of the writer's layout
+-- ARGV[12] msgpack array: fields of the record's hash that go into the outbox; only with KEYS[14]
 --
 -- Of the record's task keys the MOST_TASKS smallest are kept. Its tasks' lists are behind where its start, its outcome or
 -- these keys changed, and where another writer's era, or no settled one, is noted in `lists`; then this merge is noted
@@ -37,6 +40,7 @@ local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local CLAIMED, LAYOUT, ERA, MERGE_ID = KEYS[12], KEYS[13], ARGV[7], ARGV[8]
 local CODES, OPEN, MARK = ARGV[9], ARGV[10], ARGV[11]
+local OUTBOX = ARGV[1] ~= '' and KEYS[14]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
@@ -416,6 +420,10 @@ local function note_due()
   end
 end
 
+if OUTBOX then
+  -- Fails where the key holds something else, before anything is written: an outcome that is stored is noted, too.
+  redis.call('ZCARD', OUTBOX)
+end
 note_call(CALLS, ARGV[6])
 
 local removed_at = redis.call('ZSCORE', REMOVED, ID)
@@ -444,5 +452,9 @@ if written.n > 0 or answer[2] == APPLIED then
   end
   redis.call('HSET', RECORD, 'w', NOW)
   note_due()
+end
+local outcome, before = answer[4], answer[7]
+if OUTBOX and before then
+  put_in_outbox(OUTBOX, RECORD, ID, string.sub(outcome, 1, order_bytes(outcome)), cmsgpack.unpack(ARGV[12]))
 end
 return answer

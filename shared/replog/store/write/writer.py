@@ -22,6 +22,7 @@ from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.format.layout import own_mark
+from replog.store.format.rows import RECORD_FIELDS
 from replog.store.format.short_ids import short_of
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 
@@ -92,7 +93,11 @@ _LIMITS = Limits()
 
 
 class Writer:
-    """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
+    """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again.
+
+    With ``outbox``, the call that makes a transition also notes it in the bucket's
+    :class:`~replog.store.write.outbox.Outbox`.
+    """
 
     def __init__(
         self,
@@ -100,8 +105,11 @@ class Writer:
         *,
         clock: Callable[[], float] = time.time,
         limits: Limits = _LIMITS,
+        outbox: bool = False,
     ) -> None:
         self._connection = connection
+        self._outbox = outbox
+        self._of_outbox = (_pack(RECORD_FIELDS),) if outbox else ()
         self._limits = limits
         self._clock = clock
         self._mark = own_mark()
@@ -162,6 +170,8 @@ class Writer:
         bucket = keys.bucket
         head = [*keys.all, bucket.due, bucket.removed]
         tail = [bucket.running, bucket.unfinished, bucket.claimed, bucket.layout]
+        if self._outbox:
+            tail.append(bucket.outbox)
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details, self._limits.entities_a_call))
@@ -185,6 +195,7 @@ class Writer:
                     FACTS.order,
                     STATUS_LETTERS[RUNNING],
                     self._mark,
+                    *self._of_outbox,
                 ),
             )
             yield _Part(record_id, keys, call, record, [detail for _, detail in chunk])
