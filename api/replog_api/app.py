@@ -178,7 +178,7 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
 
 
 class Observed:
-    """Counts and times requests by route template and status."""
+    """Counts and times requests by the label of their route and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -200,7 +200,7 @@ class Observed:
         try:
             await self._app(scope, receive, observed)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = getattr(scope.get("route"), "label", "unknown")
             metrics.requests_of(route, status).inc()
             context = context_of(scope)
             metrics.request_seconds_of(route).observe(time.perf_counter() - began - context.waited_s)

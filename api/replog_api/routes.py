@@ -71,6 +71,7 @@ class EndpointRoute(OperationRoute):
     def __init__(self, operation: Operation, endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> None:
         super().__init__(operation)
         self.endpoint = endpoint
+        self.label = operation.path
         self.methods = set(operation.methods)
         self._methods = frozenset(operation.methods)
         self.app = self._answer

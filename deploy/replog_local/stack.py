@@ -16,6 +16,7 @@ from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
+from replog_local.figures import as_of_in
 from replog_local.places import dialled, free_port
 from replog_local.processes import Children
 
@@ -37,9 +38,6 @@ CANCEL_S = 1.0
 #: Seconds until the last events of the workers are applied, at most, and until the status line has ended.
 APPLY_DEADLINE_S = 10.0
 FOLLOW_STOP_S = 3.0
-#: A small answer of the query service, and the header in which it says as of when it is. A probe does not say it.
-AS_OF_PATH = "/replication/api/task/list?pageNumber=1&pageSize=1"
-AS_OF_HEADER = "X-Replog-As-Of"
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
@@ -119,7 +117,7 @@ async def _finish_work(children: Children, addresses: Addresses) -> None:
     published = datetime.now(UTC)
     with suppress(TimeoutError):
         async with asyncio.timeout(APPLY_DEADLINE_S):
-            while await asyncio.to_thread(_as_of, addresses.api_url) < published:  # noqa: ASYNC110 - nobody announces it
+            while not await asyncio.to_thread(_has_applied, addresses.api_url, published):  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(POLL_INTERVAL_S)
 
 
@@ -191,23 +189,22 @@ async def _until(condition: Callable[[], bool], name: str, children: Children) -
 
 
 def _is_ready(url: str) -> bool:
-    answer = _head(url, "/readyz")
-    return answer is not None and answer.status == http.client.OK
+    return _body(url, "/readyz") is not None
 
 
-def _as_of(url: str) -> datetime:
-    """The time as of which the query service answers; 1970 if it does not say."""
-    answer = _head(url, AS_OF_PATH)
-    text = answer.getheader(AS_OF_HEADER) if answer is not None else None
-    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+def _has_applied(url: str, moment: datetime) -> bool:
+    """Whether the query service answers as of ``moment`` or later. Its metrics need no token."""
+    as_of = as_of_in(_body(url, "/metrics") or "")
+    return as_of is not None and as_of >= moment
 
 
-def _head(url: str, path: str) -> http.client.HTTPResponse | None:
-    """The head of the answer to a request; None without an answer."""
+def _body(url: str, path: str) -> str | None:
+    """The body of a good answer; None without one."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
-        return connection.getresponse()
+        answer = connection.getresponse()
+        return answer.read().decode() if answer.status == http.client.OK else None
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -17,9 +17,8 @@ from replog_api.contracts.openapi.errors import (
 from replog_api.contracts.openapi.operation import CSV, JSON, LINES, PLAIN, Export, Query, Service, Stream
 from replog_api.http import query_values
 from replog_api.http.languages import Text
+from replog_api.http.paths import RECORDS, TASKS
 
-TASKS = "/replication/api/task"
-RECORDS = f"{TASKS}/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
 #: Methods that load balancers probe with.
 PROBED_BY = ("GET", "HEAD")

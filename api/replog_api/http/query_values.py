@@ -329,8 +329,9 @@ class TaskRunsQuery(QueryValue):
 
 
 class SilentPageQuery(PageQuery):
-    """One page of the RUNNING records that had no event for longer than ``silent_for_s``."""
+    """One page of the RUNNING records of tasks under ``prefix`` that had no event for longer than ``silent_for_s``."""
 
+    prefix: str = _prefix("task key", "任务唯一key", "6510")
     silent_for_s: int = _number(
         "seconds for longer than which there was no event",
         "没有事件的时长超过多少秒",

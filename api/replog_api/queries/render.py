@@ -133,7 +133,7 @@ class Renderer:
             "running": overview.running if overview else 0,
             "examined": found.examined,
         }
-        return b'%b,"details":[%b]}' % (_encode(numbers)[:-1], b",".join(map(self.detail, found.details)))
+        return b'%b,"details":[%b]}' % (encode(numbers)[:-1], b",".join(map(self.detail, found.details)))
 
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""

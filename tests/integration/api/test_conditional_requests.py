@@ -31,12 +31,12 @@ def questions(keys: list[str], record_ids: list[str]) -> list[str]:
     for key in keys:
         found.append(path_of("list", key))
         found += [
-            f"{path_of('page', key)}?pageNumber={n}&pageSize=3&status={s}" for n in (1, 2) for s in ("", "RUNNING")
+            path_of("page", key, f"pageNumber={n}&pageSize=3&status={s}") for n in (1, 2) for s in ("", "RUNNING")
         ]
     for record_id in record_ids:
         found += [path_of(endpoint, record_id) for endpoint in ("", "overview", "detail/list")]
-        found += [f"{path_of('detail/page', record_id)}?pageNumber={n}&pageSize=3" for n in (1, 2)]
-        found.append(f"{path_of('detail/page', record_id)}?{PAGE}&status=SUCCESS&clusterName=d")
+        found += [path_of("detail/page", record_id, f"pageNumber={n}&pageSize=3") for n in (1, 2)]
+        found.append(path_of("detail/page", record_id, f"{PAGE}&status=SUCCESS&clusterName=d"))
     return found
 
 

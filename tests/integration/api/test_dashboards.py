@@ -212,8 +212,8 @@ async def test_silent_records(awkward: Awkward, silent_for_s: int) -> None:
         schemas.Envelope[schemas.SilentPage].model_validate_json(answer.content)
 
 
-async def silent_ids(service: QueryService, silent_for_s: int, secret: str = "") -> list[str]:
-    query = [("silentForS", silent_for_s), ("pageNumber", 1), ("pageSize", 100)]
+async def silent_ids(service: QueryService, silent_for_s: int, secret: str = "", prefix: str = "") -> list[str]:
+    query = [("silentForS", silent_for_s), ("pageNumber", 1), ("pageSize", 100), ("prefix", prefix)]
     data = (await ask(service, "silent", query, **(bearer(secret) if secret else {}))).json()["data"]
     assert data["totalRecords"] == len(data["records"])
     return [row["record"]["id"] for row in data["records"]]
@@ -419,6 +419,15 @@ async def test_a_limited_token_knows_silent_records_of_its_own_tasks(limited: Qu
     assert await silent_ids(limited, 900, ALL) == ["m", "o"]
 
 
+async def test_silent_records_can_be_narrowed_to_tasks_under_a_prefix(limited: QueryService) -> None:
+    """Beyond its own tasks a limited token gets 403."""
+    assert await silent_ids(limited, 900, ALL, "mine/") == ["m"]
+    assert await silent_ids(limited, 900, MINE, "mine/t") == ["m"]
+    assert await silent_ids(limited, 900, MINE, "mine/u") == []
+    query = [("pageNumber", 1), ("pageSize", 1), ("prefix", "others")]
+    assert (await ask(limited, "silent", query, **bearer(MINE))).status_code == 403
+
+
 @pytest.mark.parametrize("endpoint", ["detail/counts", "detail/reasons", "detail/silent", "detail/export"])
 async def test_a_limited_token_reads_its_own_records(limited: QueryService, endpoint: str) -> None:
     """What it may not read and what does not exist look the same."""
@@ -472,7 +481,7 @@ async def test_times_are_in_the_zone_that_is_asked_for(serve: Serve) -> None:
     runs = await ask(service, "runs", [("key", "t")], **{"X-BKREPO-TIME-ZONE": "+8"})
     assert runs.json()["data"][0]["runs"][0]["startTime"] == "2021-05-12T20:00:00.500"
     answer = await service.client.get(
-        path_of("detail/export", "r") + "?format=ndjson", headers={"X-BKREPO-TIME-ZONE": "+8"}
+        path_of("detail/export", "r", "format=ndjson"), headers={"X-BKREPO-TIME-ZONE": "+8"}
     )
     assert json.loads(answer.content.split(b"\n")[0])["startTime"] == "2021-05-12T20:00:00.000"
 
