@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
+#: Bytes of a time in an order key, or of an erasure: 7 of milliseconds, and 2 of the microseconds within.
+TIME_BYTES = 9
+_US_BITS = 16
 
 
 class Registers(NamedTuple):
@@ -157,6 +160,22 @@ class Progressed(NamedTuple):
         The three count the same work in different units, so they are never added up.
         """
         return self.version or self.node or self.blob or _NONE_COUNTED
+
+
+def time_stamp(time_us: int) -> int:
+    """A time as order keys have it, as one number."""
+    return (time_us // 1000 + MS_BIAS) << _US_BITS | time_us % 1000
+
+
+def time_bytes(time_us: int) -> bytes:
+    """``TIME`` of microseconds since the epoch."""
+    return time_stamp(time_us).to_bytes(TIME_BYTES, "big")
+
+
+def time_us(time: bytes) -> int:
+    """Microseconds since the epoch of a ``TIME``."""
+    stamp = int.from_bytes(time, "big")
+    return ((stamp >> _US_BITS) - MS_BIAS) * 1000 + (stamp & ((1 << _US_BITS) - 1))
 
 
 def start_ms(start: bytes) -> int:

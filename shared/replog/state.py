@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, defstruct, json
 
-from replog.events import TYPES, DetailFinished, RecordFinished
-from replog.records import EMPTY, FACTS, MS_BIAS, MS_TOP, Effect, FactsFormat, Registers
+from replog.events import TYPES, DetailFinished, RecordErased, RecordFinished
+from replog.records import EMPTY, FACTS, MS_TOP, Effect, FactsFormat, Registers
+from replog.records import TIME_BYTES as _TIME_BYTES
+from replog.records import time_bytes as _time
+from replog.records import time_stamp as _stamp
 from replog.statuses import FAILED, RUNNING, STATUS_LETTERS
 
 if TYPE_CHECKING:
@@ -100,7 +103,8 @@ def _bytes(event: RecordProgressed | RecordFinished) -> tuple[int | None, int | 
     return None if numbers == (None, None) else numbers
 
 
-KINDS = kinds_of(TYPES.values())
+#: Of all types but the erasure, which offers nothing.
+KINDS = kinds_of(event_type for event_type in TYPES.values() if event_type is not RecordErased)
 
 
 class State:
@@ -226,9 +230,8 @@ def registers_of(event: RecordEvent | DetailEvent, kinds: Mapping[type[Any], Kin
     return state.registers
 
 
-_TIME_BYTES, _US_BITS = 9, 16
 #: What earlier times are further from.
-_EARLIEST = MS_TOP << _US_BITS | 999
+_EARLIEST = MS_TOP << 16 | 999
 _YES, _NO = b"\x01", b"\x00"
 
 
@@ -252,14 +255,6 @@ def _attempt(attempt: int) -> bytes:
         return _NO
     length = (attempt.bit_length() + 7) // 8
     return bytes((length,)) + attempt.to_bytes(length, "big")
-
-
-def _time(time_us: int) -> bytes:
-    return _stamp(time_us).to_bytes(_TIME_BYTES, "big")
-
-
-def _stamp(time_us: int) -> int:
-    return (time_us // 1000 + MS_BIAS) << _US_BITS | time_us % 1000
 
 
 def _outcome(event: RecordEvent | DetailEvent) -> bytes:
