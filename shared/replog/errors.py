@@ -16,6 +16,7 @@
     ├── RefusedError          tell the client of the API (:mod:`replog_api.http.errors`)
     └── FatalError            stop the process; a person has to change something (exit code 2)
         ├── SettingsError         a setting is wrong
+        ├── TopicMissing          Kafka has no topic of this name, or does not show it to this user
         ├── StoreIncompatible     at startup: Redis is too old, or the store has another layout
         └── TooManyDeadLetters    more events are invalid than the limits allow (exit code 3)
 
@@ -97,6 +98,10 @@ class FatalError(ReplogError):
 
 class SettingsError(FatalError):
     """A setting is wrong; the message names the variable, its value (secrets masked) and what is allowed."""
+
+
+class TopicMissing(FatalError):  # noqa: N818 - named as the state it reports
+    """Kafka has no topic of this name, or does not show it to this user."""
 
 
 class StoreIncompatible(FatalError):  # noqa: N818 - named as the state it reports

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import cramjam
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
-from aiokafka.errors import for_code
+from aiokafka.errors import NoError, NotLeaderForPartitionError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -89,16 +90,25 @@ async def produce(address: str, topic: str, partition: int, data: bytes) -> int:
     client = AIOKafkaClient(bootstrap_servers=address)
     await client.bootstrap()
     try:
-        await client.add_topic(topic)
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        request = ProduceRequest(None, -1, ANSWER_MS, [(topic, [(partition, data)])])
-        response = await client.send(leader, request)
+        async with asyncio.timeout(ANSWER_MS / 1000):
+            return await _produced(client, topic, partition, data)
     finally:
         await client.close()
-    ((_, ((_, code, offset, *_),)),) = response.topics
-    if code:
-        raise for_code(code)
-    return int(offset)
+
+
+async def _produced(client: Any, topic: str, partition: int, data: bytes) -> int:
+    request = ProduceRequest(None, -1, ANSWER_MS, [(topic, [(partition, data)])])
+    await client.add_topic(topic)
+    while True:
+        response = await client.send(client.cluster.leader_for_partition(TopicPartition(topic, partition)), request)
+        ((_, ((_, code, offset, *_),)),) = response.topics
+        error = for_code(code)
+        if error is NoError:
+            return int(offset)
+        # The broker may tell who leads a new topic before the leader knows.
+        if error is not NotLeaderForPartitionError:
+            raise error
+        await client.force_metadata_update()
 
 
 def varint(number: int) -> bytes:

@@ -74,6 +74,27 @@ def subscribed_consumer(
     return consumer
 
 
+def assigned_consumer(settings: CollectorSettings) -> Any:
+    """A client, not started yet, that is in no group: it reads the partitions that are assigned to it by hand.
+
+    It returns only committed messages, and commits nothing.
+
+    Raises:
+        SettingsError: credentials are missing, or a certificate file cannot be read.
+    """
+    return SafeConsumer(
+        max_batch_bytes=settings.max_batch_bytes,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        # Offsets that Kafka has deleted raise, so that the reader can count them.
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        metadata_max_age_ms=_METADATA_AGE_MS,
+        **client_options(settings),
+    )
+
+
 def has_ended(consumer: Any) -> bool:
     """Whether a background task of a started client has ended.
 
@@ -113,8 +134,10 @@ def _tasks(consumer: Any) -> list[asyncio.Task[None]]:
         (consumer._client, "_sync_task"),  # noqa: SLF001
         (consumer._fetcher, "_fetch_task"),  # noqa: SLF001
         (consumer._coordinator, "_coordination_task"),  # noqa: SLF001
+        # What a client in no group has in place of the one above.
+        (consumer._coordinator, "_reset_committed_task"),  # noqa: SLF001
     )
-    return [task for part, name in parts if part and (task := getattr(part, name))]
+    return [task for part, name in parts if part and (task := getattr(part, name, None))]
 
 
 class _Listener(ConsumerRebalanceListener):
