@@ -12,6 +12,7 @@ from replog.publisher.kafka import KafkaProducer
 from replog.settings import mask_url
 from replog.store.client.connection import Connection
 from replog.store.maintain.retention import Policy, Retention
+from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.layout_claim import claim_layout
@@ -23,10 +24,19 @@ from replog_collector.health.server import HealthServer
 from replog_collector.health.watchdog import Watchdog
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
-from replog_collector.periodic_task import COUNT_S, PeriodicTask, count_stale, note_refusal, remove_due
+from replog_collector.periodic_task import (
+    COUNT_S,
+    RESTORE_S,
+    PeriodicTask,
+    count_stale,
+    note_refusal,
+    remove_due,
+    restore_later,
+)
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.shutdown import Shutdown
+from replog_collector.topics.topic_events import TopicEvents
 
 if TYPE_CHECKING:
     from replog.settings import CollectorSettings
@@ -51,13 +61,14 @@ class CollectorProcess:
         self._dead_letters = DeadLetterTopic(
             KafkaProducer(settings, settings.dead_letter_topic, idempotent=False), source_topic=settings.kafka_topic
         )
+        self._ahead = AheadLimit(settings.max_ahead_s)
         self._collector = Collector(
             self._source,
             self._writer,
             checkpoints,
             self._dead_letters,
             DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic),
-            ahead=AheadLimit(settings.max_ahead_s),
+            ahead=self._ahead,
             progress=self._progress,
         )
 
@@ -91,7 +102,7 @@ class CollectorProcess:
 
     async def _collect(self) -> None:
         """Run the collector's loop, and the periodic tasks beside it, until one of them ends."""
-        async with self._retention(), self._staleness():
+        async with self._retention(), self._staleness(), self._restoring():
             connecting = [self._connection.check, self._claim_layout, self._source.start, self._dead_letters.start]
             await self._shutdown.work(self._collector.run(starting=connecting), name="collector")
 
@@ -134,4 +145,11 @@ class CollectorProcess:
 
         return PeriodicTask(
             lambda: count_stale(staleness, mine=is_mine), name="staleness", on_death=self._stop, interval_s=COUNT_S
+        )
+
+    def _restoring(self) -> PeriodicTask:
+        topic = TopicEvents(self._settings, latest_us=self._ahead.latest_us)
+        restoring = Restoring(self._connection, topic, ahead_s=self._settings.max_ahead_s)
+        return PeriodicTask(
+            lambda: restore_later(restoring), name="restoring", on_death=self._stop, interval_s=RESTORE_S
         )

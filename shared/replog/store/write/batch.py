@@ -49,7 +49,7 @@ class FoldedRecord:
         self.record: Folded | None = None
         self.task_keys: list[str] = []
         self.details: dict[str, Folded] = defaultdict(Folded)
-        #: In the order in which they were added; of a record that turns out to be erased, the later ones are folded anew.
+        #: In the order in which they came. If the record turns out to be erased, the later ones are folded again.
         self.events: list[RecordEvent | DetailEvent] = []
         #: Types of the events that changed nothing in the fold, with the effect that they had there.
         self.absorbed: list[tuple[str, Effect]] = []

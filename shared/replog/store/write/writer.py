@@ -149,7 +149,7 @@ class Writer:
         return MergeResult(effects, transitions, notes.merge_id, notes.calls)
 
     async def _erase(self, batch: Batch, notes: _Notes) -> tuple[Counter[tuple[str, Effect]], dict[str, int]]:
-        """Apply the erasures of ``batch``; returns their effects, and by record up to which time it is erased, in us."""
+        """Apply the erasures of ``batch``; returns their effects, and times in us up to which records are erased."""
         if not batch.erasures:
             return Counter(), {}
         calls = [self._erasure(record_id, folded.erased_us, notes) for record_id, folded in batch.erasures.items()]
