@@ -7,7 +7,9 @@ import sys
 import typer
 
 from replog.errors import FatalError, RecoverableError, SettingsError
+from replog_cli.dlq.app import app as dlq
 from replog_cli.export import export
+from replog_cli.history import history
 from replog_cli.ls import ls
 from replog_cli.publish import publish
 from replog_cli.show import show
@@ -29,9 +31,11 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)
+app.add_typer(dlq, name="dlq")
 
 
 def main() -> None:

@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: First part of the names of a letter's own headers.
+PREFIX = "replog."
 #: Headers that say what is wrong with the event, and where it was read.
 ERROR, TOPIC, PARTITION, OFFSET = "replog.error", "replog.topic", "replog.partition", "replog.offset"
+#: Headers with the reason in one word, the time of the letter (RFC 3339) and the version of the collector.
+REASON, DEAD_AT, VERSION = "replog.reason", "replog.dead_at", "replog.version"
+#: Header of an event that was published again from a letter: how often, as decimal digits.
+REPLAYS = "replog.replays"
 #: Header of a letter that was cut: a JSON object that gives, for each of ``value``, ``key`` and ``headers`` that was
 #: cut, the original size and the size kept, in bytes.
 CUT = "replog.cut"
@@ -41,6 +47,15 @@ class Origin(NamedTuple):
     offset: int
 
 
+class Cause(NamedTuple):
+    """The cause of a letter: a fixed word, a text, the RFC 3339 time, and the version of the collector."""
+
+    reason: str
+    error: str
+    dead_at: str
+    version: str
+
+
 class Letter(NamedTuple):
     """A message for the dead-letter topic."""
 
@@ -55,7 +70,7 @@ class Letter(NamedTuple):
 
 
 class Original:
-    """A message that becomes a dead letter because of ``error``."""
+    """A message that becomes a dead letter because of ``cause``."""
 
     def __init__(
         self,
@@ -63,14 +78,14 @@ class Original:
         value: bytes | None,
         headers: Sequence[tuple[str, bytes | None]],
         *,
-        error: str,
+        cause: Cause,
         origin: Origin,
     ) -> None:
         self._key = key
         # Kafka clients accept no message that has neither key nor value.
         self._value = b"" if key is None and value is None else value
         self._headers: Headers = tuple((_encodable(name), content) for name, content in headers)
-        self._error = error
+        self._cause = cause
         self._origin = origin
 
     @cached_property
@@ -113,10 +128,13 @@ class Original:
 
     def _own_headers(self, error_bytes: int) -> Headers:
         return (
-            (ERROR, _first_bytes(self._error, error_bytes)),
+            (REASON, self._cause.reason.encode()),
+            (ERROR, _first_bytes(self._cause.error, error_bytes)),
             (TOPIC, self._origin.topic.encode()),
             (PARTITION, b"%d" % self._origin.partition),
             (OFFSET, b"%d" % self._origin.offset),
+            (DEAD_AT, self._cause.dead_at.encode()),
+            (VERSION, self._cause.version.encode()),
         )
 
 

@@ -300,10 +300,14 @@ def test_a_dead_letter_says_why() -> None:
     message = ASYNCAPI["components"]["messages"]["deadLetter"]
     headers = message["headers"]
     assert list(headers["properties"]) == [
+        letters.REASON,
         letters.ERROR,
         letters.TOPIC,
         letters.PARTITION,
         letters.OFFSET,
+        letters.DEAD_AT,
+        letters.VERSION,
+        letters.REPLAYS,
         letters.VALUE_BYTES,
         letters.CUT,
     ]

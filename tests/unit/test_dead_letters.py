@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
-from replog.letters import CUT, ERROR, ERROR_BYTES, KEPT_BYTES, OFFSET, PARTITION, TOPIC, VALUE_BYTES, Letter
+from replog.letters import (
+    CUT,
+    DEAD_AT,
+    ERROR,
+    ERROR_BYTES,
+    KEPT_BYTES,
+    OFFSET,
+    PARTITION,
+    REASON,
+    TOPIC,
+    VALUE_BYTES,
+    VERSION,
+    Letter,
+)
 from replog_collector.kafka.dead_letter_topic import TOGETHER_BYTES, DeadLetterTopic
 from replog_collector.kafka.dead_letters import DeadLetter
 from tests.support.fakes import FakeMessage
@@ -155,7 +169,16 @@ async def test_what_fits_is_left_as_it_was() -> None:
     headers = (("replog.error", b"from before"), ("h", b"\xff"))
     (letter,) = await sent(NarrowProducer(2_000_000), FakeMessage(b"v" * 1_000_000, key=b"k", headers=headers))
     assert (letter.key, letter.value, letter.headers[:2]) == (b"k", b"v" * 1_000_000, headers)
-    assert [name for name, _ in letter.headers[2:]] == [ERROR, TOPIC, PARTITION, OFFSET]
+    assert [name for name, _ in letter.headers[2:]] == [REASON, ERROR, TOPIC, PARTITION, OFFSET, DEAD_AT, VERSION]
+
+
+async def test_a_letter_says_why_when_and_by_which_version() -> None:
+    producer = NarrowProducer(2_000_000)
+    topic = DeadLetterTopic(producer, source_topic="events", clock=lambda: 1_620_821_961_123_456_789)
+    await topic.send([DeadLetter(FakeMessage(b"x"), "not_json", "value is not JSON")])
+    headers = own(producer.letters[0])
+    assert (headers[REASON], headers[DEAD_AT]) == (b"not_json", b"2021-05-12T12:19:21.123456Z")
+    assert headers[VERSION] == version("replog").encode()
 
 
 async def test_the_first_half_mebibyte_of_a_large_value_is_kept() -> None:

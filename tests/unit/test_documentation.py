@@ -137,10 +137,14 @@ def test_events_lists_every_header_of_a_dead_letter() -> None:
     documented = [name for row in rows(section("events.md", "Invalid events")) for name in names(row[0])]
     headers = [name for name in documented if name.startswith("replog.")]
     assert headers == [
+        letters.REASON,
         letters.ERROR,
         letters.TOPIC,
         letters.PARTITION,
         letters.OFFSET,
+        letters.DEAD_AT,
+        letters.VERSION,
+        letters.REPLAYS,
         letters.VALUE_BYTES,
         letters.CUT,
     ]

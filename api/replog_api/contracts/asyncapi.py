@@ -134,6 +134,10 @@ EXAMPLES: tuple[Event, ...] = (
 _INVALID = b'{"type":"record.paused","recordId":"609b573d53ccce752bf9b860"}'
 
 _LETTER_HEADERS: dict[str, tuple[Text, dict[str, Any]]] = {
+    letters.REASON: (
+        Text("the kind of error, a fixed word (docs/events.md)", "错误类别，固定的词（docs/events.md）"),
+        {"pattern": "^[a-z_]+$"},
+    ),
     letters.ERROR: (
         Text(
             "what is wrong: the field, the rule, and what was found (shortened)", "错误：字段、规则及实际内容（截短）"
@@ -143,6 +147,20 @@ _LETTER_HEADERS: dict[str, tuple[Text, dict[str, Any]]] = {
     letters.TOPIC: (Text("the topic that the event came from", "事件所在的 topic"), {"type": "string"}),
     letters.PARTITION: (Text("its partition, as decimal digits", "其 partition，十进制数字"), {"pattern": "^[0-9]+$"}),
     letters.OFFSET: (Text("its offset, as decimal digits", "其 offset，十进制数字"), {"pattern": "^[0-9]+$"}),
+    letters.DEAD_AT: (
+        Text(
+            "when it became a dead letter, by the collector's clock", "成为 dead letter 的时间，以 collector 的时钟为准"
+        ),
+        {"format": "date-time"},
+    ),
+    letters.VERSION: (Text("the version of the collector", "collector 的版本"), {"type": "string"}),
+    letters.REPLAYS: (
+        Text(
+            "only if the event was published again from a dead letter: how often, as decimal digits",
+            "仅当事件曾从 dead letter 重新发布时出现：次数，十进制数字",
+        ),
+        {"pattern": "^[0-9]+$"},
+    ),
     letters.VALUE_BYTES: (
         Text(
             "only where the topic does not take a message of this size, and the value was cut: how many bytes it had; "
@@ -160,6 +178,8 @@ _LETTER_HEADERS: dict[str, tuple[Text, dict[str, Any]]] = {
         {"contentMediaType": "application/json"},
     ),
 }
+#: Those that not every letter has.
+_OPTIONAL_HEADERS = {letters.REPLAYS, letters.VALUE_BYTES, letters.CUT}
 
 
 def document() -> dict[str, Any]:
@@ -237,7 +257,7 @@ def _dead_letter() -> dict[str, Any]:
             "description": Text(
                 "those that the event had, and behind them these", "事件原有的 header，其后附加以下 header"
             ).in_both(),
-            "required": [name for name in headers if name not in {letters.VALUE_BYTES, letters.CUT}],
+            "required": [name for name in headers if name not in _OPTIONAL_HEADERS],
             "properties": headers,
         },
         "payload": {"type": "string", "description": Text("the value, as it came", "原样的 value").in_both()},
@@ -251,10 +271,13 @@ def _example_headers() -> dict[str, str]:
         parse(_INVALID)
     except InvalidEventError as error:
         return {
+            letters.REASON: error.reason,
             letters.ERROR: str(error),
             letters.TOPIC: _USUAL.kafka_topic,
             letters.PARTITION: "3",
             letters.OFFSET: "1042",
+            letters.DEAD_AT: "2021-05-12T12:19:21.000000Z",
+            letters.VERSION: "1.0.0",
         }
     raise AssertionError(_INVALID)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Encoder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from replog.fields import Field
     from replog.raw_entities import RawDetail, RawRecord
     from replog.records import Progressed, Tallied
-    from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask
+    from replog.store.format.rows import StoredRecord, StoredTask
     from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
@@ -59,6 +59,32 @@ _encode = Encoder().encode
 _RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
 
 
+class RecordRow(Protocol):
+    """A record to render: :class:`replog.store.format.rows.StoredRecord`, or one that was folded from events."""
+
+    @property
+    def record_id(self) -> str:
+        """Its id."""
+
+    def read_raw(self) -> RawRecord:
+        """The content of its registers."""
+
+
+class DetailRow(Protocol):
+    """A detail to render: :class:`replog.store.format.rows.StoredDetail`, or one that was folded from events."""
+
+    @property
+    def record_id(self) -> str:
+        """The id of its record."""
+
+    @property
+    def detail_id(self) -> bytes:
+        """Its id."""
+
+    def read_raw(self) -> RawDetail:
+        """The content of its registers."""
+
+
 class Renderer:
     """Renders in one time zone, as of ``now_ms``, calling stale what was silent for ``stale_after_s``."""
 
@@ -71,7 +97,7 @@ class Renderer:
         #: When the first of the rows rendered so far will be stale that is not yet; None where none will.
         self.until_ms: int | None = None
 
-    def record(self, stored: StoredRecord) -> bytes:
+    def record(self, stored: RecordRow) -> bytes:
         """A Record of docs/api.md."""
         return _encode(self._record(stored, stored.read_raw()))
 
@@ -80,7 +106,7 @@ class Renderer:
         record = self.record(stored.record) if stored.record else b"null"
         return b'{"taskKey":%b,"record":%b}' % (_encode(stored.key), record)
 
-    def run(self, stored: StoredRecord) -> bytes:
+    def run(self, stored: RecordRow) -> bytes:
         """The answer to ``GET /{recordId}``."""
         record = stored.read_raw()
         # The API's own clients take no null there.
@@ -109,7 +135,7 @@ class Renderer:
         ]
         return _encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
-    def detail(self, stored: StoredDetail) -> bytes:
+    def detail(self, stored: DetailRow) -> bytes:
         """A Detail of docs/api.md."""
         detail = stored.read_raw()
         facts = detail.facts
@@ -138,7 +164,7 @@ class Renderer:
         )
         return _encode(answer)
 
-    def _record(self, stored: StoredRecord, record: RawRecord) -> Struct:
+    def _record(self, stored: RecordRow, record: RawRecord) -> Struct:
         start, end, last = self._times(record)
         return _Record(
             stored.record_id,

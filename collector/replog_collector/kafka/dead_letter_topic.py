@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
+from importlib.metadata import version
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
-from replog.letters import LIMITS, Letter, Origin, Original
+from replog.letters import LIMITS, Cause, Letter, Origin, Original
+from replog.times import format_time_us
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from replog_collector.kafka.dead_letters import DeadLetter
 
@@ -51,7 +54,8 @@ class Producer(Protocol):
 class DeadLetterTopic:
     """:class:`~replog_collector.kafka.dead_letters.DeadLetters` on a Kafka topic.
 
-    ``timeout_s`` limits connecting, and the sending of one letter or of those that are sent together.
+    ``timeout_s`` limits connecting, and the sending of one letter or of those that are sent together. ``clock`` gives
+    nanoseconds since 1970.
     """
 
     def __init__(
@@ -61,11 +65,14 @@ class DeadLetterTopic:
         source_topic: str,
         timeout_s: float = SEND_TIMEOUT_S,
         stop_timeout_s: float = STOP_TIMEOUT_S,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._producer = producer
         self._source_topic = source_topic
         self._timeout_s = timeout_s
         self._stop_timeout_s = stop_timeout_s
+        self._clock = clock
+        self._version = version("replog")
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""
@@ -146,4 +153,5 @@ class DeadLetterTopic:
     def _original(self, letter: DeadLetter) -> Original:
         message = letter.message
         origin = Origin(self._source_topic, message.partition, message.offset)
-        return Original(message.key, message.value, message.headers, error=letter.error, origin=origin)
+        cause = Cause(letter.reason, letter.error, format_time_us(self._clock() // 1000), self._version)
+        return Original(message.key, message.value, message.headers, cause=cause, origin=origin)

@@ -1,0 +1,1 @@
+"""``replog dlq``: dead letters, seen, published again, deleted."""
