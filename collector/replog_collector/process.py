@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import mask_url
 from replog.store.client.connection import Connection
-from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.restoring import Restoring
+from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.layout_claim import claim_layout

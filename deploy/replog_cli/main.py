@@ -9,6 +9,7 @@ import typer
 from replog.errors import FatalError, RecoverableError, SettingsError
 from replog_cli.dlq.app import app as dlq
 from replog_cli.export import export
+from replog_cli.forget import forget
 from replog_cli.history import history
 from replog_cli.ls import ls
 from replog_cli.publish import publish
@@ -31,6 +32,7 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (forget, "replog forget --record 609b573d53ccce752bf9b860 --execute"),
     (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
 for _command, _example in _COMMANDS:

@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from replog.events import Event as AnyEvent
-
     from replog.store.client.pipelining import CommandRunner
 
 Filters = dict[str, str]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TopicEvents:
-    """Reads the topic of ``settings``. Events later than ``latest_us`` gives are invalid, as in the collector's loop."""
+    """Reads the topic of ``settings``. Events later than ``latest_us`` says are invalid, as in the collector's loop."""
 
     def __init__(self, settings: CollectorSettings, *, latest_us: Callable[[], float]) -> None:
         self._settings = settings
