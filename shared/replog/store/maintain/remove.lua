@@ -41,6 +41,8 @@ if tasks then
   for _, task in ipairs(gone and cmsgpack.unpack(gone) or {}) do
     tasks[#tasks + 1] = task
   end
-  redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, tasks, redis.call('HGET', KEYS[13], ID) or '' }))
+  -- The fourth is there only of a record that was erased before: versions that know no erasures read three.
+  local generation = redis.call('HGET', KEYS[13], ID) or nil
+  redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, tasks, generation }))
 end
 return 1

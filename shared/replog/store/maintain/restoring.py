@@ -2,7 +2,7 @@
 
 A register keeps its greatest candidate. If an erased event offered that, the store does not know what a later event
 offered. To know it for every erasure that may come, each detail would have to keep all times of its events. So an
-erasure drops the whole record, and the topic is what remembers (docs/adr/0016). ``erase.lua`` notes in ``restoring``
+erasure drops the whole record, and the topic is what remembers (docs/adr/0017). ``erase.lua`` notes in ``restoring``
 the records that may have had later events. That is rare: it takes a worker whose clock is ahead, or an erasure that is
 dated back.
 """

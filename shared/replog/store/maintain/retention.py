@@ -57,7 +57,7 @@ class Policy(NamedTuple):
 
     @property
     def erasures_kept_ms(self) -> float:
-        """How long it is remembered that a record was erased, from its last change on, in ms."""
+        """Time in ms for which it is remembered that a record was erased, from its last change on."""
         return max(2 * self.longest_ms, 2 * LEFT_KEPT_MS)
 
     def horizons(self, now_ms: int) -> dict[bytes, float]:
@@ -227,7 +227,7 @@ def _leaving_of(noted: bytes) -> _Leaving | None:
     except (ValueError, TypeError):
         return None
     match unpacked:
-        # Builds before there were erasures noted no generation.
+        # A record that was never erased has no generation in its note.
         case [bytes() as start, bytes() as outcome, [*tasks], *generation] if all(
             isinstance(task, bytes) and _is_text(task) for task in tasks
         ):
