@@ -96,6 +96,11 @@ async def produce(address: str, topic: str, partition: int, data: bytes) -> int:
         await client.close()
 
 
+def produce_sync(address: str, topic: str, partition: int, data: bytes) -> int:
+    """The same, outside of an event loop."""
+    return asyncio.run(produce(address, topic, partition, data))
+
+
 async def _produced(client: Any, topic: str, partition: int, data: bytes) -> int:
     request = ProduceRequest(None, -1, ANSWER_MS, [(topic, [(partition, data)])])
     await client.add_topic(topic)

@@ -112,7 +112,7 @@ class Check:
 
 
 def _is_cut_from(letter: DeadLetter, message: Message) -> bool:
-    """Whether ``letter`` has the beginnings of key and value of ``message``, and says their sizes."""
+    """Whether ``letter`` has the first bytes of key and value of ``message``, and says their sizes."""
     parts = {"key": (letter.key, message.key), "value": (letter.value, message.value)}
     for name, (kept, whole) in parts.items():
         size = letter.cut.get(name)

@@ -47,7 +47,7 @@ class Search:
         """The messages, from ``since_ms`` on where that is enough.
 
         Those partitions are read in which producers usually put the key; if they have nothing of the record, or with
-        ``all_partitions``, all of them are read from their beginnings. Earlier messages are read if none was found, or
+        ``all_partitions``, all of them are read from their first offsets. Earlier messages are read if none was found, or
         if one of a later attempt was: the start of that says nothing about the start of the first.
 
         Raises:
