@@ -80,7 +80,15 @@ def create_app(
     lifespan = _lifespan(connection, waiting_clients, owners=(runner, snapshots, freshness, shared))
     # FastAPI's document lacks the tables of errors and headers: contracts.openapi completes it. Its pages load their
     # scripts from other servers.
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        lifespan=lifespan,
+        redirect_slashes=False,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # FastAPI would look for exporters at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     errors.install(app, trouble)
     app.router.routes += query_routes(queries, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
@@ -173,6 +181,6 @@ class Observed:
             await self._app(scope, receive, observed)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
-            metrics.REQUESTS.labels(route, str(status)).inc()
+            metrics.requests_of(route, status).inc()
             took_s = time.perf_counter() - began - context_of(scope).waited_s
-            metrics.REQUEST_SECONDS.labels(route).observe(took_s)
+            metrics.request_seconds_of(route).observe(took_s)

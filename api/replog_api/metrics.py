@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -20,6 +21,19 @@ NOT_MODIFIED = Counter("replog_not_modified_total", "Requests answered 304")
 STORE_SECONDS = Histogram("replog_store_seconds", "Seconds a store operation took", ["operation"], buckets=_FAST)
 #: Streams that are open.
 STREAM_CLIENTS = Gauge("replog_stream_clients", "Streams that are open", multiprocess_mode="livesum")
+
+
+# `labels` checks and locks at each call. Routes and statuses are few.
+@cache
+def requests_of(route: str, status: int) -> Counter:
+    """The counter of requests with this route and HTTP status."""
+    return REQUESTS.labels(route, str(status))
+
+
+@cache
+def request_seconds_of(route: str) -> Histogram:
+    """The histogram of the requests with this route."""
+    return REQUEST_SECONDS.labels(route)
 
 
 def exposition() -> bytes:

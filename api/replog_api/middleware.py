@@ -165,9 +165,8 @@ class RequestMiddleware:
 
 def _complete(message: Message, context: RequestContext, as_of: bytes) -> None:
     headers = message["headers"]
-    headers.append((ZONE_HEADER, offset_now(context.zone)))
-    headers.append((AS_OF_HEADER, as_of))
-    names = {name for name, _ in headers}
-    headers.extend(_SECURITY_HEADERS_WITHOUT_POLICY if _POLICY in names else SECURITY_HEADERS)
+    names = [name for name, _ in headers]
+    headers += ((ZONE_HEADER, offset_now(context.zone)), (AS_OF_HEADER, as_of))
+    headers += _SECURITY_HEADERS_WITHOUT_POLICY if _POLICY in names else SECURITY_HEADERS
     if _CACHE_CONTROL not in names:
-        headers.extend(_REVALIDATE if message["status"] < BAD_REQUEST else _NO_STORE)
+        headers += _REVALIDATE if message["status"] < BAD_REQUEST else _NO_STORE

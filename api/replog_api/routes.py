@@ -142,21 +142,22 @@ def query_routes(
     silent = SilentRecordsEndpoint(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
     notice_after_s = limits.notice_after_s
+    # Routes are tried in this order: those that dashboards poll most come first.
     return [
+        QueryRoute(doc.PAGE_DETAILS, records.page_details),
+        QueryRoute(doc.PAGE_RECORDS, tasks.page_records),
+        QueryRoute(doc.LATEST_RECORDS, latest.of_keys),
+        QueryRoute(doc.OVERVIEW, records.overview),
+        QueryRoute(doc.RECORD, records.record),
+        QueryRoute(doc.STREAM, stream.stream),
+        QueryRoute(doc.PAGE_TASKS, latest.page_tasks),
+        QueryRoute(doc.TASK_RUNS, runs.list_runs),
+        QueryRoute(doc.PAGE_SILENT, silent.page_silent),
+        QueryRoute(doc.COUNT_DETAILS, counts.count_details),
+        QueryRoute(doc.FAILURE_REASONS, reasons.list_reasons),
         ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, notice_after_s),
         ListRoute(doc.LIST_DETAILS, records.list_details, lists, notice_after_s),
         ListRoute(doc.EXPORT_DETAILS, export.export_details, lists, notice_after_s),
-        QueryRoute(doc.COUNT_DETAILS, counts.count_details),
-        QueryRoute(doc.FAILURE_REASONS, reasons.list_reasons),
-        QueryRoute(doc.PAGE_SILENT, silent.page_silent),
-        QueryRoute(doc.TASK_RUNS, runs.list_runs),
-        QueryRoute(doc.LATEST_RECORDS, latest.of_keys),
-        QueryRoute(doc.PAGE_TASKS, latest.page_tasks),
-        QueryRoute(doc.PAGE_RECORDS, tasks.page_records),
-        QueryRoute(doc.PAGE_DETAILS, records.page_details),
-        QueryRoute(doc.OVERVIEW, records.overview),
-        QueryRoute(doc.STREAM, stream.stream),
-        QueryRoute(doc.RECORD, records.record),
     ]
 
 

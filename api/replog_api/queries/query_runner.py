@@ -135,9 +135,10 @@ class QueryRunner:
     ) -> Response:
         wanted = context_of(request.scope).if_none_match
         version, answer = current
-        good = version and still_good(wanted, digest_of(query_key, version), _now_ms())
-        if good:
-            return _not_modified(good)
+        if wanted and version:
+            good = still_good(wanted, digest_of(query_key, version), _now_ms())
+            if good:
+                return _not_modified(good)
         if not answer:
             answer = await (self._shared.find(query_key, version, find) if share else find())
         tag = tag_of(digest_of(query_key, answer.version), answer.until_ms)
