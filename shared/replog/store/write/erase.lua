@@ -20,31 +20,28 @@
 local RECORD, DUE, LEAVING, ERASED, RELISTING, RESTORING = KEYS[1], KEYS[7], KEYS[10], KEYS[12], KEYS[14], KEYS[15]
 local ID, TIME, MS, NOW = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- Adds the keys in a msgpack array to `tasks`, which has each once.
-local function add_tasks(tasks, packed)
-  for _, task in ipairs(packed and cmsgpack.unpack(packed) or {}) do
-    if not tasks[task] then
-      tasks[task] = true
-      tasks[#tasks + 1] = task
-    end
-  end
-end
-
 -- Task keys whose lists may hold the record: its own, and those of whatever died before it was done with them.
 local function tasks_of(own, gone)
-  local tasks, noted, leaving = {}, redis.call('HGET', RELISTING, ID), redis.call('HGET', LEAVING, ID)
-  add_tasks(tasks, own)
-  add_tasks(tasks, gone)
-  add_tasks(tasks, noted and cmsgpack.pack(cmsgpack.unpack(noted)[2]))
-  add_tasks(tasks, leaving and cmsgpack.pack(cmsgpack.unpack(leaving)[3]))
+  local noted, leaving = redis.call('HGET', RELISTING, ID), redis.call('HGET', LEAVING, ID)
+  local parts = {
+    own and cmsgpack.unpack(own) or {},
+    gone and cmsgpack.unpack(gone) or {},
+    noted and cmsgpack.unpack(noted)[2] or {},
+    leaving and cmsgpack.unpack(leaving)[3] or {},
+  }
   if leaving then
     redis.call('HDEL', LEAVING, ID)
   end
-  local list = {}
-  for i, task in ipairs(tasks) do
-    list[i] = task
+  local tasks, seen = {}, {}
+  for _, part in ipairs(parts) do
+    for _, task in ipairs(part) do
+      if not seen[task] then
+        seen[task] = true
+        tasks[#tasks + 1] = task
+      end
+    end
   end
-  return list
+  return tasks
 end
 
 local function forget()
