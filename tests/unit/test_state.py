@@ -17,10 +17,8 @@ from tests.support.strategies import events, streams
 if TYPE_CHECKING:
     import random
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event as AnyEvent
     from tests.support.strategies import Event
-
-    AnyEvent = RecordEvent | DetailEvent
 
 
 def of_one(kind: str, stream: list[Event]) -> list[AnyEvent]:

@@ -13,7 +13,7 @@ from replog.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from replog.events import DetailEvent, Event, RecordEvent
+    from replog.events import Event
 
 
 #: Most task keys that a record is listed under: the smallest by code point of those it was published with.
@@ -50,7 +50,7 @@ class FoldedRecord:
         self.task_keys: list[str] = []
         self.details: dict[str, Folded] = defaultdict(Folded)
         #: In the order in which they came. If the record turns out to be erased, the later ones are folded again.
-        self.events: list[RecordEvent | DetailEvent] = []
+        self.events: list[Event] = []
         #: Types of the events that changed nothing in the fold, with the effect that they had there.
         self.absorbed: list[tuple[str, Effect]] = []
         #: Time of the erasure that this fold knows of: it has later events alone. None for none.
@@ -130,9 +130,9 @@ class Batch:
             self._erase(event)
             return
         record = self.records[event.record_id]
-        record.events.append(event)  # type: ignore[arg-type] # no erasure
+        record.events.append(event)
         folded, listed = record.own(event.task_key) if detail_id is None else (record.details[detail_id], False)
-        effect = folded.fold(event)  # type: ignore[arg-type] # no erasure
+        effect = folded.fold(event)
         if effect is Effect.APPLIED or listed:
             folded.event_types.append(event.type)
         else:

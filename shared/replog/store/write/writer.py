@@ -261,7 +261,8 @@ class Writer:
                 left += [(task_key, part.record_id, part.generation) for task_key in msgpack.unpackb(gone, raw=True)]
             behind[part.keys.bucket.number].append(part.keys.record)
         calls = [call for key, records in listed.items() for call in self._enlistings(key.decode(), records, notes)]
-        await self._run(calls + [self._of_list(LEAVE, key.decode(), *of, notes) for key, *of in left])
+        calls += [self._of_list(LEAVE, key.decode(), record_id, of, notes) for key, record_id, of in left]
+        await self._run(calls)
         await self._run(self._settlings(behind.values(), notes))
 
     async def _run(self, calls: list[Command]) -> list[Any]:
