@@ -15,6 +15,9 @@ STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tes
 # The documentation, which .mdformat.toml says how to format.
 PAGES := README.md CONTRIBUTING.md CHANGELOG.md docs
 
+RULES := deploy/prometheus/rules.yaml
+PROMETHEUS_RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
+
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/.uv-installed
@@ -28,7 +31,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts lock mutants clean
+.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -107,6 +110,11 @@ bench: $(INSTALLED) ## run the benchmarks
 
 contracts: $(INSTALLED) ## write docs/openapi.json and docs/asyncapi.json again, as the service serves them
 	@$(BIN)/python -m replog_api.contracts.documents docs
+
+# Prometheus reads a file, and its operator an object of Kubernetes, with the same content.
+rules: ## copy the alerts of deploy/prometheus into the object that the Prometheus operator takes
+	@{ sed -n '1,/^spec:/p' $(PROMETHEUS_RULE) && sed -e '/^#/d' -e 's/^\(.\)/  \1/' $(RULES); } > $(PROMETHEUS_RULE).new
+	@mv $(PROMETHEUS_RULE).new $(PROMETHEUS_RULE)
 
 lock: $(UV) ## resolve requirements.lock again (ARGS=--upgrade takes newer versions)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock \

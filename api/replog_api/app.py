@@ -33,7 +33,7 @@ from replog_api.live.snapshots import Snapshots
 from replog_api.middleware import OPEN_PATHS, RequestMiddleware
 from replog_api.page.serving import page_paths, page_routes
 from replog_api.queries.query_runner import QueryRunner
-from replog_api.routes import query_routes, service_routes
+from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
 
@@ -91,8 +91,9 @@ def create_app(
     )
     errors.install(app, trouble)
     app.router.routes += query_routes(queries, runner, snapshots, limits)
-    app.router.routes += service_routes(ServiceEndpoints(connection, drain, timeout_s=STORE_TIMEOUT_S))
+    app.router.routes += service_routes(ServiceEndpoints(connection, freshness, drain, timeout_s=STORE_TIMEOUT_S))
     app.router.routes += page_routes() if settings.api_page else []
+    metrics.begin((route.path for route in app.router.routes if isinstance(route, EndpointRoute)), _names(settings))
     middleware = RequestMiddleware(
         app,
         freshness=freshness,
@@ -105,6 +106,10 @@ def create_app(
         open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
     return Observed(_for_other_origins(middleware, settings.cors_origins))
+
+
+def _names(settings: ApiSettings) -> set[str]:
+    return {token.name for token in settings.tokens}
 
 
 def _lifespan(
@@ -182,5 +187,9 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics.requests_of(route, status).inc()
-            took_s = time.perf_counter() - began - context_of(scope).waited_s
-            metrics.request_seconds_of(route).observe(took_s)
+            context = context_of(scope)
+            metrics.request_seconds_of(route).observe(time.perf_counter() - began - context.waited_s)
+            if context.token:
+                metrics.TOKEN_REQUESTS.labels(context.token).inc()
+            if context.store_trouble:
+                metrics.STORE_ERRORS.labels(context.store_trouble).inc()

@@ -3,24 +3,96 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    multiprocess,
+)
+
+from replog.errors import BUSY, STORE_TROUBLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
+#: Of the query service alone: the local stack runs a collector in the same process, with metrics of the same names.
+REGISTRY = CollectorRegistry()
+for _of_process in (ProcessCollector, PlatformCollector, GCCollector):
+    _of_process(registry=REGISTRY)
+#: This version, and that of Python: always 1.
+BUILD_INFO = Gauge(
+    "replog_build_info",
+    "The version that runs, and that of Python",
+    ["version", "python"],
+    multiprocess_mode="mostrecent",
+    registry=REGISTRY,
+)
+#: Whether Redis answered when the metrics were read.
+DEPENDENCY_UP = Gauge(
+    "replog_dependency_up",
+    "1 while the dependency answers",
+    ["dependency"],
+    multiprocess_mode="mostrecent",
+    registry=REGISTRY,
+)
+#: The time up to which all events had been applied, as answers say it; 0 where it is not known.
+AS_OF = Gauge(
+    "replog_as_of_timestamp_seconds",
+    "Time up to which events are in the answers",
+    multiprocess_mode="mostrecent",
+    registry=REGISTRY,
+)
 #: Requests by route (its template) and HTTP status.
-REQUESTS = Counter("replog_http_requests_total", "Requests answered", ["route", "status"])
+REQUESTS = Counter("replog_http_requests_total", "Requests answered", ["route", "status"], registry=REGISTRY)
 #: Seconds from a request's head to the end of its answer, without those that the client wanted to wait for changes.
-REQUEST_SECONDS = Histogram("replog_http_request_seconds", "Seconds to answer a request", ["route"], buckets=_FAST)
+REQUEST_SECONDS = Histogram(
+    "replog_http_request_seconds", "Seconds to answer a request", ["route"], buckets=_FAST, registry=REGISTRY
+)
+#: Statuses that alerts count, of every route.
+_STATUSES = (200, 500, 503)
 #: Requests answered 304: the client had the answer already.
-NOT_MODIFIED = Counter("replog_not_modified_total", "Requests answered 304")
+NOT_MODIFIED = Counter("replog_not_modified_total", "Requests answered 304", registry=REGISTRY)
 #: Seconds the store took, by what was asked of it.
-STORE_SECONDS = Histogram("replog_store_seconds", "Seconds a store operation took", ["operation"], buckets=_FAST)
+STORE_SECONDS = Histogram(
+    "replog_store_seconds", "Seconds a store operation took", ["operation"], buckets=_FAST, registry=REGISTRY
+)
+#: Requests that the store failed, by kind.
+STORE_ERRORS = Counter("replog_store_errors_total", "Requests that the store failed", ["kind"], registry=REGISTRY)
+#: Requests by the name of their token.
+TOKEN_REQUESTS = Counter(
+    "replog_token_requests_total", "Requests by the name of their token", ["token"], registry=REGISTRY
+)
 #: Streams that are open.
-STREAM_CLIENTS = Gauge("replog_stream_clients", "Streams that are open", multiprocess_mode="livesum")
+STREAM_CLIENTS = Gauge("replog_stream_clients", "Streams that are open", multiprocess_mode="livesum", registry=REGISTRY)
+
+
+def begin(routes: Iterable[str], tokens: Iterable[str]) -> None:
+    """Create the series that are known when the service starts, at 0.
+
+    A counter that begins at 1 has no increase, and fires no alert. Called by each worker process.
+    """
+    BUILD_INFO.labels(version("replog"), platform.python_version()).set(1)
+    for route in routes:
+        for status in _STATUSES:
+            requests_of(route, status)
+    for kind in (*STORE_TROUBLES, BUSY):
+        STORE_ERRORS.labels(kind)
+    for token in tokens:
+        TOKEN_REQUESTS.labels(token)
 
 
 # `labels` checks and locks at each call. Routes and statuses are few.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from replog.errors import StoreUnavailable
+from replog.errors import BUSY, StoreUnavailable
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.http import messages
 from replog_api.http.envelope import CSV, JSON, NDJSON
@@ -110,7 +110,8 @@ class RequestMiddleware:
                 _complete(message, context, header)
                 # A stream goes on: its later events are fresher than its headers.
                 sent = b"" if TYPES_OF_DATA.isdisjoint(message["headers"]) else header
-                if context.store_failed:
+                # Too many requests are no failure of the store itself.
+                if context.store_trouble not in {"", BUSY}:
                     self._freshness.doubt()
                 elif self._trouble.failing and context.client and message["status"] in _ANSWERED:
                     self._trouble.worked()
@@ -149,7 +150,7 @@ class RequestMiddleware:
             self._count(context, self._address(scope))
             raise
         self._count(context, f"token {token.name}")
-        context.prefix = token.prefix
+        context.prefix, context.token = token.prefix, token.name
 
     def _address(self, scope: Scope) -> str:
         peer = scope.get("client")

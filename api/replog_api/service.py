@@ -17,6 +17,7 @@ from replog_api.http.envelope import JSON
 
 if TYPE_CHECKING:
     from replog.store.client.connection import Connection
+    from replog_api.http.as_of import Freshness
     from replog_api.server.connections import Drain
 
 
@@ -27,8 +28,9 @@ DEPENDENCY = "redis"
 class ServiceEndpoints:
     """One instance a process; ``timeout_s`` is how long the store may take to answer."""
 
-    def __init__(self, connection: Connection, drain: Drain, *, timeout_s: float) -> None:
+    def __init__(self, connection: Connection, freshness: Freshness, drain: Drain, *, timeout_s: float) -> None:
         self._connection = connection
+        self._freshness = freshness
         self._drain = drain
         self._timeout_s = timeout_s
         #: What kind of trouble the store was in at the last look; empty for none.
@@ -70,7 +72,11 @@ class ServiceEndpoints:
         self._told = kind
 
     async def metrics(self, request: Request) -> Response:
-        """The metrics, for Prometheus."""
+        """The metrics, for Prometheus; the gauges of the store are read now."""
+        kind, error = await self._trouble()
+        self._tell(kind, error)
+        metrics.DEPENDENCY_UP.labels(DEPENDENCY).set(not kind)
+        metrics.AS_OF.set(self._freshness.ms(await self._freshness.read()) / 1000)
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, request: Request) -> Response:

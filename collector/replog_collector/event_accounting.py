@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from itertools import product
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from replog.records import Effect
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
-    from replog.records import Effect
+#: Results of events that are merged.
+_MERGED = [effect.name.lower() for effect in Effect]
 
 
 class EventAccounting(Collector):
-    """Three metrics that are written and read atomically, because scrapes come from another thread."""
+    """Three metrics that are written and read atomically, because scrapes come from another thread.
+
+    ``types`` are those of events, whose results are counted.
+    """
 
     RECEIVED, PENDING, RESULTS = "replog_events_received", "replog_events_pending", "replog_events"
     #: The labels of each metric, by its exported name.
@@ -28,10 +35,12 @@ class EventAccounting(Collector):
         "replog_events_total": ["type", "result"],
     }
 
-    def __init__(self) -> None:
+    def __init__(self, types: Iterable[str]) -> None:
         self._lock = threading.Lock()
         self._received = self._pending = 0
         self._results: Counter[tuple[str, str]] = Counter()
+        # A series that begins at 1 has no increase: those that are known begin at 0.
+        self._known = dict.fromkeys([*product(types, _MERGED), ("unknown", "invalid")], 0)
 
     def receive(self, events: int) -> None:
         """Count ``events`` as received and in hand."""
@@ -51,7 +60,7 @@ class EventAccounting(Collector):
     def collect(self) -> Iterator[Metric]:
         """The three metrics, as the client library asks for them."""
         with self._lock:
-            received, pending, results = self._received, self._pending, dict(self._results)
+            received, pending, results = self._received, self._pending, self._known | self._results
         yield CounterMetricFamily(self.RECEIVED, "Events taken from the topic", received)
         yield GaugeMetricFamily(self.PENDING, "Events taken from the topic that nothing became of yet", pending)
         family = CounterMetricFamily(self.RESULTS, "Events, by what became of them", labels=("type", "result"))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import platform
 from bisect import bisect_left
+from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from replog.errors import INVALID_REASONS, REFUSED, STORE_TROUBLES, UNREADABLE
+from replog.events import TYPES
+from replog.statuses import STATUSES
 from replog_collector.event_accounting import EventAccounting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: This version, and that of Python: always 1.
+BUILD_INFO = Gauge("replog_build_info", "The version that runs, and that of Python", ["version", "python"])
+BUILD_INFO.labels(version("replog"), platform.python_version()).set(1)
+#: Whether Redis and Kafka answered when the metrics were read.
+DEPENDENCY_UP = Gauge("replog_dependency_up", "1 while the dependency answers", ["dependency"])
 #: Events received, events in hand, and results by type: applied, duplicate, superseded or invalid.
-ACCOUNTS = EventAccounting()
+ACCOUNTS = EventAccounting(TYPES)
 REGISTRY.register(ACCOUNTS)
 #: Records that ended (SUCCESS, FAILED) or were reopened (RUNNING), by the status they then had.
 RECORD_TRANSITIONS = Counter(
@@ -77,6 +87,12 @@ BATCH_SECONDS = Histogram(
 LAG = Gauge("replog_consumer_lag", "Messages behind the end of an assigned partition", ["partition"])
 #: Offset of the next message to apply, by assigned partition.
 POSITION = Gauge("replog_consumer_position", "Offset of the next message to apply", ["partition"])
+#: Lag of the group as the broker sees it: committed offsets follow the positions within half a second.
+COMMITTED_LAG = Gauge(
+    "replog_consumer_committed_lag", "Messages between the committed offset and the end", ["partition"]
+)
+#: Partitions of the event topic, as the broker described it last; 0 before that.
+TOPIC_PARTITIONS = Gauge("replog_topic_partitions", "Partitions of the event topic")
 #: Offsets that the topic's retention deleted before they were read.
 OFFSETS_SKIPPED = Counter("replog_offsets_skipped_total", "Offsets that retention deleted before they were read")
 #: Times that partitions went back to the checkpoints, because the store had lost acknowledged writes.
@@ -118,3 +134,11 @@ STALE = StaleCounts()
 REGISTRY.register(STALE)
 #: Failed calls of the store, by kind.
 STORE_ERRORS = Counter("replog_store_errors_total", "Failed calls of the store", ["kind"])
+
+# A counter that begins at 1 has no increase, and fires no alert: what is known beforehand begins at 0.
+for _reason in (*INVALID_REASONS, UNREADABLE, REFUSED):
+    DEAD_LETTERS.labels(_reason)
+for _kind in (*STORE_TROUBLES, REFUSED):
+    STORE_ERRORS.labels(_kind)
+for _status in STATUSES:
+    RECORD_TRANSITIONS.labels(_status.name)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import BrokerUnavailable, FatalError, StoreRefused, StoreUnavailable
+from replog.errors import REFUSED, BrokerUnavailable, FatalError, StoreRefused, StoreUnavailable
 from replog.store.maintain.retention import log_refusal
 from replog.telemetry import logger
 from replog_collector import metrics
@@ -101,7 +101,7 @@ class PeriodicTask:
 
 def note_refusal(error: StoreRefused) -> None:
     """Count and log that Redis refused a call of a periodic task."""
-    metrics.STORE_ERRORS.labels("refused").inc()
+    metrics.STORE_ERRORS.labels(REFUSED).inc()
     log_refusal(error)
 
 

@@ -34,13 +34,26 @@ class RecoverableError(ReplogError):
     """The same call may succeed later."""
 
 
+#: Kinds of :class:`StoreUnavailable`. ``noperm``: the user lacks a right; ``cluster``: a slot is moving, or has no
+#: master; ``incompatible``: the store has another layout.
+STORE_TROUBLES = (
+    "connection", "timeout", "loading", "noperm", "readonly", "oom", "cluster", "incompatible", "response",
+)  # fmt: skip
+#: The kind of a call that was not sent, because too many wait already.
+BUSY = "busy"
+#: Reasons of :class:`InvalidEventError`.
+INVALID_REASONS = (
+    "not_json", "not_an_object", "unknown_type", "missing_field", "invalid_field", "too_large", "clock_ahead",
+)  # fmt: skip
+#: Labels of what is not the event's fault: the store refuses it, or its message cannot be read.
+REFUSED, UNREADABLE = "refused", "unreadable"
+
+
 class StoreUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
     """Redis did not accept or answer the call.
 
-    ``kind`` is a stable label for the metric ``replog_store_errors_total``: ``connection``, ``timeout``, ``loading``,
-    ``noperm`` (the user lacks a right), ``readonly``, ``oom``, ``cluster`` (a slot is moving, or has no master),
-    ``incompatible`` (the store has another layout) or ``response``. A query service also uses ``busy``: too many calls
-    are waiting already.
+    ``kind`` is a stable label for the metric ``replog_store_errors_total``, one of :data:`STORE_TROUBLES`. A query
+    service also uses :data:`BUSY`.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -77,8 +90,7 @@ class MessageTooLargeError(ReplogError):
 class InvalidEventError(ReplogError):
     """An event breaks the event contract.
 
-    ``reason`` is a stable label (``not_json``, ``not_an_object``, ``unknown_type``, ``missing_field``,
-    ``invalid_field``, ``too_large``, ``clock_ahead``); the message names the field and the value.
+    ``reason`` is a stable label, one of :data:`INVALID_REASONS`; the message names the field and the value.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -176,7 +177,11 @@ def test_a_cut_letter_whose_original_is_gone_is_left(system: System) -> None:
 
 def test_what_is_still_invalid_is_named_with_its_field(system: System) -> None:
     collector = system.started(COLLECTOR, REPLOG_DEAD_LETTER_SHARE="1")
-    wrong = [VALID | {"attempt": "no"}, {**VALID, "taskKey": None}, VALID | {"type": "record.paused", "recordId": "p"}]
+    wrong: list[Event] = [
+        VALID | {"attempt": "no"},
+        {**VALID, "taskKey": None},
+        VALID | {"type": "record.paused", "recordId": "p"},
+    ]
     system.publish([message(event) for event in wrong])
     settle(collector, 3)
     shown = dlq(system, "list")
@@ -236,7 +241,7 @@ def test_unreadable_messages(system: System) -> None:
     """One of which the value can be read is published; a batch of which nothing can is left."""
     collector = system.started(COLLECTOR, REPLOG_MAX_BATCH_BYTES="1000000", REPLOG_DEAD_LETTER_SHARE="1")
     raw = batches.Raw(json.dumps(VALID).encode(), b"r", headers=[(b"r\xe9gion", b"eu")])
-    for data in (batches.batch([raw]), batches.bomb(20_000_000)):
+    for data in (batches.batch([raw], timestamp=int(time.time() * 1000)), batches.bomb(20_000_000)):
         batches.produce_sync(system.variables["REPLOG_KAFKA_BOOTSTRAP_SERVERS"], system.topic, 0, data)
     assert wait_until(lambda: len(lines(dlq(system, "list", "--json"))) == 2, READABLE_TIMEOUT_S), collector.log
     before = event_ends(system)

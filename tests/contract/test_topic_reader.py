@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 30.0
 MOST_BYTES = 1_000_000
-NOON_MS = 1_700_000_000_000
+#: A time of which retention deletes nothing yet.
+NOON_MS = (int(time.time()) - 3600) * 1000
 
 
 class Topic:

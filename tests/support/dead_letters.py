@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import KafkaSettings
@@ -56,11 +56,15 @@ async def _send(system: System, letters: Sequence[DeadLetter]) -> None:
 
 def ends(system: System, topic: str) -> dict[int, int]:
     """By partition of ``topic``, the offset after the last message."""
-    admin = _admin(system)
-    asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(PARTITIONS)}
-    return {
-        partition.partition: answer.result(TIMEOUT_S).offset for partition, answer in admin.list_offsets(asked).items()
-    }
+    servers = system.variables["REPLOG_KAFKA_BOOTSTRAP_SERVERS"]
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "none", "log_level": 0})
+    try:
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)[1]
+            for number in range(PARTITIONS)
+        }
+    finally:
+        consumer.close()
 
 
 def _admin(system: System) -> AdminClient:

@@ -106,6 +106,22 @@ async def test_what_is_not_ready_is_named_without_its_address(error: Exception, 
     assert SECRET in line["error"]
 
 
+def up(exposition: str) -> dict[str, str]:
+    """What the metrics say of each dependency."""
+    lines = [line for line in exposition.splitlines() if line.startswith("replog_dependency_up{")]
+    return {line.split('"')[1]: line.split(" ")[1] for line in lines}
+
+
+async def test_a_scrape_says_which_dependency_answers() -> None:
+    async def ill() -> None:
+        raise StoreUnavailable("oom", "full")
+
+    with served({"redis": ill, "kafka": well}) as server:
+        assert up((await asked_beside(server, "/metrics")).text) == {"redis": "0.0", "kafka": "1.0"}
+        # This test's loop hangs now.
+        assert up(asked(server, "/metrics").text) == {"redis": "0.0", "kafka": "0.0"}
+
+
 async def test_a_check_that_hangs_is_a_timeout_and_ends() -> None:
     """Also where it swallows a cancellation, and with others beside it; however many ask, it runs once."""
     running, begun = 0, 0

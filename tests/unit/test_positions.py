@@ -72,3 +72,13 @@ def test_nothing_is_taken_of_a_partition_before_it_is_decided_where_it_begins() 
     positions = begun(5)
     positions.apply({1: 9})
     assert (positions.poll({1: 9}), positions.applied, positions.uncommitted) == ({}, {0: 5}, {})
+
+
+def test_what_is_committed_is_what_the_broker_was_told() -> None:
+    """At first that is what it had, or where reading began."""
+    assert (begun(5).committed, begun(5, committed=3).committed) == ({0: 5}, {0: 3})
+    positions = begun(5)
+    positions.apply({0: 9})
+    assert positions.committed == {0: 5}
+    positions.commit({0: 9})
+    assert positions.committed == {0: 9}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 
 from replog_collector.health.progress import Progress
 from replog_collector.kafka.source import Standing
@@ -101,3 +102,16 @@ def test_a_member_without_a_partition_is_not_stalled(progress: Progress, clock: 
         clock.now += 1
         progress.update({})
     assert progress.stalled() is None
+
+
+def gauge(name: str) -> float | None:
+    """What a gauge of partition 7 says."""
+    return REGISTRY.get_sample_value(name, {"partition": "7"})
+
+
+def test_the_lag_that_is_committed_is_told_beside_the_lag(progress: Progress) -> None:
+    """Until the partition is given up."""
+    progress.update({7: Standing(6, 9, committed=4)})
+    assert (gauge("replog_consumer_lag"), gauge("replog_consumer_committed_lag")) == (3, 5)
+    progress.update({})
+    assert gauge("replog_consumer_committed_lag") is None

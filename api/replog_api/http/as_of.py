@@ -41,9 +41,10 @@ class Store(Protocol):
 
 
 class AsOf(NamedTuple):
-    """A time as in the header, and the epoch of the store for which it holds."""
+    """A time as in the header and in ms since 1970, and the epoch of the store for which it holds."""
 
     header: bytes
+    ms: int
     epoch: int
 
 
@@ -75,7 +76,7 @@ class Freshness:
     ) -> None:
         self._patience = patience
         #: What was read last.
-        self.known = AsOf(_UNKNOWN, store.epoch)
+        self.known = AsOf(_UNKNOWN, UNKNOWN_MS, store.epoch)
         self._store = store
         self._read_ms = read_ms
         self._clock = clock
@@ -93,6 +94,10 @@ class Freshness:
     def header(self, as_of: AsOf) -> bytes:
         """The header of an answer whose data was read between :meth:`read`, which returned ``as_of``, and now."""
         return as_of.header if as_of.epoch == self._store.epoch else _UNKNOWN
+
+    def ms(self, as_of: AsOf) -> int:
+        """The same time in ms since 1970; :data:`~replog.store.read.as_of.UNKNOWN_MS` where it is not known."""
+        return as_of.ms if as_of.epoch == self._store.epoch else UNKNOWN_MS
 
     async def read(self) -> AsOf:
         """A time for an answer whose data is read after this returns, for :meth:`header`. Never fails."""
@@ -130,7 +135,8 @@ class Freshness:
 
     async def _read_once(self) -> None:
         begun_s, doubts, epoch = self._clock(), self._doubts, self._store.epoch
-        self.known = AsOf(header_of(await self._read_ms()), epoch)
+        ms = await self._read_ms()
+        self.known = AsOf(header_of(ms), ms, epoch)
         self._begun_s = begun_s if doubts == self._doubts else None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from replog.errors import ReplogError, StoreUnavailable
+from replog.errors import BUSY, ReplogError, StoreUnavailable
 from replog.telemetry import logger
 from replog_api.http import messages
 from replog_api.http.envelope import refusal
@@ -68,10 +68,9 @@ def install(app: FastAPI, trouble: StoreTrouble) -> None:
 
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
         context = context_of(request.scope)
-        # Too many requests are no failure of the store itself.
-        context.store_failed = error.kind != "busy"
+        context.store_trouble = error.kind
         trouble.failed(error, context.trace_id)
-        text = messages.STORE_UNAVAILABLE if context.store_failed else messages.BUSY
+        text = messages.BUSY if error.kind == BUSY else messages.STORE_UNAVAILABLE
         return refusal(request, *STORE_UNAVAILABLE, text, {"Retry-After": str(RETRY_AFTER_S)})
 
     handlers: list[tuple[Any, Any]] = [

@@ -33,8 +33,9 @@ class RequestContext:
         "if_none_match",
         "last_event_id",
         "prefix",
-        "store_failed",
+        "store_trouble",
         "time_zone",
+        "token",
         "traceparent",
         "waited_s",
         "zone",
@@ -45,10 +46,12 @@ class RequestContext:
         self.host = self.if_none_match = self.last_event_id = ""
         #: The client for rate and concurrency limits: a token, else an address.
         self.client = ""
+        #: The name of its token; empty for none.
+        self.token = ""
         #: The prefix of the task keys that the client may read; empty for all.
         self.prefix = ""
-        #: Whether the store failed this request.
-        self.store_failed = False
+        #: The kind of trouble in which the store failed this request; empty for none.
+        self.store_trouble = ""
         #: The zone of the times in the answer.
         self.zone = zone
         #: Seconds that the client chose to wait for changes.

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from replog.errors import StoreUnavailable
 from replog.statuses import RUNNING
 from replog.telemetry import logger
+from replog_api import metrics
 from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http.etags import digest_of, opaque_of
 from replog_api.queries.query_runner import timed
@@ -91,6 +92,7 @@ class Snapshots:
             with timed("watch"):
                 record = await self._queries.record(record_id)
         except StoreUnavailable as error:
+            metrics.STORE_ERRORS.labels(error.kind).inc()
             self._note(failing=True, error=str(error), kind=error.kind)
             raise
         self._note(failing=False)

@@ -12,7 +12,7 @@ from orjson import dumps
 from starlette.responses import Response
 
 from replog.cancellation import finish_all
-from replog.errors import StoreUnavailable
+from replog.errors import BUSY, StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
 from replog_api.admission.limits import SEARCH_COST, Limits
@@ -194,7 +194,7 @@ async def or_busy(places: ConcurrencyLimiter, client: str) -> AsyncIterator[None
         async with places.slot(client):
             yield
     except OverloadedError as error:
-        raise StoreUnavailable("busy", str(error)) from None
+        raise StoreUnavailable(BUSY, str(error)) from None
 
 
 def _is_not_modified(response: Response) -> bool:

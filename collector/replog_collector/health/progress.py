@@ -51,6 +51,7 @@ class Progress:
         for partition in self._seen.keys() - standings.keys():
             metrics.LAG.remove(str(partition))
             metrics.POSITION.remove(str(partition))
+            metrics.COMMITTED_LAG.remove(str(partition))
         self._seen = {partition: self._next(partition, standing, now) for partition, standing in standings.items()}
         self._updated_at = now
 
@@ -82,6 +83,7 @@ class Progress:
         lag = max(0, standing.end - standing.position)
         metrics.LAG.labels(str(partition)).set(lag)
         metrics.POSITION.labels(str(partition)).set(standing.position)
+        metrics.COMMITTED_LAG.labels(str(partition)).set(max(0, standing.end - standing.committed))
         before = self._seen.get(partition)
         still = before is not None and before.position == standing.position and before.lag > 0
         return _Seen(standing.position, lag, before.moved_at if before and still else now)

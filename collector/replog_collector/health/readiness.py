@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, FatalError, InstanceIdTaken, ReplogError, StoreRefused, StoreUnavailable
 from replog.telemetry import logger
+from replog_collector import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,8 @@ _KINDS: dict[type[ReplogError], str] = {
     StoreRefused: "refused",
     FatalError: "incompatible",
 }
+#: The name of the collector itself, whose loop did not run the checks.
+HANGS = "collector"
 #: Seconds in which a check ends once it is cancelled.
 CANCEL_S = 0.5
 
@@ -47,8 +50,15 @@ class Readiness:
         # Neither a caller that leaves nor a loop that hangs may cancel what others wait for.
         await asyncio.wait([answer], timeout=self._check_s + CANCEL_S)
         if not answer.done() or answer.cancelled():
-            return {"collector": "timeout"}
+            return {HANGS: "timeout"}
         return answer.result()
+
+    async def update_gauges(self) -> None:
+        """Run the checks, and set the gauge of each dependency; of a loop that hangs, all are 0."""
+        troubles = await self.troubles()
+        hangs = HANGS in troubles
+        for name in self._checks:
+            metrics.DEPENDENCY_UP.labels(name).set(not hangs and name not in troubles)
 
     def close(self) -> None:
         """Cancel a check that still runs."""

@@ -163,6 +163,7 @@ class HealthServer:
                 text = "\n".join(f"{name}: {kind}" for name, kind in troubles.items())
                 return _text("503 Service Unavailable", text) if troubles else _text("200 OK", "ok")
             case b"/metrics":
+                await self._readiness.update_gauges()
                 return _Answer("200 OK", generate_latest(), CONTENT_TYPE_LATEST)
         return _text("404 Not Found", "try /livez, /readyz or /metrics")
 

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.telemetry import logger
+from replog_collector import metrics
 from replog_collector.kafka.client import GroupTimings, has_ended, stop_consumer, subscribed_consumer
 from replog_collector.kafka.instance_id import InstanceId
 from replog_collector.kafka.positions import Positions
@@ -156,7 +157,7 @@ class KafkaSource:
     def standings(self) -> dict[int, Standing]:
         """Position and end of assigned partitions of which both are known."""
         return {
-            number: Standing(position, max(self._ends[number], position))
+            number: Standing(position, max(self._ends[number], position), self._positions.committed[number])
             for number, position in self.positions.items()
             if number in self._ends
         }
@@ -292,6 +293,7 @@ class KafkaSource:
                 stable, ends = await ends_of(self._consumer, self._topic, assignment or ())
             if assignment is self._assignment:
                 self._ends, self._snapshot = stable, TopicSnapshot(asked_ms, count, ends)
+            metrics.TOPIC_PARTITIONS.set(count)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
         except (KafkaError, TimeoutError, RecoverableError) as error:

@@ -20,11 +20,14 @@ class Positions:
         self._polled: dict[int, int] = {}
         #: Offsets that are still to be committed.
         self.uncommitted: dict[int, int] = {}
+        #: The committed offset; where none is, the first one that was to be read.
+        self.committed: dict[int, int] = {}
 
     def begin(self, partition: int, offset: int, *, committed: int | None) -> None:
         """Start at ``offset``. Where another offset is ``committed``, this one is committed too."""
         self.applied[partition] = self._polled[partition] = offset
         self.uncommitted.pop(partition, None)
+        self.committed[partition] = offset if committed is None else committed
         if committed is not None and committed != offset:
             self.uncommitted[partition] = offset
 
@@ -46,4 +49,5 @@ class Positions:
 
     def commit(self, sent: Mapping[int, int]) -> None:
         """Note that ``sent`` is committed; others may have been added meanwhile."""
+        self.committed |= sent
         self.uncommitted = {number: at for number, at in self.uncommitted.items() if sent.get(number) != at}

@@ -67,11 +67,18 @@ class Unreadable:
 class Standing:
     """The position of an assigned partition: the offset of its next message, and its end, one after its last message.
 
-    An open transaction and what follows it do not count: they cannot be read yet.
+    An open transaction and what follows it do not count: they cannot be read yet. ``committed`` is the offset that the
+    group has committed; by default the position.
     """
 
     position: int
     end: int
+    committed: int = -1
+
+    def __post_init__(self) -> None:
+        """Fill in ``committed``."""
+        if self.committed < 0:
+            object.__setattr__(self, "committed", self.position)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replog.errors import InvalidEventError
+from replog.errors import UNREADABLE, InvalidEventError
 from replog.events import parse
 from replog.store.write.batch import Batch
 from replog_collector.kafka.dead_letters import DeadLetter
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from replog.store.write.offsets import Span
     from replog_collector.kafka.source import Message, Polled, Unreadable
     from replog_collector.pipeline.clock_limit import AheadLimit
-
-#: The reason of a dead letter whose message could not be read from Kafka's batch.
-UNREADABLE = "unreadable"
 
 
 @dataclass(slots=True)

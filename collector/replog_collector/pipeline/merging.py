@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from replog.errors import StoreRefused
+from replog.errors import REFUSED, StoreRefused
 from replog.events import parse
 from replog.store.write.batch import Batch
 from replog.store.write.merge_result import MergeResult
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     #: A record's id, and its messages in order.
     _Group: TypeAlias = tuple[str, list[Message]]
-
-#: The reason of a dead letter whose event is valid but refused by the store.
-REFUSED = "refused"
 
 
 class Store(Protocol):

@@ -84,10 +84,18 @@ _TIMINGS = ReaderTimings()
 class TopicReader:
     """Reads ``topic``. It is an async context manager, and runs one :meth:`read` at a time.
 
-    A client that fails is replaced, and reading goes on where it was.
+    A client that fails is replaced, and reading goes on where it was. ``client`` makes one that is not started.
     """
 
-    def __init__(self, settings: CollectorSettings, topic: str, *, timings: ReaderTimings = _TIMINGS) -> None:
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        topic: str,
+        *,
+        timings: ReaderTimings = _TIMINGS,
+        client: Callable[[CollectorSettings], Any] = assigned_consumer,
+    ) -> None:
+        self._make_client = client
         self._settings = settings
         self._topic = topic
         self._timings = timings
@@ -194,7 +202,7 @@ class TopicReader:
         if self._consumer is not None and has_ended(self._consumer):
             await self._disconnect()
         if self._consumer is None:
-            self._consumer = assigned_consumer(self._settings)
+            self._consumer = self._make_client(self._settings)
             try:
                 async with asyncio.timeout(self._timings.answer_s):
                     await self._consumer.start()

@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog import letters
-from replog.errors import InvalidEventError
+from replog.errors import UNREADABLE, InvalidEventError
 from replog.events import parse
-from replog_collector.pipeline.decoding import UNREADABLE
 
 if TYPE_CHECKING:
     from replog.letters import Headers

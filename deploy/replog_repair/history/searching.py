@@ -46,9 +46,9 @@ class Search:
     async def run(self, *, since_ms: int | None = None, all_partitions: bool = False) -> Found:
         """The messages, from ``since_ms`` on where that is enough.
 
-        Those partitions are read in which producers usually put the key; if they have nothing of the record, or with
-        ``all_partitions``, all of them are read from their first offsets. Earlier messages are read if none was found, or
-        if one of a later attempt was: the start of that says nothing about the start of the first.
+        Those partitions are read in which producers usually put the key. If they have nothing of the record, or with
+        ``all_partitions``, all of them are read from their first offsets. Earlier messages are read if none was found,
+        or if one of a later attempt was: the start of that says nothing about the start of the first.
 
         Raises:
             BrokerUnavailable: the broker does not answer, or refuses.

@@ -289,6 +289,13 @@ async def test_metrics_count_by_route_and_status(service: QueryService) -> None:
     assert not any("some-key" in route or "made" in route for route, _ in after)
 
 
+async def test_metrics_say_how_fresh_answers_are_and_whether_redis_answers(service: QueryService) -> None:
+    lines = (await service.client.get("/metrics")).text.splitlines()
+    assert 'replog_dependency_up{dependency="redis"} 1.0' in lines
+    # No collector has written a time.
+    assert "replog_as_of_timestamp_seconds 0.0" in lines
+
+
 async def counted(service: QueryService) -> dict[tuple[str, str], float]:
     """Requests so far, by route and status."""
     text = (await service.client.get("/metrics")).text

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import StoreUnavailable
+from replog.errors import BUSY, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ class SharedPipelines:
     async def run(self, calls: Sequence[Command]) -> list[Any]:
         """The replies to ``calls``, in order. Raises StoreUnavailable, also for lack of time or room."""
         if not self._room:
-            raise StoreUnavailable("busy", "too many calls of the store wait already")
+            raise StoreUnavailable(BUSY, "too many calls of the store wait already")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[Any]] = loop.create_future()
         self._waiting.append((calls, answer))
