@@ -77,9 +77,9 @@ mutants: $(INSTALLED) ## mutate the core and run its tests on each mutant (ARGS=
 	@mkdir -p $(MUTANTS)
 	@for package in shared/replog collector/replog_collector api/replog_api; do \
 	  rm -rf $(MUTANTS)/$$(basename $$package) && cp -a $$package $(MUTANTS)/; done
-	@rm -rf $(MUTANTS)/tests $(MUTANTS)/mutants && cp -a tests pyproject.toml $(MUTANTS)/
+	@rm -rf $(MUTANTS)/tests $(MUTANTS)/docs $(MUTANTS)/mutants && cp -a tests docs pyproject.toml $(MUTANTS)/
 	@cd $(MUTANTS) && $(CURDIR)/$(BIN)/mutmut run --max-children $(or $(JOBS:0=1),1) $(ARGS) && \
-	  $(CURDIR)/$(BIN)/mutmut results | grep -v ': not checked'
+	  $(CURDIR)/$(BIN)/mutmut results | sed '/: not checked$$/d'
 
 lint: $(INSTALLED) page-types ## check style, types, layers and the formatting of the documentation
 	$(BIN)/ruff check .

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 # No test is timed: a deadline of hypothesis fails on a busy machine alone.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# Mutants are tried with this one: that an example fails is enough, nobody reads the smallest.
+hypothesis.settings.register_profile(
+    "mutants", deadline=None, database=None, phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate)
+)
 
 pytest_plugins = ["tests.support.faults_table"]
 

@@ -24,7 +24,7 @@ from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
 from replog_api.admission.limits import Limits, RateLimit
 from replog_api.admission.proxies import Proxies
-from replog_api.admission.waiting_clients import END_WAITING, WaitingClients
+from replog_api.admission.waiting_clients import END_WAITING, Timings, WaitingClients
 from replog_api.http import errors
 from replog_api.http.as_of import Freshness
 from replog_api.http.request_context import TIME_ZONE_HEADER, context_of
@@ -32,7 +32,7 @@ from replog_api.http.store_trouble import StoreTrouble
 from replog_api.live.snapshots import Snapshots
 from replog_api.middleware import OPEN_PATHS, RequestMiddleware
 from replog_api.page.serving import page_paths, page_routes
-from replog_api.queries.query_runner import QueryRunner
+from replog_api.queries.query_runner import QueryRunner, now_ms
 from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from replog.settings import ApiSettings
+    from replog.store.client.pipelining import CommandRunner
 
 #: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
@@ -60,21 +61,29 @@ class Owner(Protocol):
 
 
 def create_app(
-    settings: ApiSettings, *, limits: Limits | None = None, drain: Drain | None = None, proxies: Proxies | None = None
+    settings: ApiSettings,
+    *,
+    limits: Limits | None = None,
+    timings: Timings | None = None,
+    drain: Drain | None = None,
+    proxies: Proxies | None = None,
+    store: Callable[[CommandRunner], StoreQueries] = StoreQueries,
+    clock: Callable[[], int] = now_ms,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
-    ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is.
+    ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
+    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
     shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
-    queries = StoreQueries(shared)
+    queries = store(shared)
     freshness = Freshness(connection, lambda: read_as_of(connection), time.monotonic)
     waiting_clients = WaitingClients(min(limits.most_waiting_clients, room_for_connections() // 2))
-    runner = QueryRunner(settings, waiting_clients, limits, rate)
+    runner = QueryRunner(settings, waiting_clients, limits, rate, timings=timings or Timings(), clock=clock)
     snapshots = Snapshots(queries.records, runner)
 
     lifespan = _lifespan(connection, waiting_clients, owners=(runner, snapshots, freshness, shared))

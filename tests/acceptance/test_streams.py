@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from replog_api.admission.waiting_clients import INTERVAL_S
+from replog_api.admission.waiting_clients import Timings
 from replog_api.main import allow_many_clients
 from tests.support.query_service import event, write
 from tests.support.services import redis as redis_service
@@ -144,7 +144,7 @@ async def cost_one_read_an_interval(client: httpx.AsyncClient, redis: OwnRedis) 
         while await looks(client) < before + 3:
             await asyncio.sleep(0.02)
         took_s = time.monotonic() - began_s
-        assert connection.info("commandstats")["cmdstat_hmget"]["calls"] <= took_s / INTERVAL_S + 1
+        assert connection.info("commandstats")["cmdstat_hmget"]["calls"] <= took_s / Timings().interval_s + 1
 
 
 async def a_new_one_is_refused(client: httpx.AsyncClient) -> None:

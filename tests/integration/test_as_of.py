@@ -129,7 +129,9 @@ async def test_what_is_no_time_is_unknown_and_made_anew(
     assert await read_as_of(connection) == UNKNOWN_MS
     with capture_logs() as lines:
         await markers.advance(ONE, (), reached(p0=(10, 7500), asked_ms=9100))
-    assert [(line["event"], line["keys"]) for line in lines] == [("markers_removed", [f"{key.decode()} g:t"])]
+    assert [(line["event"], line["keys"], line["error"]) for line in lines] == [
+        ("markers_removed", [f"{key.decode()} g:t"], "no times")
+    ]
     assert await read_as_of(connection) == UNKNOWN_MS
     await markers.advance(TWO, (), reached(p1=(5, 8500), asked_ms=9100))
     assert await read_as_of(connection) == 7500

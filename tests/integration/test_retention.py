@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.store.client.command import Command
+from replog.store.client.scripts import DELIST, ENLIST
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.read.filters import NO_FILTER, DetailFilter
@@ -19,11 +20,13 @@ from replog.store.write.writer import Writer
 from tests.support.administered import AdministeredConnection
 from tests.support.services.redis import connected
 from tests.support.store.batches import batch_of
+from tests.support.store.intercepted import Intercepted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
     from tests.support.strategies import Event
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -38,18 +41,21 @@ class Store:
         self.redis_url = redis_url
         self.now = NOW
         self.reader = Reader(connection)
-        self.retention = Retention(connection, POLICY, clock=self.clock)
+        self.retention = self.retention_of(connection)
+
+    def retention_of(self, connection: CommandRunner) -> Retention:
+        return Retention(connection, POLICY, clock=self.clock)
 
     def clock(self) -> float:
         return self.now.timestamp()
 
-    async def write(self, *events: Event) -> None:
-        await Writer(self.connection, clock=self.clock).merge(batch_of(events))
+    async def write(self, *events: Event, over: CommandRunner | None = None) -> None:
+        await Writer(over or self.connection, clock=self.clock).merge(batch_of(events))
 
-    async def sweep(self) -> int:
+    async def sweep(self, over: CommandRunner | None = None) -> int:
         """After what was written has settled."""
         self.now += timedelta(minutes=2)
-        return await self.retention.sweep()
+        return await (self.retention_of(over) if over else self.retention).sweep()
 
     async def total(self, record_id: str, **filters: str) -> int | None:
         page = await self.reader.detail_page(record_id, DetailFilter(**filters), 0, 10)
@@ -176,17 +182,14 @@ async def test_what_is_being_written_is_left_alone(store: Store) -> None:
     assert await store.sweep() == 1
 
 
-async def test_a_sweep_that_died_half_way_is_finished_by_the_next(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def died(*_: object) -> None:
-        raise RuntimeError("died")
+async def die() -> None:
+    raise RuntimeError("died")
 
+
+async def test_a_sweep_that_died_half_way_is_finished_by_the_next(store: Store) -> None:
     await store.write(*run("r", 11), *run("stays", 1))
-    with monkeypatch.context() as patch:
-        patch.setattr(store.retention, "_delist_one", died)
-        with pytest.raises(RuntimeError, match="died"):
-            await store.sweep()
+    with pytest.raises(RuntimeError, match="died"):
+        await store.sweep(over=Intercepted(store.connection, DELIST, before=die))
     assert await store.listed("t") == ["stays"]
     assert await store.sweep() == 0
     page = await store.reader.record_page("t", "", 0, 10)
@@ -194,14 +197,10 @@ async def test_a_sweep_that_died_half_way_is_finished_by_the_next(
     assert page.total == 1
 
 
-async def test_a_record_that_came_back_meanwhile_stays_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def later(*_: object) -> None:
-        return
-
+async def test_a_record_that_came_back_meanwhile_stays_listed(store: Store) -> None:
     await store.write(*run("r", 11))
-    with monkeypatch.context() as patch:
-        patch.setattr(store.retention, "_delist", later)
-        await store.sweep()
+    with pytest.raises(RuntimeError, match="died"):
+        await store.sweep(over=Intercepted(store.connection, DELIST, before=die))
     await store.write(*run("r", 0))
     await store.sweep()
     assert await store.listed("t") == ["r"]
@@ -389,19 +388,11 @@ async def test_a_store_of_before_that_has_records_due_far_ahead_loses_them_in_ti
     assert await store.total("r") is None
 
 
-async def test_a_record_goes_from_the_lists_that_were_behind_when_it_was_removed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_record_goes_from_the_lists_that_were_behind_when_it_was_removed(store: Store) -> None:
     """Its writer died between the record and the lists, and did not come back."""
-
-    async def died(*_: object) -> None:
-        raise RuntimeError("died")
-
     await store.write(*run("r", 12, "RUNNING"), *run("stays", 1))
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_bring_up_lists", died)
-        with pytest.raises(RuntimeError, match="died"):
-            await store.write(*run("r", 11))
+    with pytest.raises(RuntimeError, match="died"):
+        await store.write(*run("r", 11), over=Intercepted(store.connection, ENLIST, before=die))
     assert await store.listed("t", "RUNNING") == ["r"]
     assert await store.sweep() == 1
     assert await store.listed("t") == ["stays"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,10 +20,8 @@ from tests.support.services.redis import connected, servers_of
 from tests.support.store.answers import answers, expected
 from tests.support.store.batches import batch_of, forget, many_events
 from tests.support.store.indexes import assert_indexes_agree
+from tests.support.store.intercepted import Intercepted
 from tests.support.strategies import Event, streams
-
-if TYPE_CHECKING:
-    from replog.store.client.command import Command
 
 pytestmark = pytest.mark.every_topology
 
@@ -83,9 +80,7 @@ async def test_scripts_that_redis_forgot_are_loaded_again(connection: Connection
     assert page.total == 1
 
 
-async def test_a_page_that_changes_while_it_is_read_is_read_again(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_that_changes_while_it_is_read_is_read_again(connection: Connection) -> None:
     event = {
         "type": "detail.started",
         "recordId": "r",
@@ -94,18 +89,14 @@ async def test_a_page_that_changes_while_it_is_read_is_read_again(
         "remoteCluster": "a",
     }
     await Writer(connection).merge(batch_of([event]))
-    interrupt = iter([batch_of([{**event, "detailId": "d2"}])])
-    run = connection.run
+    late = iter([batch_of([{**event, "detailId": "d2"}])])
 
-    async def interrupted(calls: list[Command]) -> list[Any]:
-        replies = await run(calls)
-        if any(call.command is FACETS for call in calls):
-            for batch in interrupt:
-                await Writer(connection).merge(batch)
-        return replies
+    async def change() -> None:
+        for batch in late:
+            await Writer(connection).merge(batch)
 
-    monkeypatch.setattr(connection, "run", interrupted)
-    page = await Reader(connection).detail_page("r", DetailFilter(cluster_name="a"), 0, 10)
+    reader = Reader(Intercepted(connection, FACETS, after=change))
+    page = await reader.detail_page("r", DetailFilter(cluster_name="a"), 0, 10)
     assert page is not None
     assert [row.detail_id for row in page.rows] == [b"d2", b"d1"]
     assert page.total == 2

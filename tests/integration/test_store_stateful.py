@@ -44,7 +44,7 @@ from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read import detail_search, facets, page_by_name, page_by_rank
-from replog.store.read.reader import Reader
+from replog.store.read.reader import READ_LIMITS, Reader
 from replog.store.read.task_pages import Tasks
 from replog.store.write.writer import Limits, Writer
 from replog.times import TimeUs
@@ -55,6 +55,7 @@ from tests.support.services.redis import remove_keys
 from tests.support.store.answers import RENDERER, loads, shown, without_stale
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
+from tests.support.store.limits import read_limits
 from tests.support.strategies import (
     DETAIL_IDS,
     RECORD_IDS,
@@ -133,18 +134,18 @@ WAYS = {
 
 limits = st.fixed_dictionaries(
     {
-        "read.detail_search.NARROW": st.integers(0, 2),
-        "read.detail_search.SCANNING_COSTS": st.sampled_from((0.1, 1, 4)),
-        "read.detail_search.STEP": st.integers(1, 4),
-        "read.facets.FEW_FIELDS": st.sampled_from((15, 1000)),
-        "read.facets.PAIRS_A_CALL": st.integers(1, 4),
-        "read.page_by_rank.HEADS_A_CALL": st.integers(1, 4),
-        "read.page_by_rank.STEP": st.integers(1, 4),
-        "read.page_by_rank.CALLS_AT_ONCE": st.integers(1, 3),
-        "read.page_by_rank.FETCHED_A_CALL": st.integers(1, 6),
-        "read.page_by_name.ENTRIES_A_CALL": st.integers(1, 4),
-        "read.page_by_name.CALLS_AT_ONCE": st.integers(1, 3),
-        "read.reader.STEP": st.integers(1, 4),
+        "search.narrow": st.integers(0, 2),
+        "search.scanning_costs": st.sampled_from((0.1, 1, 4)),
+        "search.step": st.integers(1, 4),
+        "search.facets.few_fields": st.sampled_from((15, 1000)),
+        "search.facets.pairs_a_call": st.integers(1, 4),
+        "search.rank.heads_a_call": st.integers(1, 4),
+        "search.rank.step": st.integers(1, 4),
+        "search.rank.calls_at_once": st.integers(1, 3),
+        "search.rank.fetched_a_call": st.integers(1, 6),
+        "search.names.entries_a_call": st.integers(1, 4),
+        "search.names.calls_at_once": st.integers(1, 3),
+        "step": st.integers(1, 4),
     }
 )
 writer_limits = st.builds(Limits, entities_a_call=st.integers(1, 4), calls_at_once=st.integers(1, 4))
@@ -268,12 +269,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     batches: Bundle[list[Event]] = Bundle("batches")
 
-    def __init__(self, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, redis_url: str, prefix: str) -> None:
         super().__init__()
         self.redis_url = redis_url
-        self.monkeypatch = monkeypatch
         self.connection = Connection(StoreSettings(redis_url=redis_url, redis_prefix=prefix), timeout_s=TIMEOUT_S)
-        self.reader = Reader(self.connection)
+        self.limits = READ_LIMITS
+        self.reader = Reader(self.connection, self.limits)
         self.tasks = Tasks(self.connection)
         self.runner = asyncio.Runner()
         self.events: list[Event] = []
@@ -392,25 +393,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.absent = {fact for kind in absent for fact in NAMES[kind]}
 
     def limit(self, limits: dict[str, float]) -> None:
-        """Set limits of the store's modules."""
-        for name, limit in limits.items():
-            self.monkeypatch.setattr(f"replog.store.{name}", limit)
+        """Set limits of the reader, beside those set before."""
+        self.limits = read_limits(limits, self.limits)
+        self.reader = Reader(self.connection, self.limits)
 
     @initialize(chance=chances)
     def vary(self, chance: Random) -> None:
         """Choose what decides between ways; at random, for Hypothesis would mostly take the first of each."""
         self.chance = Random(chance.random())
         choices: dict[str, tuple[float, ...]] = {
-            "read.page_by_rank.DEVIATIONS": (0, 2.5),
-            "read.page_by_rank.HEAD_COSTS": (0, 1, 3, 30),
-            "read.page_by_rank.NEAR": (0, 1, 3),
-            "read.page_by_name.KEPT": (0, 0, 1, 4),
-            "read.page_by_name.JOINED_AT_ONCE": (1, 1, 3),
-            "read.filter_planner.ASKING_COSTS": (0.1, 100),
-            "read.filter_planner.VALUE_COSTS": (0.1, 1, 100, 100),
-            "read.filter_planner.HEAD_COSTS": (0.1, 100),
-            "read.page_by_name.MARGIN": (0, 1, 4),
-            "read.page_by_name.SAMPLED": (0.3, 1),
+            "search.rank.deviations": (0, 2.5),
+            "search.rank.head_costs": (0, 1, 3, 30),
+            "search.rank.near": (0, 1, 3),
+            "search.names.kept": (0, 0, 1, 4),
+            "search.names.joined_at_once": (1, 1, 3),
+            "search.costs.asking": (0.1, 100),
+            "search.costs.value": (0.1, 1, 100, 100),
+            "search.costs.head": (0.1, 100),
+            "search.names.margin": (0, 1, 4),
+            "search.names.sampled": (0.3, 1),
         }
         self.limit({name: chance.choice(limits) for name, limits in choices.items()})
 
@@ -834,12 +835,10 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.fixture
-def machine_of_its_own(
-    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], StoreMachine]:
+def machine_of_its_own(redis_url: str, redis_prefix: str) -> Callable[[], StoreMachine]:
     """Makes machines, each with keys of its own."""
     numbers = count()
-    return lambda: StoreMachine(redis_url, f"{redis_prefix}-{next(numbers)}-", monkeypatch)
+    return lambda: StoreMachine(redis_url, f"{redis_prefix}-{next(numbers)}-")
 
 
 def test_every_way_is_taken_where_it_has_to_be(
@@ -896,20 +895,20 @@ def small_record(record_id: str, path: str, *, at_ms: Iterable[int], pairs: str 
 #: Limits with which pages by rank are counted near and read head by head, and broad names are read twice; no way to
 #: check what is not joined is cheap.
 _READ_LITTLE: dict[str, float] = {
-    "read.detail_search.NARROW": 4,
-    "read.detail_search.SCANNING_COSTS": 1,
-    "read.detail_search.STEP": 3,
-    "read.page_by_name.JOINED_AT_ONCE": 100,
-    "read.filter_planner.ASKING_COSTS": 10,
-    "read.filter_planner.VALUE_COSTS": 10,
-    "read.filter_planner.HEAD_COSTS": 10,
-    "read.page_by_rank.NEAR": 0,
-    "read.page_by_rank.HEAD_COSTS": 0,
-    "read.page_by_rank.DEVIATIONS": 0,
-    "read.page_by_name.KEPT": 0,
-    "read.page_by_name.SAMPLED": 1,
+    "search.narrow": 4,
+    "search.scanning_costs": 1,
+    "search.step": 3,
+    "search.names.joined_at_once": 100,
+    "search.costs.asking": 10,
+    "search.costs.value": 10,
+    "search.costs.head": 10,
+    "search.rank.near": 0,
+    "search.rank.head_costs": 0,
+    "search.rank.deviations": 0,
+    "search.names.kept": 0,
+    "search.names.sampled": 1,
 }
-_CHEAP = ("read.filter_planner.VALUE_COSTS", "read.filter_planner.HEAD_COSTS")
+_CHEAP = ("search.costs.value", "search.costs.head")
 #: What to read of the four small records, and the ways that have to be taken; further limits.
 WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r1", {"repoName": "a"}, {"pairs"}, {}),
@@ -918,9 +917,9 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}, {}),
     ("r1", {"packageName": "p"}, {"names", "enclosed"}, {}),
     ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"read.page_by_name.JOINED_AT_ONCE": 3}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"read.filter_planner.ASKING_COSTS": 0.1}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"read.filter_planner.VALUE_COSTS": 0.1}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"search.names.joined_at_once": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"search.costs.asking": 0.1}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"search.costs.value": 0.1}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),
     ("r1", {"clusterName": "a", "path": "a"}, {"names"}, {}),
     ("r2", {"path": "b"}, {"names", "scan", "stopped"}, {}),

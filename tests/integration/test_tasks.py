@@ -12,24 +12,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from replog.errors import StoreRefused
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
 from replog.store.client.connection import Connection
+from replog.store.client.scripts import DELIST
 from replog.store.format.keys import BUCKETS, BucketKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
-from replog.store.read import tasks_by_activity, tasks_by_prefix
 from replog.store.read.task_pages import Tasks
+from replog.store.read.tasks_by_activity import TASK_LIMITS, TaskLimits
 from replog.store.write.writer import Writer
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys
 from tests.support.store.answers import shown
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import indexed, to_be_indexed
+from tests.support.store.intercepted import Intercepted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from replog.store.client.pipelining import CommandRunner
     from tests.support.strategies import Event
 
 pytestmark = pytest.mark.every_topology
@@ -41,18 +46,8 @@ STATUSES = ("", "RUNNING", "SUCCESS", "FAILED")
 START = datetime(2021, 5, 12, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits so small that few tasks take every way there is."""
-    for module, name, limit in (
-        (tasks_by_activity, "NEAR", 3),
-        (tasks_by_activity, "ENTRIES_A_CALL", 2),
-        (tasks_by_prefix, "ENTRIES_A_CALL", 2),
-        (tasks_by_prefix, "IN_HEAD", 1),
-        (tasks_by_prefix, "NARROW", 5),
-        (tasks_by_prefix, "CALLS_AT_ONCE", 3),
-    ):
-        monkeypatch.setattr(module, name, limit)
+#: Limits so small that few tasks take every way there is.
+SMALL = TaskLimits(near=3, entries_a_call=2, matches_in_head=1, narrow=5, calls_at_once=3)
 
 
 def at(ms: int) -> str:
@@ -85,9 +80,17 @@ async def write(connection: Connection, events: Sequence[Event], size: int = 50)
         await Writer(connection, clock=START.timestamp).merge(batch_of(events[i : i + size]))
 
 
-async def assert_pages(connection: Connection, model: Model, prefix: str, status: str, cuts: Sequence[Any]) -> None:
+async def assert_pages(
+    connection: Connection,
+    model: Model,
+    prefix: str,
+    status: str,
+    cuts: Sequence[Any],
+    *,
+    limits: TaskLimits = TASK_LIMITS,
+) -> None:
     """Require these pages, given as offset and limit, to be what the oracle says."""
-    tasks, rows = Tasks(connection), model.tasks(prefix, status)
+    tasks, rows = Tasks(connection, limits), model.tasks(prefix, status)
     for offset, limit in cuts:
         page = await tasks.page(prefix, status, offset, limit)
         assert (page.total, shown(page.rows)) == (len(rows), rows[offset : offset + limit]), (prefix, status, offset)
@@ -133,7 +136,6 @@ async def test_any_order_duplication_and_batching_ends_in_the_same_index(
 @pytest.mark.parametrize(
     ("tasks", "within_ms"), [(300, 40), (300, 10**9), (40, 1)], ids=["ties", "apart", "all at once"]
 )
-@pytest.mark.usefixtures("small")
 async def test_every_page_of_every_filter(connection: Connection, tasks: int, within_ms: int) -> None:
     """First to past the end, of few matches and many, by every way."""
     events = some_tasks(Random(tasks + within_ms), tasks, within_ms=within_ms)
@@ -142,7 +144,7 @@ async def test_every_page_of_every_filter(connection: Connection, tasks: int, wi
     for prefix, status in product(("", "team/", "team/a/", "other/1", "team/a/17", "none"), STATUSES):
         total = len(model.tasks(prefix, status))
         cuts = [(offset, 7) for offset in range(0, total + 7, 13)] + [(0, 1000), (3, 1), (2**31 * 1000, 1000)]
-        await assert_pages(connection, model, prefix, status, cuts)
+        await assert_pages(connection, model, prefix, status, cuts, limits=SMALL)
 
 
 async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
@@ -156,9 +158,9 @@ async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
         await assert_pages(connection, model, prefix, status, cuts)
 
 
-async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_skewed_order_is_read_too(connection: Connection) -> None:
     """All old tasks are in one bucket, all new ones in others; also by a prefix that they all share."""
-    monkeypatch.setattr(tasks_by_activity, "NEAR", 10)
+    limits, cuts = TaskLimits(near=10), [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)]
     keys = [f"k{number}" for number in range(3000)]
     buckets = [task_keys(connection.prefix, key)[0].split(b":")[1] for key in keys]
     old = Counter(buckets).most_common(1)[0][0]
@@ -169,7 +171,7 @@ async def test_a_skewed_order_is_read_too(connection: Connection, monkeypatch: p
     await write(connection, events, 1000)
     model = Model(events)
     for prefix in ("", "k"):
-        await assert_pages(connection, model, prefix, "", [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)])
+        await assert_pages(connection, model, prefix, "", cuts, limits=limits)
 
 
 async def test_two_writers_at_once_end_in_the_same_index(connection: Connection) -> None:
@@ -201,7 +203,7 @@ DAY_MS = 86_400_000
 POLICY = Policy(days=1, failed_days=3)
 
 
-async def sweep(connection: Connection, days: float) -> int:
+async def sweep(connection: CommandRunner, days: float) -> int:
     """Retention comes by so many days after the start."""
     now = START + timedelta(days=days)
     return await Retention(connection, POLICY, clock=now.timestamp).sweep()
@@ -230,21 +232,19 @@ async def test_a_task_goes_with_its_last_record(connection: Connection) -> None:
     assert await indexed(connection) == to_be_indexed(Model([back]))
 
 
-async def test_a_removed_record_that_is_listed_yet_is_passed_over(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The sweep stopped between the records and the lists."""
+async def test_a_removed_record_that_is_listed_yet_is_passed_over(connection: Connection) -> None:
+    """The sweep could not change the lists."""
 
-    async def later(*_: object) -> None:
-        return
+    async def refuse() -> None:
+        raise StoreRefused("not now")
 
     many = [of_record("finished", f"r{number:02}", "t", 10 + number, status="SUCCESS") for number in range(20)]
     kept = of_record("finished", "kept", "t", 0, status="FAILED")
     gone = of_record("finished", "gone", "u", 0, status="SUCCESS")
     await write(connection, [*many, kept, gone])
-    with monkeypatch.context() as patch:
-        patch.setattr(Retention, "_delist", later)
-        assert await sweep(connection, 2) == 21
+    with capture_logs() as lines:
+        assert await sweep(Intercepted(connection, DELIST, before=refuse), 2) == 21
+    assert {line["event"] for line in lines} == {"sweep_refused"}
     latest = await Tasks(connection).latest(["t", "u"])
     assert shown(latest.rows) == Model([kept]).latest(["t", "u"])
     page = await Tasks(connection).page("", "", 0, 10)

@@ -20,6 +20,7 @@ from replog.store.read.task_runs import task_runs
 from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from replog.times import TimeUs
+from tests.support.store.limits import read_limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -157,14 +158,13 @@ async def test_reasons_are_read_in_calls_of_bounded_size(connection: Connection)
     assert measured.largest <= BYTES_A_CALL + LARGEST
 
 
-async def test_pages_by_rank_walk_over_wide_details(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_by_rank_walk_over_wide_details(connection: Connection) -> None:
     """Where one has to count first and then to read on in order of time, heads are told by the values."""
-    monkeypatch.setattr("replog.store.read.page_by_rank.DEVIATIONS", 0)
-    monkeypatch.setattr("replog.store.read.page_by_rank.NEAR", 0)
+    limits = read_limits({"search.rank.deviations": 0, "search.rank.near": 0})
     events = details("r", [REASON] * 40, **FACTS)
     await write(connection, events)
     measured = Measured(connection)
-    found = await Reader(measured).detail_page("r", DetailFilter(repo_name="r1"), 5, 10)
+    found = await Reader(measured, limits).detail_page("r", DetailFilter(repo_name="r1"), 5, 10)
     assert found is not None
     matches = [event.detail_id for event in events if event.repo_name == "r1"]
     assert [row.detail_id.decode() for row in found.rows] == matches[5:15]

@@ -195,6 +195,8 @@ class MemorySource:
         self.snapshot: TopicSnapshot | None = None
         #: Whether the group moves partitions.
         self.moving = False
+        #: Whether a poll waits until there is something to read, however long; else it returns at once.
+        self.waits = False
         self._position: int | None = None
         self._positions = Positions()
 
@@ -236,6 +238,8 @@ class MemorySource:
             self.paused_polls += 1
             await asyncio.sleep(0)
             return Polled()
+        while self.waits and self._position >= self.topic.stable:
+            await asyncio.sleep(0)
         readable = self.topic.messages[self._position : self.topic.stable]
         messages: list[Message] = [message for message in readable if isinstance(message, FakeMessage)]
         unreadable = [message for message in readable if isinstance(message, Unreadable)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import httpx
 
 from replog.settings import ApiSettings, load
+from replog.store.read.queries import StoreQueries
 from replog_api.app import create_app
 from replog_api.server.connections import ConnectionLimits, Drain
 from replog_api.server.server import Server, configuration
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from replog_api.admission.limits import Limits
+    from replog_api.admission.waiting_clients import Timings
     from replog_api.server.protocol import BoundedProtocol
+    from tests.support.query_service import Store
 
 DEADLINE_S = 20.0
 CONNECTION_LIMITS = ConnectionLimits()
@@ -135,6 +138,8 @@ async def live(
     *,
     send_bytes: int | None = None,
     limits: Limits | None = None,
+    timings: Timings | None = None,
+    store: Store = StoreQueries,
     connection_limits: ConnectionLimits = CONNECTION_LIMITS,
     drain_s: float = 0.0,
     port: int = 0,
@@ -146,7 +151,11 @@ async def live(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
     drain, url = Drain(), url_as_query_service(redis_url)
     app = create_app(
-        load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings), limits=limits, drain=drain
+        load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings),
+        limits=limits,
+        timings=timings,
+        drain=drain,
+        store=store,
     )
     server = Server(configuration(app), drain, drain_s=drain_s, limits=connection_limits)
     # In a thread of its own, uvicorn leaves the signals of the tests alone.

@@ -15,9 +15,11 @@ import httpx
 from replog.events import parse
 from replog.settings import ApiSettings, StoreSettings, load
 from replog.store.client.connection import Connection
+from replog.store.read.queries import StoreQueries
 from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from replog_api.app import create_app
+from replog_api.queries.query_runner import now_ms
 from tests.support.services.redis_acl import url_as_query_service
 
 if TYPE_CHECKING:
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from replog.store.client.pipelining import CommandRunner
     from replog_api.admission.limits import Limits
+    from replog_api.admission.waiting_clients import Timings
     from tests.support.streams import Event
+
+    #: Makes the read port of a service on its connection.
+    Store = Callable[[CommandRunner], StoreQueries]
 
 BASE = "/replication/api/task/record"
 #: Events in one batch of the tests' writer: small, so that entities are merged with what is stored.
@@ -111,11 +118,24 @@ def page_of(rows: Sequence[Any], number: int, size: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def serving(
-    redis_url: str, redis_prefix: str, limits: Limits | None = None, **settings: Any
+    redis_url: str,
+    redis_prefix: str,
+    limits: Limits | None = None,
+    *,
+    timings: Timings | None = None,
+    store: Store = StoreQueries,
+    clock: Callable[[], int] = now_ms,
+    **settings: Any,
 ) -> AsyncIterator[QueryService]:
     """A query service over what is stored under ``redis_prefix``; ``settings`` beside the store's."""
     url = url_as_query_service(redis_url)
-    app = create_app(load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings), limits=limits)
+    app = create_app(
+        load(ApiSettings, redis_url=url, redis_prefix=redis_prefix, **settings),
+        limits=limits,
+        timings=timings,
+        store=store,
+        clock=clock,
+    )
     # The answer to an unexpected error is looked at, not the error.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with _alive(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -99,8 +99,11 @@ async def some_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def nothing() -> None:
-    """In place of what is not to be done."""
+async def stopped(system: System, run: asyncio.Task[None]) -> None:
+    """Stop a collector whose polls wait for messages, by one more message."""
+    system.collector.stop()
+    system.topic.publish(event(detailId="at the stop"))
+    await run
 
 
 def counted(metric: str, **labels: str) -> float:
@@ -550,9 +553,9 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
 
 
 @pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
-async def test_batches_of_a_moment_are_marked_together(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batches_of_a_moment_are_marked_together(system: System) -> None:
     """At the latest when partitions are given up, or at a stop."""
-    monkeypatch.setattr(system.collector, "_compare", nothing)
+    system.source.waits = True
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(5):
         system.topic.publish(event(detailId=f"d{number}"))
@@ -562,17 +565,14 @@ async def test_batches_of_a_moment_are_marked_together(system: System, monkeypat
     assert (system.topic.committed, system.markers.stored) == (5, {0: 5})
     system.topic.publish(event(detailId="last"))
     await running(system, lambda: len(system.store.states) == 6)
-    system.collector.stop()
-    await run
-    assert (system.topic.committed, system.markers.stored) == (6, {0: 6})
+    await stopped(system, run)
+    assert (system.topic.committed, system.markers.stored) == (7, {0: 7})
 
 
 @pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
-async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(system: System) -> None:
     """Its events come again, and are marked then."""
-    monkeypatch.setattr(system.collector, "_compare", nothing)
+    system.source.waits = True
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     for number in range(3):
         system.topic.publish(event(detailId=f"d{number}"))
@@ -582,9 +582,8 @@ async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
     system.store.states.clear()
     await system.source.rewind()
     await running(system, lambda: len(system.store.states) == 3)
-    system.collector.stop()
-    await run
-    assert (system.topic.committed, system.markers.stored) == (3, {0: 3})
+    await stopped(system, run)
+    assert (system.topic.committed, system.markers.stored) == (4, {0: 4})
 
 
 async def rewinding(system: System) -> asyncio.Task[None]:

@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
-from replog_collector.kafka import consumer
 from replog_collector.kafka.client import GroupTimings
 from replog_collector.kafka.consumer import KafkaSource
 from tests.support.fakes import FakeMessage, MemoryMarkers
@@ -142,28 +141,30 @@ class Client:
         return {PARTITION: messages} if messages else {}
 
 
+class Clients(list[Client]):
+    """The clients that a source made, in order."""
+
+    def make(self, _: CollectorSettings, *, timings: GroupTimings, **listeners: Any) -> Client:
+        """Make another one, as ``subscribed_consumer`` does."""
+        self.append(Client(**listeners))
+        return self[-1]
+
+
 @pytest.fixture
-def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    """The clients that the source made, in order."""
-    made: list[Client] = []
-
-    def client(_: CollectorSettings, *, timings: GroupTimings, **listeners: Any) -> Client:
-        made.append(Client(**listeners))
-        return made[-1]
-
-    monkeypatch.setattr(consumer, "subscribed_consumer", client)
-    return made
+def clients() -> Clients:
+    """None yet."""
+    return Clients()
 
 
 async def give_up() -> None:
     """Nothing is in hand."""
 
 
-async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(clients: list[Client]) -> None:
+async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(clients: Clients) -> None:
     """The new one has gone to where its partitions begin; that the rewind finds the old one gone is no error."""
     markers = MemoryMarkers()
     markers.stored[0] = 5
-    source = KafkaSource(CollectorSettings(), markers, revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(CollectorSettings(), markers, revoking=give_up, assigned=lambda _: None, client=clients.make)
     await source.start()
     (old,) = clients
     assert (old.sought, source.positions) == ([5], {0: 5})
@@ -182,9 +183,11 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
     assert (old.sought, new.sought, source.positions) == ([5], [3], {0: 3})
 
 
-async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clients: list[Client]) -> None:
+async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clients: Clients) -> None:
     """It is told once: what is not taken then would be missing between what comes before and after it."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     (client,) = clients
     client._client.silent, client.gone_past = True, 1
@@ -194,9 +197,11 @@ async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clien
         await source.poll(0)
 
 
-async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: list[Client]) -> None:
+async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: Clients) -> None:
     """A topic in which there is always a message has ends of transactions too."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     (client,) = clients
     client.messages, client.gone_past = [FakeMessage(b"a", offset=0)], 3
@@ -204,9 +209,11 @@ async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: lis
     assert ([message.value for message in polled.messages], polled.spans) == ([b"a"], {0: Span(0, 3)})
 
 
-async def test_nothing_is_gone_past_while_paused(clients: list[Client]) -> None:
+async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
     """Where it were told, nobody would take it."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     (client,) = clients
     client.gone_past = 2
@@ -214,28 +221,32 @@ async def test_nothing_is_gone_past_while_paused(clients: list[Client]) -> None:
     assert (await source.poll(0)).spans == {0: Span(0, 2)}
 
 
-async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: list[Client]) -> None:
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: Clients) -> None:
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     await source.stop()
     await source.rewind()
     assert (clients[0].sought, source.positions) == ([0], {})
 
 
-async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients: list[Client]) -> None:
+async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients: Clients) -> None:
     """Another member may get them, and they may come back: from where they stand then."""
 
     async def fail() -> None:
         raise StoreRefused("no batch of this is ever merged")
 
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=fail, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=fail, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     with pytest.raises(StoreRefused):
         await clients[0].revoked()
     assert source.positions == {}
 
 
-async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: list[Client]) -> None:
+async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: Clients) -> None:
     """Its broker does not answer that it has left; what it has fetched and would go on fetching is let go."""
     source = KafkaSource(
         CollectorSettings(),
@@ -243,6 +254,7 @@ async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: list[
         revoking=give_up,
         assigned=lambda _: None,
         timings=GroupTimings(answer_s=0.01),
+        client=clients.make,
     )
     await source.start()
     (client,) = clients
@@ -252,9 +264,11 @@ async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: list[
 
 
 @pytest.mark.parametrize("part", ["_client", "_fetcher", "_coordinator"])
-async def test_a_client_of_which_a_task_has_ended_is_replaced(clients: list[Client], part: str) -> None:
+async def test_a_client_of_which_a_task_has_ended_is_replaced(clients: Clients, part: str) -> None:
     """Nothing tells that: no messages come, or leaders that have moved are not found, for ever."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     getattr(clients[0], part).task.set_exception(RuntimeError("the handler is closed"))
     await source.poll(0)
@@ -263,10 +277,12 @@ async def test_a_client_of_which_a_task_has_ended_is_replaced(clients: list[Clie
 
 @pytest.mark.parametrize("error", [RuntimeError("the handler is closed"), asyncio.CancelledError()])
 async def test_a_client_that_fails_while_it_stops_is_closed_and_replaced(
-    clients: list[Client], error: BaseException
+    clients: Clients, error: BaseException
 ) -> None:
     """It raises what its task has ended with, or that one of its own was cancelled."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     clients[0].broken, clients[0].stop_error = True, error
     with pytest.raises(BrokerUnavailable):
@@ -275,9 +291,11 @@ async def test_a_client_that_fails_while_it_stops_is_closed_and_replaced(
     assert (len(clients), clients[0]._client.closed) == (2, True)
 
 
-async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients: list[Client]) -> None:
+async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients: Clients) -> None:
     """The client still names those of before. What were decided of them would not hold in what it gets next."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     (client,) = clients
     await client.revoked()
@@ -291,9 +309,11 @@ async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients:
     assert (source.moving, source.positions, client.sought) == (False, {0: 0}, [0, 0])
 
 
-async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clients: list[Client]) -> None:
+async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clients: Clients) -> None:
     """Else it would look as if the group did not get on."""
-    source = KafkaSource(CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     await clients[0].revoked()
     clients[0]._client.silent = True
@@ -301,10 +321,10 @@ async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clien
         await source.poll(0)
 
 
-async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joining(clients: list[Client]) -> None:
+async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joining(clients: Clients) -> None:
     """It would evict the other."""
     settings = CollectorSettings(kafka_group_instance_id="one")
-    source = KafkaSource(settings, MemoryMarkers(), revoking=give_up, assigned=lambda _: None)
+    source = KafkaSource(settings, MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make)
     await source.start()
     (client,) = clients
     joining = client._coordinator._coordination_task = asyncio.ensure_future(client.revoked())
@@ -318,9 +338,13 @@ async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joini
     assert joining.cancelled()
 
 
-async def test_a_client_that_joins_while_it_stops_gets_nothing(clients: list[Client]) -> None:
+async def test_a_client_that_joins_while_it_stops_gets_nothing(clients: Clients) -> None:
     source = KafkaSource(
-        CollectorSettings(kafka_group_instance_id="one"), MemoryMarkers(), revoking=give_up, assigned=lambda _: None
+        CollectorSettings(kafka_group_instance_id="one"),
+        MemoryMarkers(),
+        revoking=give_up,
+        assigned=lambda _: None,
+        client=clients.make,
     )
     await source.start()
     (client,) = clients

@@ -2,14 +2,36 @@ from __future__ import annotations
 
 import json
 from functools import reduce
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 
 from replog.entities import Overview, detail_from, record_from
 from replog.events import parse
-from replog.records import EMPTY, Effect, Registers, fold, join
+from replog.fields import NOTHING, Field
+from replog.records import (
+    EMPTY,
+    FACTS,
+    Effect,
+    Progressed,
+    Registers,
+    Tallied,
+    bytes_of,
+    facts_content,
+    facts_decoder,
+    facts_of,
+    fold,
+    join,
+    last_ms,
+    outcome_content,
+    outcome_of,
+    progress_content,
+    progress_of,
+    start_ms,
+)
 from replog.state import registers_of
 from tests.support.model import Model
 from tests.support.strategies import DETAIL_IDS, Event, events, streams
@@ -161,3 +183,77 @@ def test_a_higher_attempt_reopens_what_was_finished() -> None:
     late = {**finished, "type": "detail.progressed", "progress": {}, "eventTime": "2021-05-12T12:00:10Z"}
     assert detail_from("r1", "d", state_of([finished, late])).status == "FAILED"
     assert detail_from("r1", "d", state_of([retried, finished])).status == "RUNNING"
+
+
+def test_an_order_key_that_looks_like_a_fact_is_compared_as_it_is() -> None:
+    """Of two attempts whose bytes are codes of facts, the order of the codes is not that of the facts' names."""
+    assert FACTS.names["artifact_name"] < FACTS.names["expected_details"]
+    started: Event = {"type": "record.started", "recordId": "r", "eventTime": "2021-05-12T12:00:00Z", "taskKey": "t"}
+    less, more = (
+        registers({**started, "attempt": int.from_bytes(b'{"' + FACTS.codes[name].encode() + b'":')}).facts
+        for name in ("expected_details", "artifact_name")
+    )
+    assert less < more
+    assert FACTS.greater(less, more) == FACTS.greater(more, less) == more
+
+
+MS = 1_620_821_948_813
+TALLY = {"failed": 1, "skip": 2, "success": 3, "total": 6}
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 2**63 - 1])
+class TestWhatRegistersSay:
+    """Read back from what events became."""
+
+    def of(self, kind: str, attempt: int, **more: Any) -> Registers:
+        ids = {"taskKey": "task"} if kind.startswith("record") else {"detailId": "d"}
+        time = "2021-05-12T12:19:08.813456Z"
+        return registers({"type": kind, "recordId": "r", "eventTime": time, "attempt": attempt, **ids, **more})
+
+    def test_a_start(self, attempt: int) -> None:
+        for kind in ("record.started", "record.progressed", "detail.started"):
+            state = self.of(kind, attempt)
+            assert (start_ms(state.start), last_ms(state.last)) == (MS, MS)
+            assert outcome_of(state.outcome) == ("RUNNING", None, None)
+            assert outcome_content(state.outcome)[1:] == (MS, b"")
+
+    @pytest.mark.parametrize(("status", "reason"), [("SUCCESS", None), ("FAILED", None), ("FAILED", 'a "reason"')])
+    def test_an_outcome(self, attempt: int, status: str, reason: str | None) -> None:
+        more = {"errorReason": reason} if reason else {}
+        state = self.of("record.finished", attempt, status=status, **more)
+        assert outcome_of(state.outcome) == (status, MS, reason)
+        known, ms, content = outcome_content(state.outcome)
+        assert (known.name, ms, content) == (status, MS, json.dumps(reason).encode() if reason else b"")
+
+    def test_facts(self, attempt: int) -> None:
+        state = self.of("record.started", attempt, taskName="name")
+        codes = FACTS.codes
+        assert facts_of(state.facts) == {codes["task_key"]: "task", codes["task_name"]: "name"}
+        assert json.loads(facts_content(state.facts)) == facts_of(state.facts)
+
+    def test_progress(self, attempt: int) -> None:
+        state = self.of("detail.progressed", attempt, progress={"node": TALLY, "totalSize": 7})
+        assert progress_content(state.progress) == b"null,{1,2,3,6},7,null"
+        assert progress_of(state.progress) == Progressed(None, Tallied(1, 2, 3, 6), 7, None)
+        assert bytes_of(self.of("record.progressed", attempt, totalBytes=5).progress) == (None, 5)
+        assert bytes_of(self.of("record.progressed", attempt, replicatedBytes=4).progress) == (4, None)
+
+
+def test_empty_registers_say_nothing() -> None:
+    assert (facts_of(b""), facts_content(b""), progress_content(b"")) == ({}, b"{}", b"")
+    assert (progress_of(b""), bytes_of(b"")) == (Progressed(None, None, 0, None), (None, None))
+
+
+def test_facts_are_decoded_to_attributes_with_types_and_defaults() -> None:
+    table = [
+        Field("any", "any", None, NOTHING, code="a", default="default"),
+        Field("text", "text", None, NOTHING, code="b"),
+        Field("no_fact", "noFact", None, NOTHING),
+    ]
+    decode = facts_decoder(table, int, text=str)
+    known = decode(b'{"a":1,"b":"two","z":3}')
+    assert (known.__struct_fields__, known.any, known.text) == (("any", "text"), 1, "two")
+    assert (decode(b"{}").any, decode(b"{}").text) == ("default", None)
+    for wrong in (b'{"a":"1"}', b'{"b":2}'):
+        with pytest.raises(ValidationError):
+            decode(wrong)

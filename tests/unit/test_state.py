@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replog.events import parse
-from replog.records import EMPTY, fold, join
-from replog.state import State, registers_of
+from replog import fields
+from replog.events import TYPES, parse
+from replog.records import EMPTY, Effect, FactsFormat, Registers, fold, join
+from replog.state import State, kinds_of, registers_of
 from tests.support.strategies import events, streams
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from replog.events import Event as AnyEvent
     from tests.support.strategies import Event
@@ -78,3 +81,173 @@ def test_the_kept_events_are_those_that_the_registers_are_of(stream: list[AnyEve
     for register, event_kept in kept.items():
         offered = registers_of(event_kept) if event_kept else EMPTY
         assert getattr(state.registers, register) == getattr(offered, register)
+
+
+#: An event's time, and what registers have of it.
+AT = "2021-05-12T12:19:08.813456Z"
+TIME = (1_620_821_948_813 + (1 << 46)).to_bytes(7, "big") + (456).to_bytes(2, "big")
+EARLIER = ((1 << 49) - (1_620_821_948_813 + (1 << 46))).to_bytes(7, "big") + (999 - 456).to_bytes(2, "big")
+RECORD: Event = {"recordId": "r", "taskKey": "task", "eventTime": AT}
+DETAIL: Event = {"recordId": "r", "detailId": "d", "eventTime": AT}
+TALLY = {"total": 10, "success": 4, "skip": 3, "failed": 2}
+PROGRESS = {"blob": TALLY, "version": {**TALLY, "failed": 1}, "totalSize": 7}
+
+#: Events, and the registers that stores hold of them: as the head of :mod:`replog.records` says.
+STORED: dict[str, tuple[Event, Registers]] = {
+    "a record starts": (
+        {
+            **RECORD,
+            "type": "record.started",
+            "taskName": "n",
+            "replicaType": "SCHEDULED",
+            "replicaObjectType": "REPOSITORY",
+            "expectedDetails": 5,
+        },
+        Registers(
+            b"\x01\x00" + EARLIER,
+            b"\x01\x00" + TIME + b'{"A":5,"B":"REPOSITORY","C":"SCHEDULED","D":"task","E":"n"}',
+            b"\x00\x00" + TIME + b"R",
+            b"",
+            TIME,
+        ),
+    ),
+    "a record gets further": (
+        {**RECORD, "type": "record.progressed", "attempt": 255, "totalBytes": 9},
+        Registers(
+            b"\x00" + EARLIER,
+            b"\x00\x01\xff" + TIME + b'{"D":"task"}',
+            b"\x01\xff\x00" + TIME + b"R",
+            b"\x01\xff\x00" + TIME + b"[null,9]",
+            TIME,
+        ),
+    ),
+    "a record ends": (
+        {**RECORD, "type": "record.finished", "attempt": 256, "status": "FAILED", "errorReason": 'a "reason"'},
+        Registers(
+            b"\x00" + EARLIER,
+            b"\x00\x02\x01\x00" + TIME + b'{"D":"task"}',
+            b"\x02\x01\x00\x01" + TIME + b'"a \\"reason\\""F',
+            b"",
+            TIME,
+        ),
+    ),
+    "a record ends with its bytes": (
+        {**RECORD, "type": "record.finished", "status": "SUCCESS", "replicatedBytes": 8, "errorReason": "of none"},
+        Registers(
+            b"\x00" + EARLIER,
+            b"\x00\x00" + TIME + b'{"D":"task"}',
+            b"\x00\x01" + TIME + b"S",
+            b"\x00\x01" + TIME + b"[8,null]",
+            TIME,
+        ),
+    ),
+    "a detail starts": (
+        {**DETAIL, "type": "detail.started", "attempt": 1, "remoteCluster": "c", "versions": ["1", "2"]},
+        Registers(
+            b"\x01\x01\x01" + EARLIER,
+            b"\x01\x01\x01" + TIME + b'{"g":"c","m":["1","2"]}',
+            b"\x01\x01\x00" + TIME + b"R",
+            b"",
+            TIME,
+        ),
+    ),
+    "a detail gets further": (
+        {**DETAIL, "type": "detail.progressed", "progress": PROGRESS},
+        Registers(
+            b"\x00" + EARLIER,
+            b"",
+            b"\x00\x00" + TIME + b"R",
+            b"\x00\x00" + TIME + b"{2,3,4,10},null,7,{1,3,4,10}",
+            TIME,
+        ),
+    ),
+    "a detail ends": (
+        {**DETAIL, "type": "detail.finished", "status": "FAILED"},
+        Registers(b"\x00" + EARLIER, b"", b"\x00\x01" + TIME + b"F", b"", TIME),
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "registers"), STORED.values(), ids=STORED)
+def test_registers_are_as_stores_hold_them(event: Event, registers: Registers) -> None:
+    parsed = parse(json.dumps(event).encode())
+    assert registers_of(parsed, kinds_of(TYPES.values())) == registers
+    assert registers_of(parsed) == registers
+
+
+@pytest.mark.parametrize("event_type", TYPES)
+def test_a_kind_says_what_its_type_of_event_offers(event_type: str) -> None:
+    kind, phase = kinds_of([TYPES[event_type]])[TYPES[event_type]], event_type.partition(".")[2]
+    assert (kind.started, kind.finished > 0) == (phase == "started", phase == "finished")
+    bare = RECORD if event_type.startswith("record") else DETAIL
+    progress: Event = {"progress": {}} if bare is DETAIL else {}
+    more: dict[str, Event] = {"finished": {"status": "SUCCESS"}, "progressed": progress}
+    event = parse(json.dumps({**bare, "type": event_type, **more.get(phase, {})}).encode())
+    facts = kind.facts(event)
+    assert (facts == kind.no_facts) == (bare is DETAIL)
+    assert len(facts) == len(kind.no_facts) > 0
+    assert (kind.progress(event) is not None) == (event_type == "detail.progressed")
+
+
+@pytest.mark.parametrize("known", [("taskKey",), ("taskKey", "taskName"), ("taskKey", "taskName", "replicaType")])
+def test_a_kind_offers_as_many_facts_as_its_format_has(known: tuple[str, ...]) -> None:
+    facts = FactsFormat(row for row in fields.RECORD if row.wire in known)
+    said = {name: f"some {name}" for name in known}
+    event = parse(json.dumps({**RECORD, "type": "record.started", **said, "replicaType": "SCHEDULED"}).encode())
+    kind = kinds_of([type(event)], facts)[type(event)]
+    content = json.loads(kind.facts_content(event))
+    names = {code: facts.names[attribute] for attribute, code in facts.codes.items()}
+    said |= {"replicaType": "SCHEDULED"} if "replicaType" in known else {}
+    assert {names[code]: value for code, value in content.items()} == said
+    assert kind.no_facts == (None,) * len(known)
+
+
+def test_a_new_state_has_had_no_candidate() -> None:
+    state = State()
+    events = (state.start_event, state.facts_event, state.outcome_event, state.progress_event)
+    assert (events, state.registers) == ((None,) * 4, EMPTY)
+
+
+def tied(event_type: str, **fields: Any) -> AnyEvent:
+    """An event that has the order keys of all others of its type."""
+    bare = RECORD if event_type.startswith("record") else DETAIL
+    return parse(json.dumps({**bare, "type": event_type, **fields}).encode())
+
+
+TIES: dict[str, tuple[Callable[[str], AnyEvent], str]] = {
+    "facts": (lambda text: tied("detail.started", path=text), "facts_event"),
+    "reasons": (lambda text: tied("detail.finished", status="FAILED", errorReason=text), "outcome_event"),
+    "numbers": (lambda text: tied("record.progressed", totalBytes=len(text)), "progress_event"),
+}
+
+
+@pytest.mark.parametrize(("event_of", "register"), TIES.values(), ids=TIES)
+def test_of_equal_order_keys_the_greater_content_stays(event_of: Callable[[str], AnyEvent], register: str) -> None:
+    state, less, more = State(), event_of("a"), event_of("bb")
+    assert [state.fold(event) for event in (less, more)] == [Effect.APPLIED, Effect.APPLIED]
+    before = state.registers
+    assert getattr(state, register) is more
+    assert [state.fold(event) for event in (less, event_of("bb"))] == [Effect.DUPLICATE, Effect.DUPLICATE]
+    assert getattr(state, register) is more
+    assert state.registers is before
+
+
+def test_the_start_of_a_higher_attempt_replaces_that_of_a_lower_one() -> None:
+    first, second = tied("detail.started"), tied("detail.started", attempt=1, eventTime="2021-05-12T12:19:09Z")
+    for order in ([first, second], [second, first]):
+        state = State()
+        for event in order:
+            state.fold(event)
+        assert state.start_event is second
+
+
+def test_a_start_that_comes_again_is_a_duplicate_and_one_that_comes_late_is_applied() -> None:
+    started, later = tied("detail.started"), tied("detail.started", eventTime="2021-05-12T12:19:09Z")
+    ended = tied("detail.finished", status="SUCCESS", eventTime="2021-05-12T12:19:10Z")
+    state = State()
+    assert [state.fold(event) for event in (ended, started, started, later)] == [
+        Effect.APPLIED,
+        Effect.APPLIED,
+        Effect.DUPLICATE,
+        Effect.SUPERSEDED,
+    ]

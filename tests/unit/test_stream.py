@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -20,14 +21,12 @@ from replog.store.format.rows import RECORD_FIELDS
 from replog.store.read.record_queries import RecordQueries
 from replog_api import metrics
 from replog_api.admission.auth import Rights
-from replog_api.admission.waiting_clients import WaitingClients
+from replog_api.admission.waiting_clients import Timings, WaitingClients
 from replog_api.contracts import schemas
 from replog_api.http.errors import RefusedError
 from replog_api.http.query_values import StreamQuery
-from replog_api.live import snapshots, stream
 from replog_api.live.snapshots import Snapshots
 from replog_api.live.stream import StreamEndpoint
-from replog_api.queries import query_runner
 from replog_api.queries.query_runner import QueryRunner
 from tests.support.query_service import event
 from tests.support.sse import SentEvent, events_of
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.02
 SETTLED_S = 0.1
+TIMINGS = Timings(interval_s=INTERVAL_S, settled_s=SETTLED_S)
 DEADLINE_S = 20.0
 NOW_MS = 1_620_820_800_000  # 2021-05-12T12:00:00Z
 END = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -143,28 +143,23 @@ class Service(NamedTuple):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def clock() -> list[int]:
     """What rows are rendered as of: the only element, in ms."""
-    now = [NOW_MS]
-    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
-    return now
+    return [NOW_MS]
 
 
 @pytest.fixture
-def interval_s(request: pytest.FixtureRequest) -> float:
-    """Between two looks; short where a test does not ask for more."""
-    return float(getattr(request, "param", INTERVAL_S))
+def timings() -> Timings:
+    """Short where a test does not ask for more."""
+    return TIMINGS
 
 
 @pytest.fixture
-async def service(monkeypatch: pytest.MonkeyPatch, clock: list[int], interval_s: float) -> AsyncIterator[Service]:
+async def service(clock: list[int], timings: Timings) -> AsyncIterator[Service]:
     """A service over a store that has the record."""
-    monkeypatch.setattr(snapshots, "INTERVAL_S", interval_s)
-    monkeypatch.setattr(stream, "INTERVAL_S", interval_s)
-    monkeypatch.setattr(stream, "SETTLED_S", SETTLED_S)
     store, waiting_clients = Store(), WaitingClients()
     store.merge("record.started")
-    runner = QueryRunner(load(ApiSettings), waiting_clients)
+    runner = QueryRunner(load(ApiSettings), waiting_clients, timings=timings, clock=lambda: clock[0])
     queries = RecordQueries(store)
     endpoint = StreamEndpoint(runner, Rights(queries), Snapshots(queries, runner))
     yield Service(endpoint, store, waiting_clients)
@@ -199,8 +194,8 @@ async def test_a_stream_tells_the_whole_story(service: Service) -> None:
     assert len({event.id for event in client.events}) == 5
 
 
-@pytest.mark.parametrize("interval_s", [0.25], indirect=True)
-async def test_many_watchers_cost_one_read_an_interval(service: Service, interval_s: float) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, interval_s=0.25)])
+async def test_many_watchers_cost_one_read_an_interval(service: Service, timings: Timings) -> None:
     """All of them see every state that is there for longer than that."""
     clients = [Client() for _ in range(1000)]
     began_s, before = time.monotonic(), service.store.reads
@@ -210,7 +205,7 @@ async def test_many_watchers_cost_one_read_an_interval(service: Service, interva
         service.store.count(nR=number)
         await until(lambda seen=number: all(len(client.sent) == 3 + seen for client in clients))  # type: ignore[misc]
     took_s = time.monotonic() - began_s
-    assert service.store.reads - before <= took_s / interval_s + 1
+    assert service.store.reads - before <= took_s / timings.interval_s + 1
     assert metrics.STREAM_CLIENTS._value.get() == 1000
     bodies = {client.text for client in clients}
     assert len(bodies) == 1
@@ -251,9 +246,9 @@ async def test_the_last_who_goes_ends_the_reading(service: Service) -> None:
     assert service.store.reads == before
 
 
-async def test_a_stream_outlives_its_store(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, heartbeat_s=3 * INTERVAL_S)])
+async def test_a_stream_outlives_its_store(service: Service) -> None:
     """With heart-beats, and with what has changed meanwhile; who comes meanwhile is told that there is no store."""
-    monkeypatch.setattr(stream, "HEARTBEAT_S", 3 * INTERVAL_S)
     client = await service.client()
     with capture_logs() as logs:
         service.store.failing = True
@@ -270,9 +265,9 @@ async def test_a_stream_outlives_its_store(service: Service, monkeypatch: pytest
     assert client.events[-1].data["overview"]["running"] == 7
 
 
-async def test_heart_beats_come_in_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, heartbeat_s=5 * INTERVAL_S)])
+async def test_heart_beats_come_in_time(service: Service) -> None:
     """However much there is to tell beside them."""
-    monkeypatch.setattr(stream, "HEARTBEAT_S", 5 * INTERVAL_S)
     began_s = time.monotonic()
     client = await service.client()
     for number in range(20):
@@ -320,9 +315,9 @@ async def test_who_comes_again_is_told_what_is_new(service: Service) -> None:
     assert reopened.events[0].data["record"]["status"] == "RUNNING"
 
 
-async def test_an_end_waits_for_late_details(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("timings", [replace(TIMINGS, settled_s=2 * DEADLINE_S)])
+async def test_an_end_waits_for_late_details(service: Service) -> None:
     """And is none where another attempt follows."""
-    monkeypatch.setattr(stream, "SETTLED_S", 2 * DEADLINE_S)
     client = await service.client()
     for change in ({"nR": 1}, {"nR": 0, "nS": 1}):
         service.store.merge("record.finished", status="SUCCESS", at="2021-05-12T12:00:02Z")
@@ -334,19 +329,18 @@ async def test_an_end_waits_for_late_details(service: Service, monkeypatch: pyte
     assert "end" not in client.kinds
 
 
-@pytest.mark.parametrize(("skew_ms", "settled_s"), [(-86_400_000, DEADLINE_S), (86_400_000, SETTLED_S)])
-async def test_an_end_comes_whatever_collectors_call_now(
-    service: Service, monkeypatch: pytest.MonkeyPatch, skew_ms: int, settled_s: float
-) -> None:
+@pytest.mark.parametrize(
+    ("skew_ms", "timings"), [(-86_400_000, replace(TIMINGS, settled_s=DEADLINE_S)), (86_400_000, TIMINGS)]
+)
+async def test_an_end_comes_whatever_collectors_call_now(service: Service, timings: Timings, skew_ms: int) -> None:
     """A clock that is ahead does not hold it up; what ended long ago ends at once."""
-    monkeypatch.setattr(stream, "SETTLED_S", settled_s)
     written_ms = time.time_ns() // 1_000_000 + skew_ms
     service.store.merge("record.finished", written_ms, status="SUCCESS", at="2021-05-12T12:00:02Z")
     began_s = time.monotonic()
     client = await service.client()
     await until(lambda: client.sent[-1] == END)
     assert client.kinds == ["snapshot", "end"]
-    assert (time.monotonic() - began_s >= settled_s) == (skew_ms > 0)
+    assert (time.monotonic() - began_s >= timings.settled_s) == (skew_ms > 0)
 
 
 async def test_a_record_that_retention_removes_ends_its_stream(service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replog.cancellation import cancel_and_wait
@@ -22,10 +23,21 @@ if TYPE_CHECKING:
 
 #: Key in the lifespan's state of :meth:`WaitingClients.end`, which the protocol calls at the stop.
 END_WAITING = "replog.end_waiting"
-#: Seconds between two reads of the same record or page, which all clients that wait for it share.
-INTERVAL_S = 0.5
 #: Seconds that a listener may take to end.
 _ENDS_WITHIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Timings of streams and long polls, in seconds."""
+
+    #: Interval of the reads of one record or page, which all clients that wait for it share.
+    interval_s: float = 0.5
+    #: Greatest time between two heart-beats of a stream.
+    heartbeat_s: float = 15.0
+    #: A stream ends when its record is finished and nothing has changed for so long: details may be merged after the
+    #: end of their record.
+    settled_s: float = 2.0
 
 
 class WaitingClients:

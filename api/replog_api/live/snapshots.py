@@ -9,7 +9,6 @@ from replog.errors import StoreUnavailable
 from replog.statuses import RUNNING
 from replog.telemetry import logger
 from replog_api import metrics
-from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http.etags import digest_of, opaque_of
 from replog_api.queries.query_runner import timed
 from replog_api.queries.single_flight import SingleFlight
@@ -68,7 +67,7 @@ class Snapshots:
     def __init__(self, queries: RecordQueries, runner: QueryRunner) -> None:
         self._queries = queries
         self._runner = runner
-        self._reads: SingleFlight[Snapshot | None] = SingleFlight(INTERVAL_S)
+        self._reads: SingleFlight[Snapshot | None] = SingleFlight(runner.timings.interval_s)
         #: The last snapshot by record, as long as a client holds it.
         self._last: WeakValueDictionary[str, Snapshot] = WeakValueDictionary()
         self._failing = False

@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from replog.errors import StoreUnavailable
 from replog_api import metrics
-from replog_api.admission.waiting_clients import INTERVAL_S
 from replog_api.http import messages
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
 from replog_api.http.request_context import context_of
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
 
 #: Most seconds until a client hears whether there will be a stream.
 FIRST_SNAPSHOT_S = 1.5
-#: Most seconds between two heart-beats.
-HEARTBEAT_S = 15.0
-#: A stream ends when its record is finished and nothing has changed for so many seconds: details may be merged after
-#: the end of their record.
-SETTLED_S = 2.0
 #: After so many milliseconds a client whose connection broke is to come again; where the service stops, up to so many
 #: later, or all would come at once.
 RETRY_MS = 2000
@@ -63,6 +57,7 @@ class StreamEndpoint:
 
     def __init__(self, runner: QueryRunner, rights: Rights, snapshots: Snapshots) -> None:
         self._runner = runner
+        self._timings = runner.timings
         self._rights = rights
         self._snapshots = snapshots
 
@@ -92,7 +87,7 @@ class StreamEndpoint:
         if rendered.state_id != context_of(subscription.request.scope).last_event_id:
             yield _event(b"snapshot", rendered.state_id, rendered.data)
         changed_s = beaten_s = time.monotonic()
-        while not _settled(snapshot, changed_s):
+        while not self._settled(snapshot, changed_s):
             newer = await self._next_snapshot(subscription, snapshot)
             if newer is None:
                 yield _end(rendered, REMOVED)
@@ -104,7 +99,7 @@ class StreamEndpoint:
                     changed_s = now_s
                     yield _event(b"change", rendered.state_id, rendered.data)
             # After the next snapshot it may be too late.
-            if now_s + INTERVAL_S > beaten_s + HEARTBEAT_S:
+            if now_s + self._timings.interval_s > beaten_s + self._timings.heartbeat_s:
                 beaten_s = now_s
                 yield _HEARTBEAT
         yield _end(rendered, FINISHED)
@@ -115,6 +110,13 @@ class StreamEndpoint:
             return await self._snapshots.read(subscription.record_id)
         except StoreUnavailable:
             return snapshot
+
+    def _settled(self, snapshot: Snapshot, changed_s: float) -> bool:
+        """Whether no more is to come, as far as anybody can tell; clocks of collectors may be wrong."""
+        if not snapshot.finished:
+            return False
+        settled_s = self._timings.settled_s
+        return time.time() - snapshot.written_ms / 1000 >= settled_s or time.monotonic() - changed_s >= settled_s
 
     def _rendered(self, subscription: Subscription, snapshot: Snapshot) -> RenderedSnapshot:
         return snapshot.rendered(subscription.query_key, self._runner.renderer(subscription.request))
@@ -142,13 +144,6 @@ class EventStream(Response):
                     await send({"type": "http.response.body", "body": event, "more_body": True})
             last = b""
         await send({"type": "http.response.body", "body": last, "more_body": False})
-
-
-def _settled(snapshot: Snapshot, changed_s: float) -> bool:
-    """Whether no more is to come, as far as anybody can tell; clocks of collectors may be wrong."""
-    if not snapshot.finished:
-        return False
-    return time.time() - snapshot.written_ms / 1000 >= SETTLED_S or time.monotonic() - changed_s >= SETTLED_S
 
 
 def _event(kind: bytes, event_id: str, data: bytes) -> bytes:

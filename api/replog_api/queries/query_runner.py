@@ -16,7 +16,7 @@ from replog.errors import BUSY, StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
 from replog_api.admission.limits import SEARCH_COST, Limits
-from replog_api.admission.waiting_clients import INTERVAL_S
+from replog_api.admission.waiting_clients import Timings
 from replog_api.http.etags import digest_of, names, still_good, tag_of
 from replog_api.http.presence import WhilePresent
 from replog_api.http.request_context import context_of
@@ -41,6 +41,7 @@ LONG_LIST_MS = 10_000
 SPACING_S = 0.1
 
 _LIMITS = Limits()
+_TIMINGS = Timings()
 
 #: Reads the version of an answer; None where that takes as much as finding it.
 Version = Callable[[], Awaitable[bytes | None]]
@@ -53,8 +54,16 @@ class Current(NamedTuple):
     answer: Answer | None = None
 
 
+def now_ms() -> int:
+    """The time in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
 class QueryRunner:
-    """Runs queries; one instance a process."""
+    """Runs queries; one instance a process.
+
+    ``clock`` gives the time that answers are rendered as of, as :func:`now_ms` does.
+    """
 
     def __init__(
         self,
@@ -62,9 +71,15 @@ class QueryRunner:
         waiting_clients: WaitingClients,
         limits: Limits = _LIMITS,
         rate: RateLimit | None = None,
+        *,
+        timings: Timings = _TIMINGS,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         #: The clients that wait for another answer than they have.
         self.waiting_clients = waiting_clients
+        self.timings = timings
+        #: The time that answers are rendered as of, in ms since 1970.
+        self.now_ms = clock
         self._limits = limits
         self._rate = rate
         self._searches = ConcurrencyLimiter(
@@ -75,22 +90,17 @@ class QueryRunner:
         self._settings_key = (settings.redis_prefix, settings.stale_after_s)
         self._versions: SingleFlight[Current] = SingleFlight(SPACING_S)
         self._at_once: SingleFlight[bytes | None] = SingleFlight()
-        self._watched: SingleFlight[Current] = SingleFlight(INTERVAL_S)
-        self._shared = SharedAnswers(limits.kept_answers, self.now_ms)
+        self._watched: SingleFlight[Current] = SingleFlight(timings.interval_s)
+        self._shared = SharedAnswers(limits.kept_answers, clock)
 
     def query_key(self, request: Request, *parts: Any) -> QueryKey:
         """The key of a query; ``parts`` are the texts and numbers that tell it from others, beside the zone."""
         return dumps((*self._settings_key, str(context_of(request.scope).zone), *parts))
 
-    @staticmethod
-    def now_ms() -> int:
-        """The time that answers are rendered as of, in ms since 1970."""
-        return _now_ms()
-
     def renderer(self, request: Request, now_ms: int | None = None) -> render.Renderer:
         """A renderer for the zone of ``request``, as of ``now_ms`` or now."""
         zone = context_of(request.scope).zone
-        return render.Renderer(zone, now_ms=now_ms or _now_ms(), stale_after_s=self._stale_after_s)
+        return render.Renderer(zone, now_ms=now_ms or self.now_ms(), stale_after_s=self._stale_after_s)
 
     async def answer(
         self,
@@ -136,7 +146,7 @@ class QueryRunner:
         wanted = context_of(request.scope).if_none_match
         version, answer = current
         if wanted and version:
-            good = still_good(wanted, digest_of(query_key, version), _now_ms())
+            good = still_good(wanted, digest_of(query_key, version), self.now_ms())
             if good:
                 return _not_modified(good)
         if not answer:
@@ -169,7 +179,7 @@ class QueryRunner:
 
     def list_until(self, *, may_change: bool) -> tuple[int, int | None]:
         """The time in ms that a long list is rendered as of, and the time until which it holds; None for ever."""
-        now_ms = _now_ms()
+        now_ms = self.now_ms()
         if not may_change:
             return now_ms, None
         step_ms = min(LONG_LIST_MS, self._stale_after_s * 100)
@@ -203,7 +213,3 @@ def _is_not_modified(response: Response) -> bool:
 
 def _not_modified(tag: str) -> Response:
     return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

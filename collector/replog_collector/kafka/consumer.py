@@ -39,7 +39,7 @@ class KafkaSource:
     """:class:`~replog_collector.kafka.source.Source` on a Kafka topic.
 
     ``revoking`` is awaited before partitions are given up, and may take as long as a batch in flight. ``assigned`` is
-    called with the partitions that this member has from now on.
+    called with the partitions that this member has from now on. ``client`` makes the consumer of the group.
     """
 
     def __init__(
@@ -50,8 +50,10 @@ class KafkaSource:
         revoking: Callable[[], Awaitable[None]],
         assigned: Callable[[list[int]], None],
         timings: GroupTimings = _TIMINGS,
+        client: Callable[..., Any] = subscribed_consumer,
     ) -> None:
         self._timings = timings
+        self._client = client
         self._settings = settings
         self._topic = settings.kafka_topic
         self._revoking = revoking
@@ -74,7 +76,7 @@ class KafkaSource:
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
-        consumer = subscribed_consumer(
+        consumer = self._client(
             self._settings, timings=self._timings, revoked=self._revoked, assigned=self._begin_assigned
         )
         # Partitions may be assigned before the client says that it has started.

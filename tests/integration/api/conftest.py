@@ -9,24 +9,38 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog_api.queries import query_runner
+from replog_api.admission.waiting_clients import Timings
 from tests.support import streams
 from tests.support.api.polling import START_MS
-from tests.support.api.served import Awkward, Serve
+from tests.support.api.served import Awkward, Serve, ServiceClock
 from tests.support.model import Model
 from tests.support.query_service import QueryService, serving, write
 from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 SEED = 20210512
 
 
 @pytest.fixture
-async def service(redis_url: str, redis_prefix: str) -> AsyncIterator[QueryService]:
+def timings() -> Timings:
+    """How often ``service`` looks for changes."""
+    return Timings()
+
+
+@pytest.fixture
+def service_clock() -> ServiceClock:
+    """The clock of ``service``."""
+    return ServiceClock()
+
+
+@pytest.fixture
+async def service(
+    redis_url: str, redis_prefix: str, timings: Timings, service_clock: ServiceClock
+) -> AsyncIterator[QueryService]:
     """A service over an empty store."""
-    async with serving(redis_url, redis_prefix) as running:
+    async with serving(redis_url, redis_prefix, timings=timings, clock=service_clock) as running:
         yield running
 
 
@@ -53,8 +67,7 @@ async def awkward(redis_url: str) -> AsyncIterator[Awkward]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The service's clock: its only element, in ms."""
-    now = [START_MS]
-    monkeypatch.setattr(query_runner, "_now_ms", lambda: now[0])
-    return now  # type: ignore[return-value]
+def clock(service_clock: ServiceClock) -> ServiceClock:
+    """The clock of ``service``, which stands still at the beginning of 2021's tests."""
+    service_clock.fixed_ms = START_MS
+    return service_clock

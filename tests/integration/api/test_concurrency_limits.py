@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog.store.read.detail_search import Search, scan
-from replog.store.read.reader import Reader
+from replog.store.client.scripts import FACETS, SEEK
+from replog.store.read.queries import StoreQueries
 from replog_api.admission.limits import BURST_S, Limits
 from tests.support.api.refusals import refused
 from tests.support.live import live, until
 from tests.support.query_service import BASE, event, write
+from tests.support.store.intercepted import Intercepted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from replog.store.format.rows import StoredDetail
+    from replog.store.client.pipelining import CommandRunner
     from tests.support.live import LiveService
 
 #: Rows of a list that is read in several parts.
@@ -39,6 +38,10 @@ class HeldUpReads:
         self.open = asyncio.Event()
         self.inside = self.most_inside = self.cancelled = 0
 
+    def store(self, connection: CommandRunner) -> StoreQueries:
+        """A read port of which each search, and each part of a list, stands here first."""
+        return StoreQueries(Intercepted(connection, FACETS, SEEK, before=self.wait))
+
     async def wait(self) -> None:
         """Stand here; who is cancelled is counted."""
         self.inside += 1
@@ -53,23 +56,25 @@ class HeldUpReads:
 
 
 @pytest.fixture
-def held_up(monkeypatch: pytest.MonkeyPatch) -> HeldUpReads:
-    """Stands before every search, and before every list's first part."""
-    found = HeldUpReads()
-    page, details = Search.page, Reader.details
+def held_up() -> HeldUpReads:
+    """Stands before every search, and before every part of a list, of services that have its store."""
+    return HeldUpReads()
 
-    async def searched(self: Search, offset: int, limit: int) -> Any:
-        await found.wait()
-        return await page(self, offset, limit)
 
-    async def listed(self: Reader, record_id: str) -> AsyncIterator[list[StoredDetail]]:
-        await found.wait()
-        async for step in details(self, record_id):
-            yield step
+class FailsAfter:
+    """A store that is away once so many parts of a list were read."""
 
-    monkeypatch.setattr(Search, "page", searched)
-    monkeypatch.setattr(Reader, "details", listed)
-    return found
+    def __init__(self, parts: int) -> None:
+        self._left = parts
+
+    def __call__(self, connection: CommandRunner) -> StoreQueries:
+        """Make the read port."""
+        return StoreQueries(Intercepted(connection, SEEK, before=self._read))
+
+    async def _read(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise StoreUnavailable("timeout", "no answer")
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +102,7 @@ async def test_not_too_many_are_read_at_once(
         most_searches_waiting=4,
         search_wait_s=LONG_S,
     )
-    async with live(redis_url, redis_prefix, limits=few) as service:
+    async with live(redis_url, redis_prefix, limits=few, store=held_up.store) as service:
         tasks = [asyncio.create_task(asked(service, f"{path}{n if path == SEARCH else ''}")) for n in range(20)]
         refusals = 20 - 3 - 2
         await until(lambda: sum(task.done() for task in tasks) == refusals)
@@ -119,7 +124,7 @@ async def test_a_place_is_not_waited_for_too_long(
 ) -> None:
     """It is told before anything is sent."""
     few = Limits(most_lists=2, list_wait_s=0.05, most_searches=2, search_wait_s=0.05)
-    async with live(redis_url, redis_prefix, limits=few) as service:
+    async with live(redis_url, redis_prefix, limits=few, store=held_up.store) as service:
         first = asyncio.create_task(asked(service, path))
         await until(lambda: held_up.inside == 1)
         refused(await asked(service, f"{path}{1 if path == SEARCH else ''}"), 503, 250102)
@@ -132,7 +137,7 @@ async def test_a_read_ends_with_who_asked(redis_url: str, redis_prefix: str, hel
     """Its place is free then, and nothing of it is an error."""
     few = Limits(most_lists=4, most_lists_waiting=0, most_searches=4, most_searches_waiting=0)
     with capture_logs() as logs:
-        async with live(redis_url, redis_prefix, limits=few) as service:
+        async with live(redis_url, redis_prefix, limits=few, store=held_up.store) as service:
             tasks = [asyncio.create_task(asked(service, path)) for _ in range(2)]
             await until(lambda: held_up.inside == 2)
             tasks[0].cancel()
@@ -164,22 +169,10 @@ async def test_dear_questions_count_as_several(redis_url: str, redis_prefix: str
 
 
 @pytest.mark.parametrize("query", ["format=csv", "format=ndjson&clusterName=c"])
-async def test_an_export_whose_store_fails_is_broken_off(
-    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, query: str
-) -> None:
+async def test_an_export_whose_store_fails_is_broken_off(redis_url: str, redis_prefix: str, query: str) -> None:
     """So that nobody takes the part that came for all of it."""
-
-    async def failing(*args: Any) -> AsyncIterator[tuple[bytes, bytes]]:
-        number = 0
-        async for row in scan(*args):
-            number += 1
-            if number > ROWS // 2:
-                raise StoreUnavailable("timeout", "no answer")
-            yield row
-
-    monkeypatch.setattr("replog.store.read.ordered_details.scan", failing)
     with capture_logs() as logs:
-        async with live(redis_url, redis_prefix) as service:
+        async with live(redis_url, redis_prefix, store=FailsAfter(2)) as service:
             with pytest.raises(httpx.RemoteProtocolError):
                 await asked(service, f"{BASE}/detail/export/r?{query}")
             assert (await asked(service, "/livez")).status_code == 200
@@ -187,20 +180,11 @@ async def test_an_export_whose_store_fails_is_broken_off(
 
 
 async def test_a_list_whose_store_fails_is_one_line(
-    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_url: str, redis_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The body is incomplete, and there is no traceback."""
-    details = Reader.details
-
-    async def failing(self: Reader, record_id: str) -> AsyncIterator[list[StoredDetail]]:
-        steps = details(self, record_id)
-        for _ in range(3):
-            yield await anext(steps)
-        raise StoreUnavailable("timeout", "no answer")
-
-    monkeypatch.setattr(Reader, "details", failing)
     with capture_logs() as logs, caplog.at_level(logging.INFO):
-        async with live(redis_url, redis_prefix) as service:
+        async with live(redis_url, redis_prefix, store=FailsAfter(3)) as service:
             with pytest.raises(httpx.RemoteProtocolError):
                 await asked(service, LIST)
             assert (await asked(service, "/livez")).status_code == 200

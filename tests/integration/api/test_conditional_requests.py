@@ -15,7 +15,7 @@ from tests.support.query_service import BASE, event, path_of, serving, write
 from tests.support.services.redis import connected
 
 if TYPE_CHECKING:
-    from tests.support.api.served import Serve
+    from tests.support.api.served import Serve, ServiceClock
     from tests.support.query_service import QueryService
 
 pytestmark = pytest.mark.every_topology
@@ -141,7 +141,7 @@ async def test_what_is_not_there_is_no_match(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "path", [path.format("r") for path in (*OF_RECORD[:2], "{}")] + [path.format("t") for path in OF_TASK]
 )
-async def test_time_alone_makes_an_answer_another(serve: Serve, clock: list[int], path: str) -> None:
+async def test_time_alone_makes_an_answer_another(serve: Serve, clock: ServiceClock, path: str) -> None:
     """At the very millisecond when a row becomes stale, and at no other."""
     service = await serve(
         event("record.started"),
@@ -154,32 +154,32 @@ async def test_time_alone_makes_an_answer_another(serve: Serve, clock: list[int]
     changes = []
     for half_second, last_ms in product(range(-2, 14), (0, 1)):
         late_ms = half_second * 500 + last_ms
-        clock[0] = START_MS + 900_000 + late_ms
+        clock.fixed_ms = START_MS + 900_000 + late_ms
         if await poller.poll() == 200:
             changes.append(late_ms)
     of_details = path.startswith("detail/") and "/r" in path
     assert changes == ([1, 5001] if of_details else [3001])
 
 
-async def test_a_long_list_turns_stale_a_little_late(serve: Serve, clock: list[int]) -> None:
+async def test_a_long_list_turns_stale_a_little_late(serve: Serve, clock: ServiceClock) -> None:
     """Its tag is sent before its rows are read, so both are as of some seconds ago."""
     details = [event("detail.started", detailId=f"d{number}") for number in range(1100)]
     records = [event("record.started", recordId=f"r{number}") for number in range(1100)]
     service = await serve(*details, *records)
     for path in ("detail/list/r", "list/t"):
-        clock[0] = START_MS + 890_000
+        clock.fixed_ms = START_MS + 890_000
         poller = Poller(service, path)
         assert [await poller.poll() for _ in range(2)] == [200, 304]
         assert len(poller.data) == 1100
         seen = {}
-        for clock[0] in range(START_MS + 890_000, START_MS + 930_000, 2500):
+        for clock.fixed_ms in range(START_MS + 890_000, START_MS + 930_000, 2500):
             await poller.poll()
-            seen[clock[0] - START_MS - 900_000] = {row["stale"] for row in poller.data}
+            seen[clock.fixed_ms - START_MS - 900_000] = {row["stale"] for row in poller.data}
         assert {stale for after_ms, stale in seen.items() if after_ms <= 0 for stale in stale} == {False}
         assert {stale for after_ms, stale in seen.items() if after_ms > 10_000 for stale in stale} == {True}
 
 
-async def test_a_long_list_that_time_does_not_change_keeps_its_tag(serve: Serve, clock: list[int]) -> None:
+async def test_a_long_list_that_time_does_not_change_keeps_its_tag(serve: Serve, clock: ServiceClock) -> None:
     """Nothing in it is RUNNING."""
     over = {"status": "SUCCESS", "at": "2021-05-12T12:00:01Z"}
     details = [event("detail.finished", detailId=f"d{number}", **over) for number in range(1100)]
@@ -188,7 +188,7 @@ async def test_a_long_list_that_time_does_not_change_keeps_its_tag(serve: Serve,
     for path in ("detail/list/r", "list/t"):
         poller = Poller(service, path)
         assert await poller.poll() == 200
-        for clock[0] in range(START_MS, START_MS + 2_000_000, 300_000):
+        for clock.fixed_ms in range(START_MS, START_MS + 2_000_000, 300_000):
             assert await poller.poll() == 304
         number = 7 if path == "list/t" else 8
         await serve(event("detail.finished", detailId=f"d{number}", status="FAILED", at="2021-05-12T12:00:02Z"))

@@ -8,10 +8,10 @@ import pytest
 import schemathesis
 from structlog.testing import capture_logs
 
-from replog.store.client.pipelining import SharedPipelines
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.contracts.openapi.operation import Query, Service, Stream
 from replog_api.contracts.operations import OPERATIONS, PAGE_SILENT
+from tests.support.api.broken_store import broken_store
 from tests.support.api.documented import CONFORMANCE, DOCUMENT, is_documented
 from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
 from tests.support.query_service import serving
@@ -86,17 +86,14 @@ async def test_a_name_of_somebody_else(redis_url: str, redis_prefix: str, query:
 
 
 @each_query
-async def test_trouble_inside(service: QueryService, query: AnyQuery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_trouble_inside(query: AnyQuery) -> None:
     """The unexpected, and a store that is not there."""
-
-    async def broken(*_: object) -> None:
-        raise RuntimeError
-
+    away = f"redis://127.0.0.1:{free_port()}/0"
     with capture_logs():
-        async with serving(f"redis://127.0.0.1:{free_port()}/0", "replog") as orphan:
+        async with serving(away, "replog") as orphan:
             is_documented(await ask(orphan, query), 503, query)
-        monkeypatch.setattr(SharedPipelines, "run", broken)
-        is_documented(await ask(service, query), 500, query)
+        async with serving(away, "replog", store=broken_store) as broken:
+            is_documented(await ask(broken, query), 500, query)
 
 
 @each_query

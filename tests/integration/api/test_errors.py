@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from replog.store.read.reader import Reader
+from tests.support.api.broken_store import broken_store
 from tests.support.api.refusals import refused
 from tests.support.query_service import BASE, serving
 from tests.support.services.process import free_port
@@ -248,17 +248,11 @@ async def test_readiness_tells_a_stranger_the_kind_of_trouble_alone(redis_prefix
     assert SECRET not in line["error"]
 
 
-async def test_the_unexpected_is_answered_without_its_cause(
-    service: QueryService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_unexpected_is_answered_without_its_cause(redis_url: str, redis_prefix: str) -> None:
     """500 and code 250102; what happened is for the log."""
-
-    async def broken(*_: object) -> None:
-        raise RuntimeError("a secret of the inside")
-
-    monkeypatch.setattr(Reader, "record", broken)
     with capture_logs() as lines:
-        answer = await service.get("", "r")
+        async with serving(redis_url, redis_prefix, store=broken_store) as service:
+            answer = await service.get("", "r")
     assert "secret" not in refused(answer, 500, 250102)
     [line] = lines
     assert (line["event"], line["trace_id"]) == ("request_failed", answer.json()["traceId"])

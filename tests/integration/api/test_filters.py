@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,16 +13,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.store.read import detail_search
+from replog.store.read.detail_search import SearchLimits
+from replog.store.read.queries import StoreQueries
 from replog_api.admission.limits import Limits
 from tests.support import streams
 from tests.support.model import Model
 from tests.support.query_service import QueryService, page_of, serving, write
 from tests.support.services.redis import remove_keys
+from tests.support.store.limits import read_limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from tests.support.api.served import Serve
+    from tests.support.query_service import Store
 
 Filters = dict[str, str]
 
@@ -119,16 +126,28 @@ class Expected:
 
 @dataclass(frozen=True)
 class Filtered:
-    """A service over the records of :data:`KINDS`, and what it must answer."""
+    """A service over the records of :data:`KINDS`, and what it must answer; ``place`` is the store's URL and prefix."""
 
     service: QueryService
     expected: dict[str, Expected]
+    place: tuple[str, str]
+
+    @asynccontextmanager
+    async def searched_by(self, limits: Mapping[str, float]) -> AsyncIterator[Filtered]:
+        """The same over a service of which these limits of reads are others."""
+        async with answering(*self.place, store=partial(StoreQueries, limits=read_limits(limits))) as service:
+            yield replace(self, service=service)
 
     async def check(self, kind: str, filters: Filters, number: int, size: int) -> None:
         """Require one page to be what the oracle says."""
         rows = self.expected[kind].matches(filters)
         query = {"pageNumber": number, "pageSize": size}
         await self.service.is_answered(page_of(rows, number, size), "detail/page", kind, **query, **filters)
+
+
+def answering(redis_url: str, prefix: str, store: Store = StoreQueries) -> AbstractAsyncContextManager[QueryService]:
+    """A service in which a page that is asked for again is searched again."""
+    return serving(redis_url, prefix, Limits(kept_answers=0), store=store)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +158,8 @@ async def filtered(redis_url: str) -> AsyncIterator[Filtered]:
     events = streams.shuffled(random, [event for kind in KINDS for event in events_of(random, kind)])
     await write(redis_url, prefix, events)
     model = Model(events, now=streams.EPOCH.replace(year=2022))
-    # A page that is asked for again is searched again.
-    async with serving(redis_url, prefix, Limits(kept_answers=0)) as running:
-        yield Filtered(running, {kind: Expected(model, kind) for kind in KINDS})
+    async with answering(redis_url, prefix) as running:
+        yield Filtered(running, {kind: Expected(model, kind) for kind in KINDS}, (redis_url, prefix))
     remove_keys(redis_url, prefix)
 
 
@@ -222,89 +240,86 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
             taken.clear()
             for number, size in random.sample(pages, 1 if variant else 4):
                 await filtered.check(kind, filters, number, size)
-            assert set(taken) <= expected.strategies(filters, narrow=detail_search.NARROW)
+            assert set(taken) <= expected.strategies(filters, narrow=SearchLimits().narrow)
             assert bool(taken) == bool(filters)
 
 
 @pytest.mark.parametrize(
     "limits",
     [
-        {"read.detail_search.NARROW": 0},
-        {"read.detail_search.NARROW": 20, "read.detail_search.STEP": 20},
-        {"read.detail_search.NARROW": 20, "read.detail_search.STEP": 7, "read.page_by_rank.HEADS_A_CALL": 1},
-        {"read.facets.FEW_FIELDS": 0, "read.facets.PAIRS_A_CALL": 2},
-        {"read.page_by_rank.NEAR": 0, "read.page_by_rank.HEAD_COSTS": 1},
+        {"search.narrow": 0},
+        {"search.narrow": 20, "search.step": 20},
+        {"search.narrow": 20, "search.step": 7, "search.rank.heads_a_call": 1},
+        {"search.facets.few_fields": 0, "search.facets.pairs_a_call": 2},
+        {"search.rank.near": 0, "search.rank.head_costs": 1},
         {
-            "read.page_by_rank.NEAR": 3,
-            "read.page_by_rank.HEAD_COSTS": 0,
-            "read.page_by_rank.HEADS_A_CALL": 2,
-            "read.page_by_rank.FETCHED_A_CALL": 2,
+            "search.rank.near": 3,
+            "search.rank.head_costs": 0,
+            "search.rank.heads_a_call": 2,
+            "search.rank.fetched_a_call": 2,
         },
         {
-            "read.page_by_rank.NEAR": 3,
-            "read.page_by_rank.HEAD_COSTS": 50,
-            "read.page_by_rank.STEP": 3,
-            "read.page_by_rank.CALLS_AT_ONCE": 2,
-            "read.facets.FEW_FIELDS": 0,
+            "search.rank.near": 3,
+            "search.rank.head_costs": 50,
+            "search.rank.step": 3,
+            "search.rank.calls_at_once": 2,
+            "search.facets.few_fields": 0,
         },
         {
-            "read.detail_search.NARROW": 0,
-            "read.page_by_name.KEPT": 0,
-            "read.page_by_name.ENTRIES_A_CALL": 3,
-            "read.page_by_name.SAMPLED": 0.5,
+            "search.narrow": 0,
+            "search.names.kept": 0,
+            "search.names.entries_a_call": 3,
+            "search.names.sampled": 0.5,
         },
-        {"read.detail_search.SCANNING_COSTS": 1000, "read.page_by_name.KEPT": 5, "read.page_by_name.SAMPLED": 0.01},
+        {"search.scanning_costs": 1000, "search.names.kept": 5, "search.names.sampled": 0.01},
         {
-            "read.detail_search.NARROW": 0,
-            "read.detail_search.SCANNING_COSTS": 0.5,
-            "read.filter_planner.VALUE_COSTS": 0.1,
-            "read.filter_planner.HEAD_COSTS": 0.1,
+            "search.narrow": 0,
+            "search.scanning_costs": 0.5,
+            "search.costs.value": 0.1,
+            "search.costs.head": 0.1,
         },
-        {"read.detail_search.NARROW": 0, "read.filter_planner.ASKING_COSTS": 0.1, "read.page_by_name.KEPT": 5},
+        {"search.narrow": 0, "search.costs.asking": 0.1, "search.names.kept": 5},
         {
-            "read.detail_search.NARROW": 0,
-            "read.filter_planner.VALUE_COSTS": 1000,
-            "read.filter_planner.ASKING_COSTS": 1000,
-            "read.page_by_name.JOINED_AT_ONCE": 7,
+            "search.narrow": 0,
+            "search.costs.value": 1000,
+            "search.costs.asking": 1000,
+            "search.names.joined_at_once": 7,
         },
     ],
     ids=str,
 )
-async def test_every_way_to_search(
-    filtered: Filtered, limits: dict[str, int], taken: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_way_to_search(filtered: Filtered, limits: dict[str, float], taken: list[str]) -> None:
     """As the limits say, and with the same answers."""
-    for name, limit in limits.items():
-        monkeypatch.setattr(f"replog.store.{name}", limit)
-    random, narrow = Random(SEED), limits.get("read.detail_search.NARROW", detail_search.NARROW)
+    random, narrow = Random(SEED), read_limits(limits).search.narrow
     ways = set()
-    for names in random.sample(subsets("mixed")[1:], COMBINATIONS_A_WAY):
-        for filters in variants(random, names):
-            kind = random.choice(tuple(KINDS))
-            expected = filtered.expected[kind]
-            taken.clear()
-            await filtered.check(kind, filters, -(-len(expected.matches(filters)) // 14), 7)
-            assert set(taken) <= expected.strategies(filters, narrow=narrow), (kind, filters)
-            ways |= {*taken}
+    async with filtered.searched_by(limits) as searched:
+        for names in random.sample(subsets("mixed")[1:], COMBINATIONS_A_WAY):
+            for filters in variants(random, names):
+                kind = random.choice(tuple(KINDS))
+                expected = searched.expected[kind]
+                taken.clear()
+                await searched.check(kind, filters, -(-len(expected.matches(filters)) // 14), 7)
+                assert set(taken) <= expected.strategies(filters, narrow=narrow), (kind, filters)
+                ways |= {*taken}
     assert ways >= {"pairs", "names"}
 
 
-@pytest.mark.parametrize(("near", "read_at_once"), [(0, None), (400, None), (400, 2)])
+@pytest.mark.parametrize(
+    "limits", [{"search.rank.near": 0}, {}, {"search.rank.deviations": 0, "search.rank.margin": -1}], ids=str
+)
 async def test_pages_of_any_size_are_the_list_cut_up(
-    filtered: Filtered, near: int, read_at_once: int | None, taken: list[str], monkeypatch: pytest.MonkeyPatch
+    filtered: Filtered, limits: dict[str, float], taken: list[str]
 ) -> None:
     """Without overlap or gap, also among details that start at once, and where matches are rarer than expected."""
-    monkeypatch.setattr("replog.store.read.page_by_rank.NEAR", near)
-    if read_at_once:
-        monkeypatch.setattr("replog.store.read.page_by_rank._among", lambda *_: read_at_once)
     rows = filtered.expected["mixed"].matches({"clusterName": "d"})
-    for size in (1, 7, 1000):
-        pages = [
-            await filtered.service.page("detail/page", "mixed", number, size, clusterName="d")
-            for number in range(1, -(-len(rows) // size) + 1)
-        ]
-        assert [row["id"] for page in pages for row in page["records"]] == [row["id"] for row in rows]
-        assert {page["totalRecords"] for page in pages} == {len(rows)}
+    async with filtered.searched_by(limits) as searched:
+        for size in (1, 7, 1000):
+            pages = [
+                await searched.service.page("detail/page", "mixed", number, size, clusterName="d")
+                for number in range(1, -(-len(rows) // size) + 1)
+            ]
+            assert [row["id"] for page in pages for row in page["records"]] == [row["id"] for row in rows]
+            assert {page["totalRecords"] for page in pages} == {len(rows)}
     assert set(taken) == {"pairs"}
 
 

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replog.store.read.record_queries import RecordQueries
+from replog.store.read.queries import StoreQueries
 from replog_api.admission.limits import Limits
-from replog_api.queries import query_runner
+from replog_api.admission.waiting_clients import Timings
 from tests.support.api.polling import START_MS
 from tests.support.api.refusals import refused
 from tests.support.live import live, until
 from tests.support.query_service import BASE, event, write
 from tests.support.services.redis import connected
+from tests.support.store.intercepted import Intercepted
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.support.api.served import Serve
+    from replog.store.client.pipelining import CommandRunner
+    from tests.support.api.served import Serve, ServiceClock
     from tests.support.live import LiveService
     from tests.support.query_service import QueryService
 
 INTERVAL_S = 0.05
+TIMINGS = Timings(interval_s=INTERVAL_S)
 #: Longer than any of these tests may take.
 LONG_S = 60
 PAGE = "pageNumber=1&pageSize=5"
@@ -40,9 +43,10 @@ PATHS = {
 each_page = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query_runner, "INTERVAL_S", INTERVAL_S)
+@pytest.fixture
+def timings() -> Timings:
+    """Look often."""
+    return TIMINGS
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ async def test_no_change_is_said_when_the_time_is_over(run: QueryService, redis_
     """Of any page; and the waiting is no part of how long an answer took."""
     tags = await asyncio.gather(*(tag_of(run, path) for path in PATHS.values()))
     total = f'replog_http_request_seconds_sum{{route="{BASE}/page/{{key}}"}}'
-    async with live(redis_url, redis_prefix) as service:
+    async with live(redis_url, redis_prefix, timings=TIMINGS) as service:
         before = await service.metric(total)
         began_s = time.monotonic()
         asked = (polled(service, path, tag, 1) for path, tag in zip(PATHS.values(), tags, strict=True))
@@ -104,7 +108,7 @@ async def test_a_process_that_does_not_know_the_page_waits_all_the_same(
 ) -> None:
     """The tag is from another one."""
     tag = await tag_of(run, PATHS["records"])
-    async with live(redis_url, redis_prefix) as other:
+    async with live(redis_url, redis_prefix, timings=TIMINGS) as other:
         asked = asyncio.create_task(polled(other, PATHS["records"], tag, LONG_S))
         done, _ = await asyncio.wait([asked], timeout=6 * INTERVAL_S)
         assert not done
@@ -120,14 +124,14 @@ async def test_what_is_known_at_once_is_answered_at_once(run: QueryService, tag:
     assert answer.status_code == (304 if tag == "*" else 200)
 
 
-async def test_time_alone_ends_the_waiting_too(run: QueryService, clock: list[int]) -> None:
+async def test_time_alone_ends_the_waiting_too(run: QueryService, clock: ServiceClock) -> None:
     """Where a row becomes stale."""
-    clock[0] = START_MS + 900_000
+    clock.fixed_ms = START_MS + 900_000
     tag = await tag_of(run, PATHS["details"])
     asked = asyncio.create_task(polled(run, PATHS["details"], tag, LONG_S))
     done, _ = await asyncio.wait([asked], timeout=3 * INTERVAL_S)
     assert not done
-    clock[0] += 1
+    clock.fixed_ms = START_MS + 900_001
     answer = await asyncio.wait_for(asked, 10)
     assert [row["stale"] for row in answer.json()["data"]["records"]] == [True]
 
@@ -172,21 +176,19 @@ async def test_many_who_wait_cost_one_look_an_interval(
     assert len({answer.json()["traceId"] for answer in answers}) == 200
 
 
-async def test_who_leaves_is_waited_for_no_more(
-    run: QueryService, redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_leaves_is_waited_for_no_more(run: QueryService, redis_url: str, redis_prefix: str) -> None:
     """Nobody looks at the page then."""
     looks = 0
-    looked = RecordQueries.record_version
 
-    async def counted(self: RecordQueries, record_id: str) -> bytes:
+    async def count() -> None:
         nonlocal looks
         looks += 1
-        return await looked(self, record_id)
 
-    async with live(redis_url, redis_prefix) as service:
+    def store(connection: CommandRunner) -> StoreQueries:
+        return StoreQueries(Intercepted(connection, before=count))
+
+    async with live(redis_url, redis_prefix, timings=TIMINGS, store=store) as service:
         tag = await tag_of(run, PATHS["details"])
-        monkeypatch.setattr(RecordQueries, "record_version", counted)
         asked = asyncio.create_task(polled(service, PATHS["details"], tag, LONG_S))
         await until(lambda: looks > 3)
         asked.cancel()
@@ -199,7 +201,7 @@ async def test_who_leaves_is_waited_for_no_more(
 
 async def test_a_stopping_service_keeps_nobody_waiting(run: QueryService, redis_url: str, redis_prefix: str) -> None:
     """304 at once."""
-    async with live(redis_url, redis_prefix) as service:
+    async with live(redis_url, redis_prefix, timings=TIMINGS) as service:
         tag = await tag_of(run, PATHS["details"])
         asked = asyncio.create_task(polled(service, PATHS["details"], tag, LONG_S))
         await until(lambda: bool(service.connections("/detail/")))
@@ -210,7 +212,7 @@ async def test_a_stopping_service_keeps_nobody_waiting(run: QueryService, redis_
 
 async def test_more_than_may_wait_are_refused(run: QueryService, redis_url: str, redis_prefix: str) -> None:
     """Those who do not want to wait are answered."""
-    async with live(redis_url, redis_prefix, limits=Limits(most_waiting_clients=0)) as service:
+    async with live(redis_url, redis_prefix, timings=TIMINGS, limits=Limits(most_waiting_clients=0)) as service:
         tag = await tag_of(run, PATHS["details"])
         answer = await polled(service, PATHS["details"], tag, 1)
         refused(answer, 503, 250102)

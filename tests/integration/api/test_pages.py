@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.read.detail_search import Search
-from tests.support.query_service import page_of
+from replog.store.client.scripts import FACETS
+from replog.store.read.queries import StoreQueries
+from tests.support.query_service import page_of, serving
+from tests.support.store.intercepted import Intercepted
+from tests.support.store.limits import read_limits
 
 if TYPE_CHECKING:
-    from replog.store.read.detail_search import SearchResult
+    from replog.store.client.pipelining import CommandRunner
     from tests.support.api.served import Serve
     from tests.support.query_service import QueryService
     from tests.support.streams import Event
@@ -171,31 +175,35 @@ async def test_tasks_pages_follow_the_status(serve: Serve) -> None:
     assert ids((await service.page("page", "task", 1, 10, status="RUNNING"))["records"]) == ["r", "other"]
 
 
-async def test_a_page_that_the_record_changed_under_is_read_anew(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_that_the_record_changed_under_is_read_anew(
+    serve: Serve, redis_url: str, redis_prefix: str
+) -> None:
     """Its total and its rows are of one moment."""
-    service = await serve(detail("r", "first", packageName="p"))
-    page, late = Search.page, ["second", "third"]
+    await serve(detail("r", "first", packageName="p"))
+    late = ["second", "third"]
 
-    async def changed_meanwhile(self: Search, offset: int, limit: int) -> SearchResult | None:
-        found = await page(self, offset, limit)
+    async def change() -> None:
         if late:
             await serve(detail("r", late.pop(), packageName="p"))
-        return found
 
-    monkeypatch.setattr(Search, "page", changed_meanwhile)
-    found = await service.page("detail/page", "r", 1, 10, packageName="p")
+    def store(connection: CommandRunner) -> StoreQueries:
+        return StoreQueries(Intercepted(connection, FACETS, after=change))
+
+    async with serving(redis_url, redis_prefix, store=store) as service:
+        found = await service.page("detail/page", "r", 1, 10, packageName="p")
+    assert not late
     assert (ids(found["records"]), found["totalRecords"]) == (["third", "second", "first"], 3)
 
 
 @pytest.mark.parametrize("step", [1, 3, 7, 500])
-async def test_lists_of_several_steps_are_whole(serve: Serve, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lists_of_several_steps_are_whole(serve: Serve, redis_url: str, redis_prefix: str, step: int) -> None:
     """Valid JSON, complete and in order, whether or not the last step is full."""
-    monkeypatch.setattr("replog.store.read.detail_search.STEP", step)
-    monkeypatch.setattr("replog.store.read.reader.STEP", step)
     names = [f"{number:02}" for number in range(21)]
-    service = await serve(*(event for name in names for event in (started(name), detail("05", name))))
-    for endpoint, entity_id in (("list", "task"), ("detail/list", "05")):
-        assert ids(await service.data(endpoint, entity_id)) == names[::-1]
+    await serve(*(event for name in names for event in (started(name), detail("05", name))))
+    store = partial(StoreQueries, limits=read_limits({"step": step, "search.step": step}))
+    async with serving(redis_url, redis_prefix, store=store) as service:
+        for endpoint, entity_id in (("list", "task"), ("detail/list", "05")):
+            assert ids(await service.data(endpoint, entity_id)) == names[::-1]
 
 
 async def test_a_long_list_is_whole(serve: Serve) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from replog_api.admission.limits import Limits
+from replog_api.admission.waiting_clients import Timings
 from replog_api.contracts import schemas
-from replog_api.live import snapshots, stream
 from replog_api.server.connections import ConnectionLimits
 from tests.support.api.polling import swept
 from tests.support.api.refusals import refused
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
     from tests.support.streams import Event
 
 INTERVAL_S = 0.05
+TIMINGS = Timings(interval_s=INTERVAL_S, settled_s=5 * INTERVAL_S)
+#: Of clients that are told more than they take.
+OFTEN = replace(TIMINGS, interval_s=0.005)
 CLIENTS = "replog_stream_clients"
 LOOKS = 'replog_store_seconds_count{operation="watch"}'
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "INTERVAL_S", INTERVAL_S)
-    monkeypatch.setattr(stream, "SETTLED_S", 5 * INTERVAL_S)
 
 
 class Store:
@@ -57,7 +55,7 @@ def store(redis_url: str, redis_prefix: str) -> Store:
 async def service(store: Store) -> AsyncIterator[LiveService]:
     """A service over it, which knows the record ``r``."""
     await store.has(event("record.started", expectedDetails=2))
-    async with live(store.url, store.prefix) as running:
+    async with live(store.url, store.prefix, timings=TIMINGS) as running:
         yield running
 
 
@@ -136,7 +134,7 @@ async def test_a_record_that_is_erased_has_an_end(service: LiveService, store: S
 
 async def test_who_comes_again_resumes_at_another_process(service: LiveService, store: Store) -> None:
     """Ids are those of the state, not of a connection."""
-    async with Viewer(service) as viewer, live(store.url, store.prefix) as other:
+    async with Viewer(service) as viewer, live(store.url, store.prefix, timings=TIMINGS) as other:
         await until(lambda: viewer.kinds == ["snapshot"])
         async with Viewer(other, last_event_id=viewer.events[0].id) as again:
             await until(lambda: bool(again.text))
@@ -182,7 +180,7 @@ async def test_a_token_streams_what_it_may_read(store: Store) -> None:
     await store.has(
         event("record.started", recordId="m", taskKey="mine/t"), event("record.started", recordId="o", taskKey="others")
     )
-    async with live(store.url, store.prefix, api_tokens=TOKENS) as service:
+    async with live(store.url, store.prefix, timings=TIMINGS, api_tokens=TOKENS) as service:
         for record_id, secret, status in (
             ("m", STRANGE, 401),
             ("o", MINE, 403),
@@ -199,7 +197,10 @@ async def test_a_token_streams_what_it_may_read(store: Store) -> None:
 async def test_a_stream_is_one_request(store: Store) -> None:
     """However long it lasts."""
     await store.has(event("record.started"))
-    async with live(store.url, store.prefix, api_requests_per_s=0.01) as service, Viewer(service) as viewer:
+    async with (
+        live(store.url, store.prefix, timings=TIMINGS, api_requests_per_s=0.01) as service,
+        Viewer(service) as viewer,
+    ):
         for number in range(1, 6):
             await store.has(event("detail.started", detailId=f"d{number}"))
             await until(lambda seen=number: len(viewer.events) == 1 + seen)  # type: ignore[misc]
@@ -226,7 +227,7 @@ async def test_who_leaves_is_watched_for_no_more(service: LiveService) -> None:
 async def test_more_than_may_wait_are_refused(store: Store) -> None:
     """In the envelope; there is room again once somebody goes."""
     await store.has(event("record.started"))
-    async with live(store.url, store.prefix, limits=Limits(most_waiting_clients=1)) as service:
+    async with live(store.url, store.prefix, timings=TIMINGS, limits=Limits(most_waiting_clients=1)) as service:
         async with Viewer(service) as viewer:
             await until(lambda: viewer.kinds == ["snapshot"])
             answer = await service.client.get(f"{BASE}/stream/r", headers={"Accept-Language": "zh"})
@@ -244,12 +245,11 @@ def progress(number: int) -> Event:
     return event("record.progressed", taskKey="日" * 128, replicatedBytes=number, at=at)
 
 
-async def test_a_client_that_takes_nothing_is_cut_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_takes_nothing_is_cut_off(store: Store) -> None:
     """And until then little is kept for it, however much there was to say; others are told all of it."""
     limits = ConnectionLimits(stalled_s=10 * INTERVAL_S)
-    monkeypatch.setattr(snapshots, "INTERVAL_S", 0.005)
     await store.has(progress(0))
-    async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
+    async with live(store.url, store.prefix, timings=OFTEN, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")
         try:
             await service.metric_is(CLIENTS, 1)
@@ -272,14 +272,11 @@ async def test_a_client_that_takes_nothing_is_cut_off(store: Store, monkeypatch:
             client.close()
 
 
-async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stopping_service_does_not_wait_for_a_client_that_takes_nothing(store: Store) -> None:
     """It is cut off sooner than else; one that takes what comes gets all of its answer."""
     limits = ConnectionLimits(stalled_at_stop_s=5 * INTERVAL_S)
-    monkeypatch.setattr(snapshots, "INTERVAL_S", 0.005)
     await store.has(progress(0))
-    async with live(store.url, store.prefix, send_bytes=4096, connection_limits=limits) as service:
+    async with live(store.url, store.prefix, timings=OFTEN, send_bytes=4096, connection_limits=limits) as service:
         client = await unread(service, f"{BASE}/stream/r")
         await service.metric_is(CLIENTS, 1)
         (connection,) = service.connections("/stream/")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tests.support.api.served import Awkward, Serve
+    from tests.support.api.served import Awkward, Serve, ServiceClock
     from tests.support.query_service import QueryService
 
 TASKS = "/replication/api/task"
@@ -205,12 +205,12 @@ async def test_what_is_unknown_has_a_tag_too(serve: Serve, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", BOTH)
-async def test_time_alone_makes_an_answer_another(serve: Serve, clock: list[int], path: str) -> None:
+async def test_time_alone_makes_an_answer_another(serve: Serve, clock: ServiceClock, path: str) -> None:
     """At the very millisecond when a row becomes stale."""
     service = await serve(event("record.started"))
     poller = Poller(service, path)
     seen = []
-    for clock[0] in (START_MS, START_MS + 900_000, START_MS + 900_001, START_MS + 10**9):
+    for clock.fixed_ms in (START_MS, START_MS + 900_000, START_MS + 900_001, START_MS + 10**9):
         seen.append(await poller.poll())
     assert seen == [200, 304, 200, 304]
 

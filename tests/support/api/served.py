@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from replog_api.queries.query_runner import now_ms
+
 if TYPE_CHECKING:
     from tests.support import streams
     from tests.support.model import Model
@@ -16,6 +18,17 @@ class Serve(Protocol):
 
     async def __call__(self, *events: streams.Event) -> QueryService:
         """Store ``events``, beside those stored already."""
+
+
+class ServiceClock:
+    """The time, in ms since 1970, that a service renders answers as of: the real one until it is set."""
+
+    def __init__(self) -> None:
+        self.fixed_ms: int | None = None
+
+    def __call__(self) -> int:
+        """The time now."""
+        return now_ms() if self.fixed_ms is None else self.fixed_ms
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ Conditions that all details of the record (of the asked status) meet are left ou
 ``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
              rank (:mod:`replog.store.read.page_by_rank`)
 ``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
-             details are read in order of time, in steps of :data:`STEP`, until the page is full
+             details are read in order of time, in steps of :attr:`SearchLimits.step`, until the page is full
 ``names``    entries are read from the indexes as :mod:`replog.store.read.filter_planner` says
              (:mod:`replog.store.read.page_by_name`)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import STATUS_LETTERS
@@ -20,9 +21,10 @@ from replog.store.client.scripts import SEEK
 from replog.store.format.rows import StoredDetail
 from replog.store.read import filter_planner
 from replog.store.read.bounded_reads import BYTES_A_CALL, values_of
-from replog.store.read.facets import read_facets
-from replog.store.read.page_by_name import NameIndex, Source, Span, Ways
-from replog.store.read.page_by_rank import RankedDetails
+from replog.store.read.facets import FACET_LIMITS, FacetLimits, read_facets
+from replog.store.read.filter_planner import COSTS, Costs
+from replog.store.read.page_by_name import NAME_LIMITS, NameIndex, NameLimits, Source, Span, Ways
+from replog.store.read.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -32,13 +34,26 @@ if TYPE_CHECKING:
     from replog.store.read.facets import Facets
     from replog.store.read.filters import DetailFilter, NameCondition
 
-#: Entries of a name's prefix that are read as a whole, whatever else would do.
-NARROW = 2000
-#: Entries of the by-name index that are read in the time of one detail's scanning.
-SCANNING_COSTS = 4
-#: Details read at once by a scan.
-STEP = 250
 _TOP = b"\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLimits:
+    """Limits and costs that decide how a page is found, and in how large steps."""
+
+    #: Entries of a name's prefix that are read as a whole, whatever else would do.
+    narrow: int = 2000
+    #: Entries of the by-name index that are read in the time of one detail's scanning.
+    scanning_costs: float = 4
+    #: Details read at once by a scan.
+    step: int = 250
+    facets: FacetLimits = FACET_LIMITS
+    costs: Costs = COSTS
+    rank: RankLimits = RANK_LIMITS
+    names: NameLimits = NAME_LIMITS
+
+
+SEARCH_LIMITS = SearchLimits()
 
 
 class SearchResult(NamedTuple):
@@ -97,9 +112,17 @@ class _Begun(NamedTuple):
 class Search:
     """One filtered read of one record's details."""
 
-    def __init__(self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter) -> None:
+    def __init__(
+        self,
+        connection: CommandRunner,
+        keys: RecordKeys,
+        record_id: str,
+        flt: DetailFilter,
+        limits: SearchLimits = SEARCH_LIMITS,
+    ) -> None:
         self._connection = connection
         self._keys = keys
+        self._limits = limits
         self._record_id = record_id
         self._filter, self._needle = flt, flt.needle
         self._letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
@@ -137,13 +160,13 @@ class Search:
         return Selection(facets, starts, rarest.entries)
 
     async def _facets(self) -> Facets:
-        return await read_facets(self._connection, self._keys, self._filter)
+        return await read_facets(self._connection, self._keys, self._filter, self._limits.facets)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
-        facets = await read_facets(self._connection, self._keys, self._filter)
+        facets = await self._facets()
         if facets.version is None:
             return None
-        ids = await RankedDetails(self._connection, self._keys, facets).page(offset, limit)
+        ids = await RankedDetails(self._connection, self._keys, facets, self._limits.rank).page(offset, limit)
         return SearchResult(facets.version, facets.matches, ids, "pairs")
 
     async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
@@ -158,7 +181,7 @@ class Search:
         """The facets, where the filter does not admit all pairs of the record's so many ``details``."""
         if not self._filter.is_of_pairs:
             return None
-        facets = await read_facets(self._connection, self._keys, self._filter)
+        facets = await self._facets()
         return facets if facets.keyed or facets.matches < details else None
 
     async def _by_name(
@@ -170,18 +193,19 @@ class Search:
             if offset >= total:
                 return total, [], "names"
             # A page near the newest is met soon by reading in order of time; the fewer match, the later.
-            most = total // SCANNING_COSTS
-            if total > NARROW and (offset + limit) * details // total < most:
+            most = int(total // self._limits.scanning_costs)
+            if total > self._limits.narrow and (offset + limit) * details // total < most:
                 ids = await self._scan(offset, min(limit, total - offset), most)
                 if ids is not None:
                     return total, ids, "scan"
-        named = NameIndex(self._connection, self._keys.by_name, await self._ways(conditions, facets))
+        ways = await self._ways(conditions, facets)
+        named = NameIndex(self._connection, self._keys.by_name, ways, self._limits.names)
         return *await named.page(offset, limit), "names"
 
     async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
         pairs = facets and filter_planner.Pairs(facets.matches, len(facets.matching))
         weighed = [filter_planner.Condition(each.entries, each.condition.is_exact) for each in conditions]
-        plan = filter_planner.cheapest(weighed, pairs)
+        plan = filter_planner.cheapest(weighed, pairs, self._limits.costs)
         sources = [self._source(counted, facets) for counted in conditions]
         heads = list(facets.matching) if facets else []
         driver = await self._of_heads(heads) if plan.driver is None else sources[plan.driver]
@@ -214,7 +238,7 @@ class Search:
     async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
         """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
         seen, matches, ids = 0, 0, list[bytes]()
-        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
+        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details, self._limits.step):
             seen += 1
             if seen > most:
                 return None
@@ -243,23 +267,25 @@ def _spans(counts: Sequence[int]) -> list[Span]:
 
 
 async def scan(
-    connection: CommandRunner, time_key: bytes, values_key: bytes | None
+    connection: CommandRunner, time_key: bytes, values_key: bytes | None, step: int = SEARCH_LIMITS.step
 ) -> AsyncIterator[tuple[bytes, bytes]]:
     """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
+
+    ``step`` ids are read in one call.
 
     What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
     """
     keys = [time_key] if values_key is None else [time_key, values_key]
     score, last, wary = b"", b"", 0
     while True:
-        ((scored, values),) = await connection.run([Command(SEEK, keys, [STEP, score, last, BYTES_A_CALL, wary])])
+        ((scored, values),) = await connection.run([Command(SEEK, keys, [step, score, last, BYTES_A_CALL, wary])])
         ids = scored[::2]
         # Of wide values only the first were read.
         read = len(values) if values_key else len(ids)
         for member, value in zip(ids[:read], values or [b""] * read, strict=True):
             if value is not None:
                 yield member, value
-        if read == len(ids) < STEP:
+        if read == len(ids) < step:
             return
         last, score = scored[2 * read - 2 : 2 * read]
         wary = int(read < len(ids))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import STATUS_LETTERS, STATUSES
@@ -17,15 +18,24 @@ if TYPE_CHECKING:
     from replog.store.format.keys import RecordKeys
     from replog.store.read.filters import DetailFilter
 
-#: Fields of a record's hash that are read at once, with all pairs: those of some 300 pairs.
-FEW_FIELDS = 1000
-#: Pairs that are read in one call where there are more.
-PAIRS_A_CALL = 300
 #: Statuses in the order in which a pair's numbers of details stand.
 LETTERS = tuple(status.letter for status in STATUSES)
 
 #: A member of the index of pairs, and how many details of each status its pair has.
 _Counted = tuple[bytes, Iterable[bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetLimits:
+    """Limits of reading the pairs of a record."""
+
+    #: Fields of a record's hash that are read at once, with all pairs: those of some 300 pairs.
+    few_fields: int = 1000
+    #: Pairs that are read in one call where there are more.
+    pairs_a_call: int = 300
+
+
+FACET_LIMITS = FacetLimits()
 
 
 class Facets(NamedTuple):
@@ -66,22 +76,26 @@ class CountedPairs(NamedTuple):
     is_atomic: bool
 
 
-async def read_pairs(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> CountedPairs:
+async def read_pairs(
+    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
+) -> CountedPairs:
     """All pairs of a record that ``flt``'s cluster and repository may admit, and perhaps others."""
     begin = flt.first_pairs
-    asked = (b"[" + begin, b"(" + begin + b"\xff", FEW_FIELDS)
+    asked = (b"[" + begin, b"(" + begin + b"\xff", limits.few_fields)
     (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs, keys.time], asked)])
     version, details, every_pair, before, within, members, fields = first
     if fields:
         return CountedPairs(version, details, _counted(members, fields), is_whole=True, is_atomic=True)
-    pairs = await _in_parts(connection, keys, before, before + within)
+    pairs = await _in_parts(connection, keys, range(before, before + within, limits.pairs_a_call))
     return CountedPairs(version, details, pairs, is_whole=within == every_pair, is_atomic=not within)
 
 
-async def read_facets(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter) -> Facets:
+async def read_facets(
+    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
+) -> Facets:
     """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
     status = STATUS_LETTERS.get(flt.status)
-    counted = await read_pairs(connection, keys, flt)
+    counted = await read_pairs(connection, keys, flt, limits)
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
     keyed: set[bytes] = set()
@@ -106,9 +120,9 @@ def _counted(members: Iterable[bytes], fields: Sequence[bytes]) -> Iterator[_Cou
         yield member, [values.get(field + letter) for letter in LETTERS]
 
 
-async def _in_parts(connection: CommandRunner, keys: RecordKeys, begin: int, end: int) -> Iterator[_Counted]:
-    """The pairs between two ranks with their counts."""
-    steps = [(at, min(end, at + PAIRS_A_CALL) - 1) for at in range(begin, end, PAIRS_A_CALL)]
+async def _in_parts(connection: CommandRunner, keys: RecordKeys, parts: range) -> Iterator[_Counted]:
+    """The pairs with their counts, from the first rank of ``parts`` to its end, in calls as long as its step."""
+    steps = [(begin, min(parts.stop, begin + parts.step) - 1) for begin in parts]
     replies = await connection.run([Command(PAIRS, [keys.record, keys.pairs], (*step, *LETTERS)) for step in steps])
     return (
         item

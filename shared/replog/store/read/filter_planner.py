@@ -13,20 +13,31 @@ details that are left, of which there are at most as many as the rarest conditio
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: What it takes to keep one entry that others are joined with, to ask for one, to read one value and to find where one
-#: head's entries begin, in entries read.
-KEEPING_COSTS = 0.5
-ASKING_COSTS = 2.5
-VALUE_COSTS = 20.0
-HEAD_COSTS = 20.0
-
 Way = Literal["joined", "asked", "checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs of the steps of a plan, in entries read."""
+
+    #: Keeping one entry that others are joined with.
+    keeping: float = 0.5
+    #: Asking for one entry.
+    asking: float = 2.5
+    #: Reading one value.
+    value: float = 20.0
+    #: Finding where the entries of one head begin.
+    head: float = 20.0
+
+
+COSTS = Costs()
 
 
 class Condition(NamedTuple):
@@ -52,26 +63,26 @@ class Plan(NamedTuple):
     checked: tuple[int, ...] = ()
 
 
-def cheapest(conditions: Sequence[Condition], pairs: Pairs | None) -> Plan:
+def cheapest(conditions: Sequence[Condition], pairs: Pairs | None, costs: Costs = COSTS) -> Plan:
     """The plan that costs least; there is at least one condition. ``pairs`` are None where all are admitted."""
-    return min(_plans(conditions, pairs), key=lambda plan: cost(plan, conditions, pairs))
+    return min(_plans(conditions, pairs), key=lambda plan: cost(plan, conditions, pairs, costs))
 
 
-def cost(plan: Plan, conditions: Sequence[Condition], pairs: Pairs | None) -> float:
+def cost(plan: Plan, conditions: Sequence[Condition], pairs: Pairs | None, costs: Costs = COSTS) -> float:
     """The most that ``plan`` takes, in entries read."""
     if plan.driver is not None:
         left, spent = conditions[plan.driver].entries, float(conditions[plan.driver].entries)
     else:
         left, heads = pairs or Pairs(0, 0)
-        spent = left + HEAD_COSTS * heads
-    spent += KEEPING_COSTS * left if plan.joined else 0
+        spent = left + costs.head * heads
+    spent += costs.keeping * left if plan.joined else 0
     for number in plan.joined:
         spent += conditions[number].entries
         left = min(left, conditions[number].entries)
     for number in plan.asked:
-        spent += ASKING_COSTS * left
+        spent += costs.asking * left
         left = min(left, conditions[number].entries)
-    return spent + VALUE_COSTS * left if plan.checked else spent
+    return spent + costs.value * left if plan.checked else spent
 
 
 def _plans(conditions: Sequence[Condition], pairs: Pairs | None) -> Iterator[Plan]:

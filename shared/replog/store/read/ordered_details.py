@@ -6,7 +6,7 @@ The first that fits:
              sorted, and their values compared with the whole filter
 ``windows``  status, cluster, repository or a package's scheme leave few enough: of the details in a stretch of time,
              those are read from the index by pair, head by head; then the next stretch
-``scan``     all details are read in order of time, :data:`STEP` a call, and compared
+``scan``     all details are read in order of time, :attr:`SearchLimits.step` a call, and compared
 
 What is added, changed or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
 """
@@ -28,10 +28,9 @@ from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import StoredDetail
 from replog.store.format.short_ids import id_of, short_of
 from replog.store.read.bounded_reads import members_of, ordered_values
-from replog.store.read.detail_search import STEP, Search, scan
+from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.page_by_name import ENTRIES_A_CALL, tails_of
-from replog.store.read.page_by_rank import HEAD_COSTS, HEADS_A_CALL
+from replog.store.read.page_by_name import tails_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -62,6 +61,8 @@ class Bounds:
     most_heads: int = 2000
     #: Matches by name that are kept to be sorted.
     kept: int = 10_000
+    #: Those of the search for candidates, and of the calls that read them.
+    search: SearchLimits = SEARCH_LIMITS
 
 
 _BOUNDS = Bounds()
@@ -105,7 +106,8 @@ class _Ordered:
         self._keys = keys
         self._filter = flt
         self._bounds = bounds
-        self._search = Search(connection, keys, record_id, flt)
+        self._limits = bounds.search
+        self._search = Search(connection, keys, record_id, flt, bounds.search)
 
     async def rows(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """Ids and values of all that match, in steps."""
@@ -133,7 +135,7 @@ class _Ordered:
         wanted = self._bounds.wanted
         length = wanted * facets.details / facets.matches
         # So many details are read in the time in which the matches among them are found and read.
-        worth = HEAD_COSTS * len(heads) + MATCH_COSTS * wanted
+        worth = self._limits.rank.head_costs * len(heads) + MATCH_COSTS * wanted
         if len(heads) > self._bounds.most_heads or worth > length:
             return self._scanned(admits)
         return self._in_windows(sorted(heads), ceil(length), admits)
@@ -146,19 +148,20 @@ class _Ordered:
 
     async def _named(self, starts: Sequence[bytes]) -> list[bytes]:
         """Times and short ids of the details that have a name which begins so, newest first."""
-        steps = members_of(self._connection, self._keys.by_name, starts, a_call=ENTRIES_A_CALL, at_once=len(starts))
+        a_call = self._limits.names.entries_a_call
+        steps = members_of(self._connection, self._keys.by_name, starts, a_call=a_call, at_once=len(starts))
         # One whose status changes meanwhile may be met twice.
         tails = {tail async for members in steps for tail in tails_of(members)}
         return sorted(tails, reverse=True)
 
     async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         rows: list[tuple[bytes, bytes]] = []
-        read = 0
-        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details):
+        read, step = 0, self._limits.step
+        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details, step):
             read += 1
             if admits(detail_id, value):
                 rows.append((detail_id, value))
-            if read == STEP:
+            if read == step:
                 yield rows
                 rows, read = [], 0
         yield rows
@@ -176,7 +179,8 @@ class _Ordered:
         self, heads: list[bytes], length: int, admits: Callable[[bytes, bytes], bool]
     ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """All of ``heads``, from one stretch of time after the other; the first of about ``length`` details."""
-        parts = [_pack(heads[i : i + HEADS_A_CALL]) for i in range(0, len(heads), HEADS_A_CALL)]
+        size = self._limits.rank.heads_a_call
+        parts = [_pack(heads[i : i + size]) for i in range(0, len(heads), size)]
         begin = _Place()
         while (end := await self._behind(begin, length)) is not None:
             tails = await self._between(begin, end, parts)

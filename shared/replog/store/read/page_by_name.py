@@ -8,6 +8,7 @@ draw a sample of their times, and once more to take those between two of the sam
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, sqrt
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,17 +23,27 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
-#: Entries read in one call, and calls sent at once.
-ENTRIES_A_CALL = 500
-CALLS_AT_ONCE = 16
-#: Matches that are kept and sorted as a whole; of more, the newest, or those around the page.
-KEPT = 20_000
-#: Entries of the driver that are kept at once to join others with; of more, part after part is.
-JOINED_AT_ONCE = 100_000
-#: Part of the matches that are drawn to say where the page is, and how far beside it is read, in standard deviations.
-SAMPLED = 0.02
-MARGIN = 4.0
 _TOP = b"\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class NameLimits:
+    """Limits of a search by name."""
+
+    #: Entries read in one call, and calls sent at once.
+    entries_a_call: int = 500
+    calls_at_once: int = 16
+    #: Matches that are kept and sorted as a whole; of more, the newest, or those around the page.
+    kept: int = 20_000
+    #: Entries of the driver that are kept at once to join others with; of more, part after part is.
+    joined_at_once: int = 100_000
+    #: Part of the matches that are drawn to say where the page is, and how far beside it is read, in standard
+    #: deviations.
+    sampled: float = 0.02
+    margin: float = 4.0
+
+
+NAME_LIMITS = NameLimits()
 
 
 class Span(NamedTuple):
@@ -72,20 +83,21 @@ class Ways(NamedTuple):
 class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
 
-    def __init__(self, connection: CommandRunner, by_name: bytes, ways: Ways) -> None:
+    def __init__(self, connection: CommandRunner, by_name: bytes, ways: Ways, limits: NameLimits = NAME_LIMITS) -> None:
         self._connection = connection
         self._by_name = by_name
         self._ways = ways
+        self._limits = limits
 
     async def page(self, offset: int, limit: int) -> tuple[int, list[bytes]]:
         """The number of matches, and the ids of those from ``offset`` on, newest first."""
         total, kept, sample = await self._surveyed(offset + limit)
-        if total <= KEPT or offset + limit <= KEPT:
+        if total <= self._limits.kept or offset + limit <= self._limits.kept:
             kept.sort(reverse=True)
             return total, _ids(kept[offset : offset + limit])
         if offset >= total:
             return total, []
-        above, below = _enclosing(sample, offset / total, min(1, (offset + limit) / total))
+        above, below = self._enclosing(sample, offset / total, min(1, (offset + limit) / total))
         before, tails = await self._between(above, below)
         if before > offset or before + len(tails) < min(offset + limit, total):
             # The sample was misleading, which is rare: take all, at the price of memory.
@@ -96,20 +108,21 @@ class NameIndex:
     async def _surveyed(self, wanted: int) -> tuple[int, list[bytes], list[bytes]]:
         """The number of matches, the tails of all or of the ``wanted`` newest, and those of a few drawn at random.
 
-        Where there are more than KEPT matches, and as many are wanted, the second is of no use.
+        Where there are more matches than may be kept, and as many are wanted, the second is of no use.
         """
         total, kept, sample, floor = 0, list[bytes](), list[bytes](), b""
+        most, sampled = self._limits.kept, self._limits.sampled
         draw = Random(0).random  # noqa: S311 - seeded so that a page costs the same each time
         async for tails in self._tails():
             total += len(tails)
-            if total <= KEPT or wanted <= KEPT:
+            if total <= most or wanted <= most:
                 kept += [tail for tail in tails if tail > floor] if floor else tails
-            if len(kept) > 2 * KEPT:
+            if len(kept) > 2 * most:
                 kept.sort(reverse=True)
                 del kept[wanted:]
                 floor = kept[-1] if kept else floor
-            if wanted > KEPT:
-                sample += [tail for tail in tails if draw() < SAMPLED]
+            if wanted > most:
+                sample += [tail for tail in tails if draw() < sampled]
         return total, kept, sample
 
     async def _between(self, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
@@ -127,11 +140,12 @@ class NameIndex:
             async for places in self._places(self._ways.driver):
                 yield await self._met(places)
             return
-        parts = ceil(self._ways.driver.entries / JOINED_AT_ONCE)
+        step = self._limits.entries_a_call
+        parts = ceil(self._ways.driver.entries / self._limits.joined_at_once)
         for part in range(parts):
             places = await self._joined(part, parts)
-            for at in range(0, len(places), ENTRIES_A_CALL):
-                yield await self._met(places[at : at + ENTRIES_A_CALL])
+            for at in range(0, len(places), step):
+                yield await self._met(places[at : at + step])
 
     async def _joined(self, part: int, parts: int) -> list[bytes]:
         """The places that stand in the driver and in every other source that is read; one part of several of them."""
@@ -154,7 +168,8 @@ class NameIndex:
         placed = _by_pair if source.is_by_pair else _by_name if self._ways.asked else _by_name_alone
         spans = [span for span in source.spans if span.entries]
         ranges = [(span.first, span.entries) for span in spans]
-        steps = entries_of(self._connection, source.key, ranges, a_call=ENTRIES_A_CALL, at_once=CALLS_AT_ONCE)
+        a_call, at_once = self._limits.entries_a_call, self._limits.calls_at_once
+        steps = entries_of(self._connection, source.key, ranges, a_call=a_call, at_once=at_once)
         async for number, members in steps:
             places, pairs = placed(members), spans[number].pairs
             yield places if pairs is None else [place for place in places if _pair(place) in pairs]
@@ -177,6 +192,14 @@ class NameIndex:
         entries = [place[:1] + name + place[1:] for place in places]
         (scores,) = await self._connection.run([Command("ZMSCORE", [self._by_name], entries)])
         return [place for place, score in zip(places, scores, strict=True) if score is not None]
+
+    def _enclosing(self, sample: list[bytes], first: float, last: float) -> tuple[bytes, bytes]:
+        """Tails of the sample above and below the part of all matches from ``first`` to ``last`` (0 to 1)."""
+        ordered, margin = sorted(sample, reverse=True), self._limits.margin
+        size = len(ordered)
+        begin = int(size * first - margin * sqrt(size * first * (1 - first))) - 1
+        end = int(size * last + margin * sqrt(size * last * (1 - last))) + 1
+        return ordered[begin] if begin >= 0 else _TOP, ordered[end] if end < size else b""
 
 
 def _by_name(members: list[bytes]) -> list[bytes]:
@@ -209,15 +232,6 @@ def _pair(place: bytes) -> bytes:
 
 def _tail(place: bytes) -> bytes:
     return place[1 + pair_bytes(place[1]) :]
-
-
-def _enclosing(sample: list[bytes], first: float, last: float) -> tuple[bytes, bytes]:
-    """Tails of the sample above and below the part of all matches from ``first`` to ``last`` (0 to 1)."""
-    ordered = sorted(sample, reverse=True)
-    size = len(ordered)
-    begin = int(size * first - MARGIN * sqrt(size * first * (1 - first))) - 1
-    end = int(size * last + MARGIN * sqrt(size * last * (1 - last))) + 1
-    return ordered[begin] if begin >= 0 else _TOP, ordered[end] if end < size else b""
 
 
 def _ids(tails: list[bytes]) -> list[bytes]:

@@ -7,6 +7,7 @@ together with the counting.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,25 +28,35 @@ if TYPE_CHECKING:
     from replog.store.read.facets import Facets
     from replog.store.read.rank_selection import Near
 
-#: Heads in one script call: each takes Redis 2 to 20 us where the record has a million details; most is waiting for
-#: memory.
-HEADS_A_CALL = 50
-#: Details that are read, in order of time, in the time that one head takes to count.
-HEAD_COSTS = 3
-#: Details among which a page may be after counting where it is, where one has to be read.
-WALKED = 3
-#: Matches that may lie between the place that is counted and the page.
-NEAR = 400
-#: How far around the place where a page is aimed at it is looked for, in standard deviations of matches that are spread
-#: at random.
-DEVIATIONS = 2.8
-#: Details read in one call, and calls sent at once.
-STEP = 250
-CALLS_AT_ONCE = 8
-#: Matches that one call reads head by head at most.
-FETCHED_A_CALL = 1000
-
 _pack = msgpack.Packer(use_bin_type=False).pack
+
+
+@dataclass(frozen=True, slots=True)
+class RankLimits:
+    """Limits and costs of a search by rank."""
+
+    #: Heads in one script call: each takes Redis 2 to 20 us where the record has a million details; most is waiting for
+    #: memory.
+    heads_a_call: int = 50
+    #: Details that are read, in order of time, in the time that one head takes to count.
+    head_costs: int = 3
+    #: Details among which a page may be after counting where it is, where one has to be read.
+    walked: int = 3
+    #: Matches that may lie between the place that is counted and the page.
+    near: int = 400
+    #: How far around the place where a page is aimed at it is looked for, in standard deviations of matches that are
+    #: spread at random.
+    deviations: float = 2.8
+    #: As many details are read as probably have the matches that are wanted, and so many standard deviations more.
+    margin: float = 2.0
+    #: Details read in one call, and calls sent at once.
+    step: int = 250
+    calls_at_once: int = 8
+    #: Matches that one call reads head by head at most.
+    fetched_a_call: int = 1000
+
+
+RANK_LIMITS = RankLimits()
 
 
 class _RankWindow(NamedTuple):
@@ -72,16 +83,19 @@ class _RankWindow(NamedTuple):
 class RankedDetails:
     """The details of one record that ``facets`` admit, in order."""
 
-    def __init__(self, connection: CommandRunner, keys: RecordKeys, facets: Facets) -> None:
+    def __init__(
+        self, connection: CommandRunner, keys: RecordKeys, facets: Facets, limits: RankLimits = RANK_LIMITS
+    ) -> None:
         self._connection = connection
         self._keys = keys
         self._facets = facets
-        self._heads = _parts(facets.matching)
+        self._limits = limits
+        self._heads = self._parts(facets.matching)
         # What is not counted is the rest: whichever are fewer are counted.
         others = facets.others
         self._counts_others = others is not None and len(others) < len(facets.matching)
         counted = others if others is not None and self._counts_others else facets.matching
-        self._counted = _parts(counted)
+        self._counted = self._parts(counted)
         self._all_counted = sum(counted.values())
         #: By head: entries of the index that lie before its own; None where that is not known.
         self._begins = None if others is None else _begins({**facets.matching, **others})
@@ -93,34 +107,36 @@ class RankedDetails:
         limit = min(limit, matches - offset)
         if limit <= 0:
             return []
-        heads = len(self._facets.matching)
+        near, most_among = self._limits.near, max(1, self._limits.head_costs * len(self._facets.matching))
         glimpse = await self._glimpse(offset, limit)
         if glimpse and (page := glimpse.page(offset, limit)) is not None:
             return page
-        near = await approach(
+        begun = await approach(
             self._newer,
             details=details,
             matches=matches,
             offset=offset,
-            is_near=lambda gap, among: gap <= NEAR or among <= max(1, HEAD_COSTS * heads),
+            is_near=lambda gap, among: gap <= near or among <= most_among,
             known=glimpse.mark(offset) if glimpse else None,
         )
-        skipped = offset - near.mark.matches
+        skipped = offset - begun.mark.matches
         if skipped >= 0:
-            return (await self._read(near, skipped + limit))[skipped:]
-        page = (await self._read_back(near, -skipped))[:limit]
-        return page + await self._read(near, limit - len(page))
+            return (await self._read(begun, skipped + limit))[skipped:]
+        page = (await self._read_back(begun, -skipped))[:limit]
+        return page + await self._read(begun, limit - len(page))
 
     async def _glimpse(self, offset: int, limit: int) -> _RankWindow | None:
         """The matches where the page probably is, read and counted in one call; None where that is not worth it."""
         details, matches, heads = self._facets.details, self._facets.matches, len(self._facets.matching)
-        share, along = matches / details, offset / matches
-        spread = DEVIATIONS * sqrt(along * (1 - along) * matches * max(0, 1 - share)) + sqrt(limit)
+        limits, share, along = self._limits, matches / details, offset / matches
+        spread = limits.deviations * sqrt(along * (1 - along) * matches * max(0, 1 - share)) + sqrt(limit)
         begin = max(0, int((offset - spread) / share))
         end = min(details, ceil((offset + limit + spread) / share))
         # Where counting first and walking then is cheaper, for a page is mostly found in a sixth of all that it may lie
         # in; or there may be too many for one call.
-        if end - begin <= WALKED * HEAD_COSTS * heads or (end - begin) * share > len(self._heads) * FETCHED_A_CALL / 2:
+        if end - begin <= limits.walked * limits.head_costs * heads:
+            return None
+        if (end - begin) * share > len(self._heads) * limits.fetched_a_call / 2:
             return None
         found = await self._between(begin, end)
         if found is None:
@@ -131,7 +147,8 @@ class RankedDetails:
     async def _between(self, begin: int, end: int) -> tuple[int, list[bytes]] | None:
         """Matches before a rank, and those from there to another, as entries of the index; None for too many."""
         asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
-        calls = [Command(GLIMPSE, asked, [begin, end, part, FETCHED_A_CALL, whole]) for part in self._heads]
+        most = self._limits.fetched_a_call
+        calls = [Command(GLIMPSE, asked, [begin, end, part, most, whole]) for part in self._heads]
         replies = await self._connection.run(calls)
         if None in replies:
             return None
@@ -154,7 +171,7 @@ class RankedDetails:
         """The first ``wanted`` ids behind a mark; fewer where the record has changed and has no more."""
         rank, share, ids = near.mark.rank, near.share, list[bytes]()
         while len(ids) < wanted and rank < self._facets.details:
-            found, rank = await self._matches(rank, rank + _among(wanted - len(ids), share))
+            found, rank = await self._matches(rank, rank + self._among(wanted - len(ids), share))
             ids += found
             # Where fewer came than the share had promised, look further.
             share /= 2
@@ -164,7 +181,7 @@ class RankedDetails:
         """The last ``wanted`` ids before a mark, newest first; fewer where the record has changed and has no more."""
         rank, share, ids = near.mark.rank, near.share, list[bytes]()
         while len(ids) < wanted and rank:
-            begin, end = max(0, rank - _among(wanted - len(ids), share)), rank
+            begin, end = max(0, rank - self._among(wanted - len(ids), share)), rank
             rank, before = begin, list[bytes]()
             while begin < end:
                 found, begin = await self._matches(begin, end)
@@ -175,15 +192,16 @@ class RankedDetails:
 
     async def _matches(self, begin: int, end: int) -> tuple[list[bytes], int]:
         """Matches among the details from rank ``begin`` on, at most to ``end``, and the rank behind the last."""
-        if end - begin <= HEAD_COSTS * len(self._facets.matching):
+        if end - begin <= self._limits.head_costs * len(self._facets.matching):
             return await self._walked(begin, end)
         return await self._fetched(begin, end)
 
     async def _walked(self, begin: int, end: int) -> tuple[list[bytes], int]:
         """As :meth:`_matches`, detail by detail."""
         asked = [self._keys.record, self._keys.details, self._keys.time]
-        end = min(end, begin + CALLS_AT_ONCE * STEP)
-        calls = [Command(PAGE, asked, [at, min(STEP, end - at), BYTES_A_CALL]) for at in range(begin, end, STEP)]
+        step = self._limits.step
+        end = min(end, begin + self._limits.calls_at_once * step)
+        calls = [Command(PAGE, asked, [at, min(step, end - at), BYTES_A_CALL]) for at in range(begin, end, step)]
         matching, ids = self._facets.matching, list[bytes]()
         for _, _, read, first in await self._connection.run(calls):
             values = await completed(self._connection, self._keys.details, read, first)
@@ -196,10 +214,14 @@ class RankedDetails:
             end = begin + ((end - begin) // 2 or 1)
         return _newest_first(found[1], 0, len(found[1])), end
 
+    def _among(self, wanted: int, share: float) -> int:
+        """Number of details that probably have ``wanted`` matches, where such a share of them match."""
+        return ceil((wanted + self._limits.margin * sqrt(wanted)) / share) + 1
 
-def _among(wanted: int, share: float) -> int:
-    """Number of details that probably have ``wanted`` matches, where such a share of them match."""
-    return ceil((wanted + 2 * sqrt(wanted)) / share) + 1
+    def _parts(self, heads: Iterable[bytes]) -> list[bytes]:
+        """The heads as the scripts take them, so many in each call."""
+        every, size = list(heads), self._limits.heads_a_call
+        return [_pack(every[i : i + size]) for i in range(0, len(every), size)]
 
 
 def _newest_first(members: Iterable[bytes], begin: int, end: int) -> list[bytes]:
@@ -215,9 +237,3 @@ def _begins(every: Mapping[bytes, int]) -> dict[bytes, int]:
         begins[head] = before
         before += every[head]
     return begins
-
-
-def _parts(heads: Iterable[bytes]) -> list[bytes]:
-    """The heads as the scripts take them, so many in each call."""
-    every = list(heads)
-    return [_pack(every[i : i + HEADS_A_CALL]) for i in range(0, len(every), HEADS_A_CALL)]

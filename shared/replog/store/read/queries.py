@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replog.store.read.reader import READ_LIMITS, ReadLimits
 from replog.store.read.record_queries import RecordQueries
 from replog.store.read.task_queries import REMEMBERED, TaskQueries
 
@@ -22,6 +23,8 @@ class StoreQueries:
     Every query raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: CommandRunner, *, remembered: int = REMEMBERED) -> None:
-        self.records = RecordQueries(connection)
-        self.tasks = TaskQueries(connection, remembered=remembered)
+    def __init__(
+        self, connection: CommandRunner, *, remembered: int = REMEMBERED, limits: ReadLimits = READ_LIMITS
+    ) -> None:
+        self.records = RecordQueries(connection, limits)
+        self.tasks = TaskQueries(connection, remembered=remembered, limits=limits)

@@ -61,7 +61,8 @@ async def approach(
         nearer = gap if before else min(gap, beyond)
         if is_near(nearer, nearer / share):
             return Near(low if nearer == gap else high, share)
-        rank = low.rank + max(1, min(span - 1, span // 2 if poor >= _HOPELESS else int(gap / share)))
+        # Between both marks: what is not near is more than one detail away, and the goal is before the high mark.
+        rank = low.rank + (span // 2 if poor >= _HOPELESS else int(gap / share))
         found = Mark(rank, await count(rank))
         if found.matches <= offset:
             low = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replog.statuses import STATUS_LETTERS
@@ -10,7 +11,7 @@ from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
-from replog.store.read.detail_search import STEP, Search, SearchResult, scan
+from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.results import Page
 
@@ -26,6 +27,18 @@ T = TypeVar("T")
 #: How often a page that takes several calls is read anew because the record changed in between. After that the
 #: last reading stands: its total and order are of one moment, its rows may be newer.
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Limits of reads of one record or task."""
+
+    #: Rows of one step of a list.
+    step: int = 250
+    search: SearchLimits = SEARCH_LIMITS
+
+
+READ_LIMITS = ReadLimits()
 
 
 class RecordPage(NamedTuple):
@@ -49,8 +62,9 @@ class Reader:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: CommandRunner) -> None:
+    def __init__(self, connection: CommandRunner, limits: ReadLimits = READ_LIMITS) -> None:
         self._connection = connection
+        self._limits = limits
 
     async def record(self, record_id: str) -> StoredRecord | None:
         """The record; None where no event of it was seen (its details alone do not make it known)."""
@@ -79,13 +93,13 @@ class Reader:
     async def listed_records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
         """All records that the task's list names, as above, with those that are not there any more."""
         time_key = task_keys(self._connection.prefix, task_key)[1]
-        async for ids in _in_steps(scan(self._connection, time_key, None)):
+        async for ids in self._in_steps(time_key, None):
             yield await self._records([record_id for record_id, _ in ids])
 
     async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
         """All details of the record, newest first, in steps."""
         keys = self._keys(record_id).all
-        async for values in _in_steps(scan(self._connection, keys[2], keys[1])):
+        async for values in self._in_steps(keys[2], keys[1]):
             yield [StoredDetail(record_id, detail_id, value) for detail_id, value in values]
 
     async def detail_page(
@@ -95,7 +109,7 @@ class Reader:
         if flt == NO_FILTER:
             return await self._unfiltered_page(record_id, offset, limit)
         for _ in range(ATTEMPTS):
-            found = await Search(self._connection, self._keys(record_id), record_id, flt).page(offset, limit)
+            found = await self._search(record_id, flt).page(offset, limit)
             if found is None:
                 return None
             page, version = await self._found_page(record_id, found)
@@ -125,6 +139,13 @@ class Reader:
     async def _records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
         return await records_of(self._connection, [raw.decode() for raw in ids])
 
+    def _search(self, record_id: str, flt: DetailFilter) -> Search:
+        return Search(self._connection, self._keys(record_id), record_id, flt, self._limits.search)
+
+    def _in_steps(self, time_key: bytes, values_key: bytes | None) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """Ids and values as :func:`scan` yields them, in steps."""
+        return _in_steps(scan(self._connection, time_key, values_key, self._limits.search.step), self._limits.step)
+
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)
 
@@ -134,11 +155,11 @@ def known_of(records: Iterable[StoredRecord]) -> list[StoredRecord]:
     return [record for record in records if record.known]
 
 
-async def _in_steps(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:
+async def _in_steps(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:
     step: list[T] = []
     async for item in items:
         step.append(item)
-        if len(step) == STEP:
+        if len(step) == size:
             yield step
             step = []
     if step:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from replog.store.read.bounded_reads import records_of
 from replog.store.read.detail_counts import detail_counts
 from replog.store.read.failure_reasons import failure_reasons
-from replog.store.read.ordered_details import ordered_details
+from replog.store.read.ordered_details import Bounds, ordered_details
 from replog.store.read.ownership import task_keys_of
-from replog.store.read.reader import Reader
+from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits
 from replog.store.read.results import Versioned, VersionedSteps
 from replog.store.read.versions import VersionRecorder, record_version, version_call
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 class RecordQueries:
     """Queries for one record; a part of :class:`replog.store.read.queries.StoreQueries`."""
 
-    def __init__(self, connection: CommandRunner) -> None:
+    def __init__(self, connection: CommandRunner, limits: ReadLimits = READ_LIMITS) -> None:
         self._connection = connection
+        self._limits = limits
+        self._bounds = Bounds(search=limits.search)
 
     async def record_version(self, record_id: str) -> bytes:
         """The version of a record and its details: of each answer that :meth:`record` to :meth:`detail_list` give."""
@@ -51,7 +53,7 @@ class RecordQueries:
     ) -> Versioned[Page[StoredDetail]] | None:
         """A page of the record's details; None where neither the record nor a detail of it was seen."""
         recorder = self._recorder(record_id)
-        page = await Reader(recorder).detail_page(record_id, flt, offset, limit)
+        page = await Reader(recorder, self._limits).detail_page(record_id, flt, offset, limit)
         if page is None:
             return None
         counter, written, _ = recorder.reply
@@ -61,7 +63,7 @@ class RecordQueries:
     async def detail_list(self, record_id: str) -> VersionedSteps[StoredDetail]:
         """All details of the record."""
         recorder = self._recorder(record_id)
-        steps = Reader(recorder).details(record_id)
+        steps = Reader(recorder, self._limits).details(record_id)
         first: list[StoredDetail] = await anext(steps, [])
         second = await anext(steps, None)
         counter, written, running = recorder.reply
@@ -81,7 +83,7 @@ class RecordQueries:
     async def export_details(self, record_id: str, flt: DetailFilter) -> VersionedSteps[StoredDetail]:
         """All details that meet a filter, newest first, however many."""
         ((counter, written, running),) = await self._connection.run([version_call(self._connection.prefix, record_id)])
-        steps = ordered_details(self._connection, record_id, flt)
+        steps = ordered_details(self._connection, record_id, flt, self._bounds)
         # A store that is down says so here, before anything of the export is used.
         first: list[StoredDetail] = await anext(steps, [])
         return VersionedSteps(record_version(counter, written), first, steps, may_change=int(running or 0) > 0)

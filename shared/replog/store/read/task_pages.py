@@ -14,7 +14,7 @@ from replog.store.client.command import Command
 from replog.store.format.keys import task_keys
 from replog.store.format.rows import StoredRecord, StoredTask
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.tasks_by_activity import NEAR, ActivityOrder
+from replog.store.read.tasks_by_activity import TASK_LIMITS, ActivityOrder
 from replog.store.read.tasks_by_prefix import TaskNameIndex
 from replog.store.read.versions import counter_call, joined
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.tasks_by_activity import TaskLimits
 
 #: Stands for every status in the index.
 ANY = b"*"
@@ -48,8 +49,9 @@ class Tasks:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: CommandRunner) -> None:
+    def __init__(self, connection: CommandRunner, limits: TaskLimits = TASK_LIMITS) -> None:
         self._connection = connection
+        self._limits = limits
 
     async def latest(self, keys: Sequence[str]) -> TaskRows:
         """The tasks of ``keys``, in this order; without a record where a task is unknown."""
@@ -64,13 +66,13 @@ class Tasks:
         # In the index, NUL stands behind each key; none has one.
         if b"\x00" in raw:
             return TaskRows(b"", 0, [], [])
-        order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY)
+        order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY, self._limits)
         if raw:
-            named = TaskNameIndex(self._connection, raw, status)
+            named = TaskNameIndex(self._connection, raw, status, self._limits)
             seen = await named.read_head()
             keys = await named.page(seen, order, offset, limit)
         else:
-            seen = await order.read_head(offset + limit if offset <= NEAR else 0)
+            seen = await order.read_head(offset + limit if offset <= self._limits.near else 0)
             keys = await order.page(seen, offset, limit)
         _, records, read = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
         tasks = (StoredTask(key.decode(), record) for key, record in zip(keys, records, strict=True))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from replog.lru_cache import LruCache
 from replog.store.client.command import Command
 from replog.store.format.keys import record_key, task_keys
-from replog.store.read.reader import Reader, known_of
+from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits, known_of
 from replog.store.read.results import NOTHING, Page, Versioned, VersionedSteps
 from replog.store.read.silent_records import silent_records
 from replog.store.read.task_pages import Tasks
@@ -59,8 +59,11 @@ class TaskQueries:
     returns None where only that method can tell.
     """
 
-    def __init__(self, connection: CommandRunner, *, remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self, connection: CommandRunner, *, remembered: int = REMEMBERED, limits: ReadLimits = READ_LIMITS
+    ) -> None:
         self._connection = connection
+        self._limits = limits
         self._pages: LruCache[_PageOf, PageRead] = LruCache(remembered)
         self._tasks: LruCache[tuple[str, _TasksOf], TasksRead] = LruCache(remembered)
         self._runs: LruCache[tuple[int | str, ...], Pulse] = LruCache(remembered)
@@ -81,7 +84,7 @@ class TaskQueries:
     async def record_list(self, task_key: str) -> Versioned[list[StoredRecord]] | None:
         """All records of the task, newest first; None where they take several steps."""
         recorder = self._recorder(task_key)
-        steps = Reader(recorder).listed_records(task_key)
+        steps = Reader(recorder, self._limits).listed_records(task_key)
         first: list[StoredRecord] = await anext(steps, [])
         page: _PageOf = (task_key, "", 0, None)
         if await anext(steps, None) is not None:
@@ -95,7 +98,7 @@ class TaskQueries:
         """All records of the task, newest first, however many."""
         # The version first, and all rows after it.
         version, is_running = await self._list_version(task_key)
-        steps = Reader(self._connection).records(task_key)
+        steps = Reader(self._connection, self._limits).records(task_key)
         # A store that is down says so here, before anything of the list is used.
         return VersionedSteps(version, await anext(steps, []), steps, may_change=is_running)
 

@@ -7,6 +7,7 @@ in all buckets, until that is near the page (:mod:`replog.store.read.rank_select
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import chain
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,13 +25,32 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
-#: Tasks that may lie between the place that is counted and the page.
-NEAR = 512
-#: Entries read in one call.
-ENTRIES_A_CALL = 1000
-
 _TOP = b"\xff"
 _pack = msgpack.Packer(use_bin_type=False).pack
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """Limits of reads of the index of tasks."""
+
+    #: Tasks that may lie between the place that is counted and the page.
+    near: int = 512
+    #: Entries read in one call.
+    entries_a_call: int = 1000
+    #: Matches of a prefix, of one bucket, that the head has.
+    matches_in_head: int = 32
+    #: Matches of a prefix up to which they are all read, wherever the page is.
+    narrow: int = 2000
+    #: Calls sent at once, where all matches of a prefix are read.
+    calls_at_once: int = 32
+
+    def share_of(self, entries: int) -> int:
+        """The most that one bucket has, but for rare cases, of the first ``entries`` of all."""
+        mean = entries / BUCKETS
+        return min(self.entries_a_call, ceil(mean + 3 * sqrt(mean)) + 2)
+
+
+TASK_LIMITS = TaskLimits()
 
 
 class TaskIndexHead(NamedTuple):
@@ -54,12 +74,6 @@ async def read_head(connection: CommandRunner, heads: Iterable[bytes], entries: 
     return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
 
-def share_of(entries: int) -> int:
-    """The most that one bucket has, but for rare cases, of the first ``entries`` of all."""
-    mean = entries / BUCKETS
-    return min(ENTRIES_A_CALL, ceil(mean + 3 * sqrt(mean)) + 2)
-
-
 class _Window:
     """The entries that were read of one bucket, newest first, and where to read on; None at the end."""
 
@@ -76,32 +90,34 @@ class _Window:
 class ActivityOrder:
     """The tasks of one status, or all; ``letter`` stands for it. Entries are ``letter time key``."""
 
-    def __init__(self, connection: CommandRunner, letter: bytes) -> None:
+    def __init__(self, connection: CommandRunner, letter: bytes, limits: TaskLimits = TASK_LIMITS) -> None:
         self._connection = connection
+        self._limits = limits
         self._letter = letter
         self._keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
 
     async def read_head(self, entries: int) -> TaskIndexHead:
         """The number of tasks, and the first ones."""
-        return await read_head(self._connection, [self._letter], share_of(entries))
+        return await read_head(self._connection, [self._letter], self._limits.share_of(entries))
 
     async def page(self, seen: TaskIndexHead, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on. ``seen`` is the head, which was read before and has the total."""
         limit = min(limit, seen.total - offset)
         if limit <= 0:
             return []
-        if offset <= NEAR:
+        if offset <= self._limits.near:
             return await self._merged(self._seen(seen), offset, limit)
         begin, passed = await self._near(seen, offset)
         return await self._merged(self._unread(b"[" + begin), offset - passed, limit)
 
     async def first(self, seen: TaskIndexHead, prefix: bytes, wanted: int, matches: int) -> list[bytes]:
         """The first ``wanted`` keys that begin with ``prefix``, as ``matches`` of all do."""
-        share = share_of(wanted * seen.total // matches)
+        share = self._limits.share_of(wanted * seen.total // matches)
         return await self._merged(self._seen(seen, prefix), 0, wanted, prefix=prefix, share=share)
 
     async def _near(self, seen: TaskIndexHead, offset: int) -> tuple[bytes, int]:
         """An entry at or a little before ``offset``, and how many are before it."""
+        near_enough = self._limits.near
         ruler = max(range(BUCKETS), key=seen.numbers.__getitem__)
         marks = {0: self._letter + _TOP}
 
@@ -118,7 +134,7 @@ class ActivityOrder:
             details=seen.numbers[ruler],
             matches=seen.total,
             offset=offset,
-            is_near=lambda gap, among: gap <= NEAR or among <= 1,
+            is_near=lambda gap, among: gap <= near_enough or among <= 1,
             before=True,
         )
         return marks[near.mark.rank], near.mark.matches
@@ -137,7 +153,7 @@ class ActivityOrder:
     ) -> list[bytes]:
         """The keys behind the first ``skip``, of those that begin with ``prefix``; read ``share`` a bucket at least."""
         wanted = skip + limit
-        share = share or share_of(wanted)
+        share = share or self._limits.share_of(wanted)
         while True:
             first = sorted(chain.from_iterable(window.entries for window in windows), reverse=True)[:wanted]
             last = first[-1] if len(first) == wanted else None

@@ -13,18 +13,11 @@ from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
-from replog.store.read.tasks_by_activity import ENTRIES_A_CALL, ActivityOrder, read_head
+from replog.store.read.tasks_by_activity import TASK_LIMITS, read_head
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.tasks_by_activity import TaskIndexHead
-
-#: Matches of one bucket that the head has.
-IN_HEAD = 32
-#: Matches up to which they are all read, wherever the page is.
-NARROW = 2000
-#: Calls sent at once, where all matches are read.
-CALLS_AT_ONCE = 32
+    from replog.store.read.tasks_by_activity import ActivityOrder, TaskIndexHead, TaskLimits
 
 _TOP = b"\xff"
 
@@ -32,15 +25,16 @@ _TOP = b"\xff"
 class TaskNameIndex:
     """The tasks of one status (empty: all) whose key begins with ``prefix``."""
 
-    def __init__(self, connection: CommandRunner, prefix: bytes, status: str) -> None:
+    def __init__(self, connection: CommandRunner, prefix: bytes, status: str, limits: TaskLimits = TASK_LIMITS) -> None:
         self._connection = connection
+        self._limits = limits
         self._prefix = prefix
         letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
         self._heads = [b"=" + letter + prefix for letter in letters]
 
     async def read_head(self) -> TaskIndexHead:
         """The number of matches, and some of them."""
-        return await read_head(self._connection, self._heads, IN_HEAD)
+        return await read_head(self._connection, self._heads, self._limits.matches_in_head)
 
     async def page(self, seen: TaskIndexHead, order: ActivityOrder, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on; ``seen`` is the head, ``order`` that of the status."""
@@ -48,7 +42,7 @@ class TaskNameIndex:
         wanted = min(offset + limit, matches)
         if offset >= matches:
             return []
-        if matches > NARROW:
+        if matches > self._limits.narrow:
             of_all = await order.read_head(0)
             if of_all.total == matches:
                 return await order.page(of_all, offset, limit)
@@ -61,6 +55,7 @@ class TaskNameIndex:
 
     async def _every(self, seen: TaskIndexHead) -> list[bytes]:
         entries: list[bytes] = []
+        at_once, a_call = self._limits.calls_at_once, self._limits.entries_a_call
         rest: list[tuple[bytes, bytes, bytes]] = []
         for number, known, found in zip(range(BUCKETS), seen.numbers, seen.entries, strict=True):
             if len(found) >= known:
@@ -69,16 +64,16 @@ class TaskNameIndex:
                 key = BucketKeys(self._connection.prefix, number).tasks
                 rest += [(key, head, b"(" + head + _TOP) for head in self._heads]
         while rest:
-            asked, rest = rest[:CALLS_AT_ONCE], rest[CALLS_AT_ONCE:]
-            replies = await self._connection.run([_reading(*of) for of in asked])
+            asked, rest = rest[:at_once], rest[at_once:]
+            replies = await self._connection.run([_reading(*of, a_call) for of in asked])
             entries += chain.from_iterable(replies)
             rest += [
                 (key, head, b"(" + found[-1])
                 for (key, head, _), found in zip(asked, replies, strict=True)
-                if len(found) == ENTRIES_A_CALL
+                if len(found) == a_call
             ]
         return entries
 
 
-def _reading(key: bytes, head: bytes, at_most: bytes) -> Command:
-    return Command("ZREVRANGEBYLEX", [key], [at_most, b"[" + head, "LIMIT", 0, ENTRIES_A_CALL])
+def _reading(key: bytes, head: bytes, at_most: bytes, entries: int) -> Command:
+    return Command("ZREVRANGEBYLEX", [key], [at_most, b"[" + head, "LIMIT", 0, entries])

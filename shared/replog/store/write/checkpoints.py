@@ -138,7 +138,7 @@ def _offset(value: bytes | None) -> int | None:
 
 
 def _log_removed(keys: Sequence[bytes], error: str) -> None:
-    logger().error("markers_removed", keys=[key.decode(errors="replace") for key in keys], error=error)
+    logger().error("markers_removed", keys=[key.decode() for key in keys], error=error)
 
 
 def _advance(bucket: BucketKeys, noted: list[tuple[bytes, int]], arguments: tuple[bytes, str, bytes]) -> Command:
