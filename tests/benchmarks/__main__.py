@@ -1,6 +1,6 @@
 """Run the benchmarks and print tables.
 
-``python -m tests.benchmarks [collect | decode | page | polling | rows | soak | store]``
+``python -m tests.benchmarks [collect | dashboards | decode | page | polling | rows | soak | store]``
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, decode, page, polling, rows, soak, store
+from tests.benchmarks import collect, dashboards, decode, page, polling, rows, soak, store
+from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
-from tests.benchmarks.servers import SERVERS_CORE, pin_server, start_redis
+from tests.benchmarks.servers import SERVERS_CORE, alone, pin_server, start_redis
 from tests.support.services import kafka_admin
 from tests.support.services.kafka_maven import MavenBroker
 from tests.support.services.redis import version_of
@@ -62,6 +63,11 @@ def main() -> None:
         if options.what == "polling":
             console.print(_polling(redis.url))
             return
+        if options.what == "dashboards":
+            real_time = "in the real-time class" if alone(redis.url) else "in the class of everything else"
+            console.print(f"Redis is {real_time}; load average {os.getloadavg()[0]:.1f}")
+            console.print(_dashboards(dashboards.run(redis.url, "dashboards", options.details)))
+            return
         if options.what == "soak":
             console.print(_soaked(soak.run(redis.url, "soak", folder, stack)))
             return
@@ -78,16 +84,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__, parents=[stream])
     names = parser.add_subparsers(dest="what", metavar="NAME")
     names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
+    at_size = argparse.ArgumentParser(add_help=False)
+    at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
+    names.add_parser("dashboards", parents=[at_size], help="counts, reasons, exports, runs and silent records at size")
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
     names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
     names.add_parser("polling", help="what pollers of one running record cost Redis")
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
     names.add_parser("soak", help="a minute of pollers, with query services restarted behind them")
-    at_size = names.add_parser("store", help="the store at size")
-    at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
-    at_size.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
-    at_size.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
+    whole = names.add_parser("store", parents=[at_size], help="the store at size")
+    whole.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
+    whole.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
     return parser
+
+
+def _dashboards(figures: list[dashboards.Figure]) -> Table:
+    table = Table(title=f"until the first row, or the answer: {ORDER}; {dashboards.TIMES} requests each")
+    for column in ("what", "goal", "time", "met", "longest call of Redis, ms"):
+        table.add_column(column)
+    for what, times, longest in figures:
+        met = "yes" if times.p99 <= dashboards.GOAL_MS else "NO"
+        table.add_row(what, shown_ms(dashboards.GOAL_MS), str(times), met, longest)
+    return table
 
 
 def _polling(redis_url: str) -> Table:

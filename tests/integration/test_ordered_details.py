@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.client.scripts import SEEK, WINDOW
+from replog.store.client.scripts import FACETS, SEEK, WINDOW
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.ordered_details import Bounds, ordered_details
 from tests.support.model import Model
@@ -173,3 +173,11 @@ async def test_few_of_many_take_few_calls(connection: Connection) -> None:
         assert len(await found(watched, flt, Bounds())) == rows
         assert len(watched.calls) <= 12, watched.scripts()
         assert SEEK.name not in watched.scripts()
+
+
+async def test_a_status_of_too_many_pairs_is_read_without_them(connection: Connection, events: list[Event]) -> None:
+    """Two counts decide it: to read the numbers of thousands of pairs takes longer than the first rows do."""
+    await merge(connection, events)
+    watched, flt = Watched(connection), DetailFilter(status="FAILED")
+    assert await found(watched, flt, Bounds(most_heads=0)) == expected(Model(events), flt)
+    assert FACETS.name not in watched.scripts()

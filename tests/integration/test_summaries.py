@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
+from replog.store.format.keys import task_bucket
 from replog.store.read.detail_counts import detail_counts
 from replog.store.read.failure_reasons import failure_reasons, mask
 from replog.store.read.results import Grouping
@@ -112,22 +113,22 @@ def test_reasons_are_masked_as_the_oracle_says(text: str) -> None:
 
 
 async def test_counts_of_many_pairs_are_short_calls(connection: Connection) -> None:
-    """One for some 300 pairs, and one for each 300 where there are more; of one cluster, those of its own."""
+    """One for some 300 pairs; where there are more, one for 1,000 of them, and for 1,000 of their numbers."""
     details = [
         event("detail.started", detailId=f"d{number}", remoteCluster=f"c{number % 2}", repoName=f"r{number // 2}")
         for number in range(1300)
     ]
     await merge(connection, details)
-    for cluster, pairs, parts in (("", 1300, 5), ("c1", 650, 3)):
+    for cluster, pairs, of_pairs, of_numbers in (("", 1300, 2, 4), ("c1", 650, 1, 2)):
         counting = Counting(connection)
         found = await detail_counts(counting, "r", "pair", cluster)
         assert len(found.data) == pairs
-        assert counting.calls == {"facets": 1, "pairs": parts, "HMGET": 2}
+        assert counting.calls == {"facets": 1, "ZRANGE": of_pairs, "HMGET": of_numbers + 2}
     counting = Counting(connection)
     assert [row.total for row in (await detail_counts(counting, "r", "cluster", "c1")).data] == [650]
 
 
-async def test_runs_are_one_small_call_a_task(connection: Connection) -> None:
+async def test_runs_are_one_call_a_bucket(connection: Connection) -> None:
     """And so is the look at whether they are others, whatever there are of them."""
     events = [
         event(
@@ -143,11 +144,12 @@ async def test_runs_are_one_small_call_a_task(connection: Connection) -> None:
     counting = Counting(connection)
     runs, pulse = await task_runs(counting, keys, 20)
     assert [len(task.runs) for task in runs.data] == [20] * 10
-    assert counting.calls == {"page": 20, "HGET": 10}
+    buckets = len({task_bucket(connection.prefix, key).number for key in keys})
+    assert counting.calls == {"runs": buckets}
     assert counting.trips == 1
     counting = Counting(connection)
     assert await runs_version(counting, keys, pulse) == runs.version
-    assert counting.calls == {"page": 10, "HGET": 10}
+    assert counting.calls == {"runs": buckets}
     await merge(connection, [event("record.finished", recordId="r0", taskKey="t0", status="FAILED")])
     assert await runs_version(connection, keys, pulse) is None
 

@@ -9,7 +9,6 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 import replog_api.metrics
 import replog_collector.metrics
@@ -21,6 +20,7 @@ from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api.contracts import schemas
 from tests.support.documentation import DOCS, ROOT, fenced, text_of
+from tests.support.metric_names import ALL_METRICS, metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,24 +77,6 @@ def _written(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def metrics(*modules: ModuleType) -> dict[str, list[str]]:
-    """The metrics that ``modules`` define, with their labels."""
-    values = [value for module in modules for value in vars(module).values()]
-    found = [value for value in values if hasattr(value, "collect") and not isinstance(value, type | CollectorRegistry)]
-    return {name: labels for metric in found for name, labels in _exported(metric).items()}
-
-
-def _exported(metric: Any) -> dict[str, list[str]]:
-    if hasattr(metric, "LABELS"):
-        return dict(metric.LABELS)
-    (family,) = metric.collect()
-    name = f"{family.name}_total" if family.type == "counter" else str(family.name)
-    return {name: list(getattr(metric, "_labelnames", ()))}
-
-
-ALL_METRICS = metrics(replog_collector.metrics, replog_api.metrics)
-
-
 def test_operations_lists_every_setting_with_its_default() -> None:
     """And none that does not exist."""
     documented = {names(row[0])[0]: row[1].strip("`") for row in rows(chapter("operations.md", "Settings"))}
@@ -116,7 +98,7 @@ def test_pages_name_only_variables_that_exist(page: Path) -> None:
 def test_operations_lists_every_metric_with_its_labels(title: str, module: ModuleType) -> None:
     """And none that does not exist."""
     documented = {names(row[0])[0]: names(row[1]) for row in rows(section("operations.md", title))}
-    assert documented == metrics(module)
+    assert documented == metrics_of(module)
 
 
 @each_present_page

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replog.store.format.short_ids import id_of, short_of
+from replog.store.format.short_ids import ids_of, short_of
 
 #: Of digits, what lies beside and between them, and anything.
 ids = st.text(alphabet="0123456789abcdef-./") | st.text(alphabet="\x00,-./0189:@Z`abefgz\x7fé\uffff😀") | st.text()
@@ -22,9 +22,10 @@ def test_short_ids_of_one_beginning_sort_as_the_ids(one: bytes, more: bytes) -> 
     assert (short_of(one + more) < short_of(one + b"5")) == (more < b"5")
 
 
-@given(some)
-def test_a_short_id_gives_the_id_back(detail_id: bytes) -> None:
-    assert id_of(short_of(detail_id)) == detail_id
+@given(st.lists(some))
+def test_short_ids_give_the_ids_back(detail_ids: list[bytes]) -> None:
+    """Of any lengths, together."""
+    assert ids_of([short_of(detail_id) for detail_id in detail_ids]) == detail_ids
 
 
 @pytest.mark.parametrize(

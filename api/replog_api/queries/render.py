@@ -54,6 +54,28 @@ _Package = _answer("Package", PACKAGE)
 _Path = _answer("Path", PATH)
 _Progress = _answer("Progress", PROGRESS)
 _Tally = _answer("Tally", TALLY)
+
+
+class _DetailCounts(Struct, rename="camel", gc=False):
+    """Made by position, in the order of a DetailCount, as there may be ten thousand."""
+
+    remote_cluster: str | None
+    local_repo_name: str | None
+    success: int
+    failed: int
+    running: int
+    total: int
+
+
+class _TaskRun(Struct, rename="camel", gc=False):
+    """One of at most two thousand."""
+
+    id: str
+    status: str
+    start_time: str
+    end_time: str | None
+
+
 _encode = Encoder().encode
 #: The facts that a run shows, and what it shows where they are absent.
 _RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
@@ -125,12 +147,12 @@ class Renderer:
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""
         runs = [
-            {
-                "id": run.id,
-                "status": run.status,
-                "startTime": self._time(run.start_ms),
-                "endTime": None if run.end_ms is None else self._time(run.end_ms),
-            }
+            _TaskRun(
+                run.id,
+                run.status,
+                self._time(run.start_ms),
+                None if run.end_ms is None else self._time(run.end_ms),
+            )
             for run in task.runs
         ]
         return _encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
@@ -223,19 +245,7 @@ def _package(facts: Any) -> Struct | None:
 
 def detail_counts(counts: Iterable[DetailCount]) -> bytes:
     """An array of DetailCounts of docs/api.md."""
-    return _encode(
-        [
-            {
-                "remoteCluster": count.remote_cluster,
-                "localRepoName": count.repo_name,
-                "success": count.success,
-                "failed": count.failed,
-                "running": count.running,
-                "total": count.total,
-            }
-            for count in counts
-        ]
-    )
+    return _encode([_DetailCounts(*count, count.total) for count in counts])
 
 
 def failure_reasons(found: FailureReasons, limit: int) -> bytes:

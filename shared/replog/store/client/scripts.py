@@ -53,11 +53,11 @@ VALUES = _script("read/values.lua")
 COUNT = _script("read/count.lua")
 GLIMPSE = _script("read/glimpse.lua")
 FACETS = _script("read/facets.lua")
-PAIRS = _script("read/pairs.lua")
 HEADS = _script("read/heads.lua")
 PLACE = _script("read/place.lua")
 WINDOW = _script("read/window.lua")
 SILENT = _script("read/silent.lua")
+RUNS = _script("read/runs.lua")
 
 ALL = (
     MERGE,
@@ -79,9 +79,9 @@ ALL = (
     COUNT,
     GLIMPSE,
     FACETS,
-    PAIRS,
     HEADS,
     PLACE,
     WINDOW,
     SILENT,
+    RUNS,
 )

@@ -52,7 +52,9 @@ def pair_bytes(first: int) -> int:
 
 def head_of(value: bytes) -> bytes:
     """Pair and status letter of a value, or of an entry of the by-pair index."""
-    return value[: pair_bytes(value[0]) + 1]
+    first = value[0]
+    # As pair_bytes says, without calling it for each of many.
+    return value[:2] if first < LONG else value[: first - LONG + 2]
 
 
 def shortened(sums: Sums) -> int | tuple[int, ...]:

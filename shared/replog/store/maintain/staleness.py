@@ -23,7 +23,7 @@ from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
-from replog.store.format.short_ids import id_of
+from replog.store.format.short_ids import ids_of
 from replog.store.maintain.retention import log_refusal
 from replog.store.read.bounded_reads import values_of
 from replog.store.read.facets import read_facets
@@ -135,9 +135,8 @@ class Staleness:
             (entries,) = await self._connection.run(
                 [Command("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, self._pace.step])]
             )
-            found += await self._stale_among(
-                keys, [id_of(entry[len(head) + TIME_BYTES :]) for entry in entries], until_ms
-            )
+            ids = ids_of([entry[len(head) + TIME_BYTES :] for entry in entries])
+            found += await self._stale_among(keys, ids, until_ms)
             await self._rest(begun_s)
             if len(entries) < self._pace.step:
                 return found

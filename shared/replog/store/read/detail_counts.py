@@ -1,14 +1,15 @@
 """Numbers of a record's details by status, for each remote cluster, repository or pair of both.
 
 Nothing is counted here: the record's hash holds the numbers of each pair, kept by the same atomic step as the details.
-Reading them takes one call for some 300 pairs, and one short call for each 300 pairs of more.
+Reading them takes one call for some 300 pairs. Of more, short calls read 1,000 pairs or 1,000 of their numbers each.
 """
 
 from __future__ import annotations
 
+from operator import add, attrgetter
 from typing import TYPE_CHECKING
 
-from replog.store.format.index_entries import split_pair, unescape
+from replog.store.format.index_entries import unescape
 from replog.store.format.keys import RecordKeys
 from replog.store.read.facets import read_pairs
 from replog.store.read.filters import DetailFilter
@@ -37,43 +38,44 @@ async def detail_counts(
         recorder = VersionRecorder(connection, version_call(connection.prefix, record_id))
         pairs = await read_pairs(recorder, keys, flt)
         counter, written, _ = recorder.reply
-        found = Versioned(record_version(counter, written), _grouped(pairs, flt, by))
+        version = record_version(counter, written)
         # Read by several calls, while the record changed in between, they are of no moment at all.
         if pairs.is_atomic:
             break
         ((counter, written, _),) = await connection.run([version_call(connection.prefix, record_id)])
-        if record_version(counter, written) == found.version:
+        if record_version(counter, written) == version:
             break
-    return found
+    return Versioned(version, _grouped(pairs, flt, by))
 
 
 def _grouped(counted: CountedPairs, flt: DetailFilter, by: Grouping) -> list[DetailCount]:
-    sums: dict[tuple[bytes | None, bytes | None], tuple[int, int, int]] = {}
+    sums: dict[tuple[bytes | None, bytes | None], tuple[int, ...]] = {}
     admits = flt.admission() if flt.is_of_pairs else None
     by_cluster, by_repo = by != "repository", by != "cluster"
-    for member, counts in counted.pairs:
-        cluster, repo, scheme, _ = split_pair(member)
+    for (cluster, repo, scheme, _), counts in counted.pairs:
         if admits is None or admits(cluster, repo, scheme):
-            running, success, failed = counts
             group = (cluster if by_cluster else None, repo if by_repo else None)
-            before = sums.get(group, _NO_DETAILS)
-            sums[group] = (
-                before[0] + int(running or 0),
-                before[1] + int(success or 0),
-                before[2] + int(failed or 0),
-            )
-    # Escaped names sort as the names do.
-    found = sorted([(-failed, *group, success, running) for group, (running, success, failed) in sums.items()])
-    return [
-        DetailCount(_name(cluster), _name(repo), success, -minus_failed, running)
-        for minus_failed, cluster, repo, success, running in found
-        if minus_failed or success or running
+            before = sums.get(group)
+            sums[group] = tuple(map(add, before, counts)) if before else counts
+    names = _Names({None: None})
+    found = [
+        DetailCount(names[cluster], names[repo], success, failed, running)
+        # Escaped names sort as the names do.
+        for (cluster, repo), (running, success, failed) in sorted(sums.items())
+        if failed or success or running
     ]
+    # Those of equal numbers stay in the order of their names.
+    found.sort(key=_FAILED, reverse=True)
+    return found
 
 
-#: RUNNING, SUCCESS and FAILED details of a group before its first pair.
-_NO_DETAILS = (0, 0, 0)
+_FAILED = attrgetter("failed")
 
 
-def _name(escaped: bytes | None) -> str | None:
-    return None if escaped is None else unescape(escaped)
+class _Names(dict[bytes | None, str | None]):
+    """Names by their escaped forms: pairs have few names, and each of them often."""
+
+    def __missing__(self, escaped: bytes) -> str:
+        """The name, which is kept."""
+        name = self[escaped] = unescape(escaped)
+        return name

@@ -160,10 +160,12 @@ class Search:
         return Selection(facets, starts, rarest.entries)
 
     async def _facets(self) -> Facets:
-        return await read_facets(self._connection, self._keys, self._filter, self._limits.facets)
+        return await read_facets(self._connection, self._keys, self._filter, limits=self._limits.facets)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
-        facets = await self._facets()
+        facets = await read_facets(
+            self._connection, self._keys, self._filter, with_others=True, limits=self._limits.facets
+        )
         if facets.version is None:
             return None
         ids = await RankedDetails(self._connection, self._keys, facets, self._limits.rank).page(offset, limit)

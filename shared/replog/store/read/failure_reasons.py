@@ -8,23 +8,24 @@ from __future__ import annotations
 import re
 from contextlib import aclosing
 from functools import lru_cache
+from math import isqrt
 from typing import TYPE_CHECKING
 
 import orjson
 
-from replog.statuses import FAILED
+from replog.statuses import FAILED, STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import head_of, reason_of
-from replog.store.format.index_entries import split_pair, unescape
+from replog.store.format.index_entries import unescape
 from replog.store.format.keys import RecordKeys
-from replog.store.read.facets import read_pairs
+from replog.store.read.facets import Facets, read_pairs
 from replog.store.read.filters import DetailFilter
-from replog.store.read.ordered_details import ordered_details
+from replog.store.read.ordered_details import Bounds, ordered_details
 from replog.store.read.results import FailureReason, FailureReasons, Versioned
 from replog.store.read.versions import record_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail
@@ -35,6 +36,11 @@ EXAMINED = 5000
 MASK = "<n>"
 #: Reasons kept masked: of many details they are the same.
 _KEPT_REASONS = 2048
+#: Heads that are looked up together: reading the details of a stretch of time instead takes more, up to the cost that
+#: :mod:`replog.store.read.ordered_details` weighs.
+MOST_HEADS = 100_000
+#: Standard deviations by which the first stretch of time is aimed at having more failures than are examined.
+MARGIN = 4
 
 _FAILED = DetailFilter(status=FAILED)
 #: A UUID; hexadecimal digits behind 0x; six and more of them, with a decimal one, that are a word of their own; then
@@ -56,11 +62,12 @@ async def failure_reasons(
     """
     keys = RecordKeys(connection.prefix, record_id)
     ((counter, written, failed),) = await connection.run([Command("HMGET", [keys.record], ("v", "w", "nF"))])
-    found = _Groups()
+    found = _Groups({})
     if int(failed or 0):
-        pairs = await read_pairs(connection, keys, _FAILED)
-        found.know_clusters(member for member, _ in pairs.pairs)
-        async with aclosing(ordered_details(connection, record_id, _FAILED)) as steps:
+        facets, clusters = await _failed_pairs(connection, keys)
+        found = _Groups(clusters)
+        bounds = Bounds(wanted=examined + MARGIN * isqrt(examined), most_heads=MOST_HEADS)
+        async with aclosing(ordered_details(connection, record_id, _FAILED, bounds, facets)) as steps:
             async for rows in steps:
                 found.add(rows[: examined - found.examined])
                 if found.examined == examined:
@@ -70,50 +77,62 @@ async def failure_reasons(
     return Versioned(record_version(counter, written), reasons)
 
 
+async def _failed_pairs(connection: CommandRunner, keys: RecordKeys) -> tuple[Facets, dict[bytes, bytes]]:
+    """The pairs that have failed details, and by head the cluster of each, escaped."""
+    letter = STATUS_LETTERS[FAILED]
+    counted = await read_pairs(connection, keys, _FAILED, (letter,))
+    failed: dict[bytes, int] = {}
+    clusters: dict[bytes, bytes] = {}
+    for (cluster, _, _, pair), (number,) in counted.pairs:
+        if number:
+            failed[pair + letter], clusters[pair + letter] = number, cluster
+    return Facets(counted.version, counted.details, failed, None, frozenset()), clusters
+
+
 class _Group:
-    """The details of one reason."""
+    """The details of one reason: the newest, how many, the pairs and, of pairs that are not known, the clusters."""
+
+    __slots__ = ("clusters", "detail_id", "failed", "heads")
 
     def __init__(self, detail_id: bytes) -> None:
         self.detail_id = detail_id
         self.failed = 0
+        self.heads: set[bytes] = set()
         self.clusters: set[str] = set()
 
 
 class _Groups:
-    """Details that failed, newest first, by reason."""
+    """Details that failed, newest first, by reason; ``cluster_of`` has the escaped clusters of heads."""
 
-    def __init__(self) -> None:
+    def __init__(self, cluster_of: Mapping[bytes, bytes]) -> None:
         self.examined = 0
         self._groups: dict[str | None, _Group] = {}
-        self._cluster_of: dict[bytes, str] = {}
+        self._cluster_of = cluster_of
 
-    def know_clusters(self, members: Iterable[bytes]) -> None:
-        """Learn from the members of the pairs index which cluster a pair is of."""
-        for member in members:
-            cluster, _, _, pair = split_pair(member)
-            self._cluster_of[pair] = unescape(cluster)
-
-    def add(self, rows: Iterable[StoredDetail]) -> None:
+    def add(self, rows: Sequence[StoredDetail]) -> None:
         """Examine the next ones."""
+        self.examined += len(rows)
         for row in rows:
-            self.examined += 1
             masked = _masked(reason_of(row.value))
             group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(row.detail_id))
             group.failed += 1
-            group.clusters.add(self._cluster(row))
-
-    def _cluster(self, row: StoredDetail) -> str:
-        cluster = self._cluster_of.get(head_of(row.value)[:-1])
-        # Its pair may be newer than what is known.
-        return (row.read().remote_cluster or "") if cluster is None else cluster
+            head = head_of(row.value)
+            group.heads.add(head)
+            # A pair may be newer than what is known.
+            if head not in self._cluster_of:
+                group.clusters.add(row.read().remote_cluster or "")
 
     def reasons(self) -> list[FailureReason]:
         """The groups in their order."""
         groups = sorted(self._groups.items(), key=lambda of: (-of[1].failed, of[0] is None, of[0] or ""))
         return [
-            FailureReason(reason, group.failed, sorted(group.clusters), group.detail_id.decode())
+            FailureReason(reason, group.failed, sorted(self._clusters(group)), group.detail_id.decode())
             for reason, group in groups
         ]
+
+    def _clusters(self, group: _Group) -> set[str]:
+        known = {self._cluster_of[head] for head in group.heads if head in self._cluster_of}
+        return group.clusters.union(map(unescape, known))
 
 
 @lru_cache(_KEPT_REASONS)

@@ -6,7 +6,7 @@ The first that fits:
              sorted, and their values compared with the whole filter
 ``windows``  status, cluster, repository or a package's scheme leave few enough: of the details in a stretch of time,
              those are read from the index by pair, head by head; then the next stretch
-``scan``     all details are read in order of time, :attr:`SearchLimits.step` a call, and compared
+``scan``     all details are read in order of time, :data:`STEP` a call, and compared
 
 What is added, changed or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
 """
@@ -26,9 +26,9 @@ from replog.store.client.scripts import PLACE, WINDOW
 from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import StoredDetail
-from replog.store.format.short_ids import id_of, short_of
+from replog.store.format.short_ids import ids_of, short_of
 from replog.store.read.bounded_reads import members_of, ordered_values
-from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, scan
+from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, Selection, scan
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.page_by_name import tails_of
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 TOLERATED = 4
 #: Details found whose ids are made and whose values are read before the next.
 AT_ONCE = 1000
+#: Heads whose matches in a stretch of time one call reads at most.
+HEADS_A_CALL = 200
 #: What a match costs that is found first and read then, in details read.
 MATCH_COSTS = 1.5
 
@@ -83,15 +85,20 @@ class _Place(NamedTuple):
 
 
 async def ordered_details(
-    connection: CommandRunner, record_id: str, flt: DetailFilter, bounds: Bounds = _BOUNDS
+    connection: CommandRunner,
+    record_id: str,
+    flt: DetailFilter,
+    bounds: Bounds = _BOUNDS,
+    facets: Facets | None = None,
 ) -> AsyncGenerator[list[StoredDetail]]:
     """The details in steps, none of which is empty; no step where the record is unknown.
+
+    ``facets`` are those of a filter without names, where they have been read already.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    keys = RecordKeys(connection.prefix, record_id)
-    async for rows in _Ordered(connection, keys, record_id, flt, bounds).rows():
+    async for rows in _Ordered(connection, record_id, flt, bounds, facets).rows():
         if rows:
             yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
 
@@ -100,12 +107,18 @@ class _Ordered:
     """One read of one record's details."""
 
     def __init__(
-        self, connection: CommandRunner, keys: RecordKeys, record_id: str, flt: DetailFilter, bounds: Bounds
+        self,
+        connection: CommandRunner,
+        record_id: str,
+        flt: DetailFilter,
+        bounds: Bounds,
+        facets: Facets | None,
     ) -> None:
         self._connection = connection
-        self._keys = keys
+        self._keys = keys = RecordKeys(connection.prefix, record_id)
         self._filter = flt
         self._bounds = bounds
+        self._facets = facets
         self._limits = bounds.search
         self._search = Search(connection, keys, record_id, flt, bounds.search)
 
@@ -117,7 +130,9 @@ class _Ordered:
     async def _chosen(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         if self._filter == NO_FILTER:
             return self._scanned(lambda *_: True)
-        selection = await self._search.selection()
+        if self._facets is None and (letter := await self._scanned_status()):
+            return self._scanned(lambda _, value: head_of(value)[-1:] == letter)
+        selection = Selection(self._facets) if self._facets else await self._search.selection()
         if selection.is_empty:
             return self._read([], self._search.matches)
         if selection.names and selection.entries <= self._bounds.kept:
@@ -129,22 +144,50 @@ class _Ordered:
         admits = self._search.matches if selection.names else lambda _, value: head_of(value) in heads
         return self._of_heads(heads, selection.facets, admits)
 
+    async def _scanned_status(self) -> bytes:
+        """The letter of a status that is all the filter asks for, where its heads are too many; else empty.
+
+        It takes two numbers. To read those of thousands of pairs first would take longer than the first details do.
+        """
+        status, keys = self._filter.status, self._keys
+        if self._filter != DetailFilter(status=status):
+            return b""
+        letter = STATUS_LETTERS[status]
+        calls = [Command("ZCARD", [key]) for key in (keys.pairs, keys.time)]
+        pairs, details, number = await self._connection.run([*calls, Command("HGET", [keys.record], [b"n" + letter])])
+        heads, matches = min(pairs, int(number or 0)), int(number or 0)
+        return letter if matches and self._is_scanned(heads, self._wanted(heads), details / matches) else b""
+
     def _of_heads(
         self, heads: frozenset[bytes], facets: Facets, admits: Callable[[bytes, bytes], bool]
     ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        wanted = self._bounds.wanted
-        length = wanted * facets.details / facets.matches
-        # So many details are read in the time in which the matches among them are found and read.
-        worth = self._limits.rank.head_costs * len(heads) + MATCH_COSTS * wanted
-        if len(heads) > self._bounds.most_heads or worth > length:
+        wanted, among = self._wanted(len(heads)), facets.details / facets.matches
+        if self._is_scanned(len(heads), wanted, among):
             return self._scanned(admits)
-        return self._in_windows(sorted(heads), ceil(length), admits)
+        parts = _parts(sorted(heads), self._heads_a_call(len(heads)))
+        return self._in_windows(parts, wanted, ceil(wanted * among), admits)
+
+    def _is_scanned(self, heads: int, wanted: int, among: float) -> bool:
+        """Whether so many heads are too many for stretches that have ``wanted`` matches, one ``among`` so many."""
+        # So many details are read in the time in which the matches among them are found and read.
+        worth = self._limits.rank.head_costs * heads + MATCH_COSTS * wanted
+        return heads > self._bounds.most_heads or worth > wanted * among
+
+    def _heads_a_call(self, heads: int) -> int:
+        """Heads in one call, of so many: few where they have many matches, of which a call finds only so many."""
+        found = heads * self._bounds.found_a_call // (2 * self._bounds.wanted)
+        return max(1, min(HEADS_A_CALL, found))
+
+    def _wanted(self, heads: int) -> int:
+        """Matches that a stretch is aimed at: half of what its calls find, for where they find more they are lost."""
+        calls = -(-heads // self._heads_a_call(heads))
+        return min(self._bounds.wanted, ceil(calls * self._bounds.found_a_call / 2))
 
     def _heads(self, facets: Facets) -> frozenset[bytes]:
         """All statuses that count of the pairs that match: a detail may come to another before it is read."""
-        status = self._filter.status
-        letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
-        return frozenset(pair + letter for pair in facets.pairs for letter in letters)
+        if self._filter.status:
+            return frozenset(facets.matching)
+        return frozenset(pair + letter for pair in facets.pairs for letter in STATUS_LETTERS.values())
 
     async def _named(self, starts: Sequence[bytes]) -> list[bytes]:
         """Times and short ids of the details that have a name which begins so, newest first."""
@@ -171,16 +214,17 @@ class _Ordered:
     ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """The rows of ``tails``, in their order, that are still such as they were when they were found."""
         for at in range(0, len(tails), AT_ONCE):
-            ids = [id_of(tail[TIME_BYTES:]) for tail in tails[at : at + AT_ONCE]]
+            ids = ids_of([tail[TIME_BYTES:] for tail in tails[at : at + AT_ONCE]])
             async for rows in ordered_values(self._connection, self._keys.details, ids):
                 yield [row for row in rows if admits(*row)]
 
     async def _in_windows(
-        self, heads: list[bytes], length: int, admits: Callable[[bytes, bytes], bool]
+        self, parts: list[bytes], wanted: int, length: int, admits: Callable[[bytes, bytes], bool]
     ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        """All of ``heads``, from one stretch of time after the other; the first of about ``length`` details."""
-        size = self._limits.rank.heads_a_call
-        parts = [_pack(heads[i : i + size]) for i in range(0, len(heads), size)]
+        """All of the heads in ``parts``, from one stretch of time after the other, each of some ``wanted`` matches.
+
+        The first stretch is of so many details as ``length`` says.
+        """
         begin = _Place()
         while (end := await self._behind(begin, length)) is not None:
             tails = await self._between(begin, end, parts)
@@ -190,9 +234,9 @@ class _Ordered:
             async for rows in self._read(tails, admits):
                 yield rows
             begin = end
-            if len(tails) * TOLERATED < self._bounds.wanted:
+            if len(tails) * TOLERATED < wanted:
                 length *= 2
-            elif len(tails) > TOLERATED * self._bounds.wanted:
+            elif len(tails) > TOLERATED * wanted:
                 length //= 2
 
     async def _behind(self, place: _Place, length: int) -> _Place | None:
@@ -213,3 +257,8 @@ class _Ordered:
         # One that moved between two calls may have been found by both.
         tails = {member[len(head_of(member)) :] for members in replies for member in members}
         return sorted(tails, reverse=True)
+
+
+def _parts(heads: Sequence[bytes], a_call: int) -> list[bytes]:
+    """The heads as the script takes them, so many in each call."""
+    return [_pack(heads[i : i + a_call]) for i in range(0, len(heads), a_call)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import LONG, TIME_BYTES, pair_bytes
-from replog.store.format.short_ids import id_of
+from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import entries_of
 
 if TYPE_CHECKING:
@@ -182,8 +182,9 @@ class NameIndex:
         tails = [place[2:] if place[1] < LONG else _tail(place) for place in places]
         if self._ways.admits is None or not tails:
             return tails
-        admitted = await self._ways.admits(_ids(tails))
-        return [tail for tail in tails if id_of(tail[TIME_BYTES:]) in admitted]
+        ids = _ids(tails)
+        admitted = await self._ways.admits(ids)
+        return [tail for tail, detail_id in zip(tails, ids, strict=True) if detail_id in admitted]
 
     async def _having(self, name: bytes, places: list[bytes]) -> list[bytes]:
         """Those of ``places`` whose details have this name."""
@@ -235,4 +236,4 @@ def _tail(place: bytes) -> bytes:
 
 
 def _ids(tails: list[bytes]) -> list[bytes]:
-    return [id_of(tail[TIME_BYTES:]) for tail in tails]
+    return ids_of([tail[TIME_BYTES:] for tail in tails])

@@ -16,7 +16,7 @@ import msgpack
 from replog.store.client.command import Command
 from replog.store.client.scripts import COUNT, GLIMPSE, PAGE
 from replog.store.format.detail_codec import TIME_BYTES, head_of
-from replog.store.format.short_ids import id_of
+from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed
 from replog.store.read.rank_selection import Mark, approach
 
@@ -227,7 +227,7 @@ class RankedDetails:
 def _newest_first(members: Iterable[bytes], begin: int, end: int) -> list[bytes]:
     """The ids of entries of the index by pair, from the one number ``begin`` to ``end``."""
     tails = sorted((member[len(head_of(member)) :] for member in members), reverse=True)
-    return [id_of(tail[TIME_BYTES:]) for tail in tails[begin:end]]
+    return ids_of([tail[TIME_BYTES:] for tail in tails[begin:end]])
 
 
 def _begins(every: Mapping[bytes, int]) -> dict[bytes, int]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
-#: Candidates of one call, and calls sent at once.
-CANDIDATES_A_CALL, CALLS_AT_ONCE = 500, 16
+#: Candidates of one call, and calls sent at once; fewer at first, as what these list need not be listed later.
+CANDIDATES_A_CALL, CALLS_AT_FIRST, CALLS_AT_ONCE = 500, 4, 16
 #: Silent records whose tasks are looked up at once.
 OWNERS_AT_ONCE = 128
 #: Later than any time.
@@ -83,8 +83,9 @@ class _Survey:
     async def found(self) -> tuple[int, list[_Found]]:
         """The number of silent records, and the first of them."""
         left = [(BucketKeys(self._connection.prefix, number), _BEGIN) for number in range(BUCKETS)]
+        calls = CALLS_AT_FIRST
         while left:
-            asked, left = left[:CALLS_AT_ONCE], left[CALLS_AT_ONCE:]
+            asked, left, calls = left[:calls], left[calls:], CALLS_AT_ONCE
             replies = await self._connection.run([self._call(*of) for of in asked])
             await self._add(replies)
             left += [(bucket, last) for (bucket, _), (_, _, *last) in zip(asked, replies, strict=True) if last]

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] bypair lex zset
 -- ARGV[1] time and short id before which they are, '\255' for all   ARGV[2] those of the oldest of them, included
--- ARGV[3] msgpack array of heads, at most 50   ARGV[4] most members to read, at most 1000
+-- ARGV[3] msgpack array of heads, at most 200   ARGV[4] most members to read, at most 1000
 --
 -- Returns {member, ...}, or nil where there are more. Cost: O(heads * log(n) + members), 3 to 7 us a head in a record of
 -- a million. Only reads.
