@@ -1,4 +1,4 @@
-"""Periodic tasks beside the collector's loop: retention, outcomes left behind, and the count of stale records."""
+"""Periodic tasks beside the collector's loop: retention, the count of stale records, and what was left behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import REFUSED, BrokerUnavailable, StoreRefused, StoreUnavailable
+from replog.errors import REFUSED, BrokerUnavailable, FatalError, StoreRefused, StoreUnavailable
 from replog.store.maintain.retention import log_refusal
 from replog.telemetry import logger
 from replog_collector import metrics
@@ -14,12 +14,16 @@ from replog_collector import metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from replog.store.maintain.restoring import Restored
+
 #: Seconds between two sweeps of retention.
 SWEEP_S = 30.0
 #: Seconds from the end of one count of stale records and details to the next.
 COUNT_S = 10.0
 #: Seconds between two searches for outcomes that were left behind.
 OUTBOX_S = 60.0
+#: Seconds from one look for erased records whose later events have to be read again to the next.
+RESTORE_S = 5.0
 #: Seconds in which a run ends once it is cancelled.
 CANCEL_S = 1.0
 
@@ -46,6 +50,13 @@ class Counts(Protocol):
 
     async def details(self) -> int:
         """The number of stale details; may take minutes. Raises StoreUnavailable."""
+
+
+class Restores(Protocol):
+    """Restoring; see :class:`replog.store.maintain.restoring.Restoring`."""
+
+    async def restore(self) -> Restored:
+        """Read again what is later than erasures. Raises StoreUnavailable, BrokerUnavailable, FatalError."""
 
 
 class PeriodicTask:
@@ -131,3 +142,18 @@ async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:
         metrics.STALE.tell(kind, await count() if mine() else None)
     if not mine():
         metrics.STALE.forget()
+
+
+async def restore_later(restoring: Restores) -> None:
+    """Read again what is later than erasures. The next run does what the broker prevents.
+
+    Raises StoreUnavailable, StoreRefused.
+    """
+    try:
+        restored = await restoring.restore()
+    except (BrokerUnavailable, FatalError) as error:
+        # Fatal for a command: the topic is missing, or was made anew while it was read. The loop meets that itself.
+        logger().warning("restoring_failed", error=str(error))
+        return
+    if restored.records:
+        logger().info("restored", records=restored.records, events=restored.events)

@@ -12,6 +12,7 @@ from replog.outcomes import source_of
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import mask_url
 from replog.store.client.connection import Connection
+from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
 from replog.store.write.checkpoints import Checkpoints
@@ -29,17 +30,20 @@ from replog_collector.kafka.outcome_topic import OutcomeTopic
 from replog_collector.periodic_task import (
     COUNT_S,
     OUTBOX_S,
+    RESTORE_S,
     PeriodicTask,
     count_stale,
     note_refusal,
     publish_left,
     remove_due,
+    restore_later,
 )
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.pipeline.outcomes import OutcomePublishing
 from replog_collector.shutdown import Shutdown
 from replog_collector.start_warnings import StartWarnings
+from replog_collector.topics.topic_events import TopicEvents
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -68,6 +72,7 @@ class CollectorProcess:
         )
         self._outcome_topic = _outcome_topic(settings)
         self._outcomes = self._publishing(self._outcome_topic)
+        self._ahead = AheadLimit(settings.max_ahead_s)
         self._collector = Collector(
             self._source,
             self._writer,
@@ -75,7 +80,7 @@ class CollectorProcess:
             self._dead_letters,
             DeadLetterLimit(settings.dead_letter_share, settings.dead_letters_per_minute, clock=time.monotonic),
             outcomes=self._outcomes,
-            ahead=AheadLimit(settings.max_ahead_s),
+            ahead=self._ahead,
             progress=self._progress,
         )
 
@@ -115,6 +120,7 @@ class CollectorProcess:
         async with (
             self._retention(),
             self._staleness(),
+            self._restoring(),
             self._left_outcomes(),
             StartWarnings(self._settings, self._connection) as warnings,
         ):
@@ -180,6 +186,13 @@ class CollectorProcess:
 
         return PeriodicTask(
             lambda: count_stale(staleness, mine=is_mine), name="staleness", on_death=self._stop, interval_s=COUNT_S
+        )
+
+    def _restoring(self) -> PeriodicTask:
+        topic = TopicEvents(self._settings, latest_us=self._ahead.latest_us)
+        restoring = Restoring(self._connection, topic, ahead_s=self._settings.max_ahead_s)
+        return PeriodicTask(
+            lambda: restore_later(restoring), name="restoring", on_death=self._stop, interval_s=RESTORE_S
         )
 
 

@@ -10,6 +10,7 @@ from replog.errors import BrokerRefused, FatalError, RecoverableError, SettingsE
 from replog_cli.dlq.app import app as dlq
 from replog_cli.doctor import doctor
 from replog_cli.export import export
+from replog_cli.forget import forget
 from replog_cli.history import history
 from replog_cli.lag import lag
 from replog_cli.ls import ls
@@ -37,6 +38,7 @@ _COMMANDS = (
     (notify, "replog notify --url https://hooks.example/replog --only FAILED --task team-a/"),
     (doctor, "replog doctor --json | jq -r '.checks[] | select(.verdict != \"pass\") | .found'"),
     (lag, "replog lag --json | jq .lag"),
+    (forget, "replog forget --record 609b573d53ccce752bf9b860 --execute"),
     (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
 for _command, _example in _COMMANDS:

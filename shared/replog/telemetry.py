@@ -94,6 +94,10 @@ LogAction = Literal[
     "secret_unreadable",
     # Retention removed records.
     "removed",
+    # Of erased ``records`` that had later events, these ``events`` were read from the topic again.
+    "restored",
+    # The same failed for the broker; it is tried again.
+    "restoring_failed",
     # A call or dependency that failed works again.
     "recovered",
     # A request ended in an unexpected error.

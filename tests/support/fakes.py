@@ -98,6 +98,8 @@ class MemoryStore:
         self.outbox = outbox
         self.states: dict[tuple[str, str | None], Registers] = {}
         self.task_keys: dict[str, set[str]] = {}
+        #: By record, up to which time it is erased, in us.
+        self.erased: dict[str, int] = {}
         self.failures: list[StoreUnavailable] = []
         self.broken: set[str] = set()
         self.merged = asyncio.Event()
@@ -116,6 +118,11 @@ class MemoryStore:
             raise StoreRefused("WRONGTYPE")
         answers: list[tuple[Folded, Effect]] = []
         transitions: list[RecordTransition] = []
+        erasures = [(folded, self._erase(of, folded.erased_us)) for of, folded in batch.erasures.items()]
+        known = {of: until_us for of, until_us in self.erased.items() if of in batch.records}
+        later = {of: batch.records[of].later_than(until_us) for of, until_us in known.items()}
+        effects = effects_of(batch.erasures_alone(), erasures)
+        batch = batch.part({**batch.records, **later})
         for record_id, record in batch.records.items():
             entities: list[tuple[str | None, Folded]] = [*record.details.items()]
             if record.record:
@@ -133,7 +140,16 @@ class MemoryStore:
                 listed = detail_id is None and self._list(record_id, record.task_keys)
                 answers.append((folded, Effect.APPLIED if listed else effect))
         self.merged.set()
-        return MergeResult(effects_of(batch, answers), transitions, "", {})
+        return MergeResult(effects + effects_of(batch, answers), transitions, "", {})
+
+    def _erase(self, record_id: str, until_us: int) -> Effect:
+        known = self.erased.get(record_id)
+        if known is not None and until_us <= known:
+            return Effect.DUPLICATE if until_us == known else Effect.SUPERSEDED
+        self.erased[record_id] = until_us
+        self.states = {key: state for key, state in self.states.items() if key[0] != record_id}
+        self.task_keys.pop(record_id, None)
+        return Effect.APPLIED
 
     def _list(self, record_id: str, task_keys: list[str]) -> bool:
         known = self.task_keys.get(record_id, set())

@@ -19,6 +19,8 @@ MOST_REASON = 8192
 #: Under so many task keys a record is listed at most: the smallest by code point.
 MOST_TASK_KEYS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ERASED = "record.erased"
+_NEVER_US = -(2**63)
 _COUNTED = ("total", "success", "skip", "failed")
 RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
 DETAIL_FACTS = (
@@ -213,6 +215,15 @@ def transition(before: list[Event], after: list[Event]) -> dict[str, Any] | None
     }
 
 
+def _erasures(events: list[Event]) -> dict[str, int]:
+    """By record, up to which time it is erased, in us."""
+    erased: dict[str, int] = {}
+    for event in events:
+        if event["type"] == ERASED:
+            erased[event["recordId"]] = max(erased.get(event["recordId"], _NEVER_US), _us(event["eventTime"]))
+    return erased
+
+
 class Model:
     """All that was published. ``now_us`` decides what is stale."""
 
@@ -222,8 +233,10 @@ class Model:
         self._records: dict[str, Entity] = {}
         self._details: dict[str, dict[str, Entity]] = {}
         self._named: dict[str, set[str]] = {}
+        erased = _erasures(events)
         for event in events:
-            self._add(event)
+            if event["type"] != ERASED and _us(event["eventTime"]) > erased.get(event["recordId"], _NEVER_US):
+                self._add(event)
         self._tasks: dict[str, set[str]] = {}
         for record_id, keys in self._named.items():
             for key in sorted(keys)[:MOST_TASK_KEYS]:

@@ -13,12 +13,12 @@ from replog.events import (
     MAX_FACTS_BYTES,
     MAX_VALUE_BYTES,
     TYPES,
-    DetailEvent,
     DetailFinished,
     DetailProgressed,
     DetailStarted,
+    Event,
     Progress,
-    RecordEvent,
+    RecordErased,
     RecordFinished,
     RecordProgressed,
     RecordStarted,
@@ -79,6 +79,11 @@ _MESSAGES: dict[str, Text] = {
     "record.started": Text("A run of a task began.", "任务的一次执行已开始。"),
     "record.progressed": Text("A run gives a sign of life.", "执行仍在进行。"),
     "record.finished": Text("A run ended.", "执行已结束。"),
+    "record.erased": Text(
+        "All that is known of a run and its details up to this time is forgotten; what is later makes it anew. "
+        "Operators publish it.",
+        "此刻及之前关于该次执行及其详情的一切均被删除；之后的事件重新建立该执行日志。由运维人员发布。",
+    ),
     "detail.started": Text("Work on a detail began.", "一项详情已开始同步。"),
     "detail.progressed": Text("A detail got further.", "一项详情有了进展。"),
     "detail.finished": Text("A detail ended.", "一项详情已结束。"),
@@ -103,7 +108,7 @@ _FINISHED = RecordFinished(
     replicated_bytes=10240,
     total_bytes=12288,
 )
-EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
+EXAMPLES: tuple[Event, ...] = (
     _STARTED,
     RecordProgressed(
         record_id=_RECORD,
@@ -113,6 +118,7 @@ EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
         total_bytes=12288,
     ),
     _FINISHED,
+    RecordErased(record_id=_RECORD, event_us=parse_time_us("2021-06-01T08:00:00Z")),
     DetailStarted(
         record_id=_RECORD,
         detail_id=_DETAIL,
@@ -140,7 +146,7 @@ EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
 )
 _AGAIN = replace(_STARTED, attempt=1, event_us=parse_time_us("2021-05-12T12:25:00.102Z"))
 #: By status, events of a record that then has it.
-_RUNS: dict[str, list[RecordEvent]] = {
+_RUNS: dict[str, list[RecordStarted | RecordFinished]] = {
     SUCCESS: [_STARTED, replace(_FINISHED, status=SUCCESS, error_reason=None)],
     FAILED: [_STARTED, _FINISHED],
     RUNNING: [_STARTED, _FINISHED, _AGAIN],
@@ -253,7 +259,7 @@ def _operation(action: str, channel: str, messages: dict[str, Any]) -> dict[str,
     }
 
 
-def _message(event: RecordEvent | DetailEvent) -> dict[str, Any]:
+def _message(event: Event) -> dict[str, Any]:
     return {
         "name": event.type,
         "title": event.type,

@@ -41,6 +41,11 @@ REMOVE = _script("maintain/remove.lua")
 DELIST = _script("maintain/delist.lua")
 LEAVE = _script("write/leave.lua")
 SETTLE = _script("write/settle.lua")
+ERASE = _script("write/erase.lua")
+RELIST = _script("write/relist.lua")
+RELISTED = _script("write/relisted.lua")
+RESTORED = _script("maintain/restored.lua")
+EXPIRE = _script("maintain/expire.lua")
 PAGE = _script("read/page.lua")
 TASK_PAGE = _script("read/task_page.lua")
 SEEK = _script("read/seek.lua")
@@ -59,6 +64,11 @@ ALL = (
     ADVANCE,
     ENLIST,
     SETTLE,
+    ERASE,
+    RELIST,
+    RELISTED,
+    RESTORED,
+    EXPIRE,
     REMOVE,
     DELIST,
     LEAVE,
