@@ -17,8 +17,11 @@ from replog.errors import ReplogError
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
 from replog.store.client.rights import QUERY_SERVICE
+from replog.store.client.weaknesses import log_weaknesses
 from replog.store.read.as_of import read_as_of
 from replog.store.read.queries import StoreQueries
+from replog.store.read.stored_checkpoints import has_checkpoints
+from replog.telemetry import logger
 from replog_api import metrics
 from replog_api.admission.auth import Tokens
 from replog_api.admission.hosts import known_hosts
@@ -130,7 +133,7 @@ def _lifespan(
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # Streamed responses run on anyio, most of which loads when it is first used: not while a client waits.
         await checkpoint()
-        checking = asyncio.create_task(_check_rights(connection), name="store check")
+        checking = asyncio.create_task(_check_store(connection), name="store check")
         yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([checking], timeout_s=STORE_CLOSED_WITHIN_S)
         await finish_all(*(owner.close() for owner in owners))
@@ -141,10 +144,13 @@ def _lifespan(
     return lifespan
 
 
-async def _check_rights(connection: Connection) -> None:
-    """Have missing rights logged; each query reports any other error itself."""
+async def _check_store(connection: Connection) -> None:
+    """Log missing rights, and what else an operator should know of the store; queries report errors themselves."""
     with suppress(ReplogError):
         await connection.check()
+        await log_weaknesses(connection)
+        if not await has_checkpoints(connection):
+            logger().warning("checkpoints_missing", prefix=connection.prefix)
 
 
 def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
@@ -172,7 +178,7 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
 
 
 class Observed:
-    """Counts and times requests by route template and status."""
+    """Counts and times requests by the label of their route and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -194,7 +200,7 @@ class Observed:
         try:
             await self._app(scope, receive, observed)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = getattr(scope.get("route"), "label", "unknown")
             metrics.requests_of(route, status).inc()
             context = context_of(scope)
             metrics.request_seconds_of(route).observe(time.perf_counter() - began - context.waited_s)

@@ -20,6 +20,7 @@ from replog_api.http.errors import (
     RefusedError,
     refused,
 )
+from replog_api.http.paths import routed_path
 from replog_api.http.request_context import begin_request
 from replog_api.http.time_zones import offset_now, zone_of
 
@@ -67,7 +68,8 @@ _NO_STORE = ((_CACHE_CONTROL, b"no-store"),)
 class RequestMiddleware:
     """Reads a request's headers, refuses what is not admitted, and completes the headers of every answer.
 
-    The path goes on as it was sent, still percent-encoded: an id may contain an encoded slash.
+    The path goes on as it was sent, still percent-encoded: an id may contain an encoded slash. An id that was sent
+    beside the path is put into it.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         if scope.get("raw_path") is not None:
-            scope["path"] = scope["raw_path"].decode("latin-1")
+            scope["path"] = routed_path(scope["raw_path"].decode("latin-1"), scope["query_string"])
         context = begin_request(scope, self._zone)
         as_of, sent = self._freshness.known, b""
 

@@ -36,6 +36,7 @@ from replog_api.queries.detail_export import DetailExportEndpoint
 from replog_api.queries.failure_reasons import FailureReasonsEndpoint
 from replog_api.queries.query_runner import or_busy
 from replog_api.queries.records import RecordEndpoints
+from replog_api.queries.silent_details import SilentDetailsEndpoint
 from replog_api.queries.silent_records import SilentRecordsEndpoint
 from replog_api.queries.task import TaskEndpoints
 from replog_api.queries.task_runs import TaskRunsEndpoint
@@ -70,6 +71,7 @@ class EndpointRoute(OperationRoute):
     def __init__(self, operation: Operation, endpoint: Callable[..., Coroutine[Any, Any, Response]]) -> None:
         super().__init__(operation)
         self.endpoint = endpoint
+        self.label = operation.path
         self.methods = set(operation.methods)
         self._methods = frozenset(operation.methods)
         self.app = self._answer
@@ -138,6 +140,7 @@ def query_routes(
     counts = DetailCountsEndpoint(queries.records, runner, rights)
     export = DetailExportEndpoint(queries.records, runner, rights)
     reasons = FailureReasonsEndpoint(queries.records, runner, rights)
+    silent_details = SilentDetailsEndpoint(queries.records, runner, rights)
     runs = TaskRunsEndpoint(queries.tasks, runner)
     silent = SilentRecordsEndpoint(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
@@ -155,6 +158,7 @@ def query_routes(
         QueryRoute(doc.PAGE_SILENT, silent.page_silent),
         QueryRoute(doc.COUNT_DETAILS, counts.count_details),
         QueryRoute(doc.FAILURE_REASONS, reasons.list_reasons),
+        QueryRoute(doc.SILENT_DETAILS, silent_details.list_silent),
         ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, notice_after_s),
         ListRoute(doc.LIST_DETAILS, records.list_details, lists, notice_after_s),
         ListRoute(doc.EXPORT_DETAILS, export.export_details, lists, notice_after_s),

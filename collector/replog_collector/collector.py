@@ -1,7 +1,8 @@
 """The collector's loop: poll, decode, deliver.
 
-An event's offset is committed only after the store or the dead-letter topic has acknowledged the event. So a collector
-may end at any point: uncommitted events come again, and merging them again changes nothing.
+An event's offset is committed only after the store or the dead-letter topic has acknowledged the event and, where
+outcomes are published, the outcome of its record. So a collector may end at any point: uncommitted events come again,
+and merging them again changes nothing.
 
 At most two batches are in memory: one in flight, and one decoded behind it. While the first is held up, the partitions
 are paused and polling goes on, so that the group keeps this member.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.merging import Store
+    from replog_collector.pipeline.outcomes import OutcomePublishing
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ _TIMINGS = Timings()
 
 
 class Collector:
-    """One member of the consumer group. ``stop`` may be called from a signal handler."""
+    """One member of the consumer group. ``stop`` may be called from a signal handler.
+
+    ``outcomes`` is None where none are published.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Collector:
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
         *,
+        outcomes: OutcomePublishing | None = None,
         ahead: AheadLimit,
         progress: Progress,
         timings: Timings = _TIMINGS,
@@ -86,7 +92,7 @@ class Collector:
             rewinding=store.renew,
             checkpoint_interval_s=timings.checkpoint_interval_s,
         )
-        self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, retrying=self._retrying)
+        self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, outcomes, retrying=self._retrying)
         self._in_flight = InFlight()
         self._in_hand = 0
         self._ended = False

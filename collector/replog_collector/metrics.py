@@ -31,6 +31,10 @@ REGISTRY.register(ACCOUNTS)
 RECORD_TRANSITIONS = Counter(
     "replog_record_transitions_total", "Records that ended or were reopened, by the status they then had", ["status"]
 )
+#: Outcomes that the outcomes topic has acknowledged, by the status that their record then had.
+OUTCOMES_PUBLISHED = Counter(
+    "replog_outcomes_published_total", "Outcomes of records published, by the status of the record", ["status"]
+)
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 
@@ -142,3 +146,4 @@ for _kind in (*STORE_TROUBLES, REFUSED):
     STORE_ERRORS.labels(_kind)
 for _status in STATUSES:
     RECORD_TRANSITIONS.labels(_status.name)
+    OUTCOMES_PUBLISHED.labels(_status.name)

@@ -1,4 +1,4 @@
-"""Periodic tasks beside the collector's loop: retention, and the count of stale records."""
+"""Periodic tasks beside the collector's loop: retention, the count of stale records, and what was left behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
 from replog.cancellation import cancel_and_wait
-from replog.errors import REFUSED, StoreRefused, StoreUnavailable
+from replog.errors import REFUSED, BrokerUnavailable, FatalError, StoreRefused, StoreUnavailable
 from replog.store.maintain.retention import log_refusal
 from replog.telemetry import logger
 from replog_collector import metrics
@@ -14,10 +14,16 @@ from replog_collector import metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from replog.store.maintain.restoring import Restored
+
 #: Seconds between two sweeps of retention.
 SWEEP_S = 30.0
 #: Seconds from the end of one count of stale records and details to the next.
 COUNT_S = 10.0
+#: Seconds between two searches for outcomes that were left behind.
+OUTBOX_S = 60.0
+#: Seconds from one look for erased records whose later events have to be read again to the next.
+RESTORE_S = 5.0
 #: Seconds in which a run ends once it is cancelled.
 CANCEL_S = 1.0
 
@@ -29,6 +35,13 @@ class Sweeps(Protocol):
         """Remove records that are due; returns their number. Raises StoreUnavailable."""
 
 
+class LeftOutcomes(Protocol):
+    """Outcomes; see :class:`replog_collector.pipeline.outcomes.OutcomePublishing`."""
+
+    async def publish_left(self) -> None:
+        """Publish those that were left behind. Raises StoreUnavailable, BrokerUnavailable."""
+
+
 class Counts(Protocol):
     """Counts of stale records and details; see :class:`replog.store.maintain.staleness.Staleness`."""
 
@@ -37,6 +50,13 @@ class Counts(Protocol):
 
     async def details(self) -> int:
         """The number of stale details; may take minutes. Raises StoreUnavailable."""
+
+
+class Restores(Protocol):
+    """Restoring; see :class:`replog.store.maintain.restoring.Restoring`."""
+
+    async def restore(self) -> Restored:
+        """Read again what is later than erasures. Raises StoreUnavailable, BrokerUnavailable, FatalError."""
 
 
 class PeriodicTask:
@@ -102,6 +122,17 @@ async def remove_due(retention: Sweeps) -> None:
         logger().info("removed", records=removed)
 
 
+async def publish_left(outcomes: LeftOutcomes) -> None:
+    """Publish outcomes that were left behind; what Kafka does not take now waits for the next search.
+
+    Raises StoreUnavailable, StoreRefused.
+    """
+    try:
+        await outcomes.publish_left()
+    except BrokerUnavailable as error:
+        logger().warning("outcomes_waiting", error=str(error))
+
+
 async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:
     """Set the gauges of stale records and details while ``mine`` says that this collector counts them; else clear them.
 
@@ -111,3 +142,18 @@ async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:
         metrics.STALE.tell(kind, await count() if mine() else None)
     if not mine():
         metrics.STALE.forget()
+
+
+async def restore_later(restoring: Restores) -> None:
+    """Read again what is later than erasures. The next run does what the broker prevents.
+
+    Raises StoreUnavailable, StoreRefused.
+    """
+    try:
+        restored = await restoring.restore()
+    except (BrokerUnavailable, FatalError) as error:
+        # Fatal for a command: the topic is missing, or was made anew while it was read. The loop meets that itself.
+        logger().warning("restoring_failed", error=str(error))
+        return
+    if restored.records:
+        logger().info("restored", records=restored.records, events=restored.events)

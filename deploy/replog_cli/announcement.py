@@ -124,6 +124,10 @@ def _table(plan: Plan, addresses: Addresses) -> Table:
     return table
 
 
+def _notify_environment(addresses: Addresses) -> str:
+    return f"REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REPLOG_KAFKA_OUTCOMES_TOPIC={addresses.outcomes_topic}"
+
+
 def _first_steps(plan: Plan, addresses: Addresses) -> list[str]:
     lines = [
         "The embedded broker keeps about the last 5 MB a partition, in memory only; records stay in Redis.",
@@ -131,6 +135,8 @@ def _first_steps(plan: Plan, addresses: Addresses) -> list[str]:
         "Publish events, one JSON object a line:",
         f"  REPLOG_KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} {_this_command()} publish FILE",
         f"  kcat -P -b {addresses.kafka} -t {addresses.topic} -k RECORD_ID -l FILE",
+        "Post the end of each record to a webhook of yours:",
+        f"  {_notify_environment(addresses)} {_this_command()} notify --url URL",
     ]
     if plan.demo:
         url = f"{addresses.api_url}/replication/api/task/record/page/{TASKS[0].key}?pageNumber=1&pageSize=5"

@@ -6,12 +6,16 @@ import sys
 
 import typer
 
-from replog.errors import FatalError, RecoverableError, SettingsError
+from replog.errors import BrokerRefused, FatalError, RecoverableError, SettingsError
 from replog_cli.copy import copy
 from replog_cli.dlq.app import app as dlq
+from replog_cli.doctor import doctor
 from replog_cli.export import export
+from replog_cli.forget import forget
 from replog_cli.history import history
+from replog_cli.lag import lag
 from replog_cli.ls import ls
+from replog_cli.notify import notify
 from replog_cli.publish import publish
 from replog_cli.rebuild import rebuild
 from replog_cli.show import show
@@ -34,6 +38,10 @@ _COMMANDS = (
     (watch, "replog watch npm-nightly --exit-status && echo replicated"),
     (export, "replog export 609b573d53ccce752bf9b860 --failed --output failed.csv"),
     (publish, "replog publish events.jsonl"),
+    (notify, "replog notify --url https://hooks.example/replog --only FAILED --task team-a/"),
+    (doctor, "replog doctor --json | jq -r '.checks[] | select(.verdict != \"pass\") | .found'"),
+    (lag, "replog lag --json | jq .lag"),
+    (forget, "replog forget --record 609b573d53ccce752bf9b860 --execute"),
     (verify, "replog verify || replog verify --repair"),
     (rebuild, "replog rebuild --into '#replog2'"),
     (copy, "replog copy --to redis+cluster://redis-a:6379,redis-b:6379#replog"),
@@ -50,7 +58,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         _end(error, 2)
-    except (FatalError, RecoverableError) as error:
+    except (FatalError, RecoverableError, BrokerRefused) as error:
         _end(error, 1)
 
 

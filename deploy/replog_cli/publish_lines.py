@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from replog import Publisher
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event
 
 
 @dataclass
 class Batch:
     """Events and errors found in the lines."""
 
-    events: list[RecordEvent | DetailEvent] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     #: Error texts by line number, counted from 1.
     invalid: dict[int, str] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ def read(lines: Iterable[bytes]) -> Batch:
     return batch
 
 
-async def publish(events: Iterable[RecordEvent | DetailEvent], publisher: Publisher) -> None:
+async def publish(events: Iterable[Event], publisher: Publisher) -> None:
     """Publish ``events`` and wait until all of them are acknowledged.
 
     Raises:

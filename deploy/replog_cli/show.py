@@ -1,4 +1,4 @@
-"""``replog show``: a record, its clusters, why details failed, and the details themselves."""
+"""``replog show``: a record, what it waits for, its clusters, why details failed, and the details themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from replog_cli.client.api import Api, record_path
-from replog_cli.display import console, formatting, tables
+from replog_cli.display import console, formatting, silence, tables
 from replog_cli.display.record_progress import RecordProgress
 from replog_cli.options import (
     ArtifactOption,
@@ -46,7 +46,7 @@ def show(
     limit: LimitOption = DEFAULT_ROWS,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a record: its state, its details by cluster, the reasons of failures, and the details that match."""
+    """Show a record: its state, what it waits for, its clusters, reasons of failures, and the details that match."""
     filters = detail_filters(
         status=status,
         failed=failed,
@@ -66,10 +66,13 @@ def show(
 
 
 def _read(api: Api, record_id: str, filters: dict[str, str], limit: int) -> dict[str, Any]:
+    run = api.data(record_path("", record_id))
+    is_running = run["record"]["status"] == "RUNNING"
     return {
-        **api.data(record_path("", record_id)),
+        **run,
         "counts": api.data(record_path("detail/counts", record_id)),
         "reasons": api.data(record_path("detail/reasons", record_id)),
+        "silent": api.data(record_path("detail/silent", record_id)) if is_running else None,
         "details": api.page(record_path("detail/page", record_id), filters, limit),
     }
 
@@ -79,10 +82,15 @@ def _print(output: Console, found: dict[str, Any], now: datetime) -> None:
     progress = RecordProgress({"record": record, "overview": record["replicaOverview"]}, now)
     output.print(progress.view(now, output.width))
     output.print(Text(f"{found['replicaType']} replication of {found['replicaObjectType']}", "dim"))
+    if silent := found["silent"]:
+        output.print(silence.summary(silent, now))
+        if silent["details"]:
+            newest = f", of the newest {formatting.number(silent['examined'])}" if _hides(silent, "running") else ""
+            _section(output, f"Longest silent{newest}", tables.silent(silent["details"], now, output.width))
     if found["counts"]:
         _section(output, "Details by cluster", tables.clusters(found["counts"]))
     if reasons["reasons"]:
-        newest = f", of the newest {formatting.number(reasons['examined'])}" if _partly(reasons) else ""
+        newest = f", of the newest {formatting.number(reasons['examined'])}" if _hides(reasons, "failed") else ""
         _section(output, f"Failures by reason{newest}", tables.reasons(reasons["reasons"], output.width))
     if page["records"]:
         shown, total = formatting.number(len(page["records"])), formatting.number(page["totalRecords"])
@@ -91,8 +99,9 @@ def _print(output: Console, found: dict[str, Any], now: datetime) -> None:
         output.print("\nNo detail matches.")
 
 
-def _partly(reasons: dict[str, Any]) -> bool:
-    return bool(reasons["examined"] < reasons["failed"])
+def _hides(summary: dict[str, Any], number: str) -> bool:
+    """Whether not all details of a summary were examined."""
+    return bool(summary["examined"] < summary[number])
 
 
 def _section(output: Console, title: str, table: RenderableType) -> None:

@@ -1,4 +1,4 @@
-"""Figures of a running stack, for its status line: from the collector's metrics and an answer of the query service."""
+"""Figures of a running stack, for its status line: from the metrics of its collector and its query service."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from replog_local.stack import AS_OF_HEADER, AS_OF_PATH
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
+    from prometheus_client.samples import Sample
 
     from replog_local.stack import Addresses
 
 _EVENTS = "replog_events_total"
-_EPOCH = datetime.fromtimestamp(0, UTC)
+_AS_OF = "replog_as_of_timestamp_seconds"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Figures:
     events: int
     #: Records whose start was applied.
     records: int
-    #: None until the collector has caught up for the first time, and where the query service wants a token.
+    #: None until the collector has caught up for the first time.
     as_of: datetime | None
 
 
@@ -36,19 +37,29 @@ async def read(client: httpx.AsyncClient, addresses: Addresses) -> Figures:
     Raises:
         httpx.HTTPError: a part does not answer.
     """
-    metrics = await client.get(f"{addresses.collector_url}/metrics")
-    answer = await client.get(f"{addresses.api_url}{AS_OF_PATH}")
-    return figures_of(metrics.text, answer.headers.get(AS_OF_HEADER))
+    collector = await client.get(f"{addresses.collector_url}/metrics")
+    # Metrics need no token.
+    api = await client.get(f"{addresses.api_url}/metrics")
+    return figures_of(collector.text, api.text)
 
 
-def figures_of(metrics: str, as_of: str | None) -> Figures:
-    """The figures in a text of metrics and in the value of a header."""
-    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
-    events = [sample for sample in samples if sample.name == _EVENTS]
+def figures_of(collector: str, api: str) -> Figures:
+    """The figures in the metrics of the collector and of the query service."""
+    events = [sample for sample in _samples(collector) if sample.name == _EVENTS]
     starts = [sample for sample in events if sample.labels["type"] == "record.started"]
-    moment = datetime.fromisoformat(as_of) if as_of else _EPOCH
     return Figures(
         events=int(sum(sample.value for sample in events)),
         records=int(sum(sample.value for sample in starts if sample.labels["result"] == "applied")),
-        as_of=None if moment == _EPOCH else moment,
+        as_of=as_of_in(api),
     )
+
+
+def as_of_in(metrics: str) -> datetime | None:
+    """The time as of which the query service with these metrics answers; None if it does not know."""
+    seconds = next((sample.value for sample in _samples(metrics) if sample.name == _AS_OF), 0.0)
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _samples(metrics: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(metrics):
+        yield from family.samples

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _SECOND_US = 1_000_000
 #: 2026-01-01T00:00:00Z, where the virtual clock starts by default.
 EPOCH_US = 1_767_225_600 * _SECOND_US
-#: Time between the starts of two runs.
+#: Time between the starts of two runs, by default.
 RUN_INTERVAL_US = 2 * _SECOND_US
 #: Details that one run processes at a time.
 LANES = 4
@@ -68,15 +68,22 @@ _MOST_IN_REASON = 99_999
 
 
 def simulate(
-    seed: int, *, records: int | None, details_per_record: int, start_us: int = EPOCH_US
+    seed: int,
+    *,
+    records: int | None,
+    details_per_record: int,
+    start_us: int = EPOCH_US,
+    run_interval_us: int = RUN_INTERVAL_US,
 ) -> Iterator[AnyEvent]:
     """Generate the events of ``records`` runs (endless if None), each of ``details_per_record`` details.
 
-    Times ascend from ``start_us`` (microseconds since 1970 UTC). The same arguments give the same events, and run
-    number n is the same in streams of any length. Only overlapping runs are in memory.
+    Times ascend from ``start_us`` (microseconds since 1970 UTC); a run starts each ``run_interval_us``. The same
+    arguments give the same events, and run number n is the same in streams of any length. Only overlapping runs are in
+    memory.
     """
     numbers = count() if records is None else range(records)
-    return _interleave(_Run(seed, number, details_per_record, start_us) for number in numbers)
+    starts = ((number, start_us + number * run_interval_us) for number in numbers)
+    return _interleave(_Run(seed, number, details_per_record, run_start_us) for number, run_start_us in starts)
 
 
 def stalls(number: int) -> bool:
@@ -113,7 +120,7 @@ class _Run:
 
     def __init__(self, seed: int, number: int, details: int, start_us: int) -> None:
         self.number = number
-        self.start_us = start_us + number * RUN_INTERVAL_US
+        self.start_us = start_us
         self._seed = f"{seed}/{number}"
         self._details = details
         self._task = TASKS[number % len(TASKS)]

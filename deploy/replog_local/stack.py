@@ -16,6 +16,7 @@ from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
+from replog_local.figures import as_of_in
 from replog_local.places import dialled, free_port
 from replog_local.processes import Children
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from replog_local.places import DataFolder
 
+#: The topic of outcomes, unless another is set.
+OUTCOMES_TOPIC = "replication.task.outcomes"
 REDIS_PORT = 6379
 COLLECTOR_PORT = 9464
 #: How long one process may take until it answers.
@@ -35,9 +38,6 @@ CANCEL_S = 1.0
 #: Seconds until the last events of the workers are applied, at most, and until the status line has ended.
 APPLY_DEADLINE_S = 10.0
 FOLLOW_STOP_S = 3.0
-#: A small answer of the query service, and the header in which it says as of when it is. A probe does not say it.
-AS_OF_PATH = "/replication/api/task/list?pageNumber=1&pageSize=1"
-AS_OF_HEADER = "X-Replog-As-Of"
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
 
@@ -62,6 +62,7 @@ class Addresses:
     collector_url: str
     kafka: str
     topic: str
+    outcomes_topic: str
     redis_url: str
 
 
@@ -116,7 +117,7 @@ async def _finish_work(children: Children, addresses: Addresses) -> None:
     published = datetime.now(UTC)
     with suppress(TimeoutError):
         async with asyncio.timeout(APPLY_DEADLINE_S):
-            while await asyncio.to_thread(_as_of, addresses.api_url) < published:  # noqa: ASYNC110 - nobody announces it
+            while not await asyncio.to_thread(_has_applied, addresses.api_url, published):  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(POLL_INTERVAL_S)
 
 
@@ -129,6 +130,7 @@ async def _start(plan: Plan, children: Children) -> Addresses:
         collector_url=f"http://127.0.0.1:{collector_port}",
         kafka=await _start_broker(children, kafka),
         topic=kafka.kafka_topic,
+        outcomes_topic=outcomes_topic(kafka),
         redis_url=f"redis://127.0.0.1:{redis_port}/0",
     )
     environment = _environment(plan, addresses, collector_port)
@@ -148,14 +150,21 @@ async def _start_redis(plan: Plan, children: Children, port: int) -> None:
 
 
 async def _start_broker(children: Children, kafka: KafkaSettings) -> str:
-    command = _module("replog_local.embedded_broker", kafka.kafka_topic, kafka.dead_letter_topic)
+    topics = (kafka.kafka_topic, kafka.dead_letter_topic, outcomes_topic(kafka))
+    command = _module("replog_local.embedded_broker", *topics)
     return await children.start_and_read_line("broker", command, {})
+
+
+def outcomes_topic(kafka: KafkaSettings) -> str:
+    """The topic of outcomes, which are always published here."""
+    return kafka.kafka_outcomes_topic or OUTCOMES_TOPIC
 
 
 def _environment(plan: Plan, addresses: Addresses, collector_port: int) -> dict[str, str]:
     return {
         "REPLOG_KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
         "REPLOG_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "REPLOG_KAFKA_OUTCOMES_TOPIC": addresses.outcomes_topic,
         "REPLOG_REDIS_URL": addresses.redis_url,
         "REPLOG_COLLECTOR_HOST": "127.0.0.1",
         "REPLOG_COLLECTOR_PORT": str(collector_port),
@@ -180,23 +189,22 @@ async def _until(condition: Callable[[], bool], name: str, children: Children) -
 
 
 def _is_ready(url: str) -> bool:
-    answer = _head(url, "/readyz")
-    return answer is not None and answer.status == http.client.OK
+    return _body(url, "/readyz") is not None
 
 
-def _as_of(url: str) -> datetime:
-    """The time as of which the query service answers; 1970 if it does not say."""
-    answer = _head(url, AS_OF_PATH)
-    text = answer.getheader(AS_OF_HEADER) if answer is not None else None
-    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+def _has_applied(url: str, moment: datetime) -> bool:
+    """Whether the query service answers as of ``moment`` or later. Its metrics need no token."""
+    as_of = as_of_in(_body(url, "/metrics") or "")
+    return as_of is not None and as_of >= moment
 
 
-def _head(url: str, path: str) -> http.client.HTTPResponse | None:
-    """The head of the answer to a request; None without an answer."""
+def _body(url: str, path: str) -> str | None:
+    """The body of a good answer; None without one."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
-        return connection.getresponse()
+        answer = connection.getresponse()
+        return answer.read().decode() if answer.status == http.client.OK else None
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -1,7 +1,8 @@
-"""The demo's workers: a process that publishes simulated runs in real time, until SIGTERM.
+"""The demo's workers: a process that publishes simulated runs, until SIGTERM.
 
-Each event carries the time at which it is published. There are about 35 events a second. At SIGTERM the workers finish
-what they were doing as FAILED, as a publisher's blocks do when they are left by an exception.
+The runs of the last 26 minutes are published at once, so that there are trends, and runs that have been silent for
+long. Later ones are published in real time, about 20 events a second. At SIGTERM the workers finish what they were
+doing as FAILED, as a publisher's blocks do when they are left by an exception.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
 
 from replog import Publisher
 from replog.cancellation import cancel_and_wait
@@ -31,8 +30,13 @@ STOPPED = "stopped"
 #: A run without an event for so long has stalled: nobody works on it, so nobody finishes it at the stop. The longest
 #: pause within a run that goes on is shorter.
 STALLED_AFTER_US = 25 * 1_000_000
-#: Details of each run. Together with the pace of the simulation, this sets the rate of events.
-DETAILS_PER_RECORD = 12
+#: Details of each run, and time between the starts of two. Together they set the rate of events. Each task rests for
+#: a while between two runs, so that some have failed, some run and some have succeeded.
+DETAILS_PER_RECORD = 20
+RUN_INTERVAL_US = 5 * 1_000_000
+#: Runs before the start of the workers. The last of them that stalls is followed by another of its task, and the next
+#: one that stalls is 45 s away: what is stopped sooner leaves no task's last run RUNNING.
+EARLIER_RUNS = 314
 #: Seconds in which the simulation ends once it is cancelled.
 CANCEL_S = 2.0
 _SECOND_US = 1_000_000
@@ -45,10 +49,12 @@ class OpenWork:
         self._records: dict[str, RecordStarted] = {}
         self._details: dict[tuple[str, str], DetailStarted] = {}
         self._active_us: dict[str, int] = {}
+        #: Time of the last event: now, or earlier while the runs before the start are being published.
+        self.played_to_us = 0
 
     def note(self, event: AnyEvent) -> None:
-        """Take an event into account, which is published now."""
-        self._active_us[event.record_id] = event.event_us
+        """Take an event into account, which is published next."""
+        self._active_us[event.record_id] = self.played_to_us = event.event_us
         match event:
             case RecordStarted():
                 self._records[event.record_id] = event
@@ -75,20 +81,29 @@ class OpenWork:
 
 
 async def play(events: Iterable[AnyEvent], publisher: Publisher, work: OpenWork) -> None:
-    """Publish ``events`` at the pace of their own times, each with the time at which it is published."""
-    previous_us: int | None = None
+    """Publish each of ``events`` at its own time, and at once what is of the past."""
     for event in events:
-        if previous_us is not None:
-            await asyncio.sleep((event.event_us - previous_us) / _SECOND_US)
-        previous_us = event.event_us
-        now = replace(event, event_us=TimeUs(_now_us()))
-        work.note(now)
-        await publisher.publish(now)
+        ahead_us = event.event_us - _now_us()
+        if ahead_us > 0:
+            await asyncio.sleep(ahead_us / _SECOND_US)
+        work.note(event)
+        await publisher.publish(event)
+
+
+def endless(seed: int, now_us: int) -> Iterator[AnyEvent]:
+    """The stream of ``seed``, of which :data:`EARLIER_RUNS` runs have started before ``now_us``."""
+    return simulate(
+        seed,
+        records=None,
+        details_per_record=DETAILS_PER_RECORD,
+        start_us=now_us - EARLIER_RUNS * RUN_INTERVAL_US,
+        run_interval_us=RUN_INTERVAL_US,
+    )
 
 
 async def run(seed: int) -> None:
     """Publish the endless stream of ``seed`` until SIGTERM or SIGINT, and then finish what is open."""
-    events, work = simulate(seed, records=None, details_per_record=DETAILS_PER_RECORD), OpenWork()
+    events, work = endless(seed, _now_us()), OpenWork()
     async with Publisher() as publisher:
         playing = asyncio.create_task(play(events, publisher, work), name="simulated workers")
         loop = asyncio.get_running_loop()
@@ -100,7 +115,7 @@ async def run(seed: int) -> None:
             await cancel_and_wait([playing], timeout_s=CANCEL_S)
         if playing.done() and not playing.cancelled():
             playing.result()
-        for event in work.stopped(_now_us()):
+        for event in work.stopped(work.played_to_us):
             await publisher.publish(event)
 
 

@@ -158,7 +158,8 @@ async def drop(connection: CommandRunner, *, progress: Callable[[int, int], None
         removed += await _drop_records(connection, bucket)
         await _drop_tasks(connection, bucket)
         others = [bucket.removed, bucket.claimed, bucket.left, bucket.leaving, bucket.running, bucket.unfinished]
-        others += [bucket.moved, bucket.tasks, bucket.applied, bucket.as_of, bucket.copied]
+        others += [bucket.moved, bucket.tasks, bucket.applied, bucket.as_of, bucket.copied, bucket.outbox]
+        others += [bucket.erased, bucket.erased_at, bucket.relisting, bucket.restoring, bucket.listed, bucket.listed_at]
         await connection.run([Command("UNLINK", others)])
     await connection.run([Command("UNLINK", [bucket.layout]) for bucket in buckets])
     progress(len(buckets), len(buckets))

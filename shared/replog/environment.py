@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from replog.telemetry import LogAction
 
@@ -49,9 +49,9 @@ def notices(variables: Mapping[str, str], known: Collection[str]) -> Iterator[No
             yield Notice("setting_unknown", name, next(iter(get_close_matches(name, known, 1, _ALIKE)), ""))
 
 
-def report(variables: Mapping[str, str], known: Collection[str]) -> None:
-    """Log the :func:`notices` of ``variables``."""
-    for action, variable, detail in notices(variables, known):
+def report(found: Iterable[Notice]) -> None:
+    """Log ``found``."""
+    for action, variable, detail in found:
         if action == "setting_ignored":
             logger().warning(action, variable=variable, value=detail, reason="the address of a Kubernetes Service")
         else:

@@ -10,6 +10,7 @@
     │       └── InstanceIdTaken       another member of the group has the static name of this one
     ├── StoreRewound          go back to the checkpoints; Redis lost acknowledged writes
     ├── StoreRefused          do not retry as it is: isolate the record and dead-letter its events
+    ├── BrokerRefused         do not retry: Kafka denies the call to this user, or does not know it
     ├── MessageTooLargeError  do not retry as it is: the broker accepts no message of this size
     ├── InvalidEventError     do not retry: dead-letter the event, or report it to the publisher's author
     ├── UnreadableError       do not retry: skip the message or batch, and dead-letter what can be read of it
@@ -24,6 +25,8 @@ The edge module that owns a driver translates the driver's errors. No other modu
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class ReplogError(Exception):
@@ -77,6 +80,17 @@ class StoreRewound(ReplogError):  # noqa: N818 - named as the state it reports
 
 class BrokerUnavailable(RecoverableError):  # noqa: N818 - named as the state it reports
     """Kafka did not accept or answer the call."""
+
+
+class BrokerRefused(ReplogError):  # noqa: N818 - named as the state it reports
+    """Kafka answers, and refuses this call whenever it is sent.
+
+    ``kind`` is ``denied`` (the user lacks a right) or ``unsupported`` (the broker does not know the call).
+    """
+
+    def __init__(self, kind: Literal["denied", "unsupported"], message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class InstanceIdTaken(BrokerUnavailable):

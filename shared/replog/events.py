@@ -119,6 +119,12 @@ class RecordFinished(_RecordBytes, frozen=True, kw_only=True, tag="record.finish
     error_reason: Reason | None = None
 
 
+class RecordErased(_Event, frozen=True, kw_only=True, tag="record.erased"):
+    """All that is known of the run up to this time is forgotten, its details included; what is later makes it anew."""
+
+    task_key: Id | None = None
+
+
 class _DetailEvent(_Event, frozen=True, kw_only=True):
     detail_id: DetailId
     task_key: Id | None = None
@@ -157,12 +163,15 @@ class DetailFinished(_DetailEvent, frozen=True, kw_only=True, tag="detail.finish
 
 RecordEvent = RecordStarted | RecordProgressed | RecordFinished
 DetailEvent = DetailStarted | DetailProgressed | DetailFinished
+#: An event of any type. Those that are no :class:`RecordErased` offer candidates to registers.
+Event = RecordEvent | RecordErased | DetailEvent
 
 #: The struct of each type of event.
-TYPES: dict[str, type[RecordEvent | DetailEvent]] = {
+TYPES: dict[str, type[Event]] = {
     "record.started": RecordStarted,
     "record.progressed": RecordProgressed,
     "record.finished": RecordFinished,
+    "record.erased": RecordErased,
     "detail.started": DetailStarted,
     "detail.progressed": DetailProgressed,
     "detail.finished": DetailFinished,
@@ -173,11 +182,11 @@ TYPES: dict[str, type[RecordEvent | DetailEvent]] = {
 _ROWS: dict[str, tuple[Field, ...]] = {
     "Tally": TALLY,
     "Progress": PROGRESS,
-    **{kind.__name__: (*EVENT, *(RECORD if issubclass(kind, _RecordEvent) else DETAIL)) for kind in TYPES.values()},
+    **{kind.__name__: (*EVENT, *(DETAIL if issubclass(kind, _DetailEvent) else RECORD)) for kind in TYPES.values()},
 }
 
 
-def schema_of(event_type: type[RecordEvent | DetailEvent]) -> dict[str, Any]:
+def schema_of(event_type: type[Event]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of one type of event, in terms of what is on the wire."""
     schema = msgspec.json.schema(event_type, schema_hook=_schema_of_time)
     _describe(schema["$defs"])
@@ -220,9 +229,7 @@ def _time_of(_: type, text: object) -> TimeUs:
     return parse_time_us(text)
 
 
-_decode: Callable[[bytes], RecordEvent | DetailEvent] = msgspec.json.Decoder(
-    RecordEvent | DetailEvent, dec_hook=_time_of
-).decode
+_decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event, dec_hook=_time_of).decode
 _encode = msgspec.json.Encoder(enc_hook=format_time_us).encode
 
 
@@ -240,7 +247,7 @@ def _number_of(text: str) -> int | float:
 _decode_any = msgspec.json.Decoder(float_hook=_number_of).decode
 
 
-def parse(value: bytes) -> RecordEvent | DetailEvent:
+def parse(value: bytes) -> Event:
     """The event in a message's value.
 
     Raises:
@@ -262,12 +269,12 @@ def parse(value: bytes) -> RecordEvent | DetailEvent:
     return event_of(_object_in(value))
 
 
-def encode(event: RecordEvent | DetailEvent) -> bytes:
+def encode(event: Event) -> bytes:
     """The message value of ``event``: JSON with the contract's names; what is absent is left out."""
     return _encode(event)
 
 
-def event_of(fields: object) -> RecordEvent | DetailEvent:
+def event_of(fields: object) -> Event:
     """The event that a JSON object says, under the contract's names.
 
     Raises:
@@ -286,7 +293,7 @@ def event_of(fields: object) -> RecordEvent | DetailEvent:
     return bounded(event)
 
 
-def bounded(event: RecordEvent | DetailEvent) -> RecordEvent | DetailEvent:
+def bounded(event: Event) -> Event:
     """``event`` as it counts: with its error's reason cut to :data:`MAX_REASON_CHARACTERS`.
 
     Raises:
@@ -302,7 +309,7 @@ def bounded(event: RecordEvent | DetailEvent) -> RecordEvent | DetailEvent:
     return event
 
 
-def _facts_of(event_type: type[RecordEvent | DetailEvent]) -> list[tuple[str, str]]:
+def _facts_of(event_type: type[Event]) -> list[tuple[str, str]]:
     """The names of a type's facts, here and on the wire."""
     return [
         (row.name, row.wire)
@@ -315,7 +322,7 @@ _FACTS = {event_type: _facts_of(event_type) for event_type in TYPES.values()}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def _type_of(fields: dict[str, Any]) -> type[RecordEvent | DetailEvent]:
+def _type_of(fields: dict[str, Any]) -> type[Event]:
     if "type" not in fields:
         raise InvalidEventError("missing_field", "type is missing")
     found = fields["type"]
@@ -350,9 +357,7 @@ _PROBLEM = re.compile(r"(?:Object missing required field `(?P<missing>\w+)`|(?P<
 _SHOWN_CHARACTERS = 120
 
 
-def _invalid(
-    error: msgspec.ValidationError, fields: dict[str, Any], event_type: type[RecordEvent | DetailEvent]
-) -> InvalidEventError:
+def _invalid(error: msgspec.ValidationError, fields: dict[str, Any], event_type: type[Event]) -> InvalidEventError:
     problem = _PROBLEM.fullmatch(str(error))
     if not problem:
         return InvalidEventError("invalid_field", str(error))
@@ -368,7 +373,7 @@ def _invalid(
     return _wrong(".".join(place), rule.replace("`", ""), found)
 
 
-def _allowed(event_type: type[RecordEvent | DetailEvent], name: str) -> list[str]:
+def _allowed(event_type: type[Event], name: str) -> list[str]:
     rule = schema_of(event_type)["$defs"][event_type.__name__]["properties"][name]
     return [value for option in rule.get("anyOf", [rule]) for value in option.get("enum", []) if value]
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
+#: Bytes of a time in an order key, or of an erasure: 7 of milliseconds, and 2 of the microseconds within.
+TIME_BYTES = 9
+_US_BITS = 16
 
 
 class Registers(NamedTuple):
@@ -159,6 +162,22 @@ class Progressed(NamedTuple):
         return self.version or self.node or self.blob or _NONE_COUNTED
 
 
+def time_stamp(time_us: int) -> int:
+    """A time as order keys have it, as one number."""
+    return (time_us // 1000 + MS_BIAS) << _US_BITS | time_us % 1000
+
+
+def time_bytes(time_us: int) -> bytes:
+    """``TIME`` of microseconds since the epoch."""
+    return time_stamp(time_us).to_bytes(TIME_BYTES, "big")
+
+
+def time_us(time: bytes) -> int:
+    """Microseconds since the epoch of a ``TIME``."""
+    stamp = int.from_bytes(time, "big")
+    return ((stamp >> _US_BITS) - MS_BIAS) * 1000 + (stamp & ((1 << _US_BITS) - 1))
+
+
 def start_ms(start: bytes) -> int:
     """Milliseconds since the epoch of a start register."""
     return MS_TOP - MS_BIAS - int.from_bytes(start[-9:-2], "big")
@@ -173,6 +192,22 @@ def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
     """Status, end in milliseconds since the epoch (None while RUNNING) and error's reason of an outcome register."""
     status, ms, reason = outcome_content(outcome)
     return status.name, ms if status.terminal else None, orjson.loads(reason) if reason else None
+
+
+def outcome_order(outcome: bytes) -> bytes:
+    """The order key of an outcome register: attempt, whether it is finished, time."""
+    return outcome[: outcome_order_size(outcome)]
+
+
+def outcome_order_size(outcome: bytes) -> int:
+    """The bytes of that order key, of a register or of what begins as one does."""
+    return outcome[0] + 2 + TIME_BYTES
+
+
+def outcome_time_us(outcome: bytes) -> int:
+    """Microseconds since the epoch at which the event happened that an outcome register is of."""
+    time = outcome[outcome_order_size(outcome) - TIME_BYTES :]
+    return last_ms(time) * 1000 + int.from_bytes(time[7:TIME_BYTES], "big")
 
 
 def outcome_content(outcome: bytes) -> tuple[Status, int, bytes]:

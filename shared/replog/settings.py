@@ -23,13 +23,15 @@ from pydantic_settings import (
 )
 
 from replog import redis_url
-from replog.environment import is_of_a_service, report
+from replog.environment import is_of_a_service, notices, report
 from replog.errors import SettingsError
 from replog.tokens import ApiToken
 from replog.tokens import parse as parse_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from replog.environment import Notice
 
 ENV_PREFIX = "REPLOG_"
 
@@ -147,6 +149,9 @@ class KafkaSettings(_Group):
     )
     kafka_topic: Topic = Field(default="replication.task.events", description="the topic of events")
     kafka_dlq_topic: Topic | None = Field(default=None, description="dead letters; unset: the topic's name + .dlq")
+    kafka_outcomes_topic: Topic | None = Field(
+        default=None, description="each record's end is published here as a CloudEvent; unset: off"
+    )
     kafka_group_id: str = Field(default="replog-collector", min_length=1, description="the collectors' consumer group")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to connect"
@@ -180,6 +185,16 @@ class KafkaSettings(_Group):
                 f"{variable('kafka_topic')}={self.kafka_topic} is wrong: its dead letters would go to "
                 f"{self.dead_letter_topic}; allowed: {error}, or another name in {variable('kafka_dlq_topic')}"
             ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _check_outcomes_topic(self) -> Self:
+        # An outcome on the topic of events would be an invalid event. Among dead letters nobody would find it.
+        if self.kafka_outcomes_topic in {self.kafka_topic, self.dead_letter_topic}:
+            raise ValueError(
+                f"{variable('kafka_outcomes_topic')}={self.kafka_outcomes_topic} is wrong: the topic of events or of "
+                "dead letters; allowed: a topic of its own"
+            )
         return self
 
 
@@ -272,6 +287,27 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
         return [origin.strip() for origin in self.api_cors_origins.split(",")] if self.api_cors_origins else []
 
 
+class NotifySettings(KafkaSettings, LogSettings):
+    """Settings of ``replog notify``."""
+
+    notify_secret: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        description="secret that posts are signed with, as whsec_BASE64 or text; unset: none",
+    )
+    notify_secret_file: str | None = Field(
+        default=None, min_length=1, description="file that holds the secret; it is read again when it changes"
+    )
+
+    @model_validator(mode="after")
+    def _check_one_secret(self) -> Self:
+        if self.notify_secret is not None and self.notify_secret_file is not None:
+            raise ValueError(
+                f"{variable('notify_secret')} and {variable('notify_secret_file')} are both set; allowed: one of them"
+            )
+        return self
+
+
 class ClientSettings(_Group):
     """Settings of the commands that ask the query service."""
 
@@ -308,10 +344,15 @@ def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
 
 
 def report_environment() -> None:
-    """Log variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
+    """Log the :func:`environment_notices`."""
+    report(environment_notices())
+
+
+def environment_notices() -> list[Notice]:
+    """Variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
     found = {**DotEnvSettingsSource(_Group).env_vars, **EnvSettingsSource(_Group).env_vars}
     ours = {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
-    report(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields})
+    return list(notices(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields}))
 
 
 def _groups(group: type[_Group]) -> Iterator[type[_Group]]:

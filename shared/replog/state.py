@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, defstruct, json
 
-from replog.events import TYPES, DetailFinished, RecordFinished
-from replog.records import EMPTY, FACTS, MS_BIAS, MS_TOP, Effect, FactsFormat, Registers
+from replog.events import TYPES, DetailFinished, RecordErased, RecordFinished
+from replog.records import EMPTY, FACTS, MS_TOP, Effect, FactsFormat, Registers
+from replog.records import TIME_BYTES as _TIME_BYTES
+from replog.records import time_bytes as _time
+from replog.records import time_stamp as _stamp
 from replog.statuses import FAILED, RUNNING, STATUS_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from replog.events import DetailEvent, Progress, RecordEvent, RecordProgressed, Tally
+    from replog.events import Event, Progress, RecordProgressed, Tally
 
 # An order key is one integer. Its lowest bits are a time: all microseconds of the years 1 to 9999 lie within 2^59 of 0.
 # An attempt, below 2^63, stands before it, and what outweighs both stands before them.
@@ -100,7 +103,8 @@ def _bytes(event: RecordProgressed | RecordFinished) -> tuple[int | None, int | 
     return None if numbers == (None, None) else numbers
 
 
-KINDS = kinds_of(TYPES.values())
+#: Of all types but the erasure, which offers nothing.
+KINDS = kinds_of(event_type for event_type in TYPES.values() if event_type is not RecordErased)
 
 
 class State:
@@ -127,10 +131,10 @@ class State:
     def __init__(self, kinds: Mapping[type[Any], Kind] = KINDS) -> None:
         self._kinds = kinds
         self._start_key = self._facts_key = self._final_key = self._progress_key = self._last_us = _NEVER
-        self.start_event: RecordEvent | DetailEvent | None = None
-        self.facts_event: RecordEvent | DetailEvent | None = None
-        self.outcome_event: RecordEvent | DetailEvent | None = None
-        self.progress_event: RecordEvent | DetailEvent | None = None
+        self.start_event: Event | None = None
+        self.facts_event: Event | None = None
+        self.outcome_event: Event | None = None
+        self.progress_event: Event | None = None
         self._registers: Registers | None = EMPTY
 
     @property
@@ -140,8 +144,8 @@ class State:
             self._registers = self._encoded()
         return self._registers
 
-    def fold(self, event: RecordEvent | DetailEvent) -> Effect:
-        """Join the candidates of ``event``; returns what they did to the state."""
+    def fold(self, event: Event) -> Effect:
+        """Join the candidates of ``event``, which is no erasure; returns what they did to the state."""
         # What every event has a candidate for stands in a row: a call for each would cost as much as the register.
         kind = self._kinds[type(event)]
         time_us, attempt = event.event_us, event.attempt
@@ -168,7 +172,7 @@ class State:
             self._registers = None
         return _EFFECTS[did]
 
-    def _offer_progress(self, key: int, event: RecordEvent | DetailEvent) -> int:
+    def _offer_progress(self, key: int, event: Event) -> int:
         if key < self._progress_key:
             return _NOTHING
         if key == self._progress_key:
@@ -176,7 +180,7 @@ class State:
         self._progress_key, self.progress_event = key, event
         return _NEW
 
-    def _offer_facts(self, key: int, event: RecordEvent | DetailEvent) -> int:
+    def _offer_facts(self, key: int, event: Event) -> int:
         if key < self._facts_key:
             return _NOTHING
         if key == self._facts_key:
@@ -184,7 +188,7 @@ class State:
         self._facts_key, self.facts_event = key, event
         return _NEW
 
-    def _tied(self, register: str, event: RecordEvent | DetailEvent, content_of: Callable[[Any], bytes]) -> int:
+    def _tied(self, register: str, event: Event, content_of: Callable[[Any], bytes]) -> int:
         """Let the content decide between the candidate of ``event`` and what the register holds."""
         new, held = content_of(event), content_of(getattr(self, register))
         if new > held:
@@ -192,7 +196,7 @@ class State:
             return _NEW
         return _SAME if new == held else _NOTHING
 
-    def _tied_facts(self, event: RecordEvent | DetailEvent) -> int:
+    def _tied_facts(self, event: Event) -> int:
         kind, kind_held = self._kinds[type(event)], self._kinds[type(self.facts_event)]
         new, held = kind.facts_content(event), kind_held.facts_content(self.facts_event)
         if new == held:
@@ -219,30 +223,29 @@ class State:
         )
 
 
-def registers_of(event: RecordEvent | DetailEvent, kinds: Mapping[type[Any], Kind] = KINDS) -> Registers:
+def registers_of(event: Event, kinds: Mapping[type[Any], Kind] = KINDS) -> Registers:
     """The candidates that ``event`` offers, one a register."""
     state = State(kinds)
     state.fold(event)
     return state.registers
 
 
-_TIME_BYTES, _US_BITS = 9, 16
 #: What earlier times are further from.
-_EARLIEST = MS_TOP << _US_BITS | 999
+_EARLIEST = MS_TOP << 16 | 999
 _YES, _NO = b"\x01", b"\x00"
 
 
-def _start(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
+def _start(event: Event, kind: Kind) -> bytes:
     earlier = (_EARLIEST - _stamp(event.event_us)).to_bytes(_TIME_BYTES, "big")
     return _YES + _attempt(event.attempt) + earlier if kind.started else _NO + earlier
 
 
-def _facts(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
+def _facts(event: Event, kind: Kind) -> bytes:
     started = _YES if kind.started else _NO
     return started + _attempt(event.attempt) + _time(event.event_us) + kind.facts_content(event)
 
 
-def _final_order(event: RecordEvent | DetailEvent, kind: Kind) -> bytes:
+def _final_order(event: Event, kind: Kind) -> bytes:
     finished = _YES if kind.finished else _NO
     return _attempt(event.attempt) + finished + _time(event.event_us)
 
@@ -254,15 +257,7 @@ def _attempt(attempt: int) -> bytes:
     return bytes((length,)) + attempt.to_bytes(length, "big")
 
 
-def _time(time_us: int) -> bytes:
-    return _stamp(time_us).to_bytes(_TIME_BYTES, "big")
-
-
-def _stamp(time_us: int) -> int:
-    return (time_us // 1000 + MS_BIAS) << _US_BITS | time_us % 1000
-
-
-def _outcome(event: RecordEvent | DetailEvent) -> bytes:
+def _outcome(event: Event) -> bytes:
     if not isinstance(event, RecordFinished | DetailFinished):
         return _RUNNING_CONTENT
     reason = event.error_reason if event.status == FAILED else None
@@ -273,7 +268,7 @@ def _outcome(event: RecordEvent | DetailEvent) -> bytes:
 _RUNNING_CONTENT = STATUS_LETTERS[RUNNING]
 
 
-def _progress(event: RecordEvent | DetailEvent) -> bytes:
+def _progress(event: Event) -> bytes:
     progress = getattr(event, "progress", None)
     if progress is not None:
         return _numbers(progress)

@@ -22,6 +22,16 @@ LogAction = Literal[
     "setting_ignored",
     # A variable with the prefix of this project's settings is none of them; ``nearest`` is the one that may be meant.
     "setting_unknown",
+    # Redis keeps no append-only file: what it acknowledged is lost when it ends.
+    "append_only_off",
+    # Redis removes keys where it is full, as its ``policies`` say.
+    "eviction_on",
+    # A topic takes no messages as large as they may be: its limit is ``max_message_bytes``, ``needed`` are more.
+    "message_limit_small",
+    # The topic of events has one partition, so one collector does all the work.
+    "single_partition",
+    # The store lacks checkpoints: of ``partitions`` that the group has committed, or in a query service of any.
+    "checkpoints_missing",
     # A process was asked to stop and finishes its work in progress.
     "stopping",
     # A process ended as it should.
@@ -70,8 +80,24 @@ LogAction = Literal[
     "garbage_removed",
     # Retention could not remove a record: Redis refuses what one of its keys holds.
     "sweep_refused",
+    # Outcomes that were left in the outbox could not be published; the next search tries again.
+    "outcomes_waiting",
+    # A notifier's webhook refused an outcome, which is passed over.
+    "outcome_refused",
+    # A message on the outcomes topic is no outcome, or cannot be read; it is passed over.
+    "outcome_unreadable",
+    # A notifier posts to another machine without TLS.
+    "webhook_exposed",
+    # A notifier posts without a signature, because no secret is set.
+    "webhook_unsigned",
+    # The file of a secret has changed and cannot be read; the secret before it stays in use.
+    "secret_unreadable",
     # Retention removed records.
     "removed",
+    # Of erased ``records`` that had later events, these ``events`` were read from the topic again.
+    "restored",
+    # The same failed for the broker; it is tried again.
+    "restoring_failed",
     # A call or dependency that failed works again.
     "recovered",
     # A request ended in an unexpected error.

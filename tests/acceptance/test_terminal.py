@@ -119,6 +119,26 @@ def test_show_says_what_there_is_of_a_record(store: Store) -> None:
     assert "Details: 2 of 2" in shown
 
 
+def test_show_explains_a_run_that_hangs(store: Store) -> None:
+    """Since when nothing came, from which details, and how many never began; there is nothing to say once it ended."""
+    store.write(
+        event("record.progressed", recordId="r", taskKey=KEY, at="2021-05-12T12:00:20Z"),
+        event("record.started", recordId="stuck", taskKey=KEY, expectedDetails=5),
+        *(
+            event("detail.started", recordId="stuck", detailId=name, remoteCluster=name, at=f"2021-05-12T12:00:{at}Z")
+            for name, at in (("late", 40), ("early", 10))
+        ),
+    )
+    shown = piped("show", "stuck", **store.variables).stdout
+    assert "since 2021-05-12 12:00:40. 2 details are running. Of 5 expected details 3 never began." in shown
+    table = shown[shown.index("Longest silent") :].splitlines()
+    assert [line.split()[0] for line in table[1:4]] == ["Cluster", "early", "late"]
+    finished_run = "All expected details have ended: only the end of the record is missing."
+    assert finished_run in piped("show", "r", **store.variables).stdout
+    store.write(finished())
+    assert json.loads(piped("show", "r", "--json", **store.variables).stdout)["silent"] is None
+
+
 def shown_details(store: Store, *options: str) -> list[str]:
     """The ids of the details that are shown."""
     found = json.loads(piped("show", "r", "--json", *options, **store.variables).stdout)
@@ -289,7 +309,7 @@ def test_no_service_is_one_sentence(arguments: tuple[str, ...]) -> None:
     assert "(Connection refused); set REPLOG_API_URL to its address" in line
 
 
-@pytest.mark.parametrize("verb", ["up", "ls", "show", "watch", "export", "publish"])
+@pytest.mark.parametrize("verb", ["up", "ls", "show", "watch", "export", "publish", "doctor", "lag"])
 def test_help_shows_an_example(verb: str) -> None:
     """That a user can copy."""
     assert f"Example: replog {verb} " in piped(verb, "--help").stdout

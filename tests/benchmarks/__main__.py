@@ -1,6 +1,6 @@
 """Run the benchmarks and print tables.
 
-``python -m tests.benchmarks [collect | dashboards | decode | page | polling | rows | soak | store]``
+``python -m tests.benchmarks [browser | collect | dashboards | decode | page | polling | rows | soak | store]``
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import collect, dashboards, decode, page, polling, rows, soak, store
+from tests.benchmarks import browser, collect, dashboards, decode, page, polling, rows, soak, store
 from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, alone, pin_server, start_redis
@@ -60,21 +60,30 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replog-bench-")))
         redis = start_redis(stack, folder / "redis")
         console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {SERVERS_CORE}")
-        if options.what == "polling":
-            console.print(_polling(redis.url))
-            return
-        if options.what == "dashboards":
-            real_time = "in the real-time class" if alone(redis.url) else "in the class of everything else"
-            console.print(f"Redis is {real_time}; load average {os.getloadavg()[0]:.1f}")
-            console.print(_dashboards(dashboards.run(redis.url, "dashboards", options.details)))
-            return
-        if options.what == "soak":
-            console.print(_soaked(soak.run(redis.url, "soak", folder, stack)))
+        table = _on_redis(redis.url, options, folder, stack)
+        if table is not None:
+            console.print(table)
             return
         if options.what != "collect":
             console.print(_pages(redis.url, options.records, options.details))
         if options.what != "page":
             console.print(_collecting(stack, folder, redis.url, options.records, options.details))
+
+
+def _on_redis(redis_url: str, options: argparse.Namespace, folder: Path, stack: ExitStack) -> Table | None:
+    """The one table of a benchmark that needs Redis alone; None for the others."""
+    match options.what:
+        case "polling":
+            return _polling(redis_url)
+        case "browser":
+            return _seen(redis_url, options.details, options.tasks)
+        case "dashboards":
+            real_time = "in the real-time class" if alone(redis_url) else "in the class of everything else"
+            console.print(f"Redis is {real_time}; load average {os.getloadavg()[0]:.1f}")
+            return _dashboards(dashboards.run(redis_url, "dashboards", options.details))
+        case "soak":
+            return _soaked(soak.run(redis_url, "soak", folder, stack))
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     stream.add_argument("--details", type=int, default=1500, help="details a run")
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__, parents=[stream])
     names = parser.add_subparsers(dest="what", metavar="NAME")
+    in_browser = names.add_parser("browser", help="how soon the page's rows are seen in a browser")
+    in_browser.add_argument("--details", type=int, default=1_000_000, help="details of the record")
+    in_browser.add_argument("--tasks", type=int, default=100_000, help="tasks beside it")
     names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
     at_size = argparse.ArgumentParser(add_help=False)
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
@@ -128,6 +140,16 @@ def _polling(redis_url: str) -> Table:
             share = f"{cost.command_ms / without.command_ms:.2f} / {cost.process_ms / without.process_ms:.2f}"
             shown = (f"{cost.polls:,}", f"{cost.not_modified:,}", f"{cost.commands:,}")
             table.add_row(name, *shown, f"{cost.command_ms:,.1f}", f"{cost.process_ms:,.0f}", share)
+    return table
+
+
+def _seen(redis_url: str, details: int, tasks: int) -> Table:
+    title = f"how soon the page's rows are seen: a record of {details:,} details, {tasks:,} tasks"
+    table = Table(title=f"{title}; {browser.TIMES} times each, goal {browser.GOAL_MS:,} ms")
+    for column in ("view", "median ms", "worst ms", "rows", "elements"):
+        table.add_column(column, justify="left" if column == "view" else "right")
+    for name, seen in browser.run(redis_url, details=details, tasks=tasks).items():
+        table.add_row(name, f"{seen.median_ms:,.0f}", f"{seen.worst_ms:,.0f}", str(seen.rows), f"{seen.elements:,}")
     return table
 
 

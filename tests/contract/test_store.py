@@ -9,15 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replog.entities import Overview
 from replog.records import Effect, Registers
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.format import detail_codec
-from replog.store.format.keys import RecordKeys
+from replog.store.format.keys import BUCKETS, RecordKeys, bucket_of
 from replog.store.write.batch import Batch
+from replog.store.write.outbox import Outbox, buckets_from
 from replog.store.write.writer import Writer
-from tests.support.fakes import MemoryStore
+from tests.support.fakes import MemoryOutbox, MemoryStore
 from tests.support.services.redis import remove_keys
 from tests.support.store.batches import batch_of, forget
 from tests.support.strategies import Event, streams
@@ -25,13 +27,19 @@ from tests.support.strategies import Event, streams
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from replog.entities import Record
     from replog.store.write.merge_result import MergeResult
+    from replog_collector.pipeline.outcomes import OutboxStore
 
+NONE_COUNTED = Overview(0, 0, 0, None, 0, 0, 0)
 States = dict[tuple[str, str | None], Registers]
 
 
 class Store(Protocol):
     """The port, and a way to look inside."""
+
+    @property
+    def outbox(self) -> OutboxStore: ...
 
     async def merge(self, batch: Batch) -> MergeResult: ...
 
@@ -40,7 +48,8 @@ class Store(Protocol):
 
 class InMemory:
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.outbox = MemoryOutbox()
+        self.store = MemoryStore(self.outbox)
 
     async def merge(self, batch: Batch) -> MergeResult:
         return await self.store.merge(batch)
@@ -54,7 +63,8 @@ class InRedis:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.merge = Writer(connection).merge
+        self.outbox = Outbox(connection)
+        self.merge = Writer(connection, outbox=True).merge
         self.seen: set[str] = set()
 
     async def states(self) -> States:
@@ -155,3 +165,40 @@ async def test_both_stores_hold_the_same_after_the_same_batches(
             assert real_result.effects == fake_result.effects
             assert sorted(real_result.transitions) == sorted(fake_result.transitions)
         assert await real.states() == await fake.states()
+        assert await emptied(real.outbox) == await emptied(fake.outbox)
+
+
+async def emptied(outbox: OutboxStore) -> list[Record]:
+    """The records of all entries but for their details, in the order in which they are read and removed."""
+    records: list[Record] = []
+    while entries := await outbox.read(buckets_from(range(BUCKETS))):
+        records += [entry.record.read()._replace(overview=NONE_COUNTED) for entry in entries]
+        await outbox.remove(entries)
+    # The sizes of pages differ: between records there is no order.
+    return sorted(records, key=lambda record: record.id)
+
+
+FINISHED: Event = {
+    "type": "record.finished",
+    "recordId": "r1",
+    "taskKey": "t",
+    "status": "FAILED",
+    "eventTime": "2021-05-12T12:00:00Z",
+}
+
+
+async def test_a_transition_is_in_the_outbox_once(store: Store) -> None:
+    for _ in range(2):
+        await store.merge(batch_of([FINISHED]))
+    assert [(record.id, record.status) for record in await emptied(store.outbox)] == [("r1", "FAILED")]
+    assert await emptied(store.outbox) == []
+
+
+async def test_the_outbox_gives_what_is_behind_a_member(store: Store) -> None:
+    for attempt in range(3):
+        await store.merge(batch_of([{**FINISHED, "attempt": attempt, "errorReason": str(attempt)}]))
+    first, *_ = await store.outbox.read(buckets_from([bucket_of("r1")]))
+    second, *_ = await store.outbox.read({first.bucket: first.member})
+    assert [entry.record.read().error_reason for entry in (first, second)] == ["0", "1"]
+    await store.outbox.remove([second])
+    assert [record.error_reason for record in await emptied(store.outbox)] == ["0", "2"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from replog.store.client.connection import Connection
     from replog.store.client.pipelining import CommandRunner
-    from replog_repair.copying.chunks import Records, Removed
+    from replog_repair.copying.chunks import Chunk
     from tests.support.services.redis import RedisServer
     from tests.support.services.redis_cluster import RedisCluster
     from tests.support.strategies import Event
@@ -193,7 +193,7 @@ class WrittenMeanwhile(StoreOrigin):
         self._meanwhile = meanwhile
         self._checkpoint = checkpoint
 
-    async def chunks(self, bucket: int) -> AsyncIterator[Records | Removed]:
+    async def chunks(self, bucket: int) -> AsyncIterator[Chunk]:
         async for chunk in super().chunks(bucket):
             yield chunk
         if bucket == BUCKETS // 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +30,7 @@ from replog.store.write.writer import Writer
 from tests.support.query_service import BASE, serving
 from tests.support.services import redis_acl
 from tests.support.services.redis import connected
+from tests.support.services.redis_user import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,53 +39,8 @@ if TYPE_CHECKING:
     from tests.support.strategies import Event
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
-PASSWORD = "only-of-this-test"  # noqa: S105 - of a user that lives as long as its test
 DEADLINE_S = 30.0
 TASKS = BASE.removesuffix("/record")
-
-
-class User:
-    """A user of its own with the rights of one of the documented ones, some of which may be taken away."""
-
-    def __init__(self, server: RedisServer, prefix: str, like: str) -> None:
-        self._server = server
-        self._name = f"user-{uuid.uuid4().hex}"
-        documented = redis_acl.documented_rules(like)
-        self._own = {">PASSWORD": f">{PASSWORD}", "~replog:*": f"~{prefix}:*"}
-        self.rules = [self._own.get(rule, rule) for rule in documented]
-        self.url = server.url.replace("://", f"://{self._name}:{PASSWORD}@")
-        self.prefix = prefix
-        self._taken: set[str] = set()
-        self._apply()
-
-    @property
-    def url_of_administrator(self) -> str:
-        return self._server.url
-
-    def take(self, rule: str) -> None:
-        """Take one right away."""
-        self._taken.add(rule)
-        self._apply()
-
-    def give(self, rule: str) -> None:
-        """Give it back, or one that was never there."""
-        self._taken.discard(rule)
-        self._apply(rule)
-
-    def remove(self) -> None:
-        with connected(self._server.url) as client:
-            client.acl_deluser(self._name)
-
-    def _apply(self, *more: str) -> None:
-        # All of them: Redis 6.2 cannot take a subcommand away.
-        rules = [rule for rule in self.rules if rule not in self._taken]
-        with connected(self._server.url) as client:
-            redis_acl.make_user(client, self._name, [*rules, *more])
-
-    def connected(self, needed: tuple[rights.Right, ...] = rights.COLLECTOR) -> Connection:
-        return Connection(
-            StoreSettings(redis_url=self.url, redis_prefix=self.prefix), timeout_s=DEADLINE_S, rights=needed
-        )
 
 
 @pytest.fixture
@@ -346,6 +301,7 @@ async def test_a_query_service_is_not_ready_while_a_right_is_missing(
         f"{BASE}/overview/r0",
         f"{BASE}/detail/counts/r0",
         f"{BASE}/detail/reasons/r0",
+        f"{BASE}/detail/silent/r0",
         f"{BASE}/detail/export/r0?status=SUCCESS",
         f"{TASKS}/runs?key=t",
         f"{TASKS}/silent?pageNumber=1&pageSize=10",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
+from datetime import timedelta
 from itertools import count, cycle
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -26,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from replog.errors import StoreUnavailable
-from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
+from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally, parse
 from replog.fields import DETAIL
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
@@ -38,6 +40,7 @@ from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.index_entries import placement_of, split_pair, sums_of
 from replog.store.format.keys import RecordKeys
 from replog.store.format.short_ids import short_of
+from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read import detail_search, facets, page_by_name, page_by_rank
@@ -71,8 +74,9 @@ from tests.support.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
+    from replog.events import Event as AnyEvent
     from replog.store.client.pipelining import CommandRunner
 
 Filters = dict[str, str]
@@ -242,6 +246,19 @@ def unexpected(key: bytes, why: str) -> None:
     raise AssertionError(key, why)
 
 
+class KnownEvents:
+    """A topic of these events."""
+
+    def __init__(self, known: list[Event]) -> None:
+        self._known = known
+
+    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
+        """As the protocol says, for the beginning."""
+        assert time_ms == 0
+        for event in self._known:
+            yield [parse(json.dumps(event).encode())]
+
+
 class Indexes(NamedTuple):
     """What a record's indexes hold, or have to; ``counts`` are those fields of its hash that are not 0."""
 
@@ -273,6 +290,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.unchecked: set[str] = set()
         #: Of records that retention removed: when their last event was, in ms, and when it counted as.
         self.removed: dict[str, tuple[int, int]] = {}
+        #: Of erased records: up to which time, in us.
+        self.erased: dict[str, int] = {}
         #: What the writers' clock shows, in ms, and what decides who writes.
         self.written_ms = 0
         self.chance = Random(0)
@@ -300,16 +319,20 @@ class StoreMachine(RuleBasedStateMachine):
         """The result, from the machine's own event loop."""
         return self.runner.run(waiting)
 
-    def merge(self, written: list[Event]) -> list[Event]:
-        """Merge the events as one batch, without the facts that details of this run never have."""
+    def merge(self, written: list[Event], erasures: Sequence[Event] = ()) -> list[Event]:
+        """Merge the events as one batch, without the facts that details of this run never have, and with erasures."""
+        for erasure in erasures:
+            until_us = _us(erasure["eventTime"])
+            self.erased[erasure["recordId"]] = max(until_us, self.erased.get(erasure["recordId"], until_us))
         told = self.told(written)
         batch = [{name: value for name, value in event.items() if name not in self.absent} for event in told]
-        self.run(self.merged(batch))
+        self.run(self.merged([*batch, *erasures]))
         for record_id in {event["recordId"] for event in batch if self.is_newer(event)}:
             self.removed.pop(record_id, None)
         self.events += [event for event in batch if event not in self.events and event["recordId"] not in self.removed]
+        self.events = [event for event in self.events if not self.is_erased(event)]
         self.model = Model(self.events)
-        self.unchecked |= {event["recordId"] for event in batch}
+        self.unchecked |= {event["recordId"] for event in (*batch, *erasures)}
         return batch
 
     async def merged(self, batch: list[Event]) -> None:
@@ -326,7 +349,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     def writer_over(self, connection: CommandRunner) -> Writer:
         """A writer by the writers' clock."""
-        return Writer(connection, clock=lambda: self.written_ms / 1000, limits=self.writer_limits)
+        return Writer(connection, clock=self.clock, limits=self.writer_limits)
+
+    def clock(self) -> float:
+        """The writers' clock, in seconds."""
+        return self.written_ms / 1000
 
     def told(self, written: list[Event]) -> list[Event]:
         """The events, but of a removed record either what is newer than that, or where nothing is all of them.
@@ -339,7 +366,12 @@ class StoreMachine(RuleBasedStateMachine):
     def is_newer(self, event: Event) -> bool:
         """Whether the event's record was not removed, or the event would bring it back."""
         removed = self.removed.get(event["recordId"])
-        return removed is None or time_ms(event) > removed[0]
+        return removed is None or (time_ms(event) > removed[0] and not self.is_erased(event))
+
+    def is_erased(self, event: Event) -> bool:
+        """Whether the event is of a record that is erased up to its time or a later one."""
+        until_us = self.erased.get(event["recordId"])
+        return until_us is not None and _us(event["eventTime"]) <= until_us
 
     def existing(self, chance: Random, *, kinds: tuple[str, ...] = ("record", "detail")) -> Event:
         """A record or detail that was written: its ids and highest attempt."""
@@ -469,6 +501,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.merge(batch[::-1] if backwards else batch)
 
     @precondition(lambda self: self.events)
+    @rule(
+        chance=chances,
+        by_us=st.sampled_from((-1, 0, 1, 10**6)),
+        written=many_events | st.just([]),
+        again=st.booleans(),
+    )
+    def erase(self, chance: Random, by_us: int, written: list[Event], *, again: bool) -> None:
+        """A record is erased up to about the time of some event, amid others; what is later is read again."""
+        event = chance.choice(self.events)
+        until = EPOCH + timedelta(microseconds=_us(event["eventTime"]))
+        if EPOCH.replace(year=1) < until < EPOCH.replace(year=9999):
+            until += timedelta(microseconds=by_us)
+        erasure = {"type": "record.erased", "recordId": event["recordId"], "eventTime": until.isoformat()}
+        known = [*self.events]
+        self.merge(written, [erasure] * (1 + again))
+        later = [each for each in known if not self.is_erased(each)]
+        self.run(Restoring(self.connection, KnownEvents(later), ahead_s=0, clock=self.clock).restore())
+
+    @precondition(lambda self: self.events)
     @rule(chance=chances, days=st.sampled_from((1, 2, 3, 9)))
     def sweep(self, chance: Random, days: int) -> None:
         """Retention comes by so many days after some event."""
@@ -485,6 +536,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.removed |= {i: (last_ms[i], due_ms[i]) for i in gone}
         forgotten_ms = now_ms - 2 * KEPT_LONGEST_DAYS * DAY_MS
         self.removed = {i: both for i, both in self.removed.items() if both[1] > forgotten_ms}
+        if self.written_ms <= now_ms - POLICY.erasures_kept_ms:
+            self.erased.clear()
         self.events = [event for event in self.events if event["recordId"] not in gone]
         self.model = Model(self.events)
         self.unchecked |= gone

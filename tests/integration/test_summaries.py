@@ -17,6 +17,7 @@ from replog.store.format.keys import task_bucket
 from replog.store.read.detail_counts import detail_counts
 from replog.store.read.failure_reasons import failure_reasons, mask
 from replog.store.read.results import Grouping
+from replog.store.read.silent_details import silent_details
 from replog.store.read.silent_records import silent_records
 from replog.store.read.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked
@@ -67,6 +68,10 @@ async def is_as_the_oracle_says(connection: Any, events: list[Event]) -> None:
             expected = model.reasons(record_id, 10**6, examined=examined)
             assert (reasons.failed, reasons.examined) == (expected["failed"], expected["examined"])
             assert [[*row] for row in reasons.reasons] == [[*row.values()] for row in expected["reasons"]]
+            waits = (await silent_details(connection, record_id, 2, examined)).data
+            expected = model.silent_details(record_id, 2, examined=examined)
+            assert [detail.detail_id.decode() for detail in waits.details] == [row["id"] for row in expected["details"]]
+            assert waits.examined == expected["examined"]
     for last in (1, 2, 1500):
         runs, _ = await task_runs(connection, [*model.task_keys, "nobody"], last)
         expected_runs = model.runs([*model.task_keys, "nobody"], last)

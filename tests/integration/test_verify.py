@@ -66,9 +66,9 @@ def unexpected(key: bytes, why: str) -> None:
     raise AssertionError(key, why)
 
 
-def fold_of(topic: TopicInMemory, rows_in_memory: int = 7) -> TopicFold:
+def fold_of(topic: TopicInMemory, events_in_memory: int = 7) -> TopicFold:
     """With so little memory that details are spilled in pieces."""
-    return TopicFold(topic, AheadLimit(0), progress=lambda *_: None, rows_in_memory=rows_in_memory)  # type: ignore[arg-type] # as far as it is read
+    return TopicFold(topic, AheadLimit(0), progress=lambda *_: None, events_in_memory=events_in_memory)  # type: ignore[arg-type] # as far as it is read
 
 
 async def verified(

@@ -124,7 +124,8 @@ class Visit:
 
     async def inaccessible(self) -> list[str]:
         """What axe finds, as ``rule: elements``."""
-        await self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
+        if await self.page.evaluate("!window.axe"):
+            await self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
         found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", AXE_TAGS)
         return [f"{rule['id']}: {[node['target'] for node in rule['nodes']]}" for rule in found["violations"]]
 

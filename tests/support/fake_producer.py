@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from replog.events import parse
 
 if TYPE_CHECKING:
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event
 
 
 class FakeProducer:
     """Keeps what is sent; acknowledges at once unless told otherwise."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[bytes, RecordEvent | DetailEvent]] = []
+        self.sent: list[tuple[bytes, Event]] = []
         self.ended_by: str | None = None
         self.acknowledges = True
         self.full = asyncio.Event()
@@ -50,7 +50,7 @@ class FakeProducer:
         self.ended_by = "abort"
 
     @property
-    def events(self) -> list[RecordEvent | DetailEvent]:
+    def events(self) -> list[Event]:
         """What was sent, in order."""
         return [event for _, event in self.sent]
 

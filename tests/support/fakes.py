@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
-from replog.records import EMPTY, Effect, Registers, fold
+from replog.records import EMPTY, Effect, Registers, fold, outcome_order
+from replog.store.format.keys import bucket_of
+from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
+from replog.store.write.outbox import OutboxEntry
 from replog_collector.kafka.positions import Positions
 from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from cloudevents.core.base import BaseCloudEvent
 
     from replog.store.write.batch import Batch, Folded
     from replog.store.write.merge_result import RecordTransition
@@ -34,12 +39,67 @@ class FakeMessage:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
+class MemoryOutbox:
+    """The outbox without Redis. ``failures`` are raised first, one a call."""
+
+    page = 1
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dict[bytes, OutboxEntry]] = {}
+        self.failures: list[StoreUnavailable] = []
+        #: What the clock of the collector shows that merges.
+        self.clock_ms = 0
+
+    def note(self, record_id: str, registers: Registers) -> None:
+        """Do what the merge does that makes a transition."""
+        known: dict[str, bytes] = {**registers._asdict(), "v": b"1", "w": b"%d" % self.clock_ms}
+        record = StoredRecord(record_id, tuple(known.get(name) or None for name in RECORD_FIELDS))
+        number, member = bucket_of(record_id), record_id.encode() + b"\0" + outcome_order(registers.outcome)
+        self.entries.setdefault(number, {})[member] = OutboxEntry(number, member, record)
+
+    async def read(self, after: Mapping[int, bytes]) -> list[OutboxEntry]:
+        """As the protocol says."""
+        self._fail()
+        found = {
+            number: sorted(member for member in self.entries.get(number, {}) if member > at)
+            for number, at in after.items()
+        }
+        return [self.entries[number][members[0]] for number, members in found.items() if members]
+
+    async def remove(self, entries: Iterable[OutboxEntry]) -> None:
+        """As the protocol says."""
+        self._fail()
+        for entry in entries:
+            self.entries[entry.bucket].pop(entry.member, None)
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+class MemoryOutcomeTopic:
+    """The outcomes topic without Kafka. ``failures`` are raised first, one a call."""
+
+    def __init__(self) -> None:
+        self.events: list[BaseCloudEvent] = []
+        self.failures: list[BrokerUnavailable] = []
+
+    async def send(self, events: Sequence[BaseCloudEvent]) -> None:
+        """As the protocol says."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.events.extend(events)
+
+
 class MemoryStore:
     """The store without Redis. ``failures`` are raised first, one a call; ``broken`` records are refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: MemoryOutbox | None = None) -> None:
+        self.outbox = outbox
         self.states: dict[tuple[str, str | None], Registers] = {}
         self.task_keys: dict[str, set[str]] = {}
+        #: By record, up to which time it is erased, in us.
+        self.erased: dict[str, int] = {}
         self.failures: list[StoreUnavailable] = []
         self.broken: set[str] = set()
         self.merged = asyncio.Event()
@@ -58,6 +118,10 @@ class MemoryStore:
             raise StoreRefused("WRONGTYPE")
         answers: list[tuple[Folded, Effect]] = []
         transitions: list[RecordTransition] = []
+        erasures = [(folded, self._erase(of, folded.erased_us)) for of, folded in batch.erasures.items()]
+        known = {of: until_us for of, until_us in self.erased.items() if of in batch.records}
+        effects = effects_of(batch.erasures_alone(), erasures)
+        batch = batch.part(batch.records, known)
         for record_id, record in batch.records.items():
             entities: list[tuple[str | None, Folded]] = [*record.details.items()]
             if record.record:
@@ -70,10 +134,21 @@ class MemoryStore:
                     transitions.append(
                         transition_of(record_id, before=state.outcome[-1:], outcome=joined.outcome, facts=joined.facts)
                     )
+                    if self.outbox:
+                        self.outbox.note(record_id, joined)
                 listed = detail_id is None and self._list(record_id, record.task_keys)
                 answers.append((folded, Effect.APPLIED if listed else effect))
         self.merged.set()
-        return MergeResult(effects_of(batch, answers), transitions, "", {})
+        return MergeResult(effects + effects_of(batch, answers), transitions, "", {})
+
+    def _erase(self, record_id: str, until_us: int) -> Effect:
+        known = self.erased.get(record_id)
+        if known is not None and until_us <= known:
+            return Effect.DUPLICATE if until_us == known else Effect.SUPERSEDED
+        self.erased[record_id] = until_us
+        self.states = {key: state for key, state in self.states.items() if key[0] != record_id}
+        self.task_keys.pop(record_id, None)
+        return Effect.APPLIED
 
     def _list(self, record_id: str, task_keys: list[str]) -> bool:
         known = self.task_keys.get(record_id, set())
@@ -247,6 +322,64 @@ class MemorySource:
     def standings(self) -> dict[int, Standing]:
         """As the protocol says."""
         return {number: Standing(at, max(at, self.topic.stable)) for number, at in self.positions.items()}
+
+
+@dataclass
+class MemoryGroup:
+    """A topic of one partition, and what a group has committed."""
+
+    messages: list[Any] = field(default_factory=list)
+    committed: int = 0
+
+
+class MemoryGroupReader:
+    """:class:`replog_collector.topics.group_reader.GroupReader` on a :class:`MemoryGroup`; a poll returns two messages.
+
+    ``failures`` and ``commit_failures`` are raised first, one a call.
+    """
+
+    def __init__(self, group: MemoryGroup) -> None:
+        self.group = group
+        self.failures: list[BrokerUnavailable] = []
+        self.commit_failures: list[BrokerUnavailable] = []
+        self.assignment = 0
+        #: Set once a poll found nothing.
+        self.empty = asyncio.Event()
+        self._position: int | None = None
+        self._done: int | None = None
+
+    async def poll(self, timeout_s: float) -> list[Any]:
+        """As the protocol says."""
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        if self._position is None:
+            self._position = self.group.committed
+        found = self.group.messages[self._position : self._position + 2]
+        self._position += len(found)
+        if not found:
+            self.empty.set()
+        return found
+
+    def done(self, message: Any) -> None:
+        """As the protocol says."""
+        self._done = message.offset + 1
+
+    async def commit(self) -> None:
+        """As the protocol says."""
+        if self.commit_failures:
+            raise self.commit_failures.pop(0)
+        if self._done is not None:
+            self.group.committed, self._done = self._done, None
+
+    async def stop(self) -> None:
+        """As the protocol says."""
+        self.move()
+
+    def move(self) -> None:
+        """The group moves the partition, here to the same member."""
+        self.assignment += 1
+        self._position = self._done = None
 
 
 class MemoryDeadLetters:

@@ -19,6 +19,8 @@ MOST_REASON = 8192
 #: Under so many task keys a record is listed at most: the smallest by code point.
 MOST_TASK_KEYS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ERASED = "record.erased"
+_NEVER_US = -(2**63)
 _COUNTED = ("total", "success", "skip", "failed")
 RECORD_FACTS = ("taskKey", "taskName", "replicaType", "replicaObjectType", "expectedDetails")
 DETAIL_FACTS = (
@@ -213,6 +215,15 @@ def transition(before: list[Event], after: list[Event]) -> dict[str, Any] | None
     }
 
 
+def _erasures(events: list[Event]) -> dict[str, int]:
+    """By record, up to which time it is erased, in us."""
+    erased: dict[str, int] = {}
+    for event in events:
+        if event["type"] == ERASED:
+            erased[event["recordId"]] = max(erased.get(event["recordId"], _NEVER_US), _us(event["eventTime"]))
+    return erased
+
+
 class Model:
     """All that was published. ``now_us`` decides what is stale."""
 
@@ -222,8 +233,10 @@ class Model:
         self._records: dict[str, Entity] = {}
         self._details: dict[str, dict[str, Entity]] = {}
         self._named: dict[str, set[str]] = {}
+        erased = _erasures(events)
         for event in events:
-            self._add(event)
+            if event["type"] != ERASED and _us(event["eventTime"]) > erased.get(event["recordId"], _NEVER_US):
+                self._add(event)
         self._tasks: dict[str, set[str]] = {}
         for record_id, keys in self._named.items():
             for key in sorted(keys)[:MOST_TASK_KEYS]:
@@ -415,6 +428,29 @@ class Model:
         ]
         rows.sort(key=lambda row: (-row["failed"], row["errorReason"] is None, row["errorReason"] or ""))
         return {"failed": len(failed), "examined": len(failed[:examined]), "reasons": rows[:limit]}
+
+    def silent_details(self, record_id: str, limit: int, *, examined: int = 5000) -> dict[str, Any]:
+        """The details that a record waits for."""
+        overview = self.overview(record_id)
+        if overview is None:
+            return {
+                **dict.fromkeys(("lastActivityTime", "expected", "missing")),
+                "running": 0,
+                "examined": 0,
+                "details": [],
+            }
+        every = [*self._details.get(record_id, {}).values(), *filter(None, [self._records.get(record_id)])]
+        running = self.details(record_id, status="RUNNING")
+        oldest = sorted(running[:examined], key=lambda row: (row["lastEventTime"], row["id"].encode()))
+        expected = overview["expected"]
+        return {
+            "lastActivityTime": _local(max(each.last_us() for each in every)),
+            "expected": expected,
+            "missing": None if expected is None else max(0, expected - overview["total"]),
+            "running": len(running),
+            "examined": len(running[:examined]),
+            "details": oldest[:limit],
+        }
 
     def silent(self, silent_for_s: int, prefix: str = "") -> list[dict[str, Any]]:
         """The RUNNING records of tasks under ``prefix`` that had no event for longer, longest silent first."""

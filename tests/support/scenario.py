@@ -33,6 +33,8 @@ from tests.support.system import API, COLLECTOR, Message, Process, answers_what,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from cloudevents.core.base import BaseCloudEvent
+
     from tests.support.services.redis import OwnRedis
     from tests.support.streams import Event
     from tests.support.system import System
@@ -246,6 +248,30 @@ class Scenario:
         """Let the dead-letter topic take messages of ``max_bytes`` at most."""
         narrow(self._kafka.address, f"{self.system.topic}.dlq", max_bytes)
 
+    def narrow_outcomes(self, max_bytes: int) -> None:
+        """Let the outcomes topic take messages of ``max_bytes`` at most."""
+        narrow(self._kafka.address, self.system.outcomes_topic, max_bytes)
+
+    def outcomes_are_complete(self) -> None:
+        """Require that everything is committed, and that the end of every record that ended is published.
+
+        Outcomes with the same id have to be the same.
+        """
+        self.caught_up()
+        by_id: dict[str, BaseCloudEvent] = {}
+        latest: dict[str, BaseCloudEvent] = {}
+        for event in self.system.outcomes():
+            first = by_id.setdefault(event.get_id(), event)
+            assert first.get_attributes() == event.get_attributes()
+            record_id = str(event.get_subject())
+            latest[record_id] = max(latest.get(record_id, event), event, key=_sequence)
+        model = Model(self.events, now=datetime.now(UTC))
+        rows = [row for key in model.task_keys for row in model.records(key) if row["status"] != "RUNNING"]
+        assert rows
+        for row in rows:
+            data: Any = latest[row["id"]].get_data()
+            assert [data[key] for key in _OF_AN_END] == [row[key] for key in _OF_AN_END]
+
     def delete_everything_in_the_topic(self) -> int:
         """As retention would; returns the number of messages deleted."""
         ends = self.ends()
@@ -277,6 +303,14 @@ class Scenario:
         admin = self._admin()
         for created in admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
             created.result(ANSWER_S)
+
+
+#: Keys of a record that its end decides.
+_OF_AN_END = ("id", "status", "endTime", "errorReason")
+
+
+def _sequence(event: BaseCloudEvent) -> str:
+    return str(event.get_extension("sequence"))
 
 
 def accounts(collector: Process) -> tuple[float, float, float]:

@@ -87,9 +87,13 @@ detail_events = st.one_of(
     ),
 )
 events = record_events | detail_events
+#: Also what makes a record forgotten.
+erasures = _events(_type("record.erased"), {"taskKey": st.sampled_from(TASK_KEYS)})
+events_and_erasures = st.one_of(events, events, events, erasures)
 
 #: A stream of events of a few entities.
 streams = st.lists(events, min_size=1, max_size=12)
+streams_with_erasures = st.lists(events_and_erasures, min_size=1, max_size=12)
 
 
 # Damaged events.

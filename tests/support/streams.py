@@ -29,6 +29,8 @@ AWKWARD_IDS = (
     "x" * 128,
     "list",
     "..a",
+    ".",
+    "..",
 )
 
 #: Names that are prefixes of each other, in ways that bytes, escapes, patterns or collations get wrong.

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cloudevents.core.base import BaseCloudEvent
+
     from tests.support.model import Model
     from tests.support.services.kafka import Reachable
     from tests.support.streams import Event
 
-COLLECTOR, API = "replog_collector.main", "replog_api.main"
+COLLECTOR, API, CLI = "replog_collector.main", "replog_api.main", "replog_cli.main"
 RECORDS = "/replication/api/task/record"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
@@ -77,8 +80,9 @@ def environment(variables: dict[str, str]) -> dict[str, str]:
 class Process:
     """A process of the project that can be started again after it ended; each life has its own log."""
 
-    def __init__(self, module: str, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(self, module: str, folder: Path, variables: dict[str, str], arguments: Sequence[str] = ()) -> None:
         self._module = module
+        self._arguments = arguments
         self._folder = folder
         self._environment = environment(variables)
         self._log = folder
@@ -90,7 +94,7 @@ class Process:
         self._log = self._folder / f"{self._module}-{uuid.uuid4().hex}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command(self._module),
+                [*command(self._module), *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -177,6 +181,12 @@ class System:
         self.processes.append(Process(module, self.folder, settings))
         return self.processes[-1]
 
+    def notifier(self, url: str, *options: str, **variables: str) -> Process:
+        """A ``replog notify`` that posts to ``url``, not started yet."""
+        arguments = ["notify", "--url", url, "--group", f"{self.topic}.notify", *options]
+        self.processes.append(Process(CLI, self.folder, self.variables | variables, arguments))
+        return self.processes[-1]
+
     def started(self, module: str, **variables: str) -> Process:
         """A process with the system's settings, started."""
         process = self.process(module, **variables)
@@ -190,6 +200,20 @@ class System:
     def dead_letters(self) -> list[Message]:
         """All there are now on the dead-letter topic."""
         return asyncio.run(_read(self.variables["REPLOG_KAFKA_BOOTSTRAP_SERVERS"], f"{self.topic}.dlq"))
+
+    @property
+    def outcomes_topic(self) -> str:
+        """The topic of outcomes."""
+        return outcomes_topic_of(self.topic)
+
+    def publish_outcomes(self) -> None:
+        """Have all processes that are made from now on publish outcomes, or read them."""
+        self.variables["REPLOG_KAFKA_OUTCOMES_TOPIC"] = self.outcomes_topic
+
+    def outcomes(self) -> list[BaseCloudEvent]:
+        """All outcomes that are published now, in order for each partition."""
+        read = asyncio.run(_read(self.variables["REPLOG_KAFKA_BOOTSTRAP_SERVERS"], self.outcomes_topic))
+        return [from_kafka_event(KafkaMessage(dict(one.headers), one.key, one.value or b"")) for one in read]
 
 
 @contextlib.contextmanager
@@ -221,7 +245,7 @@ def system_on(broker: Reachable, redis_url: str, folder: Path, *, forget: bool =
         if forget:
             remove_keys(redis_url, name)
         if broker.kind == "address":
-            kafka_admin.delete_topics(broker.address, [name, f"{name}.dlq"])
+            kafka_admin.delete_topics(broker.address, _topics_of(name))
 
 
 def share(*collectors: Process) -> None:
@@ -238,11 +262,20 @@ def share(*collectors: Process) -> None:
     assert wait_until(lambda: [*map(partitions_of, collectors)] == evenly, READABLE_TIMEOUT_S)
 
 
+def outcomes_topic_of(topic: str) -> str:
+    """The topic of outcomes that goes with one of events."""
+    return f"{topic}.outcomes"
+
+
+def _topics_of(name: str) -> list[str]:
+    return [name, f"{name}.dlq", outcomes_topic_of(name)]
+
+
 def _make_topics(broker: Reachable, name: str) -> None:
     if broker.kind == "embedded":
-        kafka_admin.touch_topics(broker.address, [name, f"{name}.dlq"])
+        kafka_admin.touch_topics(broker.address, _topics_of(name))
         return
-    kafka_admin.create_topics(broker.address, [name, f"{name}.dlq"])
+    kafka_admin.create_topics(broker.address, _topics_of(name))
     narrow(broker.address, f"{name}.dlq", LETTER_BYTES)
 
 

@@ -98,6 +98,7 @@ RULES: dict[str, tuple[dict[str, Rule], dict[str, Rule]]] = {
     "record.started": (OF_RECORD, STARTED),
     "record.progressed": (OF_RECORD, BYTES),
     "record.finished": (OF_RECORD | STATUS, REASON | BYTES),
+    "record.erased": (EVERY, {"taskKey": nullable(an_id)}),
     "detail.started": (OF_DETAIL, FACTS),
     "detail.progressed": (OF_DETAIL | {"progress": progress}, FACTS),
     "detail.finished": (OF_DETAIL | STATUS, FACTS | REASON | {"progress": nullable(progress)}),

@@ -15,18 +15,22 @@ replog_events_total{type="detail.started",result="applied"} 1200.0
 # TYPE replog_other gauge
 replog_other 7.0
 """
+AS_OF = """# TYPE replog_as_of_timestamp_seconds gauge
+replog_as_of_timestamp_seconds {}
+"""
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_figures_are_those_of_the_metrics() -> None:
     """All events, and the records whose start was applied."""
-    assert figures_of(METRICS, "2026-01-02T03:04:03.000Z") == Figures(1204, 3, NOW - timedelta(seconds=2))
+    as_of = NOW - timedelta(seconds=2)
+    assert figures_of(METRICS, AS_OF.format(as_of.timestamp())) == Figures(1204, 3, as_of)
 
 
 def test_no_time_is_known_before_the_collector_has_caught_up() -> None:
-    """1970 stands for that."""
-    assert figures_of(METRICS, "1970-01-01T00:00:00.000Z").as_of is None
-    assert figures_of(METRICS, None).as_of is None
+    """0 stands for that."""
+    assert figures_of(METRICS, AS_OF.format("0.0")).as_of is None
+    assert figures_of(METRICS, "").as_of is None
 
 
 def test_the_line_says_events_records_and_freshness() -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from starlette.routing import Route
 
-from replog import letters
+from replog import letters, outcomes
 from replog.errors import InvalidEventError
 from replog.events import TYPES, parse
 from replog.settings import ApiSettings, CollectorSettings, load
@@ -245,7 +245,7 @@ def test_the_topics_have_their_usual_names(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("REPLOG_KAFKA_TOPIC", raising=False)
     usual = load(CollectorSettings)
     addresses = [channel["address"] for channel in ASYNCAPI["channels"].values()]
-    assert addresses == [usual.kafka_topic, usual.dead_letter_topic]
+    assert addresses == [usual.kafka_topic, usual.dead_letter_topic, usual.kafka_outcomes_topic]
 
 
 def test_every_type_of_event_is_a_message() -> None:
@@ -295,6 +295,27 @@ def test_examples_of_events_are_those_of_the_page() -> None:
     assert [parse(example.encode()) for example in fenced("events.md", "json")] == list(asyncapi.EXAMPLES)
 
 
+def test_every_outcome_is_a_message_with_an_example() -> None:
+    """One that the code makes, which names the status that the type stands for."""
+    messages = [
+        resolved(ASYNCAPI, resolved(ASYNCAPI, message))
+        for message in ASYNCAPI["channels"]["outcomes"]["messages"].values()
+    ]
+    assert {message["name"] for message in messages} == outcomes.STATUS_OF.keys()
+    for message in messages:
+        (example,) = message["examples"]
+        check(ASYNCAPI, message["headers"], example["headers"])
+        check(ASYNCAPI, message["payload"], example["payload"])
+        assert example["headers"].keys() == message["headers"]["properties"].keys()
+        assert example["headers"]["ce_type"] == message["name"]
+        assert example["payload"]["status"] == outcomes.STATUS_OF[message["name"]]
+
+
+def test_the_example_of_an_outcome_is_that_of_the_page() -> None:
+    (example,) = ASYNCAPI["components"]["messages"]["recordFailed"]["examples"]
+    assert [json.loads(shown) for shown in fenced("outcomes.md", "json")] == [example["payload"]]
+
+
 def test_a_dead_letter_says_why() -> None:
     """By the headers that a collector sends."""
     message = ASYNCAPI["components"]["messages"]["deadLetter"]
@@ -317,10 +338,10 @@ def test_a_dead_letter_says_why() -> None:
 
 
 def test_operations_lead_to_messages_of_their_channel() -> None:
-    """A collector receives all types of events and sends dead letters."""
-    receives, sends = ASYNCAPI["operations"].values()
-    assert (receives["action"], sends["action"]) == ("receive", "send")
-    for operation in (receives, sends):
+    """A collector receives all types of events, and sends dead letters and outcomes."""
+    operations = ASYNCAPI["operations"].values()
+    assert [operation["action"] for operation in operations] == ["receive", "send", "send"]
+    for operation in operations:
         channel = resolved(ASYNCAPI, operation["channel"])
         sent = [resolved(ASYNCAPI, message)["name"] for message in operation["messages"]]
         assert sent == [resolved(ASYNCAPI, message)["name"] for message in channel["messages"].values()]

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from replog.errors import SettingsError
 from replog.settings import ClientSettings, load
+from replog_cli.client.api import record_path
 from replog_cli.client.errors import ApiUnavailable, UnknownRecord, error_of_answer, error_of_transport
 from replog_cli.client.record_stream import Backoff
 from replog_cli.client.sse import Message, lines, messages
@@ -149,3 +150,18 @@ def test_filters_have_the_names_of_the_api() -> None:
     assert detail_filters(status=None, failed=False, version="", **nothing) == {}
     with pytest.raises(typer.BadParameter, match="--failed and --status SUCCESS"):
         detail_filters(status=Status.SUCCESS, failed=True, version="", **nothing)
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "sent"),
+    [
+        ("with/slash", "http://replog.example/ops/replication/api/task/record/page/with%2Fslash?pageNumber=1"),
+        ("..", "http://replog.example/ops/replication/api/task/record/page/?id=..&pageNumber=1"),
+        (".", "http://replog.example/ops/replication/api/task/record/page/?id=.&pageNumber=1"),
+    ],
+)
+def test_every_id_reaches_the_service(entity_id: str, sent: str) -> None:
+    """Also one that HTTP libraries take for a way through folders."""
+    url = httpx.URL(record_path("page", entity_id)).copy_merge_params({"pageNumber": 1})
+    with httpx.Client(base_url="http://replog.example/ops") as client:
+        assert str(client.build_request("GET", url).url) == sent

@@ -10,9 +10,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from replog_cli.display import formatting, tables
+from replog_cli.display import diagnosis, formatting, silence, tables
 from replog_cli.display.estimate import Estimate
 from replog_cli.display.record_progress import RecordProgress
+from replog_collector.topics.descriptions import GroupDescription, Member, PartitionOffsets
+from replog_repair.diagnosis.checks import Check
+from tests.support.observations import NOW_MS, group_lag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +77,9 @@ EVERY_TABLE: dict[str, Callable[[int], RenderableType]] = {
     "clusters": lambda _: tables.clusters(
         [{"remoteCluster": "c" * 128, "failed": 10**6, "running": 0, "success": 10**7, "total": 11 * 10**6}]
     ),
+    "silent": lambda width: tables.silent(
+        [detail(lastEventTime=NOON), detail(packageConstraint=None, lastEventTime=NOON)], NOW, width
+    ),
     "reasons": lambda width: tables.reasons(
         [{"failed": 7, "errorReason": "r" * 500, "remoteClusters": ["dev"] * 40, "detailId": "d" * 32}], width
     ),
@@ -87,6 +93,67 @@ def test_tables_fit_the_width(name: str, width: int) -> None:
     lines = drawn(EVERY_TABLE[name](width), width).splitlines()
     assert len(lines) > 1
     assert max(cell_len(line) for line in lines) <= width
+
+
+def silent(**changed: Any) -> dict[str, Any]:
+    """What a record waits for that has been silent for an hour."""
+    last = "2026-01-02T03:00:00.000"
+    return {
+        "lastActivityTime": last,
+        "expected": 12,
+        "missing": 4,
+        "running": 2,
+        "examined": 2,
+        "details": [],
+        **changed,
+    }
+
+
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [
+        (
+            silent(),
+            "No event for 1 h 0 min, since 11:00:00. 2 details are running. Of 12 expected details 4 never began.",
+        ),
+        (silent(missing=0), "2 details are running. All 12 expected details have begun."),
+        (silent(running=0, missing=0), "All expected details have ended: only the end of the record is missing."),
+        (silent(running=0), "every detail that began has ended. Of 12 expected details 4 never began."),
+        (silent(running=1, expected=None, missing=None), "1 detail is running. The worker did not say how many"),
+        (silent(lastActivityTime=None), "No event has come."),
+    ],
+)
+def test_silence_is_explained(waits: dict[str, Any], said: str) -> None:
+    assert said in silence.summary(waits, NOW).plain
+
+
+@widths
+def test_a_diagnosis_fits_the_width_and_says_what_to_do(width: int) -> None:
+    """Below what was found in a narrow terminal, beside it in a wide one."""
+    checks = [
+        Check("redis", "eviction", "warn", f"found {HOSTILE} {'x ' * 100}", "advice " * 30),
+        Check("kafka", "brokers", "pass", "k:9092 answers"),
+    ]
+    text = drawn(diagnosis.checks(checks, width), width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert text.count("advice") == 30
+    assert "\x1b" not in text
+    assert text.splitlines()[-1].strip() == "1 pass, 1 warn"
+
+
+@widths
+def test_lag_fits_the_width(width: int) -> None:
+    """Members whose names are long, offsets that are none, and an age."""
+    member = Member("c" * 200 + HOSTILE, "h" * 100, tuple(range(100)))
+    behind = group_lag(
+        PartitionOffsets(5, 10**15, None), description=GroupDescription("Stable", (member,)), oldest_ms=NOW_MS - 90_000
+    )
+    text = drawn(diagnosis.lag(behind, NOW_MS, width), width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "1 min 30 s ago" in text
+    assert "\x1b" not in text
+    nobody = drawn(diagnosis.lag(group_lag(description=GroupDescription("Dead", ())), NOW_MS, width), width)
+    assert "no collector reads the topic" in nobody
 
 
 @widths

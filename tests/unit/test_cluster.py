@@ -49,7 +49,7 @@ class FakeNode:
             raise exceptions.ConnectionError("down")
         return self.ranges
 
-    async def infos(self) -> list[dict[str, Any]]:
+    async def infos(self, section: str) -> list[dict[str, Any]]:
         return [{"redis_version": "7.0.0"}]
 
     async def close(self) -> None:
@@ -159,7 +159,7 @@ async def test_a_slot_without_a_master_is_an_error(nodes: FakeNodes) -> None:
 
 
 async def test_every_master_is_asked_what_it_is(nodes: FakeNodes) -> None:
-    assert len(await nodes.cluster().infos()) == 2
+    assert len(await nodes.cluster().infos("server")) == 2
 
 
 async def test_seeds_that_do_not_answer_are_passed_over(nodes: FakeNodes) -> None:

@@ -22,8 +22,19 @@ from replog_collector.kafka.source import Polled
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.pipeline.decoding import decode
+from replog_collector.pipeline.outcomes import OutcomePublishing
 from replog_collector.pipeline.retrying import Retrying
-from tests.support.fakes import FakeMessage, MemoryDeadLetters, MemoryMarkers, MemorySource, MemoryStore, MemoryTopic
+from tests.support.fakes import (
+    FakeMessage,
+    MemoryDeadLetters,
+    MemoryMarkers,
+    MemoryOutbox,
+    MemoryOutcomeTopic,
+    MemorySource,
+    MemoryStore,
+    MemoryTopic,
+)
+from tests.support.store.batches import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,7 +68,9 @@ class System:
         self.topic = MemoryTopic()
         self.markers = MemoryMarkers()
         self.source = MemorySource(self.topic, self.markers)
-        self.store = MemoryStore()
+        self.outbox = MemoryOutbox()
+        self.store = MemoryStore(self.outbox)
+        self.outcomes = MemoryOutcomeTopic()
         self.letters = MemoryDeadLetters()
         self.limit = DeadLetterLimit(0.5, 100_000, clock=lambda: 0.0)
         self.now = 0.0
@@ -68,6 +81,7 @@ class System:
             self.markers,
             self.letters,
             self.limit,
+            outcomes=OutcomePublishing(self.outbox, self.outcomes, source="/replog/events"),
             ahead=AheadLimit(MAX_AHEAD_S, clock=NOW.timestamp),
             progress=self.progress,
             timings=timings,
@@ -133,6 +147,54 @@ async def test_nothing_is_committed_before_the_store_has_it(system: System) -> N
     system.store.merge = watched  # type: ignore[method-assign]
     await system.run_until(lambda: system.topic.committed == 1)
     assert committed_at_failure == [0, 0, 0, 0]
+
+
+FINISHED = {
+    "type": "record.finished",
+    "recordId": "r",
+    "taskKey": "t",
+    "status": "FAILED",
+    "eventTime": "2021-05-12T12:00:00Z",
+}
+
+
+async def test_nothing_is_committed_before_its_outcome_is_published(system: System) -> None:
+    """The topic is away for a while, and the outbox after it."""
+    system.topic.publish(json.dumps(FINISHED).encode())
+    system.outcomes.failures = [BrokerUnavailable("away")] * 3
+    committed = []
+    send, read = system.outcomes.send, system.outbox.read
+
+    async def sending(events: Any) -> None:
+        committed.append(system.topic.committed)
+        await send(events)
+
+    async def reading(after: Any) -> Any:
+        committed.append(system.topic.committed)
+        return await read(after)
+
+    system.outcomes.send, system.outbox.read = sending, reading  # type: ignore[method-assign]
+    system.outbox.failures = [StoreUnavailable("connection", "down")] * 2
+    await system.run_until(lambda: system.topic.committed == 1)
+    assert set(committed) == {0}
+    assert [event.get_subject() for event in system.outcomes.events] == ["r"]
+
+
+async def test_an_outcome_that_a_dead_collector_left_is_published_with_its_batch(system: System) -> None:
+    """It had merged the batch, and told nobody: the batch comes again, and changes nothing in the store."""
+    await system.store.merge(batch_of([FINISHED]))
+    system.topic.publish(json.dumps(FINISHED).encode())
+    before = counted("replog_record_transitions_total", status="FAILED")
+    await system.run_until(lambda: system.topic.committed == 1)
+    assert counted("replog_record_transitions_total", status="FAILED") == before
+    assert [event.get_subject() for event in system.outcomes.events] == ["r"]
+
+
+async def test_a_stop_does_not_wait_for_the_outcomes_topic(system: System) -> None:
+    system.topic.publish(json.dumps(FINISHED).encode())
+    system.outcomes.failures = [BrokerUnavailable("away")] * 1000
+    await system.run_until(lambda: len(system.outcomes.failures) < 998)
+    assert (system.topic.committed, len(system.outbox.entries)) == (0, 1)
 
 
 async def test_store_failures_are_counted_by_kind(system: System) -> None:

@@ -15,7 +15,7 @@ import replog_collector.metrics
 from replog import letters
 from replog.events import TYPES, parse, schema_of
 from replog.records import EMPTY, join
-from replog.settings import ApiSettings, ClientSettings, CollectorSettings, variable
+from replog.settings import ApiSettings, ClientSettings, CollectorSettings, NotifySettings, variable
 from replog.state import registers_of
 from replog.telemetry import LogAction
 from replog_api.contracts import schemas
@@ -67,7 +67,8 @@ def names(cell: str) -> list[str]:
 
 def settings() -> dict[str, str]:
     """Every variable that a process reads, with its default as the documentation writes it."""
-    fields = ApiSettings.model_fields | CollectorSettings.model_fields | ClientSettings.model_fields
+    groups = (ApiSettings, CollectorSettings, ClientSettings, NotifySettings)
+    fields = {name: field for group in groups for name, field in group.model_fields.items()}
     return {variable(name): _written(field.default) for name, field in fields.items()}
 
 
@@ -141,11 +142,9 @@ def test_examples_of_events_are_valid(example: str) -> None:
 
 
 def test_every_type_of_event_has_an_example() -> None:
-    """All six of them."""
+    """All seven of them."""
     shown = {json.loads(example)["type"] for example in fenced("events.md", "json")}
-    assert shown == {
-        f"{kind}.{phase}" for kind in ("record", "detail") for phase in ("started", "progressed", "finished")
-    }
+    assert shown == {*TYPES}
 
 
 def fields_of(event_type: str) -> tuple[set[str], set[str]]:
@@ -156,7 +155,7 @@ def fields_of(event_type: str) -> tuple[set[str], set[str]]:
     facts = [names(row[0])[0] for row in rows(section("events.md", "Details")) if "." not in row[0]]
     known = {*(names(row[0])[0] for row in every), *names(more), *names(required)}
     needed = {names(row[0])[0] for row in every if row[2] == "yes"} | {*names(required)}
-    if event_type.startswith("record."):
+    if event_type.startswith("record.") and event_type != "record.erased":
         needed.add("taskKey")
     return known | {*facts} if "the facts" in more else known, needed
 

@@ -13,7 +13,7 @@ from replog_local.stack import Addresses, _environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-ADDRESSES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2", "127.0.0.1:3", "t", "redis://127.0.0.1:4/0")
+ADDRESSES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2", "127.0.0.1:3", "t", "o", "redis://127.0.0.1:4/0")
 
 
 @pytest.mark.parametrize(("given", "passed_on"), [(None, 0.0), ("5", 5.0), ("0", 0.0), ("2.5", 2.5)])

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from replog.settings import ApiSettings, load
 from replog_api.app import create_app
+from replog_api.page.explorer import explorer
 from replog_api.page.serving import VIEWS, page, page_paths, page_routes
 from tests.support.api.tokens import TOKENS
 
@@ -165,8 +166,17 @@ async def test_what_it_does_not_have_is_the_apis_404(path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, 250130)
 
 
+async def test_metrics_count_its_views_and_its_files() -> None:
+    (asset,) = re.findall(r'src="(assets/[^"]+)"', page().shell.decode())
+    for path in ("/ui/", "/ui/tasks", f"/ui/{asset}", f"/docs/assets/{explorer().version}/start.js"):
+        assert (await served(path)).status_code == 200
+    counted = re.findall(r'replog_http_requests_total\{route="([^"]+)"', (await served("/metrics")).text)
+    assert {"/ui/", "/ui/tasks", "/ui/assets/{file}", "/docs/assets/{file}"} <= set(counted)
+    assert not [route for route in counted if page().version in route or explorer().version in route]
+
+
 async def test_it_can_be_switched_off() -> None:
-    for path in ("/", "/ui/", "/ui/tasks"):
+    for path in ("/", "/ui/", "/ui/tasks", "/docs"):
         answer = await served(path, api_page=False)
         assert (answer.status_code, answer.json()["code"]) == (404, 250130), path
 

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from replog.errors import StoreRefused, StoreUnavailable
+from replog.errors import BrokerUnavailable, StoreRefused, StoreUnavailable, TopicMissing
+from replog.store.maintain.restoring import Restored
 from replog_collector import metrics
-from replog_collector.periodic_task import PeriodicTask, count_stale, remove_due
+from replog_collector.periodic_task import PeriodicTask, count_stale, remove_due, restore_later
 
 
 class Sweeps:
@@ -105,3 +107,25 @@ async def test_who_has_the_partition_says_what_is_stale(
     assert told() == expected
     assert counts.walks == walks
     metrics.STALE.forget()
+
+
+class Restores:
+    """Answers runs with ``answers``."""
+
+    def __init__(self, *answers: Restored | Exception) -> None:
+        self.answers = list(answers)
+
+    async def restore(self) -> Restored:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize("error", [BrokerUnavailable("away"), TopicMissing("not there")], ids=["away", "missing"])
+async def test_what_the_broker_prevents_is_logged_and_left_to_the_next_run(error: Exception) -> None:
+    restores = Restores(error, Restored(2, 7), Restored(0, 0))
+    with capture_logs() as lines:
+        for _ in range(3):
+            await restore_later(restores)
+    assert [(line["event"], line.get("records")) for line in lines] == [("restoring_failed", None), ("restored", 2)]

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from replog import redis_url
 from replog.errors import SettingsError
-from replog.settings import ApiSettings, CollectorSettings, KafkaSettings, describe, load, load_or_exit, mask_url
+from replog.settings import (
+    ApiSettings,
+    CollectorSettings,
+    KafkaSettings,
+    NotifySettings,
+    describe,
+    load,
+    load_or_exit,
+    mask_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +179,9 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
         ("REPLOG_KAFKA_TOPIC", "a/b"),
         ("REPLOG_KAFKA_TOPIC", "x" * 250),
         ("REPLOG_KAFKA_DLQ_TOPIC", "a b"),
+        ("REPLOG_KAFKA_OUTCOMES_TOPIC", "a/b"),
+        ("REPLOG_KAFKA_OUTCOMES_TOPIC", "replication.task.events"),
+        ("REPLOG_KAFKA_OUTCOMES_TOPIC", "replication.task.events.dlq"),
         ("REPLOG_KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("REPLOG_KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("REPLOG_COLLECTOR_PORT", "nine"),
@@ -178,6 +190,13 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
 def test_a_collector_s_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     """As the query service's."""
     assert line_of(CollectorSettings, monkeypatch, **{variable: value}).startswith(f"{variable}={value} is wrong")
+
+
+def test_a_secret_is_set_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could tell which of two is used."""
+    both = {"REPLOG_NOTIFY_SECRET": "hidden", "REPLOG_NOTIFY_SECRET_FILE": "/run/secret"}
+    line = line_of(NotifySettings, monkeypatch, **both)
+    assert line == "REPLOG_NOTIFY_SECRET and REPLOG_NOTIFY_SECRET_FILE are both set; allowed: one of them"
 
 
 def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

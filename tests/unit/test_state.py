@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event as AnyEvent
     from tests.support.strategies import Event
-
-    AnyEvent = RecordEvent | DetailEvent
 
 
 def of_one(kind: str, stream: list[Event]) -> list[AnyEvent]:

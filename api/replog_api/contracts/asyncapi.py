@@ -1,9 +1,11 @@
-"""The AsyncAPI document: the topic of events and that of dead letters, from the structs of the event contract. Pure."""
+"""The AsyncAPI document: the topics of events, dead letters and outcomes, from the structs of the contracts. Pure."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from msgspec.structs import replace
 
 from replog import letters
 from replog.errors import InvalidEventError
@@ -11,12 +13,12 @@ from replog.events import (
     MAX_FACTS_BYTES,
     MAX_VALUE_BYTES,
     TYPES,
-    DetailEvent,
     DetailFinished,
     DetailProgressed,
     DetailStarted,
+    Event,
     Progress,
-    RecordEvent,
+    RecordErased,
     RecordFinished,
     RecordProgressed,
     RecordStarted,
@@ -27,13 +29,15 @@ from replog.events import (
 )
 from replog.fields import CONTRACT_VERSION
 from replog.settings import CollectorSettings, KafkaSettings
+from replog.statuses import FAILED, RUNNING, SUCCESS
 from replog.times import parse_time_us
+from replog_api.contracts import outcome_messages
 from replog_api.http.languages import Text
 
 #: What an operator who sets nothing has.
 _USUAL, _COLLECTOR = KafkaSettings.model_construct(), CollectorSettings.model_construct()
 _KAFKA = {"bindingVersion": "0.5.0"}
-_EVENTS, _LETTERS = "events", "deadLetters"
+_EVENTS, _LETTERS, _OUTCOMES = "events", "deadLetters", "outcomes"
 
 _TITLE = Text("Events of repository replication", "仓库同步事件")
 _TEXT = Text(
@@ -62,28 +66,50 @@ _CHANNELS = {
         "Events that break this contract, as they came and with the reason; one may come twice.",
         "不符合约定的事件，保持原样并附原因；同一事件可能出现两次。",
     ),
+    _OUTCOMES: Text(
+        "The end or reopening of each record, as a CloudEvent in binary mode; on a topic that the operator chooses, or "
+        "nowhere. One may come twice, with the same ce_id. The value is the record as the query API answers it, in "
+        "UTC. docs/outcomes.md has the guarantees.",
+        "每条执行日志的结束或重新开始，CloudEvent（binary 模式）；topic 由运维人员指定，未指定则不发布。"
+        "可能重复，ce_id 相同。value 为查询 API 返回的执行日志，时间为 UTC。保证见 docs/outcomes.md。",
+    ),
 }
 #: Each type of event: what it says, and an example.
 _MESSAGES: dict[str, Text] = {
     "record.started": Text("A run of a task began.", "任务的一次执行已开始。"),
     "record.progressed": Text("A run gives a sign of life.", "执行仍在进行。"),
     "record.finished": Text("A run ended.", "执行已结束。"),
+    "record.erased": Text(
+        "All that is known of a run and its details up to this time is forgotten; what is later makes it anew. "
+        "Operators publish it.",
+        "此刻及之前关于该次执行及其详情的一切均被删除；之后的事件重新建立该执行日志。由运维人员发布。",
+    ),
     "detail.started": Text("Work on a detail began.", "一项详情已开始同步。"),
     "detail.progressed": Text("A detail got further.", "一项详情有了进展。"),
     "detail.finished": Text("A detail ended.", "一项详情已结束。"),
 }
 _RECORD, _DETAIL = "609b573d53ccce752bf9b860", "979b573d53efcd752bf9b762"
 _TASK = "651095dfe0524ce9b3ab53d13532361c"
-EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
-    RecordStarted(
-        record_id=_RECORD,
-        task_key=_TASK,
-        event_us=parse_time_us("2021-05-12T12:19:08.813Z"),
-        task_name="nightly to dev",
-        replica_type="SCHEDULED",
-        replica_object_type="REPOSITORY",
-        expected_details=2,
-    ),
+_STARTED = RecordStarted(
+    record_id=_RECORD,
+    task_key=_TASK,
+    event_us=parse_time_us("2021-05-12T12:19:08.813Z"),
+    task_name="nightly to dev",
+    replica_type="SCHEDULED",
+    replica_object_type="REPOSITORY",
+    expected_details=2,
+)
+_FINISHED = RecordFinished(
+    record_id=_RECORD,
+    task_key=_TASK,
+    event_us=parse_time_us("2021-05-12T12:19:37.967Z"),
+    status="FAILED",
+    error_reason="1 of 2 details failed",
+    replicated_bytes=10240,
+    total_bytes=12288,
+)
+EXAMPLES: tuple[Event, ...] = (
+    _STARTED,
     RecordProgressed(
         record_id=_RECORD,
         task_key=_TASK,
@@ -91,15 +117,8 @@ EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
         replicated_bytes=4096,
         total_bytes=12288,
     ),
-    RecordFinished(
-        record_id=_RECORD,
-        task_key=_TASK,
-        event_us=parse_time_us("2021-05-12T12:19:37.967Z"),
-        status="FAILED",
-        error_reason="1 of 2 details failed",
-        replicated_bytes=10240,
-        total_bytes=12288,
-    ),
+    _FINISHED,
+    RecordErased(record_id=_RECORD, event_us=parse_time_us("2021-06-01T08:00:00Z")),
     DetailStarted(
         record_id=_RECORD,
         detail_id=_DETAIL,
@@ -125,6 +144,13 @@ EXAMPLES: tuple[RecordEvent | DetailEvent, ...] = (
         progress=Progress(blob=Tally(total=10, success=10), total_size=10240),
     ),
 )
+_AGAIN = replace(_STARTED, attempt=1, event_us=parse_time_us("2021-05-12T12:25:00.102Z"))
+#: By status, events of a record that then has it.
+_RUNS: dict[str, list[RecordStarted | RecordFinished]] = {
+    SUCCESS: [_STARTED, replace(_FINISHED, status=SUCCESS, error_reason=None)],
+    FAILED: [_STARTED, _FINISHED],
+    RUNNING: [_STARTED, _FINISHED, _AGAIN],
+}
 _INVALID = b'{"type":"record.paused","recordId":"609b573d53ccce752bf9b860"}'
 
 _LETTER_HEADERS: dict[str, tuple[Text, dict[str, Any]]] = {
@@ -179,6 +205,7 @@ _OPTIONAL_HEADERS = {letters.REPLAYS, letters.VALUE_BYTES, letters.CUT}
 def document() -> dict[str, Any]:
     """The document of the topics under their usual names."""
     events = {_name(event): _reference("messages", _name(event)) for event in TYPES}
+    outcomes = {name: _reference("messages", name) for name in outcome_messages.names()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -194,24 +221,32 @@ def document() -> dict[str, Any]:
             _LETTERS: _channel(
                 _USUAL.dead_letter_topic, _CHANNELS[_LETTERS], {"deadLetter": _reference("messages", "deadLetter")}
             ),
+            _OUTCOMES: _channel(None, _CHANNELS[_OUTCOMES], outcomes),
         },
         "operations": {
             "receiveEvents": _operation("receive", _EVENTS, events),
             "sendDeadLetters": _operation("send", _LETTERS, {"deadLetter": None}),
+            "sendOutcomes": _operation("send", _OUTCOMES, outcomes),
         },
         "components": {
-            "messages": {**{_name(event.type): _message(event) for event in EXAMPLES}, "deadLetter": _dead_letter()},
-            "schemas": schemas("#/components/schemas/{name}"),
+            "messages": {
+                **{_name(event.type): _message(event) for event in EXAMPLES},
+                "deadLetter": _dead_letter(),
+                **outcome_messages.messages(_RUNS, topic=_USUAL.kafka_topic, binding=_KAFKA),
+            },
+            "schemas": {**schemas("#/components/schemas/{name}"), **outcome_messages.schemas()},
         },
     }
 
 
-def _channel(address: str, text: Text, messages: dict[str, Any]) -> dict[str, Any]:
+def _channel(address: str | None, text: Text, messages: dict[str, Any]) -> dict[str, Any]:
+    """A channel; ``address`` is None where it has no usual name."""
+    topic = {} if address is None else {"topic": address}
     return {
         "address": address,
         "description": text.in_both(),
         "messages": messages,
-        "bindings": {"kafka": {"topic": address, **_KAFKA}},
+        "bindings": {"kafka": {**topic, **_KAFKA}},
     }
 
 
@@ -224,7 +259,7 @@ def _operation(action: str, channel: str, messages: dict[str, Any]) -> dict[str,
     }
 
 
-def _message(event: RecordEvent | DetailEvent) -> dict[str, Any]:
+def _message(event: Event) -> dict[str, Any]:
     return {
         "name": event.type,
         "title": event.type,

@@ -17,9 +17,8 @@ from replog_api.contracts.openapi.errors import (
 from replog_api.contracts.openapi.operation import CSV, JSON, LINES, PLAIN, Export, Query, Service, Stream
 from replog_api.http import query_values
 from replog_api.http.languages import Text
+from replog_api.http.paths import RECORDS, TASKS
 
-TASKS = "/replication/api/task"
-RECORDS = f"{TASKS}/record"
 _OF_A_PAGE = ("X-Total-Count", "Link")
 #: Methods that load balancers probe with.
 PROBED_BY = ("GET", "HEAD")
@@ -174,6 +173,22 @@ FAILURE_REASONS = Query(
     errors=(INVALID_LIMIT,),
     examples={"documented": examples.REASONS},
 )
+SILENT_DETAILS = Query(
+    path=f"{RECORDS}/detail/silent/{{recordId}}",
+    operation_id="list_task_record_silent_details",
+    summary=Text("list task record silent details", "查询任务日志中没有动静的详情"),
+    text=Text(
+        "What a record waits for: since when nothing has come, which RUNNING details have been silent longest, and how "
+        "many expected details have not been seen. The newest 5,000 RUNNING details are examined. No details where the "
+        "record is unknown.",
+        "执行日志在等待什么：自何时起没有事件，哪些 RUNNING 详情最久没有事件，以及尚未出现的预期详情数。"
+        "仅检查最新的 5000 条 RUNNING 详情。执行日志未知时没有详情。",
+    ),
+    data=schemas.SilentDetails,
+    query=query_values.SilentDetailsQuery,
+    errors=(INVALID_LIMIT,),
+    examples={"documented": examples.SILENT_DETAILS},
+)
 EXPORT_DETAILS = Export(
     path=f"{RECORDS}/detail/export/{{recordId}}",
     operation_id="export_task_record_details",
@@ -285,7 +300,8 @@ ASYNCAPI = Service(
 #: All operations, in the order of the document.
 OPERATIONS = (
     *(LATEST_RECORDS, PAGE_TASKS, TASK_RUNS, PAGE_SILENT),
-    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, FAILURE_REASONS, EXPORT_DETAILS),
+    *(LIST_RECORDS, PAGE_RECORDS, LIST_DETAILS, PAGE_DETAILS, COUNT_DETAILS, FAILURE_REASONS, SILENT_DETAILS),
+    *(EXPORT_DETAILS,),
     *(OVERVIEW, STREAM, RECORD),
     *(LIVE, READY, METRICS, OPENAPI, ASYNCAPI),
 )

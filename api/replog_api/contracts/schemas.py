@@ -340,6 +340,31 @@ class FailureReasons(_Schema):
     reasons: list[FailureReason] = _said("most failed first", "失败多的在前")
 
 
+class SilentDetails(_Schema):
+    """The details that a record waits for."""
+
+    chinese = "一条执行日志在等待什么。"
+
+    last_activity_time: LocalTime | None = _said(
+        "the newest event of the record or any of its details; null where the record is unknown",
+        "该执行日志及其详情最近一次事件的时间；执行日志未知时为 null",
+    )
+    expected: Sum | None = _said(
+        "details that the run will have, as its worker says; null where it does not",
+        "worker 预告的详情总数；未预告则为 null",
+    )
+    missing: Sum | None = _said(
+        "those of them of which no event has come; null where expected is",
+        "其中尚无任何事件的详情数；expected 为 null 时为 null",
+    )
+    running: Sum = _said("details with status RUNNING", "状态为 RUNNING 的详情数")
+    examined: Count = _said("the newest so many of them were examined", "其中最新的若干条被检查")
+    details: list[Detail] = _said(
+        "the RUNNING details among those, longest silent first, then by id",
+        "所检查的 RUNNING 详情，最久没有事件的在前，其次按 id",
+    )
+
+
 class ExportEnd(_Schema):
     """The last line of an export as NDJSON."""
 

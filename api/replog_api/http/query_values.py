@@ -40,6 +40,8 @@ MAX_KEYS = 200
 MAX_RUNS, DEFAULT_RUNS = 2000, 20
 #: Most reasons of failures in one answer, and how many where nothing is said.
 MAX_REASONS, DEFAULT_REASONS = 100, 10
+#: Most details that a record waits for in one answer, and how many where nothing is said.
+MAX_SILENT_DETAILS, DEFAULT_SILENT_DETAILS = 100, 10
 #: Longest silence that can be asked for, in seconds: 68 years; and the one that is where nothing is said.
 MAX_SILENT_S, DEFAULT_SILENT_S = 2**31 - 1, 900
 
@@ -284,6 +286,17 @@ class FailureReasonsQuery(_OfRecord):
     )
 
 
+class SilentDetailsQuery(_OfRecord):
+    """The first ``limit`` details of those that a record waits for."""
+
+    limit: int = _number(
+        "details at most, the longest silent",
+        "至多返回的详情数，最久没有事件的在前",
+        most=MAX_SILENT_DETAILS,
+        default=DEFAULT_SILENT_DETAILS,
+    )
+
+
 class DetailExportQuery(_DetailFilters, _OfRecord):
     """All details of a record that meet ``filter``, as a file in ``format``."""
 
@@ -316,8 +329,9 @@ class TaskRunsQuery(QueryValue):
 
 
 class SilentPageQuery(PageQuery):
-    """One page of the RUNNING records that had no event for longer than ``silent_for_s``."""
+    """One page of the RUNNING records of tasks under ``prefix`` that had no event for longer than ``silent_for_s``."""
 
+    prefix: str = _prefix("task key", "任务唯一key", "6510")
     silent_for_s: int = _number(
         "seconds for longer than which there was no event",
         "没有事件的时长超过多少秒",

@@ -13,9 +13,12 @@ from replog_api.http.errors import WRONG_METHOD, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from typing import TypeAlias
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+    _Endpoint: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 #: The types of the files that are served; other files of a folder are not.
 MEDIA_TYPES = {
@@ -33,10 +36,18 @@ _METHODS = ("GET", "HEAD")
 
 
 class PageRoute(Route):
-    """A route that answers GET and HEAD, and refuses all other methods as the API does."""
+    """A route that answers GET and HEAD, and refuses all other methods as the API does.
+
+    Metrics count it as ``label``, or as its path.
+    """
+
+    def __init__(self, path: str, endpoint: _Endpoint, label: str = "") -> None:
+        super().__init__(path, endpoint)
+        self.label = label or path
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, and leave the route in ``scope`` for the metrics."""
+        scope["route"] = self
         method = scope["method"]
         if method not in _METHODS:
             allow = ", ".join(_METHODS)
@@ -46,7 +57,8 @@ class PageRoute(Route):
 
 def asset_routes(path: str, version: str, assets: Mapping[str, bytes]) -> list[PageRoute]:
     """The routes ``{path}/assets/{version}/{name}`` of ``assets``, whose :func:`content_hash` is ``version``."""
-    return [PageRoute(f"{path}/assets/{version}/{name}", _asset_of(name, content)) for name, content in assets.items()]
+    base, label = f"{path}/assets/{version}", f"{path}/assets/{{file}}"
+    return [PageRoute(f"{base}/{name}", _asset_of(name, content), label) for name, content in assets.items()]
 
 
 def content_hash(assets: Mapping[str, bytes]) -> str:
@@ -62,7 +74,7 @@ def suffix(name: str) -> str:
     return name[name.rfind(".") :]
 
 
-def _asset_of(name: str, content: bytes) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+def _asset_of(name: str, content: bytes) -> _Endpoint:
     media_type = MEDIA_TYPES[suffix(name)]
 
     async def asset(request: Request) -> Response:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_plus
 
 from replog_api.admission.limits import MAX_LINK_BYTES
 from replog_api.contracts.operations import OPERATIONS
+from replog_api.http.paths import sent_path
 
 if TYPE_CHECKING:
     from replog_api.http.query_values import PageQuery
@@ -27,7 +28,7 @@ _TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
 def links(path: str, query_string: bytes, query: PageQuery, total: int) -> str | None:
     """The links of one page of ``total`` rows; None where they are too long.
 
-    ``path`` and ``query_string`` are as they were sent.
+    ``path`` is the one that was routed, ``query_string`` is as it was sent.
     """
     last = max(1, -(-total // query.page_size))
     targets = {"first": 1}
@@ -36,7 +37,8 @@ def links(path: str, query_string: bytes, query: PageQuery, total: int) -> str |
     if query.page_number < last:
         targets["next"] = query.page_number + 1
     targets["last"] = last
-    base = f"<{path}?{_kept(query_string)}"
+    path, of_the_id = sent_path(path)
+    base = f"<{path}?{of_the_id}{_kept(query_string)}"
     if _TO_ENCODE.search(base, 1):
         base = f"<{quote(base[1:], _PLAIN)}"
     found = ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])

@@ -1,59 +1,37 @@
 """Records and details as the API's JSON. Pure.
 
 Keys and their order are those of :mod:`replog.fields`; values stand in the order of its rows. Most facts are copied as
-they are stored (:mod:`replog.raw_entities`).
+they are stored (:mod:`replog.raw_entities`). The JSON of a record itself is made by :mod:`replog.answers`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import Raw, Struct, defstruct
-from msgspec.json import Encoder
+from msgspec import Struct
 
+from replog.answers import answer_type, encode, local_time, local_times, overview_answer, record_answer
 from replog.entities import stale_from
-from replog.fields import DETAIL, OVERVIEW, PACKAGE, PATH, PROGRESS, RECORD, RUN, TALLY
+from replog.fields import DETAIL, PACKAGE, PATH, PROGRESS, RUN, TALLY
 from replog.statuses import RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import tzinfo
 
     from replog.entities import Overview
-    from replog.fields import Field
     from replog.raw_entities import RawDetail, RawRecord
     from replog.records import Progressed, Tallied
     from replog.store.format.rows import StoredRecord, StoredTask
-    from replog.store.read.results import DetailCount, FailureReasons, SilentRecord, TaskRuns
+    from replog.store.read.results import DetailCount, FailureReasons, SilentDetails, SilentRecord, TaskRuns
     from replog_api.http.query_values import PageQuery
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Seconds kept formatted: events of one page are close in time.
-KEPT_SECONDS = 8192
-_MILLISECONDS = [f".{ms:03d}" for ms in range(1000)]
-
-
-def _answer(name: str, table: Iterable[Field]) -> Callable[..., Struct]:
-    """The struct of an object of an answer: encoding it gives the keys of ``table``, in the table's order.
-
-    It is made by position, in that order: with names, making it costs as much as all else.
-    """
-    shown = [field for field in table if field.key]
-    keys = {field.name: field.key or "" for field in shown}
-    return defstruct(name, [(name, Any) for name in keys], rename=keys, gc=False)
-
-
-_Record = _answer("Record", RECORD)
-_Run = _answer("Run", RUN)
-_Overview = _answer("Overview", OVERVIEW)
-_Detail = _answer("Detail", DETAIL)
-_Package = _answer("Package", PACKAGE)
-_Path = _answer("Path", PATH)
-_Progress = _answer("Progress", PROGRESS)
-_Tally = _answer("Tally", TALLY)
+_Run = answer_type("Run", RUN)
+_Detail = answer_type("Detail", DETAIL)
+_Package = answer_type("Package", PACKAGE)
+_Path = answer_type("Path", PATH)
+_Progress = answer_type("Progress", PROGRESS)
+_Tally = answer_type("Tally", TALLY)
 
 
 class _DetailCounts(Struct, rename="camel", gc=False):
@@ -76,7 +54,6 @@ class _TaskRun(Struct, rename="camel", gc=False):
     end_time: str | None
 
 
-_encode = Encoder().encode
 #: The facts that a run shows, and what it shows where they are absent.
 _RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
 
@@ -121,19 +98,19 @@ class Renderer:
 
     def record(self, stored: RecordRow) -> bytes:
         """A Record of docs/api.md."""
-        return _encode(self._record(stored, stored.read_raw()))
+        return encode(self._record(stored, stored.read_raw()))
 
     def task(self, stored: StoredTask) -> bytes:
         """A Task of docs/api.md."""
         record = self.record(stored.record) if stored.record else b"null"
-        return b'{"taskKey":%b,"record":%b}' % (_encode(stored.key), record)
+        return b'{"taskKey":%b,"record":%b}' % (encode(stored.key), record)
 
     def run(self, stored: RecordRow) -> bytes:
         """The answer to ``GET /{recordId}``."""
         record = stored.read_raw()
         # The API's own clients take no null there.
         facts = [getattr(record.facts, name) or default for name, default in _RUN_FACTS]
-        return _encode(_Run(*facts, self._record(stored, record)))
+        return encode(_Run(*facts, self._record(stored, record)))
 
     def watched(self, stored: StoredRecord) -> bytes:
         """The data of an event of a stream, but for why it ended."""
@@ -141,8 +118,22 @@ class Renderer:
 
     def silent(self, silent: SilentRecord) -> bytes:
         """A SilentRecord of docs/api.md."""
-        active = self._time(silent.active_ms)
-        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), _encode(active))
+        active = local_time(silent.active_ms, self._zone)
+        return b'{"record":%b,"lastActivityTime":%b}' % (self.record(silent.record), encode(active))
+
+    def silent_details(self, found: SilentDetails) -> bytes:
+        """A SilentDetails of docs/api.md."""
+        overview = found.overview
+        expected = overview.expected if overview else None
+        missing = None if overview is None or expected is None else max(0, expected - overview.total)
+        numbers = {
+            "lastActivityTime": None if found.active_ms is None else self._time(found.active_ms),
+            "expected": expected,
+            "missing": missing,
+            "running": overview.running if overview else 0,
+            "examined": found.examined,
+        }
+        return b'%b,"details":[%b]}' % (encode(numbers)[:-1], b",".join(map(self.detail, found.details)))
 
     def task_runs(self, task: TaskRuns) -> bytes:
         """A TaskRuns of docs/api.md."""
@@ -150,18 +141,18 @@ class Renderer:
             _TaskRun(
                 run.id,
                 run.status,
-                self._time(run.start_ms),
-                None if run.end_ms is None else self._time(run.end_ms),
+                local_time(run.start_ms, self._zone),
+                None if run.end_ms is None else local_time(run.end_ms, self._zone),
             )
             for run in task.runs
         ]
-        return _encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
+        return encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
 
     def detail(self, stored: DetailRow) -> bytes:
         """A Detail of docs/api.md."""
         detail = stored.read_raw()
         facts = detail.facts
-        start, end, last = self._times(detail)
+        start, end, last = local_times(detail, self._zone)
         answer = _Detail(
             stored.detail_id.decode(),
             stored.record_id,
@@ -184,35 +175,10 @@ class Renderer:
             last,
             self._stale(detail),
         )
-        return _encode(answer)
+        return encode(answer)
 
     def _record(self, stored: RecordRow, record: RawRecord) -> Struct:
-        start, end, last = self._times(record)
-        return _Record(
-            stored.record_id,
-            record.facts.task_key,
-            record.status,
-            start,
-            end,
-            record.error_reason,
-            record.replicated_bytes,
-            record.total_bytes,
-            _overview(record.overview, record.facts.expected_details),
-            last,
-            self._stale(record),
-        )
-
-    def _times(self, row: RawRecord | RawDetail) -> tuple[str, str | None, str]:
-        """Start, end and last event."""
-        start, last, end_ms = self._time(row.start_ms), self._time(row.last_ms), row.end_ms
-        if end_ms is None:
-            return start, None, last
-        # Nearly always, the end is the last event.
-        return start, last if end_ms == row.last_ms else self._time(end_ms), last
-
-    def _time(self, ms: int) -> str:
-        second, rest = divmod(ms, 1000)
-        return _second(second, self._zone) + _MILLISECONDS[rest]
+        return record_answer(stored.record_id, record, self._zone, stale=self._stale(record))
 
     def _stale(self, row: RawRecord | RawDetail) -> bool:
         if row.status != RUNNING:
@@ -222,15 +188,6 @@ class Renderer:
             return True
         self.until_ms = until_ms if self.until_ms is None else min(self.until_ms, until_ms)
         return False
-
-
-@lru_cache(KEPT_SECONDS)
-def _second(second: int, zone: tzinfo) -> str:
-    moment = _EPOCH + timedelta(seconds=second)
-    # Within a day of the first or last year that a date can name, the zone's time has no name.
-    with suppress(OverflowError):
-        moment = moment.astimezone(zone)
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _package(facts: Any) -> Struct | None:
@@ -245,7 +202,7 @@ def _package(facts: Any) -> Struct | None:
 
 def detail_counts(counts: Iterable[DetailCount]) -> bytes:
     """An array of DetailCounts of docs/api.md."""
-    return _encode([_DetailCounts(*count, count.total) for count in counts])
+    return encode([_DetailCounts(*count, count.total) for count in counts])
 
 
 def failure_reasons(found: FailureReasons, limit: int) -> bytes:
@@ -259,25 +216,12 @@ def failure_reasons(found: FailureReasons, limit: int) -> bytes:
         }
         for reason in found.reasons[:limit]
     ]
-    return _encode({"failed": found.failed, "examined": found.examined, "reasons": reasons})
+    return encode({"failed": found.failed, "examined": found.examined, "reasons": reasons})
 
 
 def overview(overview: Overview) -> bytes:
     """A roll-up of docs/api.md. Its sums may exceed 64 bits."""
-    return _encode(_overview(overview, overview.expected))
-
-
-def _overview(overview: Overview, expected: int | Raw | None) -> Struct:
-    return _Overview(
-        overview.success,
-        overview.failed,
-        overview.running,
-        overview.total,
-        expected,
-        overview.skip,
-        overview.conflict,
-        overview.total_size,
-    )
+    return encode(overview_answer(overview, overview.expected))
 
 
 def _progress(progress: Progressed) -> Struct:

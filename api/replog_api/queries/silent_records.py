@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
+from replog_api.admission.auth import Rights
 from replog_api.http.request_context import context_of
 from replog_api.queries.query_runner import timed
 from replog_api.queries.responses import Answer, paged
@@ -26,7 +27,7 @@ class SilentRecordsEndpoint:
 
     async def page_silent(self, request: Request, query: SilentPageQuery) -> Response:
         """A page; a token that is limited to a prefix knows the records of its own tasks alone."""
-        prefix = context_of(request.scope).prefix
+        prefix = Rights.readable(context_of(request.scope).prefix, query.prefix)
         query_key = self._runner.query_key(
             request, "page_silent", prefix, query.silent_for_s, query.page_number, query.page_size
         )

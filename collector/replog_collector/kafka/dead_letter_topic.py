@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from importlib.metadata import version
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
 from replog.letters import LIMITS, Cause, Letter, Origin, Original
 from replog.times import format_time_us
+from replog_collector.kafka.timed_producer import SEND_TIMEOUT_S, STOP_TIMEOUT_S, TimedProducer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from replog_collector.kafka.dead_letters import DeadLetter
+    from replog_collector.kafka.timed_producer import Producer
 
-#: Seconds that connecting or sending may take, and disconnecting at the end.
-SEND_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 2.0
 #: Letters up to this size are sent together: one request may hold those of many partitions.
 TOGETHER_BYTES = 1024 * 1024
-
-
-class Producer(Protocol):
-    """The port to the producer: :class:`replog.publisher.kafka.KafkaProducer`."""
-
-    @property
-    def topic(self) -> str:
-        """The topic that it sends to."""
-
-    async def start(self) -> None:
-        """Connect."""
-
-    async def send(
-        self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()
-    ) -> asyncio.Future[Any]:
-        """Buffer one message; the future ends with the broker's answer. Raises MessageTooLargeError."""
-
-    async def acknowledged(self, acknowledgement: asyncio.Future[Any]) -> None:
-        """Return once the broker has acknowledged the message. Raises BrokerUnavailable, MessageTooLargeError."""
-
-    async def stop(self) -> None:
-        """Disconnect once all messages are acknowledged."""
-
-    async def abort(self) -> None:
-        """Disconnect now."""
 
 
 class DeadLetterTopic:
@@ -67,28 +40,18 @@ class DeadLetterTopic:
         stop_timeout_s: float = STOP_TIMEOUT_S,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._producer = producer
+        self._producer = TimedProducer(producer, "dead-letter", timeout_s=timeout_s, stop_timeout_s=stop_timeout_s)
         self._source_topic = source_topic
-        self._timeout_s = timeout_s
-        self._stop_timeout_s = stop_timeout_s
         self._clock = clock
         self._version = version("replog")
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailable."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._producer.start()
-        except TimeoutError:
-            raise BrokerUnavailable(f"no broker let a producer in within {self._timeout_s:g} s") from None
+        await self._producer.start()
 
     async def stop(self) -> None:
         """Disconnect; messages that are not acknowledged in time are dropped."""
-        try:
-            async with asyncio.timeout(self._stop_timeout_s):
-                await self._producer.stop()
-        except TimeoutError:
-            await self._producer.abort()
+        await self._producer.stop()
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Return once all ``letters`` are acknowledged. A letter that the topic refuses for its size is cut.
@@ -107,9 +70,9 @@ class DeadLetterTopic:
     async def _send_together(self, originals: Sequence[Original]) -> list[Original]:
         """Send; returns those refused for size, either their own or that of the Kafka batch they were in."""
         # All are awaited: asyncio would log an error that nobody retrieved.
-        async with self._in_time():
+        async with self._producer.in_time() as producer:
             answers = await asyncio.gather(
-                *(self._send_one(original.whole) for original in originals), return_exceptions=True
+                *(_send_one(producer, original.whole) for original in originals), return_exceptions=True
             )
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, MessageTooLargeError):
@@ -125,33 +88,21 @@ class DeadLetterTopic:
             if letter.size >= refused_bytes:
                 continue
             try:
-                async with self._in_time():
-                    await self._send_one(letter)
+                async with self._producer.in_time() as producer:
+                    await _send_one(producer, letter)
             except MessageTooLargeError:
                 refused_bytes = letter.size
             else:
                 return refused_bytes
         # Nothing is dropped: the partition waits until the topic's limit is raised.
-        raise BrokerUnavailable(
-            f"the dead-letter topic {self._producer.topic} takes not even a letter of {letter.size} bytes"
-        )
-
-    async def _send_one(self, letter: Letter) -> None:
-        await self._producer.acknowledged(await self._producer.send(*letter))
-
-    @contextlib.asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        # The client retries without end; the caller needs to know that the topic does not answer.
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except TimeoutError:
-            raise BrokerUnavailable(
-                f"the dead-letter topic {self._producer.topic} took nothing in {self._timeout_s:g} s, and may not exist"
-            ) from None
+        raise BrokerUnavailable(f"{self._producer.topic} takes not even a letter of {letter.size} bytes")
 
     def _original(self, letter: DeadLetter) -> Original:
         message = letter.message
         origin = Origin(self._source_topic, message.partition, message.offset)
         cause = Cause(letter.reason, letter.error, format_time_us(self._clock() // 1000), self._version)
         return Original(message.key, message.value, message.headers, cause=cause, origin=origin)
+
+
+async def _send_one(producer: Producer, letter: Letter) -> None:
+    await producer.acknowledged(await producer.send(*letter))

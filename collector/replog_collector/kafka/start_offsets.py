@@ -27,6 +27,8 @@ class StartOffsets:
         self._checkpoints = checkpoints
         #: By partition: missing offsets before this one are counted already.
         self._counted: dict[int, int] = {}
+        #: Partitions whose missing checkpoints are logged already.
+        self._told: set[int] = set()
 
     async def left(self, committed: Mapping[int, int | None]) -> dict[int, int | None]:
         """By partition, the lower of its ``committed`` offset and its checkpoint; None where either is unknown.
@@ -37,6 +39,7 @@ class StartOffsets:
         async with _in_time(self._answer_timeout_s):
             checkpoints = await self._checkpoints.read(committed.keys())
         pairs = {number: (offset, checkpoints[number]) for number, offset in committed.items()}
+        self._tell({number for number, (offset, stored) in pairs.items() if offset is not None and stored is None})
         return {
             number: None if offset is None or checkpoint is None else min(offset, checkpoint)
             for number, (offset, checkpoint) in pairs.items()
@@ -71,6 +74,11 @@ class StartOffsets:
             logger().warning("offsets_reset", partition=partition, position=reached, first=first, end=end)
             return first
         return reached
+
+    def _tell(self, partitions: set[int]) -> None:
+        if new := sorted(partitions - self._told):
+            logger().warning("checkpoints_missing", partitions=new)
+            self._told.update(new)
 
     def _count(self, partition: int, missing: int, first: int) -> None:
         # An assignment and a fetch may meet the same gap at the same time.

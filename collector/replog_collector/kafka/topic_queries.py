@@ -6,6 +6,7 @@ Every function raises ``KafkaError`` where the broker does not answer, and may w
 from __future__ import annotations
 
 from collections import defaultdict
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -17,8 +18,29 @@ from replog.errors import BrokerUnavailable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-#: Arguments of Kafka's ListOffsets request: any consumer, messages of open transactions included, end of a partition.
-_ANY_CONSUMER, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
+#: Arguments of Kafka's ListOffsets request: any consumer; messages of open transactions included, or not; the end of a
+#: partition, its first message.
+_ANY_CONSUMER = -1
+_READ_UNCOMMITTED, _READ_COMMITTED = 0, 1
+_LATEST, _EARLIEST = -1, -2
+
+
+class Place(Enum):
+    """A place in a partition: the first message, the offset after the last one, or the last stable offset."""
+
+    FIRST = (_EARLIEST, _READ_UNCOMMITTED)
+    END = (_LATEST, _READ_UNCOMMITTED)
+    STABLE = (_LATEST, _READ_COMMITTED)
+
+    @property
+    def timestamp(self) -> int:
+        """The number that stands for it in a request."""
+        return self.value[0]
+
+    @property
+    def isolation(self) -> int:
+        """The isolation level of a request for it: which messages count."""
+        return self.value[1]
 
 
 class Bounds(NamedTuple):
@@ -75,6 +97,15 @@ async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -
         KafkaError: a leader is not known, does not answer, or is no leader any more.
     """
     client = consumer._client  # noqa: SLF001 - nothing public asks for them
+    return await offsets_of(client, partitions, Place.END)
+
+
+async def offsets_of(client: Any, partitions: Iterable[TopicPartition], place: Place) -> dict[TopicPartition, int]:
+    """The offsets of a place in each of ``partitions``, as their leaders tell them now to the driver's low client.
+
+    Raises:
+        KafkaError: a leader is not known, does not answer, or is no leader any more.
+    """
     led = defaultdict(list)
     for partition in partitions:
         led[client.cluster.leader_for_partition(partition)].append(partition)
@@ -82,8 +113,8 @@ async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -
     for leader, theirs in led.items():
         if leader in (None, -1):
             raise LeaderNotAvailableError(theirs)
-        topics = [(partition.topic, [(partition.partition, _LATEST)]) for partition in theirs]
-        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, _READ_UNCOMMITTED, topics))
+        topics = [(partition.topic, [(partition.partition, place.timestamp)]) for partition in theirs]
+        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, place.isolation, topics))
         for topic, offsets in answer.topics:
             for number, error_code, *_, offset in offsets:
                 found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))

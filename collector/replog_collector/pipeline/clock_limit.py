@@ -15,7 +15,7 @@ from replog.times import format_time_us
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event
 
 _SECOND_US = 1_000_000
 
@@ -31,7 +31,7 @@ class AheadLimit:
         """The latest ``eventTime`` that is valid now."""
         return (self._clock() + self._max_ahead_s) * _SECOND_US if self._max_ahead_s else math.inf
 
-    def refusal(self, event: RecordEvent | DetailEvent, latest_us: float) -> InvalidEventError:
+    def refusal(self, event: Event, latest_us: float) -> InvalidEventError:
         """The error of an event that is later than ``latest_us``, a value of :meth:`latest_us`."""
         ahead_s = self._max_ahead_s + (event.event_us - latest_us) / _SECOND_US
         return InvalidEventError(

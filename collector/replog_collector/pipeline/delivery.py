@@ -1,4 +1,4 @@
-"""Delivery of a batch: merge, dead-letter, count, checkpoint and commit."""
+"""Delivery of a batch: merge, dead-letter, publish outcomes, count, checkpoint and commit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
     from replog_collector.pipeline.merging import Store
+    from replog_collector.pipeline.outcomes import OutcomePublishing
     from replog_collector.pipeline.retrying import Retrying
 
 
 class Delivery:
-    """Delivers batches, one at a time."""
+    """Delivers batches, one at a time. ``outcomes`` is None where none are published."""
 
     def __init__(
         self,
@@ -31,9 +32,11 @@ class Delivery:
         checkpointing: Checkpointing,
         dead_letters: DeadLetters,
         limit: DeadLetterLimit,
+        outcomes: OutcomePublishing | None,
         *,
         retrying: Retrying,
     ) -> None:
+        self._outcomes = outcomes
         self._checkpointing = checkpointing
         self._dead_letters = dead_letters
         self._limit = limit
@@ -42,6 +45,8 @@ class Delivery:
 
     async def deliver(self, decoded: Decoded) -> None:
         """Return once all of ``decoded`` is in the store or dead-lettered, and handed to checkpointing.
+
+        By then the outcomes of its records are published.
 
         Raises:
             StopRequested: a stop came before that; nothing is committed.
@@ -53,6 +58,7 @@ class Delivery:
             return
         results = await self._merging.merge(decoded)
         await self._dead_letter(decoded)
+        await self._publish_outcomes(decoded)
         _count(decoded, results)
         await self._checkpointing.take(decoded.spans, results)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
@@ -68,6 +74,14 @@ class Delivery:
                 "dead_letter", reason=reason, error=error, partition=message.partition, offset=offset, last=last
             )
         await self._retrying(lambda: self._dead_letters.send(decoded.letters))
+
+    async def _publish_outcomes(self, decoded: Decoded) -> None:
+        outcomes = self._outcomes
+        if outcomes is None:
+            return
+        # Events of details end no record.
+        record_ids = [record_id for record_id, folded in decoded.batch.records.items() if folded.record]
+        await self._retrying(lambda: outcomes.publish(record_ids))
 
 
 def _count(decoded: Decoded, results: list[MergeResult]) -> None:

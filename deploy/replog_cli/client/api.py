@@ -81,7 +81,8 @@ class Api:
     ) -> Iterator[httpx.Response]:
         """A successful answer, its body not read yet; raises as :meth:`data` does, also while the body is read."""
         try:
-            with self._client.stream("GET", path, params=parameters, headers=headers) as response:
+            url = httpx.URL(path).copy_merge_params(parameters or {})
+            with self._client.stream("GET", url, headers=headers) as response:
                 if not response.is_success:
                     response.read()
                     raise error_of_answer(self.settings, response)
@@ -91,5 +92,7 @@ class Api:
 
 
 def record_path(endpoint: str, entity_id: str) -> str:
-    """The path of an endpoint below ``record``, such as ``detail/page``, for an id or key."""
-    return "/".join((RECORDS, *filter(None, [endpoint]), quote(entity_id, safe="")))
+    """The path, and the start of the query, of an endpoint below ``record``, such as ``detail/page``, for an id."""
+    # No client can send these two in a path.
+    of_the_id = f"?id={entity_id}" if entity_id in {".", ".."} else quote(entity_id, safe="")
+    return "/".join((RECORDS, *filter(None, [endpoint]), of_the_id))

@@ -64,6 +64,23 @@ def details(rows: Iterable[dict[str, Any]], now: datetime, width: int) -> Table:
     return table
 
 
+def silent(rows: Iterable[dict[str, Any]], now: datetime, width: int) -> Table:
+    """Details that run, each with its last event and how long ago that was."""
+    wide = width >= MEDIUM
+    table = _table("Cluster", *(["Repository"] if wide else []), "Content", "Done", "Last event", "Silent for")
+    for row in rows:
+        last = formatting.parse_time(row["lastEventTime"])
+        table.add_row(
+            _name(row["remoteCluster"]),
+            *([_name(row["localRepoName"])] if wide else []),
+            Text(formatting.plain(content_of(row))),
+            Text(_artifacts(row["progress"])),
+            Text(formatting.day_and_minute(last, now)),
+            Text(formatting.duration((now - last).total_seconds())),
+        )
+    return table
+
+
 def clusters(rows: Iterable[dict[str, Any]]) -> Table:
     """Numbers of details by remote cluster."""
     table = _table("Cluster", *(name.capitalize() for name in _COUNTS))
@@ -111,7 +128,7 @@ def content_of(detail: dict[str, Any]) -> str:
 
 _RUN_COLUMNS = ("Status", "Started", "Took", "Details", "Failed")
 _COUNTS = ("failed", "running", "success", "total")
-_RIGHT = {"Took", "Details", "Size", "Done", *(name.capitalize() for name in _COUNTS)}
+_RIGHT = {"Took", "Silent for", "Details", "Size", "Done", *(name.capitalize() for name in _COUNTS)}
 
 
 def _table(*names: str) -> Table:

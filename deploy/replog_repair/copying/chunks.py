@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from replog.store.transfer.register_scan import RecordPart, RemovedRecord
+    from replog.store.transfer.register_scan import Erasure, RecordPart, RemovedRecord
 
 
 class Records(NamedTuple):
@@ -27,6 +27,16 @@ class Removed(NamedTuple):
     records: Sequence[RemovedRecord]
 
 
+class Erasures(NamedTuple):
+    """Records of a bucket that were erased."""
+
+    erased: Sequence[Erasure]
+
+
+#: A part of a bucket.
+Chunk: TypeAlias = Records | Removed | Erasures
+
+
 class Origin(Protocol):
     """The end that a copy comes from."""
 
@@ -40,8 +50,8 @@ class Origin(Protocol):
     async def checkpoints(self, bucket: int) -> Mapping[str, int]:
         """The checkpoints of a bucket; everything before them is in what :meth:`chunks` yields afterwards."""
 
-    def chunks(self, bucket: int) -> AsyncIterator[Records | Removed]:
-        """All that a bucket has, in parts of bounded size."""
+    def chunks(self, bucket: int) -> AsyncIterator[Chunk]:
+        """All that a bucket has, in parts of bounded size: erasures come before the records that are later."""
 
 
 class Destination(Protocol):
@@ -53,7 +63,7 @@ class Destination(Protocol):
     async def has(self, bucket: int) -> bool:
         """Whether a copy that was cut off has completed the bucket."""
 
-    async def write(self, bucket: int, chunk: Records | Removed) -> None:
+    async def write(self, bucket: int, chunk: Chunk) -> None:
         """Take a part of a bucket."""
 
     async def complete(self, bucket: int, checkpoints: Mapping[str, int]) -> None:

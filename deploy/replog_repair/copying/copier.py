@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.format.keys import BUCKETS
-from replog_repair.copying.chunks import Records
+from replog_repair.copying.chunks import Erasures, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class Copied(NamedTuple):
-    """The result of a copy: records and details carried, removed records remembered, buckets that were there."""
+    """The result of a copy.
+
+    Records and details carried, removed records remembered, buckets that were there, erasures.
+    """
 
     rows: int
     removed: int
     resumed_buckets: int
+    erased: int = 0
 
 
 async def copy(origin: Origin, destination: Destination, *, progress: Callable[[int, int], None]) -> Copied:
@@ -29,7 +33,7 @@ async def copy(origin: Origin, destination: Destination, *, progress: Callable[[
     await destination.begin()
     there = [number for number in range(BUCKETS) if await destination.has(number)]
     total = await origin.count()
-    rows = removed = 0
+    rows = removed = erased = 0
     progress(rows, total)
     for bucket in sorted({*range(BUCKETS)} - {*there}):
         checkpoints = await origin.checkpoints(bucket)
@@ -38,8 +42,10 @@ async def copy(origin: Origin, destination: Destination, *, progress: Callable[[
             if isinstance(chunk, Records):
                 rows += chunk.rows
                 progress(rows, total)
+            elif isinstance(chunk, Erasures):
+                erased += len(chunk.erased)
             else:
                 removed += len(chunk.records)
         await destination.complete(bucket, checkpoints)
     await destination.finish()
-    return Copied(rows, removed, len(there))
+    return Copied(rows, removed, len(there), erased)

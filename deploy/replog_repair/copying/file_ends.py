@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Self
 from replog.errors import FatalError
 from replog.store.format.keys import BUCKETS
 from replog.store.format.layout import LAYOUT
-from replog_repair.copying.chunks import Records, Removed
+from replog_repair.copying.chunks import Chunk, Erasures, Records, Removed
 from replog_repair.copying.file_format import (
     BUCKET,
     END,
+    ERASURES,
     FORMAT,
     HEAD,
     MAGIC,
     RECORDS,
     REMOVED,
     BrokenFileError,
+    erasures_of,
     frame,
     head_of,
     read_frame,
@@ -80,10 +82,10 @@ class FileOrigin:
         """The checkpoints of a bucket."""
         return self._buckets[bucket][1]
 
-    async def chunks(self, bucket: int) -> AsyncIterator[Records | Removed]:
+    async def chunks(self, bucket: int) -> AsyncIterator[Chunk]:
         """All that the file has of a bucket."""
         self._file.seek(self._buckets[bucket][0])
-        while (found := self._next()) and found.kind in (RECORDS, REMOVED):
+        while (found := self._next()) and found.kind in (RECORDS, REMOVED, ERASURES):
             place = self._file.tell()
             yield self._chunk(found)
             self._file.seek(place)
@@ -121,9 +123,11 @@ class FileOrigin:
             raise BrokenFileError(str(self._path), self._file.tell() - 1, "something follows the end")
         return rows
 
-    def _chunk(self, found: Frame) -> Records | Removed:
+    def _chunk(self, found: Frame) -> Chunk:
         if found.kind == RECORDS:
             return Records(records_of(found.content))
+        if found.kind == ERASURES:
+            return Erasures(erasures_of(found.content))
         return Removed(removed_of(found.content))
 
     def _next(self) -> Frame | None:
@@ -161,11 +165,13 @@ class FileDestination:
         """Whether the file has the bucket: a copy to a file that was cut off begins anew."""
         return False
 
-    async def write(self, bucket: int, chunk: Records | Removed) -> None:
+    async def write(self, bucket: int, chunk: Chunk) -> None:
         """Write a part of a bucket. Raises FatalError."""
         if isinstance(chunk, Records):
             self._rows += chunk.rows
             self._write(frame(RECORDS, *records_content(chunk.parts)))
+        elif isinstance(chunk, Erasures):
+            self._write(frame(ERASURES, *chunk.erased))
         else:
             self._write(frame(REMOVED, *chunk.records))
 

@@ -7,7 +7,8 @@ and the payload: a msgpack array, compressed by zlib. The arrays begin with a le
 ``H``  the head, once: version of the format, layout of the store, version of replog, id of the copy
 ``B``  a bucket ends: its number, and its checkpoints from before its records were read
 ``R``  records of the bucket, or parts of them: id, time of the newest event, registers, task keys, whether it begins
-       here, details with their registers
+       here, details with their registers, generation
+``X``  records of the bucket that were erased: id, up to which time, whether later events are still to be restored
 ``D``  records of the bucket that retention removed: id, time, claimed time
 ``E``  the end, once: the number of records and details in the file
 =====  =================================================================================================
@@ -26,7 +27,7 @@ import msgpack
 from replog.errors import FatalError
 from replog.records import Registers
 from replog.store.format.layout import LAYOUT
-from replog.store.transfer.register_scan import RecordPart, RemovedRecord
+from replog.store.transfer.register_scan import Erasure, RecordPart, RemovedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"replog copy\n"
 FORMAT = 1
-HEAD, BUCKET, RECORDS, REMOVED, END = b"H", b"B", b"R", b"D", b"E"
+HEAD, BUCKET, RECORDS, REMOVED, ERASURES, END = b"H", b"B", b"R", b"D", b"X", b"E"
 #: Bytes of a payload, and of what it decompresses to; a longer one is none of ours. Writers make some MiB.
 MOST_BYTES = 256 * 1024 * 1024
 _LENGTH_BYTES = _CRC_BYTES = 4
@@ -135,6 +136,7 @@ def records_content(parts: Iterable[RecordPart]) -> list[Any]:
             of.task_keys,
             of.begins,
             [(detail_id, *registers) for detail_id, registers in of.details.items()],
+            of.generation,
         )
         for of in parts
     ]
@@ -150,11 +152,17 @@ def records_of(content: list[Any]) -> list[RecordPart]:
             tuple(task_keys),
             {detail_id: Registers(*rest) for detail_id, *rest in details},
             begins=begins,
+            generation=generation,
         )
-        for record_id, newest_ms, registers, task_keys, begins, details in content
+        for record_id, newest_ms, registers, task_keys, begins, details, generation in content
     ]
 
 
 def removed_of(content: list[Any]) -> list[RemovedRecord]:
     """The removed records in a frame."""
     return [RemovedRecord(*of) for of in content]
+
+
+def erasures_of(content: list[Any]) -> list[Erasure]:
+    """The erasures in a frame."""
+    return [Erasure(*of) for of in content]

@@ -9,13 +9,13 @@ from replog.errors import FatalError
 from replog.store.transfer.receiving import CompleteBucket, Receiver, checkpoints_of
 from replog.store.transfer.register_scan import RegisterScan
 from replog.store.write.layout_claim import claim_layout
-from replog_repair.copying.chunks import Records, Removed
+from replog_repair.copying.chunks import Chunk, Erasures, Records, Removed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.transfer.register_scan import RecordPart
+    from replog.store.transfer.register_scan import Erasure, RecordPart
 
 #: Records and details that are carried together: few enough that they take little memory, and enough that the calls
 #: that bring up the lists of tasks are sent together, too.
@@ -42,20 +42,38 @@ class StoreOrigin:
         """The checkpoints of a bucket."""
         return await checkpoints_of(self._connection, bucket)
 
-    async def chunks(self, bucket: int) -> AsyncIterator[Records | Removed]:
-        """All that a bucket has."""
+    async def chunks(self, bucket: int) -> AsyncIterator[Chunk]:
+        """All that a bucket has.
+
+        What was erased while its records were read comes last: of these, only the topic knows what was later.
+        """
+        erased = {of.record_id: of for of in await self._scan.erasures(bucket)}
+        for some in _steps([*erased.values()]):
+            yield Erasures(some)
+        async for records in self._records(bucket, erased):
+            yield records
+        async for removed in self._scan.removed(bucket):
+            yield Removed(removed)
+        again = await self._scan.erasures(bucket)
+        meanwhile = [of._replace(restoring=True) for of in again if not _is_known(of, erased)]
+        for some in _steps(meanwhile):
+            yield Erasures(some)
+
+    async def _records(self, bucket: int, erased: Mapping[str, Erasure]) -> AsyncIterator[Records]:
         waiting: list[RecordPart] = []
         rows = 0
         async for parts in self._scan.parts(bucket):
-            waiting += parts
+            # Generations only grow: what was read since is later than the one that was known before.
+            waiting += [
+                part._replace(generation=of.generation) if (of := erased.get(part.record_id)) else part
+                for part in parts
+            ]
             rows += Records(parts).rows
             if rows >= ROWS_A_CHUNK:
                 yield Records(waiting)
                 waiting, rows = [], 0
         if waiting:
             yield Records(waiting)
-        async for removed in self._scan.removed(bucket):
-            yield Removed(removed)
 
 
 class StoreDestination:
@@ -94,10 +112,12 @@ class StoreDestination:
             self._complete.append(found)
         return found is not None
 
-    async def write(self, bucket: int, chunk: Records | Removed) -> None:
+    async def write(self, bucket: int, chunk: Chunk) -> None:
         """Merge a part of a bucket."""
         if isinstance(chunk, Records):
             await self._receiver.merge(chunk.parts)
+        elif isinstance(chunk, Erasures):
+            await self._receiver.erase(chunk.erased)
         else:
             await self._receiver.remember_removed(bucket, chunk.records)
 
@@ -120,3 +140,12 @@ class StoreDestination:
                 "it; its checkpoints were left as they were: run the same copy again"
             )
         await self._receiver.finish(self._complete)
+
+
+def _steps(erased: Sequence[Erasure]) -> Iterator[Sequence[Erasure]]:
+    return (erased[i : i + ROWS_A_CHUNK] for i in range(0, len(erased), ROWS_A_CHUNK))
+
+
+def _is_known(erasure: Erasure, erased: Mapping[str, Erasure]) -> bool:
+    known = erased.get(erasure.record_id)
+    return known is not None and known.generation == erasure.generation

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replog.entities import detail_from, record_from
 from replog.errors import InvalidEventError
-from replog.events import parse
+from replog.events import RecordErased, parse
 from replog.fields import DETAIL, RECORD
 from replog.records import EMPTY, Effect, Progressed
 from replog.store.write.batch import Folded, FoldedRecord
@@ -19,7 +19,7 @@ from replog_repair.message_fields import fields_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event
     from replog.fields import Field
     from replog.records import Registers
     from replog_collector.kafka.source import Message
@@ -65,15 +65,20 @@ class RecordFold:
             return self._entry(message, None, fields.type, fields.detail_id, 0, INVALID, {}, f"{error.reason}: {error}")
         return self._applied(message, event)
 
-    def _check_clock(self, event: RecordEvent | DetailEvent, timestamp_ms: int) -> None:
+    def _check_clock(self, event: Event, timestamp_ms: int) -> None:
         # Collectors compare with their own clock, which is hardly ever before the time of publishing.
         limit = AheadLimit(self._max_ahead_s if timestamp_ms >= 0 else 0, clock=lambda: timestamp_ms / 1000)
         latest_us = limit.latest_us()
         if event.event_us > latest_us:
             raise limit.refusal(event, latest_us)
 
-    def _applied(self, message: Message, event: RecordEvent | DetailEvent) -> HistoryEntry:
+    def _applied(self, message: Message, event: Event) -> HistoryEntry:
+        if isinstance(event, RecordErased):
+            return self._erased(message, event)
         detail_id = getattr(event, "detail_id", None)
+        if self.folded.erased_us is not None and event.event_us <= self.folded.erased_us:
+            return self._of_event(message, event, Effect.SUPERSEDED, {})
+        self.folded.events.append(event)
         listed_before, listed = list(self.folded.task_keys), False
         if detail_id is None:
             entity, listed = self.folded.own(event.task_key)
@@ -85,15 +90,23 @@ class RecordFold:
         if listed and listed_before:
             changes["taskKeys"] = (sorted(listed_before), sorted(self.folded.task_keys))
             effect = Effect.APPLIED
-        return self._entry(
-            message,
-            format_time_us(event.event_us),
-            event.type,
-            detail_id,
-            event.attempt,
-            effect.name.lower(),
-            changes,
-        )
+        return self._of_event(message, event, effect, changes)
+
+    def _erased(self, message: Message, event: RecordErased) -> HistoryEntry:
+        known_us = self.folded.erased_us
+        if known_us is not None and event.event_us <= known_us:
+            effect = Effect.DUPLICATE if event.event_us == known_us else Effect.SUPERSEDED
+            return self._of_event(message, event, effect, {})
+        self.folded = self.folded.later_than(event.event_us)
+        before = None if known_us is None else format_time_us(known_us)
+        changes = {"erasedUntil": (before, format_time_us(event.event_us))}
+        return self._of_event(message, event, Effect.APPLIED, changes)
+
+    def _of_event(
+        self, message: Message, event: Event, effect: Effect, changes: Mapping[str, tuple[Any, Any]]
+    ) -> HistoryEntry:
+        detail_id, at = getattr(event, "detail_id", None), format_time_us(event.event_us)
+        return self._entry(message, at, event.type, detail_id, event.attempt, effect.name.lower(), changes)
 
     @staticmethod
     def _entry(message: Message, *rest: Any) -> HistoryEntry:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from replog.records import Registers
-    from replog.store.transfer.register_scan import RecordPart
+    from replog.store.transfer.register_scan import Erasure, RecordPart
 
 
 class Expectation(Protocol):
@@ -24,7 +24,10 @@ class Expectation(Protocol):
         """The ids of a bucket's records, in steps."""
 
     async def record(self, record_id: str) -> RecordPart | None:
-        """A record without its details; None where nothing is known of it."""
+        """A record without its details, of the generation of :meth:`erasure`; None where nothing is known of it."""
+
+    async def erasure(self, record_id: str) -> Erasure:
+        """Up to which time the record should be erased; an empty generation for never."""
 
     async def details(self, record_id: str, ids: Collection[str]) -> Mapping[str, Registers]:
         """Those of these details that the record should have."""

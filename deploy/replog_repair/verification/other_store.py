@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from replog.records import Registers
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.transfer.register_scan import RecordPart
+    from replog.store.transfer.register_scan import Erasure, RecordPart
 
 
 class OtherStore:
@@ -35,7 +35,14 @@ class OtherStore:
 
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details."""
-        return await self._scan.record(record_id)
+        # Before the registers: these are of that generation, or a later one.
+        erasure = await self._scan.erasure(record_id)
+        record = await self._scan.record(record_id)
+        return record and record._replace(generation=erasure.generation)
+
+    async def erasure(self, record_id: str) -> Erasure:
+        """Up to which time the record is erased there."""
+        return await self._scan.erasure(record_id)
 
     async def details(self, record_id: str, ids: Collection[str]) -> Mapping[str, Registers]:
         """Those of these details that the store has."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.records import EMPTY, Registers, join, last_ms, start_ms
+from replog.records import EMPTY, Registers, join, last_ms, start_ms, time_us
 from replog.store.client.command import Command
 from replog.store.format.keys import RecordKeys
 from replog.store.inspect.findings import MOST_OF_ONE, Finding
 from replog.store.inspect.record_check import examine
+from replog.store.transfer.register_scan import RegisterScan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.transfer.register_scan import RecordPart
+    from replog.store.transfer.register_scan import Erasure, RecordPart
     from replog_repair.verification.expectation import Expectation
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Ends of the labels of findings about registers; the others are about what the store derives from them.
+_OF_REGISTERS = ("_record", "_detail", "task_keys")
 
 
 class Compared(NamedTuple):
@@ -37,16 +44,64 @@ class Compared(NamedTuple):
 class Comparison:
     """Compares the store behind ``connection`` with ``expectation``.
 
-    Of what ended before ``kept_since_ms`` and is missing, retention may have taken it: that is no difference.
+    Of what ended before ``kept_since_ms`` and is missing, retention may have taken it: that is no difference. Of a
+    record that was erased and has later events that are still to be read from the topic, nothing is compared.
     """
 
-    def __init__(self, connection: CommandRunner, expectation: Expectation, *, kept_since_ms: int) -> None:
+    def __init__(
+        self,
+        connection: CommandRunner,
+        expectation: Expectation,
+        *,
+        kept_since_ms: int,
+        unreadable: Callable[[bytes, str], None],
+    ) -> None:
         self._connection = connection
+        self._scan = RegisterScan(connection, unreadable=unreadable)
         self._expectation = expectation
         self._kept_since_ms = kept_since_ms
 
     async def compare(self, record_id: str) -> Compared:
         """Compare a record that the store has. Raises StoreUnavailable, StoreRefused."""
+        erasures = await self._erasures(record_id)
+        if not erasures.are_comparable:
+            return self._compare_erasures(erasures)
+        compared = await self._compare_registers(record_id)
+        if erasures.is_behind and any(finding.what.endswith(_OF_REGISTERS) for finding in compared.findings):
+            return compared._replace(findings=[*compared.findings, self._not_erased(erasures)], lacks=True)
+        return compared
+
+    async def missing(self, record_id: str) -> Compared:
+        """The comparison of a record that the store does not have."""
+        expected = await self._expectation.record(record_id)
+        if expected is None or expected.newest_ms < self._kept_since_ms:
+            return Compared(record_id, [])
+        erasures = await self._erasures(record_id)
+        if not erasures.are_comparable:
+            return self._compare_erasures(erasures)
+        key = RecordKeys(self._connection.prefix, record_id).record
+        finding = Finding("missing_record", record_id, key, "the record is missing")
+        return Compared(record_id, [finding], lacks=True)
+
+    async def _erasures(self, record_id: str) -> _Erasures:
+        return _Erasures(await self._scan.erasure(record_id), await self._expectation.erasure(record_id))
+
+    def _compare_erasures(self, erasures: _Erasures) -> Compared:
+        """The comparison of a record of which the store, or what it is compared with, lacks later events for now."""
+        stored, record_id = erasures.stored, erasures.stored.record_id
+        if erasures.is_restoring or not self._expectation.is_whole(time_us(stored.generation) // 1000):
+            return Compared(record_id, [], exact=False)
+        key = RecordKeys(self._connection.prefix, record_id).bucket.erased
+        text = f"it is erased up to {_time(stored)}, and should be {_up_to(erasures.expected)}"
+        return Compared(record_id, [Finding("newer_erasure", record_id, key, text)])
+
+    def _not_erased(self, erasures: _Erasures) -> Finding:
+        record_id = erasures.stored.record_id
+        key = RecordKeys(self._connection.prefix, record_id).record
+        text = f"it should be {_up_to(erasures.expected)}, and is {_up_to(erasures.stored)}"
+        return Finding("not_erased", record_id, key, text)
+
+    async def _compare_registers(self, record_id: str) -> Compared:
         expected = await self._expectation.record(record_id)
         of = _OfRecord(self._connection.prefix, record_id, expected, self._expectation)
         examined = await examine(self._connection, record_id, of.compare_details)
@@ -56,14 +111,35 @@ class Comparison:
         findings = [*examined.findings, *of.found]
         return Compared(record_id, findings, of.lacks, examined.details, examined.steady, of.exact, examined.version)
 
-    async def missing(self, record_id: str) -> Compared:
-        """The comparison of a record that the store does not have."""
-        expected = await self._expectation.record(record_id)
-        if expected is None or expected.newest_ms < self._kept_since_ms:
-            return Compared(record_id, [])
-        key = RecordKeys(self._connection.prefix, record_id).record
-        finding = Finding("missing_record", record_id, key, "the record is missing")
-        return Compared(record_id, [finding], lacks=True)
+
+class _Erasures(NamedTuple):
+    """The erasures of one record: that of the store, and that of what it should have."""
+
+    stored: Erasure
+    expected: Erasure
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether later events are still to be read from the topic."""
+        return self.stored.restoring or self.expected.restoring
+
+    @property
+    def are_comparable(self) -> bool:
+        """Whether the record in the store should be as it is expected."""
+        return not self.is_restoring and self.stored.generation <= self.expected.generation
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the store should have erased more."""
+        return self.stored.generation < self.expected.generation
+
+
+def _up_to(erasure: Erasure) -> str:
+    return f"erased up to {_time(erasure)}" if erasure.generation else "not erased"
+
+
+def _time(erasure: Erasure) -> str:
+    return (_EPOCH + timedelta(microseconds=time_us(erasure.generation))).isoformat()
 
 
 class _OfRecord:

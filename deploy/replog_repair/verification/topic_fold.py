@@ -1,9 +1,11 @@
 """The states that the topic's events make, folded in memory and spilled to a temporary SQLite file.
 
-Memory is bounded by :data:`ROWS_IN_MEMORY`, whatever the topic has. The events of one record are mostly near each
+Memory is bounded by :data:`EVENTS_IN_MEMORY`, whatever the topic has. The events of one record are mostly near each
 other, so that most of them are folded before they are spilled. What is spilled is appended; an index is made when the
 topic is read to its end, and rows of one detail that were spilled apart are joined when they are read. So the topic is
-read once, and Redis is not asked to hold a second store: a million details take some 500 MB of disk.
+read once, and Redis is not asked to hold a second store: a million details take some 500 MB of disk. It is read a
+second time where something that was spilled, and erased afterwards, may have events that are later than the erasure: a
+row is a join, and hides them.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Self
 import msgpack
 
 from replog.errors import InvalidEventError
-from replog.events import parse
-from replog.records import EMPTY, Registers, join, last_ms
-from replog.store.format.keys import RecordKeys
-from replog.store.transfer.register_scan import RecordPart
+from replog.events import RecordErased, parse
+from replog.records import EMPTY, Registers, join, last_ms, time_bytes
+from replog.store.format.keys import bucket_of
+from replog.store.transfer.register_scan import Erasure, RecordPart
 from replog.store.write.batch import MOST_TASK_KEYS, Batch
 from replog.store.write.offsets import Span
 from replog_collector.kafka.source import Unreadable
@@ -31,12 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from replog.events import Event
     from replog_collector.kafka.source import Message
     from replog_collector.pipeline.clock_limit import AheadLimit
     from replog_collector.topics.reader import TopicReader
 
-#: Records and details that are folded in memory before they are spilled: some 100 MB.
-ROWS_IN_MEMORY = 50_000
+#: Events that are folded in memory before they are spilled: some 100 MB.
+EVENTS_IN_MEMORY = 100_000
 #: How much later than the topic's first message a record must begin, in ms, for all of its events to be there: the
 #: clocks of workers and brokers differ.
 CLOCKS_DIFFER_MS = 60_000
@@ -57,14 +60,14 @@ class TopicFold:
         *,
         progress: Callable[[int, int], None],
         record_id: str | None = None,
-        rows_in_memory: int = ROWS_IN_MEMORY,
+        events_in_memory: int = EVENTS_IN_MEMORY,
         folder: Path | None = None,
     ) -> None:
         self._reader = reader
         self._ahead = ahead
         self._progress = progress
         self._only = record_id
-        self._rows_in_memory = rows_in_memory
+        self._events_in_memory = events_in_memory
         self._place = TemporaryDirectory(prefix="replog-verify-", dir=folder)
         self._rows = _Rows(Path(self._place.name) / "fold.sqlite")
         self._batch = Batch()
@@ -73,6 +76,10 @@ class TopicFold:
         self._begins_ms: dict[int, int] = {}
         #: Whether offsets are missing between the messages, as compaction and transactions leave them.
         self.has_gaps = False
+        #: Up to which times records are erased, in us.
+        self._erased: dict[str, int] = {}
+        #: By record that was erased since the last rows were, the last row of what came before its erasure.
+        self._to_erase: dict[str, int] = {}
         self._messages = 0
         self._gaps = False
         self.events = 0
@@ -99,16 +106,45 @@ class TopicFold:
         async for messages in self._reader.read(spans):
             for message in messages:
                 self._take(message, spans)
-            if (
-                len(self._batch.records) + sum(len(of.details) for of in self._batch.records.values())
-                > self._rows_in_memory
-            ):
-                self._spill()
-            self._progress(self._reader.progress.read, self._reader.progress.total)
+            self._went_on()
         self._spill()
         if self._messages < sum(span.end - span.begin for span in spans.values()):
             self.has_gaps = True
         self._positions = {number: span.end for number, span in spans.items()}
+        await self._apply_erasures()
+
+    async def _apply_erasures(self) -> None:
+        """Take what was spilled before its erasure out of the rows, and fold again what may have later events."""
+        again: set[str] = set()
+        for record_id, last_row in self._to_erase.items():
+            if not self._rows.erase(record_id, last_row, self._erased[record_id]):
+                self._rows.remove(record_id)
+                again.add(record_id)
+        self._to_erase = {}
+        if not again:
+            return
+        spans = {
+            number: Span(span.begin, self._positions[number])
+            for number, span in (await self._reader.available()).items()
+            if self._positions and span.begin < self._positions.get(number, 0)
+        }
+        async for messages in self._reader.read(spans):
+            for message in messages:
+                event = None if isinstance(message, Unreadable) else self._event(message.value)
+                if event and event.record_id in again and not isinstance(event, RecordErased):
+                    self._add(event)
+            self._went_on()
+        self._spill()
+
+    def _went_on(self) -> None:
+        if len(self._batch) > self._events_in_memory:
+            self._spill()
+        self._progress(self._reader.progress.read, self._reader.progress.total)
+
+    async def erasure(self, record_id: str) -> Erasure:
+        """The latest erasure of the record in the topic."""
+        erased_us = self._erased.get(record_id)
+        return Erasure(record_id, b"" if erased_us is None else time_bytes(erased_us), restoring=False)
 
     async def record_ids(self, bucket: int) -> AsyncIterator[Sequence[str]]:
         """The ids of a bucket's records, in steps."""
@@ -117,7 +153,8 @@ class TopicFold:
 
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details."""
-        return self._rows.record(record_id)
+        record = self._rows.record(record_id)
+        return record and record._replace(generation=(await self.erasure(record_id)).generation)
 
     async def details(self, record_id: str, ids: Collection[str]) -> Mapping[str, Registers]:
         """Those of these details that the topic's events make."""
@@ -164,19 +201,42 @@ class TopicFold:
             self._fold(message.value)
 
     def _fold(self, value: bytes) -> None:
-        try:
-            event = parse(value)
-        except InvalidEventError:
-            self.invalid += 1
-            return
-        # As a collector does: this one would be a dead letter.
-        if event.event_us > self._ahead.latest_us():
+        event = self._event(value)
+        if event is None:
             self.invalid += 1
             return
         if self._only is not None and event.record_id != self._only:
             return
         self.events += 1
-        self._batch.add(event)
+        if isinstance(event, RecordErased):
+            self._erase(event)
+        else:
+            self._add(event)
+
+    def _event(self, value: bytes | None) -> Event | None:
+        """The event that a collector would apply; None where it would dead-letter it."""
+        if value is None:
+            return None
+        try:
+            event = parse(value)
+        except InvalidEventError:
+            return None
+        return event if event.event_us <= self._ahead.latest_us() else None
+
+    def _add(self, event: Event) -> None:
+        erased_us = self._erased.get(event.record_id)
+        if erased_us is None or event.event_us > erased_us:
+            self._batch.add(event)
+
+    def _erase(self, event: RecordErased) -> None:
+        known = self._erased.get(event.record_id)
+        if known is not None and event.event_us <= known:
+            return
+        self._erased[event.record_id] = event.event_us
+        self._to_erase[event.record_id] = self._rows.last
+        folded = self._batch.records.get(event.record_id)
+        if folded:
+            self._batch.records[event.record_id] = folded.later_than(event.event_us)
 
     def _spill(self) -> None:
         self._rows.append(_rows_of(self._batch))
@@ -193,11 +253,6 @@ def _rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:
             yield bucket, record_id, detail_id, *detail.registers, None
 
 
-def bucket_of(record_id: str) -> int:
-    """The bucket of a record."""
-    return RecordKeys("", record_id).bucket.number
-
-
 class _Rows:
     """The spilled rows: a record or a detail each, of which there may be several of one."""
 
@@ -211,6 +266,8 @@ class _Rows:
             "progress BLOB, last BLOB, tasks BLOB)"
         )
         self._indexed = False
+        #: The number of the last row.
+        self.last = 0
 
     def close(self) -> None:
         self._db.close()
@@ -219,6 +276,20 @@ class _Rows:
         self._db.execute("BEGIN")
         self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
+        ((self.last,),) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM rows").fetchall()
+
+    def erase(self, record_id: str, last_row: int, erased_us: int) -> bool:
+        """Remove the rows up to ``last_row`` of a record; False where they may have events later than the erasure."""
+        place = (bucket_of(record_id), record_id, last_row)
+        ((newest,),) = self._all("SELECT max(last) FROM rows WHERE bucket = ? AND record = ? AND rowid <= ?", place)
+        if newest is not None and last_ms(newest) >= erased_us // 1000:
+            return False
+        self._all("DELETE FROM rows WHERE bucket = ? AND record = ? AND rowid <= ?", place)
+        return True
+
+    def remove(self, record_id: str) -> None:
+        """Remove all rows of a record."""
+        self._all("DELETE FROM rows WHERE bucket = ? AND record = ?", (bucket_of(record_id), record_id))
 
     def record_ids(self, bucket: int) -> Iterator[list[str]]:
         last = ""

@@ -120,7 +120,7 @@ class Verifier:
     ) -> None:
         self._connection = connection
         self._expectation = expectation
-        self._comparison = Comparison(connection, expectation, kept_since_ms=kept_since_ms)
+        self._comparison = Comparison(connection, expectation, kept_since_ms=kept_since_ms, unreadable=self._unreadable)
         self._scan = RegisterScan(connection, unreadable=self._unreadable)
         self._report = report
         self._rounds = rounds
@@ -333,6 +333,9 @@ class Verifier:
                     await writer.merge(StoredStates([stored]))
 
     async def _merge_expected(self, writer: Writer, record_id: str) -> None:
+        erasure = await self._expectation.erasure(record_id)
+        if erasure.generation:
+            await writer.merge(StoredStates(erasures={record_id: erasure.generation}))
         record = await self._expectation.record(record_id)
         if record is None:
             return

@@ -14,20 +14,20 @@ that names the missing events.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, InvalidEventError
 from replog.events import MAX_VALUE_BYTES, DetailEvent, bounded, encode, parse
 from replog.publisher.kafka import KafkaProducer
-from replog.publisher.scopes import RecordScope
+from replog.publisher.scopes import RecordScope, checked_event
 from replog.settings import KafkaSettings, load
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from replog.events import RecordEvent
+    from replog.events import Event, RecordErased
     from replog.publisher.scopes import RecordFacts
 
 #: Minimum seconds between two progress events of one record or detail.
@@ -119,7 +119,20 @@ class Publisher:
         """
         return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
 
-    async def publish(self, event: RecordEvent | DetailEvent) -> None:
+    async def erase(self, record_id: str, *, task_key: str | None = None) -> RecordErased:
+        """Publish that the record and all that is known of it up to now are forgotten; returns the event.
+
+        What happens later makes the record anew.
+
+        Raises:
+            InvalidEventError: a value is wrong; the text names the argument.
+            BrokerUnavailable: the event could not be buffered in time.
+        """
+        event = cast("RecordErased", checked_event("record.erased", {"record_id": record_id, "task_key": task_key}))
+        await self.publish(event)
+        return event
+
+    async def publish(self, event: Event) -> None:
         """Buffer ``event`` for publishing, with a long ``error_reason`` cut; waits while the buffer is full.
 
         Raises:
@@ -197,6 +210,6 @@ class Publisher:
         return f"{len(self._unacknowledged)} events were not acknowledged: {listed}"
 
 
-def _name(event: RecordEvent | DetailEvent) -> str:
+def _name(event: Event) -> str:
     detail = f" detail {event.detail_id}" if isinstance(event, DetailEvent) else ""
     return f"{event.type} of record {event.record_id}{detail}"

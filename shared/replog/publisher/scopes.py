@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event
 
 #: Seconds that a cancelled publication of progress may take to end.
 CLOSE_S = 5.0
@@ -74,7 +74,7 @@ class EventSink(Protocol):
     #: Minimum seconds between two progress events of one record or detail.
     progress_interval_s: float
 
-    async def publish(self, event: RecordEvent | DetailEvent) -> None:
+    async def publish(self, event: Event) -> None:
         """Publish ``event``; raises BrokerUnavailable if that fails."""
 
 
@@ -120,8 +120,8 @@ class _Scope:
         self._last_progress = progress
         await self._thinning.offer(event)
 
-    def _event(self, phase: str, **fields: Any) -> RecordEvent | DetailEvent:
-        return _checked(f"{self._kind}.{phase}", self._head | fields)
+    def _event(self, phase: str, **fields: Any) -> Event:
+        return checked_event(f"{self._kind}.{phase}", self._head | fields)
 
 
 class RecordScope(_Scope):
@@ -204,10 +204,10 @@ class _Thinning:
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
-        self._held: RecordEvent | DetailEvent | None = None
+        self._held: Event | None = None
         self._window: asyncio.Task[None] | None = None
 
-    async def offer(self, event: RecordEvent | DetailEvent) -> None:
+    async def offer(self, event: Event) -> None:
         if self._window is not None:
             self._held = event
             return
@@ -230,7 +230,12 @@ class _Thinning:
         self._window = None
 
 
-def _checked(event_type: str, fields: dict[str, Any]) -> RecordEvent | DetailEvent:
+def checked_event(event_type: str, fields: dict[str, Any]) -> Event:
+    """The event of this type that happens now, with ``fields`` by their names in Python.
+
+    Raises:
+        InvalidEventError: a value is wrong; the text names the argument.
+    """
     struct = TYPES[event_type]
     names = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
     on_the_wire = {names[name]: _encodable(name, value) for name, value in fields.items()}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from replog.events import DetailEvent, RecordEvent
+    from replog.events import Event, RecordErased
     from replog.publisher.scopes import Counts, DetailFacts, RecordFacts
     from replog.settings import KafkaSettings
 
@@ -104,7 +104,18 @@ class SyncPublisher:
         scope = self._publisher.record(task_key=task_key, record_id=record_id, attempt=attempt, **facts)
         return SyncRecordScope(self._thread, scope)
 
-    def publish(self, event: RecordEvent | DetailEvent) -> None:
+    def erase(self, record_id: str, *, task_key: str | None = None) -> RecordErased:
+        """Publish that the record and all that is known of it up to now are forgotten; returns the event.
+
+        What happens later makes the record anew.
+
+        Raises:
+            InvalidEventError: a value is wrong; the text names the argument.
+            BrokerUnavailable: the event could not be buffered in time.
+        """
+        return self._thread.call(lambda: self._publisher.erase(record_id, task_key=task_key))
+
+    def publish(self, event: Event) -> None:
         """Buffer ``event`` for publishing, with a long ``error_reason`` cut; waits while the buffer is full.
 
         Raises:

@@ -31,12 +31,12 @@ def questions(keys: list[str], record_ids: list[str]) -> list[str]:
     for key in keys:
         found.append(path_of("list", key))
         found += [
-            f"{path_of('page', key)}?pageNumber={n}&pageSize=3&status={s}" for n in (1, 2) for s in ("", "RUNNING")
+            path_of("page", key, f"pageNumber={n}&pageSize=3&status={s}") for n in (1, 2) for s in ("", "RUNNING")
         ]
     for record_id in record_ids:
         found += [path_of(endpoint, record_id) for endpoint in ("", "overview", "detail/list")]
-        found += [f"{path_of('detail/page', record_id)}?pageNumber={n}&pageSize=3" for n in (1, 2)]
-        found.append(f"{path_of('detail/page', record_id)}?{PAGE}&status=SUCCESS&clusterName=d")
+        found += [path_of("detail/page", record_id, f"pageNumber={n}&pageSize=3") for n in (1, 2)]
+        found.append(path_of("detail/page", record_id, f"{PAGE}&status=SUCCESS&clusterName=d"))
     return found
 
 
@@ -197,8 +197,11 @@ async def test_a_long_list_that_time_does_not_change_keeps_its_tag(serve: Serve,
 
 
 @pytest.mark.parametrize("path", [path.format("r") for path in OF_RECORD] + [path.format("t") for path in OF_TASK])
-async def test_what_comes_back_is_not_what_was(serve: Serve, redis_url: str, redis_prefix: str, path: str) -> None:
-    """A record that retention removed counts its changes from the start; its tags are others all the same."""
+@pytest.mark.parametrize("erased", [False, True], ids=["removed", "erased"])
+async def test_what_comes_back_is_not_what_was(
+    serve: Serve, redis_url: str, redis_prefix: str, path: str, *, erased: bool
+) -> None:
+    """A record that retention removed, or that was erased, counts its changes from the start; its tags are others."""
     lives = [
         [event("record.started", at=f"{year}-05-12T12:00:00Z"), event("detail.started", at=f"{year}-05-12T12:00:00Z")]
         for year in (2020, 2021)
@@ -207,7 +210,10 @@ async def test_what_comes_back_is_not_what_was(serve: Serve, redis_url: str, red
     poller = Poller(service, path)
     assert [await poller.poll() for _ in range(2)] == [200, 304]
     had = poller.tag
-    await swept(redis_url, redis_prefix)
+    if erased:
+        await serve(event("record.erased", at="2020-12-01T00:00:00Z"))
+    else:
+        await swept(redis_url, redis_prefix)
     gone = await poller.poll()
     assert gone == (400 if path == "r" else 200)
     await serve(*lives[1])

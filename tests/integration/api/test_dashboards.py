@@ -148,6 +148,56 @@ async def test_reasons_are_the_same_but_for_numbers_and_hashes(serve: Serve) -> 
     await service.is_answered({**expected, "reasons": expected["reasons"][:2]}, "detail/reasons", "r", limit=2)
 
 
+async def test_silent_details(awkward: Awkward) -> None:
+    """Of every record, all or the longest silent."""
+    for record_id in AWKWARD_IDS:
+        for limit in (1, 3, 100):
+            expected = awkward.model.silent_details(record_id, limit)
+            await awkward.service.is_answered(expected, "detail/silent", record_id, limit=limit)
+
+
+async def test_a_run_that_hangs_is_explained(serve: Serve) -> None:
+    """Since when, from which, and what never came; longest silent first, whatever started first."""
+    at = {minute: f"2021-05-12T12:{minute:02d}:00Z" for minute in range(60)}
+    progress = {"blob": {"total": 2, "success": 1}}
+    service = await serve(
+        event("record.started", at=at[0], expectedDetails=7),
+        event("detail.started", detailId="a", at=at[1]),
+        event("detail.progressed", detailId="a", at=at[9], progress=progress),
+        event("detail.started", detailId="b", at=at[2]),
+        event("detail.started", detailId="c", at=at[3]),
+        event("detail.finished", detailId="c", at=at[10], status="SUCCESS"),
+        event("detail.started", detailId="d", at=at[2]),
+    )
+    found = await service.data("detail/silent", "r")
+    assert [(row["id"], row["lastEventTime"][14:16]) for row in found.pop("details")] == [
+        ("b", "02"),
+        ("d", "02"),
+        ("a", "09"),
+    ]
+    assert found == {
+        "lastActivityTime": "2021-05-12T12:10:00.000",
+        "expected": 7,
+        "missing": 3,
+        "running": 3,
+        "examined": 3,
+    }
+    assert [row["id"] for row in (await service.data("detail/silent", "r", limit=1))["details"]] == ["b"]
+
+
+async def test_a_record_whose_details_alone_were_seen_waits_for_them(serve: Serve) -> None:
+    """And one that sent more than it said lacks none."""
+    service = await serve(
+        event("detail.started", recordId="orphan"),
+        event("record.started", recordId="more", expectedDetails=1),
+        *(event("detail.started", recordId="more", detailId=name) for name in "ab"),
+    )
+    orphan = await service.data("detail/silent", "orphan")
+    assert (orphan["running"], orphan["expected"], orphan["missing"]) == (1, None, None)
+    assert orphan["lastActivityTime"] is not None
+    assert (await service.data("detail/silent", "more"))["missing"] == 0
+
+
 @pytest.mark.parametrize("silent_for_s", [1, 900, 10**8, 2**31 - 1])
 async def test_silent_records(awkward: Awkward, silent_for_s: int) -> None:
     """All of them, first to past the end; longest silent first."""
@@ -162,8 +212,8 @@ async def test_silent_records(awkward: Awkward, silent_for_s: int) -> None:
         schemas.Envelope[schemas.SilentPage].model_validate_json(answer.content)
 
 
-async def silent_ids(service: QueryService, silent_for_s: int, secret: str = "") -> list[str]:
-    query = [("silentForS", silent_for_s), ("pageNumber", 1), ("pageSize", 100)]
+async def silent_ids(service: QueryService, silent_for_s: int, secret: str = "", prefix: str = "") -> list[str]:
+    query = [("silentForS", silent_for_s), ("pageNumber", 1), ("pageSize", 100), ("prefix", prefix)]
     data = (await ask(service, "silent", query, **(bearer(secret) if secret else {}))).json()["data"]
     assert data["totalRecords"] == len(data["records"])
     return [row["record"]["id"] for row in data["records"]]
@@ -318,6 +368,8 @@ async def test_what_nobody_knows_is_empty(service: QueryService) -> None:
     """As of lists."""
     await service.is_answered([], "detail/counts", "nobody")
     await service.is_answered({"failed": 0, "examined": 0, "reasons": []}, "detail/reasons", "nobody")
+    nothing = dict.fromkeys(("lastActivityTime", "expected", "missing"))
+    await service.is_answered({**nothing, "running": 0, "examined": 0, "details": []}, "detail/silent", "nobody")
     assert await silent_ids(service, 1) == []
     assert lines_of(await exported(service, "nobody", "ndjson", status="FAILED")) == [(("rows", 0),)]
     assert len(cells_of(await exported(service, "nobody", "csv"))) == 1
@@ -330,6 +382,7 @@ async def test_what_nobody_knows_is_empty(service: QueryService) -> None:
         *(("detail/export/r", "format", value) for value in ("xlsx", "CSV")),
         ("detail/export/r", "status", "DONE"),
         *(("detail/reasons/r", "limit", value) for value in ("0", "101", "x")),
+        *(("detail/silent/r", "limit", value) for value in ("0", "101", "x")),
         *(("../silent?pageNumber=1&pageSize=1", "silentForS", value) for value in ("0", "-1", "x", "2147483648")),
         *(("../runs?key=t", "last", value) for value in ("0", "2001", "x", "-1", "1.5")),
     ],
@@ -366,7 +419,16 @@ async def test_a_limited_token_knows_silent_records_of_its_own_tasks(limited: Qu
     assert await silent_ids(limited, 900, ALL) == ["m", "o"]
 
 
-@pytest.mark.parametrize("endpoint", ["detail/counts", "detail/reasons", "detail/export"])
+async def test_silent_records_can_be_narrowed_to_tasks_under_a_prefix(limited: QueryService) -> None:
+    """Beyond its own tasks a limited token gets 403."""
+    assert await silent_ids(limited, 900, ALL, "mine/") == ["m"]
+    assert await silent_ids(limited, 900, MINE, "mine/t") == ["m"]
+    assert await silent_ids(limited, 900, MINE, "mine/u") == []
+    query = [("pageNumber", 1), ("pageSize", 1), ("prefix", "others")]
+    assert (await ask(limited, "silent", query, **bearer(MINE))).status_code == 403
+
+
+@pytest.mark.parametrize("endpoint", ["detail/counts", "detail/reasons", "detail/silent", "detail/export"])
 async def test_a_limited_token_reads_its_own_records(limited: QueryService, endpoint: str) -> None:
     """What it may not read and what does not exist look the same."""
     for record_id, status in (("m", 200), ("o", 403), ("nobody", 403)):
@@ -385,6 +447,7 @@ async def test_a_limited_token_reads_runs_of_its_own_tasks(limited: QueryService
 PATHS = [
     f"{BASE}/detail/counts/r?by=pair",
     f"{BASE}/detail/reasons/r",
+    f"{BASE}/detail/silent/r",
     f"{BASE}/detail/export/r?format=csv",
     f"{BASE}/detail/export/r?format=ndjson&status=RUNNING",
     f"{TASKS}/runs?key=t&key=u",
@@ -418,7 +481,7 @@ async def test_times_are_in_the_zone_that_is_asked_for(serve: Serve) -> None:
     runs = await ask(service, "runs", [("key", "t")], **{"X-BKREPO-TIME-ZONE": "+8"})
     assert runs.json()["data"][0]["runs"][0]["startTime"] == "2021-05-12T20:00:00.500"
     answer = await service.client.get(
-        path_of("detail/export", "r") + "?format=ndjson", headers={"X-BKREPO-TIME-ZONE": "+8"}
+        path_of("detail/export", "r", "format=ndjson"), headers={"X-BKREPO-TIME-ZONE": "+8"}
     )
     assert json.loads(answer.content.split(b"\n")[0])["startTime"] == "2021-05-12T20:00:00.000"
 

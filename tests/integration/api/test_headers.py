@@ -128,7 +128,7 @@ async def walked(service: QueryService, url: str, relation: str) -> list[Any]:
 async def test_links_lead_through_all_pages(awkward: Awkward, record_id: str) -> None:
     """Behind any id and with any filter, forth and back."""
     rows = [row for row in awkward.model.details(record_id) if row["status"] == "SUCCESS"]
-    path = f"{path_of('detail/page', record_id)}?pageSize=3&status=SUCCESS&pageNumber=1&clusterName="
+    path = path_of("detail/page", record_id, "pageSize=3&status=SUCCESS&pageNumber=1&clusterName=")
     pages = await walked(awkward.service, path, "next")
     assert [row for page in pages for row in page] == rows
     last = (await awkward.service.client.get(path)).links["last"]["url"]
@@ -141,5 +141,5 @@ async def test_records_are_linked_as_details_are(awkward: Awkward) -> None:
         for endpoint in ("page", "detail/page"):
             if endpoint == "detail/page" and key in awkward.model.record_ids:
                 continue
-            pages = await walked(awkward.service, f"{path_of(endpoint, key)}?pageNumber=1&pageSize=7", "next")
+            pages = await walked(awkward.service, path_of(endpoint, key, "pageNumber=1&pageSize=7"), "next")
             assert [row for page in pages for row in page] == awkward.model.records(key)

@@ -117,6 +117,21 @@ async def test_a_record_that_is_removed_has_an_end(service: LiveService, store: 
     refused(await service.client.get(f"{BASE}/stream/r"), 400, 250310)
 
 
+async def test_a_record_that_is_erased_has_an_end(service: LiveService, store: Store) -> None:
+    """As one that is removed; what comes later is another beginning."""
+    async with Viewer(service) as viewer:
+        await until(lambda: viewer.kinds == ["snapshot"])
+        erasure = event("record.erased")
+        await store.has(erasure)
+        await until(lambda: viewer.over)
+        assert viewer.events[-1].data == viewer.events[0].data | {"reason": "removed"}
+    refused(await service.client.get(f"{BASE}/stream/r"), 400, 250310)
+    await store.has(event("record.started"), event("record.progressed", eventTime="2099-01-01T00:00:00Z"))
+    async with Viewer(service) as viewer:
+        await until(lambda: viewer.kinds == ["snapshot"])
+        assert viewer.events[0].data["record"]["startTime"] == "2099-01-01T00:00:00.000"
+
+
 async def test_who_comes_again_resumes_at_another_process(service: LiveService, store: Store) -> None:
     """Ids are those of the state, not of a connection."""
     async with Viewer(service) as viewer, live(store.url, store.prefix, timings=TIMINGS) as other:

@@ -87,6 +87,14 @@ COUNTS: dict[str, Any] = {
     "total": 1,
 }
 REASONS: dict[str, Any] = {"failed": 0, "examined": 0, "reasons": []}
+SILENT_DETAILS: dict[str, Any] = {
+    "lastActivityTime": RECORD["lastEventTime"],
+    "expected": None,
+    "missing": None,
+    "running": 0,
+    "examined": 0,
+    "details": [],
+}
 NO_PAGE: dict[str, Any] = {"pageNumber": 1, "pageSize": 1, "totalRecords": 0, "totalPages": 0, "records": []}
 RUNS: dict[str, Any] = {
     "taskKey": TASK_KEY,

@@ -60,14 +60,23 @@ export function apiUrl(path, parameters = {}) {
   return url.href;
 }
 
-/** An id as one part of a path. Browsers take `.` and `..` for a way through folders, however they are encoded. @param {string} id */
-export function segment(id) {
-  return encodeURIComponent(id);
+/**
+ * What an endpoint below `record`, such as `detail/page`, says of one id or key.
+ *
+ * @param {string} endpoint "" for the record itself
+ * @param {string} id
+ * @param {Parameters} [parameters]
+ */
+export function idUrl(endpoint, id, parameters = {}) {
+  const path = endpoint ? `record/${endpoint}/` : "record/";
+  // Browsers take these two for a way through folders, also percent-encoded.
+  if (id === "." || id === "..") return apiUrl(path, { ...parameters, id });
+  return apiUrl(path + encodeURIComponent(id), parameters);
 }
 
 /** The pages of a task's runs. @param {string} key @param {Parameters} parameters */
 export function runsUrl(key, parameters) {
-  return apiUrl(`record/page/${segment(key)}`, parameters);
+  return idUrl("page", key, parameters);
 }
 
 /** @param {Record<string, string>} [more] */

@@ -1,7 +1,7 @@
 /** One record, live: its stream is read by fetch, because a token is a header, and taken up again when it breaks. */
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { ApiError, apiUrl, request, segment } from "./api.js";
+import { ApiError, idUrl, request } from "./api.js";
 import { paused, visible } from "./attention.js";
 import { parseJson } from "./json.js";
 import { retryMs } from "./poll.js";
@@ -28,7 +28,7 @@ class RecordStream {
    * @param {(changed: Partial<Watched>) => void} told
    */
   constructor(id, told) {
-    this.url = apiUrl(`record/stream/${segment(id)}`);
+    this.url = idUrl("stream", id);
     this.told = told;
     this.lastId = "";
     this.failures = 0;

@@ -54,14 +54,13 @@ class Cluster:
             self._slots.doubt()
         return replies
 
-    async def infos(self) -> list[dict[str, Any]]:
-        """The server information of every master."""
-        await self._learn()
-        infos = await self._gather({master: self._node(master).infos() for master in self._slots.masters})
-        if not infos:
-            self._slots.doubt()
-            raise exceptions.ClusterDownError("there is no master")
-        return [info for (info,) in infos.values()]
+    async def infos(self, section: str) -> list[dict[str, Any]]:
+        """A section of the server information of every master."""
+        return await self._of_masters(lambda master: master.infos(section))
+
+    async def ask(self, *words: str) -> list[Any]:
+        """The replies of all masters to a command about the server itself; an error that one answers is a reply."""
+        return await self._of_masters(lambda master: master.ask(*words))
 
     async def missing_rights(self) -> list[str]:
         """Rights that the user lacks at any master, as rules for the access list."""
@@ -107,6 +106,14 @@ class Cluster:
             if not isinstance(reply, exceptions.AskError):
                 break
         return reply
+
+    async def _of_masters(self, question: Callable[[Node], Coroutine[Any, Any, list[T]]]) -> list[T]:
+        await self._learn()
+        answers = await self._gather({master: question(self._node(master)) for master in self._slots.masters})
+        if not answers:
+            self._slots.doubt()
+            raise exceptions.ClusterDownError("there is no master")
+        return [answer for (answer,) in answers.values()]
 
     async def _gather(self, asked: dict[Address, Coroutine[Any, Any, list[T]]]) -> dict[Address, list[T]]:
         """The answers by node, once all have come; where a node failed, the map of slots is in doubt."""

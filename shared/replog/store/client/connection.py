@@ -15,6 +15,8 @@ from replog.store.client.layout_check import ForeignLayoutError
 from replog.store.client.node import open_node
 from replog.store.client.rights import COLLECTOR, Needs
 from replog.store.client.sentinel import SentinelNode
+from replog.store.client.server_state import state_of
+from replog.store.client.versions import LEAST_VERSION, is_too_old
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
     from replog.settings import StoreSettings
     from replog.store.client.command import Command
     from replog.store.client.rights import Right
-
-#: Oldest Redis whose commands and script libraries the store was tested with.
-LEAST_VERSION = (6, 2)
+    from replog.store.client.server_state import ServerState
 
 
 class Topology(Protocol):
@@ -35,8 +35,11 @@ class Topology(Protocol):
     async def send(self, calls: Sequence[Command]) -> list[Any]:
         """The replies to ``calls``, in order; an error that a server answered is a reply."""
 
-    async def infos(self) -> list[dict[str, Any]]:
-        """The server information of every master."""
+    async def infos(self, section: str) -> list[dict[str, Any]]:
+        """A section of the server information of every master."""
+
+    async def ask(self, *words: str) -> list[Any]:
+        """The replies of every master to a command about the server itself; an error that one answers is a reply."""
 
     async def missing_rights(self) -> list[str]:
         """Rights that the user lacks, as rules for the access list."""
@@ -95,8 +98,7 @@ class Connection:
             StoreIncompatible: as :meth:`check_compatible`.
         """
         await self.check_compatible()
-        with _translated(self._server):
-            missing = await self._topology.missing_rights()
+        missing = await self.missing_rights()
         if missing and missing != self._missing:
             logger().error("rights_missing", redis=self._server.shown, rights=missing)
         self._missing = missing
@@ -111,17 +113,31 @@ class Connection:
         """
         with _translated(self._server):
             try:
-                infos = await self._topology.infos()
+                infos = await self._topology.infos("server")
             except ForeignLayoutError as error:
                 raise StoreIncompatible(self._server.message(error)) from error
         for info in infos:
             self._check_version(str(info["redis_version"]))
 
     def _check_version(self, text: str) -> None:
-        version = tuple(int(part) for part in text.split(".")[:2])
-        if version < LEAST_VERSION:
+        if is_too_old(text):
             least = ".".join(map(str, LEAST_VERSION))
             raise StoreIncompatible(f"{self._server.shown} is Redis {text}; {least} or later is needed")
+
+    async def missing_rights(self) -> list[str]:
+        """The rights that the user lacks, at any master, as rules for its access list."""
+        with _translated(self._server):
+            return await self._topology.missing_rights()
+
+    async def server_states(self) -> list[ServerState]:
+        """The state of the server; of a cluster, of every master."""
+        with _translated(self._server):
+            return [state_of(info) for info in await self._topology.infos("default")]
+
+    async def ask(self, *words: str) -> list[Any]:
+        """The reply of each master to a command about the server itself; an error that one answers is a reply."""
+        with _translated(self._server):
+            return await self._topology.ask(*words)
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
         """Send ``calls`` in one go and return their replies; those whose keys lie in one slot in order.

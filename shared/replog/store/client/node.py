@@ -64,9 +64,16 @@ class Node:
             reply = await self._send_asking(call)
         return [await self._explained(reply, call)]
 
-    async def infos(self) -> list[dict[str, Any]]:
-        """The server information, as a list of one."""
-        return [await self._named(self._redis.info("server"))]
+    async def infos(self, section: str) -> list[dict[str, Any]]:
+        """A section of the server information, as a list of one."""
+        return [await self._named(self._redis.info(section))]
+
+    async def ask(self, *words: str) -> list[Any]:
+        """The reply to a command about the server itself, as a list of one; an error that it answers is a reply."""
+        try:
+            return [await self._redis.execute_command(*words)]
+        except exceptions.ResponseError as error:
+            return [error]
 
     async def slots(self) -> list[Any]:
         """The map of slots, as this node of a cluster sees it."""

@@ -43,6 +43,12 @@ LEAVE = _script("write/leave.lua")
 SETTLE = _script("write/settle.lua")
 MEND = _script("inspect/mend.lua")
 REMEMBER_REMOVED = _script("transfer/remember_removed.lua")
+NOTE_RESTORING = _script("transfer/note_restoring.lua")
+ERASE = _script("write/erase.lua")
+RELIST = _script("write/relist.lua")
+RELISTED = _script("write/relisted.lua")
+RESTORED = _script("maintain/restored.lua")
+EXPIRE = _script("maintain/expire.lua")
 PAGE = _script("read/page.lua")
 TASK_PAGE = _script("read/task_page.lua")
 SEEK = _script("read/seek.lua")
@@ -62,7 +68,13 @@ ALL = (
     ENLIST,
     SETTLE,
     REMEMBER_REMOVED,
+    NOTE_RESTORING,
     MEND,
+    ERASE,
+    RELIST,
+    RELISTED,
+    RESTORED,
+    EXPIRE,
     REMOVE,
     DELIST,
     LEAVE,

@@ -114,6 +114,14 @@ def reason_of(value: bytes) -> bytes:
     return outcome[outcome[0] + 2 + _ORDER_TIME_BYTES :]
 
 
+def last_of(value: bytes) -> bytes:
+    """The register of the last event in the value of a detail. Reads nothing else."""
+    _, _, outcome, _, last, _, _ = msgpack.unpackb(value[pair_bytes(value[0]) + 1 :], raw=True)
+    time = outcome[0] + 2
+    register: bytes = last or outcome[time : time + _ORDER_TIME_BYTES]
+    return register
+
+
 def _order_of_facts(start: bytes) -> bytes:
     """The order key of the facts of the event that this start is of."""
     earlier = int.from_bytes(start[-_ORDER_TIME_BYTES:], "big")

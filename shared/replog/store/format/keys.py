@@ -37,6 +37,16 @@ removed    zset      of a bucket: id of a record that retention removed, score a
 claimed    hash      of a bucket: id of a removed record -> its ``ahead``
 left       zset      of a bucket: ``key NUL id`` of a task and a record that has left its list, score = when, in ms;
                      kept for a day
+erased     hash      of a bucket: id of a record that was erased -> up to which time, 9 bytes as in an order key: its
+                     *generation* (none is the empty one); no event up to then is in the record
+erasedat   zset      of a bucket: the same ids, score = when it was written, in ms
+relisting  hash      of a bucket: id of an erased record -> msgpack of its generation, and of task keys whose lists may
+                     still hold what it was before
+restoring  hash      of a bucket: id of an erased record that had later events -> its generation; until these are read
+                     from the topic again
+listed     hash      of a bucket: ``key NUL id`` of a task and a record -> the generation that the list has, or has had,
+                     of the record; none where that is the empty one; kept for a day
+listedat   zset      of a bucket: the fields of ``listed``, score = when it was written, in ms
 applied    hash      of a bucket: ``GROUP:TOPIC:PARTITION`` -> checkpoint: offset before which everything is applied
                      that concerns the bucket
 asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker was asked for the partitions, and an
@@ -44,6 +54,8 @@ asof       hash      of a bucket: ``GROUP:TOPIC`` -> msgpack of when the broker 
                      is applied; 0 for unknown (see :mod:`replog.store.read.as_of`)
 calls      string    of a bucket and one merge of a batch: a bit for each call that the bucket took; gone once its
                      offsets are applied, or a day later
+outbox     lex zset  of a bucket: outcomes of records that are not published yet, where collectors publish them (see
+                     :mod:`replog.store.write.outbox`)
 leaving    hash      of a bucket: id of a removed record -> what its tasks' lists may still hold of it
 copied     string    of a bucket: note of a copy under way that it has the bucket's records (see
                      :mod:`replog.store.transfer.receiving`)
@@ -169,6 +181,36 @@ class BucketKeys:
         return self.head + b"left"
 
     @property
+    def erased(self) -> bytes:
+        """Generations of erased records."""
+        return self.head + b"erased"
+
+    @property
+    def erased_at(self) -> bytes:
+        """The same records, by when they were erased."""
+        return self.head + b"erasedat"
+
+    @property
+    def relisting(self) -> bytes:
+        """Erased records that their tasks' lists may still hold as they were."""
+        return self.head + b"relisting"
+
+    @property
+    def restoring(self) -> bytes:
+        """Erased records whose later events have to be read again."""
+        return self.head + b"restoring"
+
+    @property
+    def listed(self) -> bytes:
+        """Generations of records in tasks' lists."""
+        return self.head + b"listed"
+
+    @property
+    def listed_at(self) -> bytes:
+        """The same, by when they were written."""
+        return self.head + b"listedat"
+
+    @property
     def layout(self) -> bytes:
         """In which layout the bucket is."""
         return self.head + b"layout"
@@ -179,9 +221,19 @@ class BucketKeys:
         return self.head + b"copied"
 
     @property
+    def outbox(self) -> bytes:
+        """Outcomes of records that are not published yet."""
+        return self.head + b"outbox"
+
+    @property
     def leaving(self) -> bytes:
         """Removed records that their tasks' lists may still hold."""
         return self.head + b"leaving"
+
+
+def bucket_of(record_id: str) -> int:
+    """The number of the bucket that holds a record."""
+    return crc32(record_id.encode()) % BUCKETS
 
 
 def record_key(prefix: str, record_id: str) -> bytes:

@@ -27,7 +27,10 @@ _OVERVIEW_FIELDS = (
 #: Fields of a record's hash that make a :class:`StoredRecord`, in order; last its version: the counter of its changes
 #: and the time of the last one.
 RECORD_FIELDS = (*_REGISTER_FIELDS, *_OVERVIEW_FIELDS, "v", "w")
+#: Fields of a record's hash that make its roll-up; last the counter, which every record has.
+ROLL_UP_FIELDS = (*_OVERVIEW_FIELDS, "v")
 _REGISTERS = len(_REGISTER_FIELDS)
+_OUTCOME = _REGISTER_FIELDS.index("outcome")
 
 
 class StoredDetail(NamedTuple):
@@ -73,6 +76,11 @@ class StoredRecord(NamedTuple):
         return int(self.written or 0)
 
     @property
+    def outcome(self) -> bytes:
+        """Its outcome register; empty where the record is not known."""
+        return self.fields[_OUTCOME] or b""
+
+    @property
     def known(self) -> bool:
         """Whether an event of the record itself was seen."""
         return self.fields[0] is not None
@@ -85,6 +93,13 @@ class StoredRecord(NamedTuple):
     def read_raw(self) -> RawRecord:
         """The same for answers, with facts as they are stored."""
         return raw_entities.record_from(self.fields[:_REGISTERS], _overview(self.fields[_REGISTERS:-2]))
+
+    def with_roll_up(self, values: Sequence[bytes | None]) -> StoredRecord:
+        """This record with the roll-up of ``values``, of :data:`ROLL_UP_FIELDS`; as it is where these are of none."""
+        *roll_up, counter = values
+        if counter is None:
+            return self
+        return StoredRecord(self.record_id, (*self.fields[:_REGISTERS], *roll_up, *self.fields[-2:]))
 
     def read_overview(self) -> Overview:
         """The roll-up, also where only details were seen."""

@@ -1,7 +1,7 @@
 -- Removes one record with all that belongs to it, where its time has come.
 --
 -- KEYS[1] to KEYS[6] the record's keys   KEYS[7] due zset   KEYS[8] removed zset   KEYS[9] leaving hash
--- KEYS[10] running zset   KEYS[11] unfinished set   KEYS[12] claimed hash
+-- KEYS[10] running zset   KEYS[11] unfinished set   KEYS[12] claimed hash   KEYS[13] erased hash
 -- ARGV[1] the record's id
 -- ARGV[2] msgpack map: status letter -> its last event must be older than this, ms
 -- ARGV[3] the same where the record itself was never seen   ARGV[4] nothing may have been written since, ms
@@ -41,6 +41,8 @@ if tasks then
   for _, task in ipairs(gone and cmsgpack.unpack(gone) or {}) do
     tasks[#tasks + 1] = task
   end
-  redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, tasks }))
+  -- The fourth is there only of a record that was erased before: versions that know no erasures read three.
+  local generation = redis.call('HGET', KEYS[13], ID) or nil
+  redis.call('HSET', LEAVING, ID, cmsgpack.pack({ start, outcome, tasks, generation }))
 end
 return 1

@@ -3,7 +3,7 @@
 A record is due once its last event (its own or a detail's) is older than the policy allows for its status. No event
 counts as later than when it was written, so that one that is dated far ahead does not keep its record for ever. What is
 RUNNING is not removed by age alone before the longer of the times has passed. Memory of what was removed is kept for
-twice that time, so that a replay does not bring it back.
+twice that time, so that a replay does not bring it back; of what was erased, too, but for two days at least.
 
 Somebody may have written something else to a key. Entries of a bucket that cannot be read are removed and logged; what
 Redis refuses is left and reported, and the sweep goes on with the next record, and with the next bucket.
@@ -20,7 +20,7 @@ import msgpack
 from replog.errors import StoreRefused
 from replog.statuses import FAILED, RUNNING, STATUS_LETTERS, SUCCESS
 from replog.store.client.command import Command
-from replog.store.client.scripts import DELIST, REMOVE
+from replog.store.client.scripts import DELIST, EXPIRE, REMOVE
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_bucket, task_keys
 from replog.telemetry import logger
 
@@ -55,6 +55,11 @@ class Policy(NamedTuple):
         """The longer of both, in ms."""
         return max(self.days, self.failed_days) * _DAY_MS
 
+    @property
+    def erasures_kept_ms(self) -> float:
+        """Time in ms for which it is remembered that a record was erased, from its last change on."""
+        return max(2 * self.longest_ms, 2 * LEFT_KEPT_MS)
+
     def horizons(self, now_ms: int) -> dict[bytes, float]:
         """By status letter: the last event must be older than this, in ms."""
         kept_ms = {SUCCESS: self.days * _DAY_MS, FAILED: self.failed_days * _DAY_MS, RUNNING: self.longest_ms}
@@ -72,6 +77,7 @@ class _Leaving(NamedTuple):
     start: bytes
     outcome: bytes
     task_keys: list[str]
+    generation: bytes
 
 
 class Retention:
@@ -162,6 +168,8 @@ class Retention:
         """Forget what is remembered for long enough: that records were removed, and that they left tasks' lists."""
         window = ["-inf", now_ms - 2 * self._policy.longest_ms, "LIMIT", 0, FORGOTTEN_A_STEP]
         left = Command("ZREMRANGEBYSCORE", [bucket.left], ["-inf", now_ms - LEFT_KEPT_MS])
+        await self._expire([bucket.erased_at, bucket.erased], now_ms - self._policy.erasures_kept_ms)
+        await self._expire([bucket.listed_at, bucket.listed], now_ms - LEFT_KEPT_MS)
         while True:
             ids, _ = await self._connection.run([Command("ZRANGEBYSCORE", [bucket.removed], window), left])
             if ids:
@@ -170,10 +178,17 @@ class Retention:
             if len(ids) < FORGOTTEN_A_STEP:
                 return
 
+    async def _expire(self, keys: list[bytes], until_ms: float) -> None:
+        while (await self._connection.run([Command(EXPIRE, keys, (until_ms, FORGOTTEN_A_STEP))]))[
+            0
+        ] == FORGOTTEN_A_STEP:
+            pass
+
     def _removal(self, raw_id: bytes, horizons: dict[bytes, float], now_ms: int) -> Command:
         keys = RecordKeys(self._connection.prefix, raw_id.decode())
         bucket = keys.bucket
         of_bucket = [bucket.due, bucket.removed, bucket.leaving, bucket.running, bucket.unfinished, bucket.claimed]
+        of_bucket.append(bucket.erased)
         settled_ms = now_ms - SETTLED_AFTER_S * 1000
         arguments = (raw_id, _pack(horizons), min(horizons.values()), settled_ms, now_ms)
         return Command(REMOVE, [*keys.all, *of_bucket], arguments)
@@ -195,13 +210,14 @@ class Retention:
                 return
 
     async def _delist_one(self, bucket: BucketKeys, raw_id: bytes, of: _Leaving) -> None:
-        await self._connection.run([self._delisting(task, (raw_id, of.start, of.outcome)) for task in of.task_keys])
+        await self._connection.run([self._delisting(task, raw_id, of) for task in of.task_keys])
         await self._connection.run([Command("HDEL", [bucket.leaving], [raw_id])])
 
-    def _delisting(self, task_key: str, record: tuple[bytes, bytes, bytes]) -> Command:
+    def _delisting(self, task_key: str, raw_id: bytes, of: _Leaving) -> Command:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
-        return Command(DELIST, [*keys, bucket.tasks, bucket.moved], (*record, task_key))
+        arguments = (raw_id, of.start, of.outcome, task_key, of.generation)
+        return Command(DELIST, [*keys, bucket.tasks, bucket.moved, bucket.listed], arguments)
 
 
 def _leaving_of(noted: bytes) -> _Leaving | None:
@@ -211,10 +227,11 @@ def _leaving_of(noted: bytes) -> _Leaving | None:
     except (ValueError, TypeError):
         return None
     match unpacked:
-        case [bytes() as start, bytes() as outcome, [*tasks]] if all(
+        # A record that was never erased has no generation in its note.
+        case [bytes() as start, bytes() as outcome, [*tasks], *generation] if all(
             isinstance(task, bytes) and _is_text(task) for task in tasks
         ):
-            return _Leaving(start, outcome, [task.decode() for task in tasks])
+            return _Leaving(start, outcome, [task.decode() for task in tasks], generation[0] if generation else b"")
     return None
 
 

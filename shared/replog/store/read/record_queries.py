@@ -12,6 +12,7 @@ from replog.store.read.ordered_details import Bounds, ordered_details
 from replog.store.read.ownership import task_keys_of
 from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits
 from replog.store.read.results import Versioned, VersionedSteps
+from replog.store.read.silent_details import silent_details
 from replog.store.read.versions import VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredDetail, StoredRecord
     from replog.store.read.filters import DetailFilter
-    from replog.store.read.results import DetailCount, FailureReasons, Grouping, Page
+    from replog.store.read.results import DetailCount, FailureReasons, Grouping, Page, SilentDetails
 
 
 class RecordQueries:
@@ -79,6 +80,10 @@ class RecordQueries:
     async def failure_reasons(self, record_id: str) -> Versioned[FailureReasons]:
         """Reasons for which details failed; see :func:`replog.store.read.failure_reasons.failure_reasons`."""
         return await failure_reasons(self._connection, record_id)
+
+    async def silent_details(self, record_id: str, limit: int) -> Versioned[SilentDetails]:
+        """The details that the record waits for; see :func:`replog.store.read.silent_details.silent_details`."""
+        return await silent_details(self._connection, record_id, limit)
 
     async def export_details(self, record_id: str, flt: DetailFilter) -> VersionedSteps[StoredDetail]:
         """All details that meet a filter, newest first, however many."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from replog.store.format.rows import StoredRecord
+    from replog.entities import Overview
+    from replog.store.format.rows import StoredDetail, StoredRecord
 
 T = TypeVar("T")
 
@@ -80,6 +81,18 @@ class FailureReasons(NamedTuple):
     failed: int
     examined: int
     reasons: list[FailureReason]
+
+
+class SilentDetails(NamedTuple):
+    """The details that a record waits for. ``active_ms`` and ``overview`` are None where the record is unknown.
+
+    ``details`` are the longest silent of the ``examined`` RUNNING ones.
+    """
+
+    active_ms: int | None
+    overview: Overview | None
+    examined: int
+    details: list[StoredDetail]
 
 
 class Run(NamedTuple):

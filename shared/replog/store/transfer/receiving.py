@@ -11,27 +11,30 @@ the end of the transfer, and after :data:`NOTES_KEPT_S`.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
 from replog.store.client.command import Command
-from replog.store.client.scripts import ADVANCE, REMEMBER_REMOVED
-from replog.store.format.keys import BucketKeys
+from replog.store.client.scripts import ADVANCE, NOTE_RESTORING, REMEMBER_REMOVED
+from replog.store.format.keys import BucketKeys, bucket_of
 from replog.store.format.layout import own_mark
 from replog.store.transfer.stored_states import StoredStates
 from replog.store.write.writer import Writer
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from replog.records import Effect
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.transfer.register_scan import RecordPart, RemovedRecord
+    from replog.store.transfer.register_scan import Erasure, RecordPart, RemovedRecord
 
 #: Seconds after which a transfer that was cut off begins anew.
 NOTES_KEPT_S = 86_400
+#: Records that one call notes to be restored.
+NOTED_A_CALL = 500
 #: No checkpoint is below this: one that is missing is to be set.
 _ANY = -1
 _NOTHING = b""
@@ -64,12 +67,35 @@ class Receiver:
         self._writer = Writer(connection, clock=clock)
 
     async def merge(self, parts: Sequence[RecordPart]) -> Counter[tuple[str, Effect]]:
-        """Merge records with their details; returns how many of each had which effect."""
-        result = await self._writer.merge(StoredStates(parts))
+        """Merge records with their details; returns how many of each had which effect.
+
+        Of a record that this store has erased up to a later time, nothing is taken. If it had later events than that,
+        it is noted to be restored from the topic.
+        """
+        return await self._merge(StoredStates(parts))
+
+    async def erase(self, erasures: Sequence[Erasure]) -> Counter[tuple[str, Effect]]:
+        """Forget what another store has forgotten; what it has to restore from the topic, this one has to, too."""
+        states = StoredStates(erasures={of.record_id: of.generation for of in erasures})
+        states.to_restore.update(of.record_id for of in erasures if of.restoring)
+        return await self._merge(states)
+
+    async def _merge(self, states: StoredStates) -> Counter[tuple[str, Effect]]:
+        result = await self._writer.merge(states)
+        await self._note_restoring(states.to_restore)
         buckets = (BucketKeys(self._connection.prefix, number) for number in result.calls)
         # No checkpoints wait for these notes: that all of it arrived is known by the connection's epoch.
         await self._connection.run([Command("UNLINK", [bucket.calls(result.merge_id)]) for bucket in buckets])
         return result.effects
+
+    async def _note_restoring(self, record_ids: Iterable[str]) -> None:
+        by_bucket = defaultdict[int, list[str]](list)
+        for record_id in record_ids:
+            by_bucket[bucket_of(record_id)].append(record_id)
+        for number, ids in by_bucket.items():
+            keys = BucketKeys(self._connection.prefix, number)
+            steps = (ids[i : i + NOTED_A_CALL] for i in range(0, len(ids), NOTED_A_CALL))
+            await self._connection.run([Command(NOTE_RESTORING, [keys.erased, keys.restoring], of) for of in steps])
 
     async def remember_removed(self, bucket: int, removed: Sequence[RemovedRecord]) -> None:
         """Remember that retention removed these records, where this store does not have them."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from replog.errors import StoreRefused
-from replog.records import EMPTY, Registers, last_ms
+from replog.records import EMPTY, TIME_BYTES, Registers, last_ms
 from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.keys import BucketKeys, RecordKeys, record_key
@@ -52,7 +52,8 @@ class RecordPart(NamedTuple):
     """A record, or a part of it: its own registers come with the first part, and each detail with one.
 
     ``registers`` are empty in later parts, and where no event of the record itself was seen. ``newest_ms`` is the time
-    of the newest event of the record and its details. The first part ``begins`` the record.
+    of the newest event of the record and its details. The first part ``begins`` the record. All events of it are later
+    than its ``generation`` (``erased`` in ``keys.py``), which may be an earlier one than the record has by now.
     """
 
     record_id: str
@@ -61,6 +62,15 @@ class RecordPart(NamedTuple):
     task_keys: tuple[str, ...]
     details: Mapping[str, Registers]
     begins: bool = True
+    generation: bytes = b""
+
+
+class Erasure(NamedTuple):
+    """A record that was erased, up to ``generation``; ``restoring`` where it has to get later events from the topic."""
+
+    record_id: str
+    generation: bytes
+    restoring: bool
 
 
 class RemovedRecord(NamedTuple):
@@ -134,6 +144,24 @@ class RegisterScan:
                 for (record_id, score), claim in zip(scores.items(), known, strict=True)
             ]
 
+    async def erasures(self, bucket: int) -> list[Erasure]:
+        """The erased records of the bucket.
+
+        What has to be restored is read after what was erased. So of a record whose generation is the same after its
+        registers were read, either these have all later events, or it is said here that they have not.
+        """
+        keys = BucketKeys(self._connection.prefix, bucket)
+        generations = await self._generations(keys.erased)
+        restoring = await self._generations(keys.restoring)
+        return [Erasure(of, generation, of in restoring) for of, generation in generations.items()]
+
+    async def erasure(self, record_id: str) -> Erasure:
+        """The erasure of a record; its generation is empty where it was not erased."""
+        bucket = self._keys(record_id).bucket
+        asked = [Command("HGET", [key], [record_id]) for key in (bucket.erased, bucket.restoring)]
+        generation, restoring = await self._each(asked)
+        return Erasure(record_id, generation or b"", restoring is not None)
+
     async def details_of(self, record_id: str) -> AsyncIterator[dict[str, Registers]]:
         """All details of a record, in steps."""
         walk = _Walk(record_id, self._bounds)
@@ -150,6 +178,30 @@ class RegisterScan:
             return None
         (part,) = (await self._records({record_id: score})).values()
         return part
+
+    async def _generations(self, key: bytes) -> dict[str, bytes]:
+        """A hash of records' ids and generations."""
+        found, cursor = dict[str, bytes](), 0
+        while True:
+            (reply,) = await self._each([Command("HSCAN", [key], [cursor, "COUNT", self._bounds.ids_a_call])])
+            if reply is None:
+                return found
+            cursor = int(reply[0])
+            for raw_id, generation in reply[1].items():
+                self._take_generation(key, raw_id, generation, found)
+            if not cursor:
+                return found
+
+    def _take_generation(self, key: bytes, raw_id: bytes, generation: bytes, found: dict[str, bytes]) -> None:
+        try:
+            record_id = raw_id.decode()
+        except UnicodeDecodeError as error:
+            self._unreadable(key, f"no record's id: {error}")
+            return
+        if len(generation) == TIME_BYTES:
+            found[record_id] = generation
+        else:
+            self._unreadable(key, f"{record_id}: no time of an erasure: {generation!r}")
 
     async def _due(self, bucket: int) -> AsyncIterator[dict[str, float]]:
         key = BucketKeys(self._connection.prefix, bucket).due

@@ -24,6 +24,7 @@ import msgpack
 from replog.errors import StoreRefused, StoreRewound
 from replog.store.client.command import Command
 from replog.store.client.scripts import ADVANCE
+from replog.store.format.checkpoint_fields import checkpoint_head, offset_of
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.telemetry import logger
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 #: Reply of ``advance.lua`` where it could not read the time up to which a bucket was complete, and started over.
 MADE_ANEW = 2
-#: Most digits of an offset.
-OFFSET_DIGITS = 19
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
@@ -52,16 +51,16 @@ class Checkpoints:
         self._connection = connection
         self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
         self._topic = f"{group}:{topic}"
-        self._field = f"{self._topic}:%d"
+        self._head = checkpoint_head(group, topic)
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         """The checkpoints of ``partitions``: the lowest of all buckets, None where a bucket has none."""
         if not partitions:
             return {}
-        fields = [self._field % number for number in partitions]
+        fields = [self._field(number) for number in partitions]
         rows = await self._run([Command("HMGET", [bucket.applied], fields) for bucket in self._buckets])
         await self._remove_garbled(fields, rows)
-        columns = zip(*([_offset(value) for value in row] for row in rows), strict=True)
+        columns = zip(*([offset_of(value) for value in row] for row in rows), strict=True)
         return {
             number: None if None in column else min(offset for offset in column if offset is not None)
             for number, column in zip(partitions, columns, strict=True)
@@ -70,7 +69,7 @@ class Checkpoints:
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set checkpoints to offsets before which Kafka has nothing that the store lacks."""
         if positions:
-            stored = [word for number, offset in positions.items() for word in (self._field % number, offset)]
+            stored = [word for number, offset in positions.items() for word in (self._field(number), offset)]
             await self._run([Command("HSET", [bucket.applied], stored) for bucket in self._buckets])
 
     async def advance(
@@ -88,7 +87,7 @@ class Checkpoints:
         for merge in merges:
             for number, count in merge.calls.items():
                 noted[number].append((self._buckets[number].calls(merge.merge_id), count))
-        fields = _pack([(self._field % number, span.begin, span.end) for number, span in spans.items()])
+        fields = _pack([(self._field(number), span.begin, span.end) for number, span in spans.items()])
         moments = _pack((*reached[:2], [(n, *of) for n, of in reached.moments.items()])) if reached else b""
         calls = [_advance(bucket, noted[bucket.number], (fields, self._topic, moments)) for bucket in self._buckets]
         replies = await self._run(calls, notes=[key for keys in noted.values() for key, _ in keys])
@@ -97,6 +96,9 @@ class Checkpoints:
             _log_removed([b"%b %b" % (key, self._topic.encode()) for key in garbled], "no times")
         if not all(replies):
             raise StoreRewound(f"the store lacks something of partitions {sorted(spans)} that it had acknowledged")
+
+    def _field(self, number: int) -> str:
+        return f"{self._head}{number}"
 
     async def _run(self, calls: Sequence[Command], *, notes: Sequence[bytes] = ()) -> list[Any]:
         try:
@@ -125,16 +127,11 @@ class Checkpoints:
             (bucket.applied, field)
             for bucket, row in zip(self._buckets, rows, strict=True)
             for field, value in zip(fields, row, strict=True)
-            if value is not None and _offset(value) is None
+            if value is not None and offset_of(value) is None
         ]
         if garbled:
             _log_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
             await self._connection.run([Command("HDEL", [key], [field]) for key, field in garbled])
-
-
-def _offset(value: bytes | None) -> int | None:
-    """The offset of a stored checkpoint; None where there is none, or something else."""
-    return int(value) if value and value.isdigit() and len(value) <= OFFSET_DIGITS else None
 
 
 def _log_removed(keys: Sequence[bytes], error: str) -> None:

@@ -1,6 +1,7 @@
 -- include: write/order.lua
 -- include: write/calls.lua
 -- include: write/layout.lua
+-- include: write/outbox.lua
 -- Joins folded registers into one record and up to 20 of its details, with their indexes and the record's sums.
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
@@ -8,7 +9,9 @@
 -- KEYS[3] time    zset       KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
--- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   KEYS[13] layout string   (of the bucket)
+-- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   KEYS[13] layout string
+-- KEYS[14] erased hash       KEYS[15] erasedat zset     (of the bucket)
+-- KEYS[16] outbox lex zset (of the bucket), only where transitions are to be noted in it
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
 -- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time and short id, names (a
 --         text where there is one, else an array), sums (a number, or an array) and packed, these two as the details'
@@ -18,10 +21,15 @@
 -- ARGV[6] number of this call among those that the bucket gets of this merge
 -- ARGV[7] era of the writer   ARGV[8] id of this merge   ARGV[9] codes of facts, in the order of the fields' names
 -- ARGV[10] letter of the status that is not terminal   ARGV[11] mark of the writer's layout
+-- ARGV[12] generation of the record that the writer knows: all of these events are later
+-- ARGV[13] msgpack array: fields of the record's hash that go into the outbox; only with KEYS[16]
 --
 -- Of the record's task keys the MOST_TASKS smallest are kept. Its tasks' lists are behind where its start, its outcome or
 -- these keys changed, and where another writer's era, or no settled one, is noted in `lists`; then this merge is noted
 -- there, and settle.lua notes the era once the lists are brought up.
+--
+-- Where the record is erased up to a later time than the writer knows, nothing is merged: these registers may be of erased
+-- events, and hide later ones. The writer folds the later events again.
 --
 -- A record that retention removed stays removed where these events are all older than what it had; then the
 -- answer is that of superseded events.
@@ -29,7 +37,8 @@
 -- Returns {effects of the details, one digit each; then, where ARGV[1] was given: effect of the record; then, where its
 --          tasks' lists are behind: its start register, its outcome register, msgpack array of its task keys,
 --          and of those that it was listed under before, or ''; then, where this call ended or reopened the record
---          (its lists are behind then): its status letter before, or '', and its facts register}.
+--          (its lists are behind then): its status letter before, or '', and its facts register};
+--          or, where nothing is merged for an erasure, {'', superseded, up to which time the record is erased}.
 -- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
@@ -37,6 +46,7 @@ local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local CLAIMED, LAYOUT, ERA, MERGE_ID = KEYS[12], KEYS[13], ARGV[7], ARGV[8]
 local CODES, OPEN, MARK = ARGV[9], ARGV[10], ARGV[11]
+local OUTBOX = ARGV[1] ~= '' and KEYS[16]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
@@ -416,7 +426,19 @@ local function note_due()
   end
 end
 
+if OUTBOX then
+  -- Fails where the key holds something else, before anything is written: an outcome that is stored is noted, too.
+  redis.call('ZCARD', OUTBOX)
+end
 note_call(CALLS, ARGV[6])
+
+local erased = redis.call('HGET', KEYS[14], ID)
+if erased then
+  if greater(erased, ARGV[12]) then
+    return { '', SUPERSEDED, erased }
+  end
+  redis.call('ZADD', KEYS[15], NOW, ID)
+end
 
 local removed_at = redis.call('ZSCORE', REMOVED, ID)
 if removed_at then
@@ -444,5 +466,9 @@ if written.n > 0 or answer[2] == APPLIED then
   end
   redis.call('HSET', RECORD, 'w', NOW)
   note_due()
+end
+local outcome, before = answer[4], answer[7]
+if OUTBOX and before then
+  put_in_outbox(OUTBOX, RECORD, ID, string.sub(outcome, 1, order_bytes(outcome)), cmsgpack.unpack(ARGV[13]))
 end
 return answer

@@ -15,7 +15,7 @@ from replog.statuses import BY_LETTER, RUNNING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from replog.store.write.batch import Mergeable, MergeableBatch
+    from replog.store.write.batch import FoldedErasure, Mergeable, MergeableBatch
 
 #: Storage code of the field.
 _TASK_KEY = next(field.code for field in RECORD if field.code and field.name == "task_key")
@@ -72,12 +72,14 @@ def transition_of(record_id: str, *, before: bytes, outcome: bytes, facts: bytes
     return RecordTransition(record_id, facts_of(facts)[_TASK_KEY], known, status, end_ms, reason, outcome)
 
 
-def effects_of(batch: MergeableBatch, answers: Iterable[tuple[Mergeable, Effect]]) -> Counter[tuple[str, Effect]]:
+def effects_of(
+    batch: MergeableBatch, answers: Iterable[tuple[Mergeable | FoldedErasure, Effect]]
+) -> Counter[tuple[str, Effect]]:
     """The effects of all events of ``batch``, given the store's effect for each of its entities.
 
     Events that changed a folded entity share the store's effect for it. The others had theirs in the fold.
     """
-    types = {effect: Counter(batch.absorbed[effect]) for effect in Effect}
+    types = batch.absorbed
     for folded, effect in answers:
         types[effect].update(folded.event_types)
     return Counter({(name, effect): count for effect, counts in types.items() for name, count in counts.items()})

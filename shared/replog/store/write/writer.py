@@ -13,15 +13,16 @@ from uuid import uuid4
 import msgpack
 
 from replog.cancellation import cancel_and_wait
-from replog.records import FACTS, MS_BIAS, Effect, last_ms, start_ms
+from replog.records import FACTS, MS_BIAS, Effect, last_ms, start_ms, time_bytes, time_us
 from replog.statuses import RUNNING, STATUS_LETTERS
 from replog.store.client.command import Command
-from replog.store.client.scripts import ENLIST, LEAVE, MERGE, SETTLE
+from replog.store.client.scripts import ENLIST, ERASE, LEAVE, MERGE, RELIST, RELISTED, SETTLE
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.index_entries import placement_of, sums_of
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
 from replog.store.format.layout import own_mark
+from replog.store.format.rows import RECORD_FIELDS
 from replog.store.format.short_ids import short_of
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from replog.store.client.pipelining import CommandRunner
+    from replog.store.client.scripts import Script
     from replog.store.format.keys import BucketKeys
     from replog.store.write.batch import Mergeable, MergeableBatch, MergeableRecord
     from replog.store.write.merge_result import RecordTransition
@@ -40,8 +42,9 @@ SETTLED_A_CALL = 100
 _ERA_CHARACTERS = 8
 #: Seconds in which calls under way end, where the merge they belong to is cancelled.
 CANCEL_S = 2.0
-#: Lengths of the answer to a merge call: the effects alone; those and what the lists of tasks need; with a transition.
-_EFFECTS_ALONE, _WITH_LISTS = 2, 6
+#: Lengths of the answer to a merge call: the effects alone; of one that an erasure refused; the effects and what the
+#: lists of tasks need; with a transition.
+_EFFECTS_ALONE, _REFUSED, _WITH_LISTS = 2, 3, 6
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack
@@ -55,6 +58,7 @@ class _Part(NamedTuple):
     call: Command
     record: Mergeable | None
     details: list[Mergeable]
+    generation: bytes
 
 
 #: A call and the answer to it.
@@ -91,7 +95,11 @@ _LIMITS = Limits()
 
 
 class Writer:
-    """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again."""
+    """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again.
+
+    With ``outbox``, the call that makes a transition also notes it in the bucket's
+    :class:`~replog.store.write.outbox.Outbox`.
+    """
 
     def __init__(
         self,
@@ -99,8 +107,11 @@ class Writer:
         *,
         clock: Callable[[], float] = time.time,
         limits: Limits = _LIMITS,
+        outbox: bool = False,
     ) -> None:
         self._connection = connection
+        self._outbox = outbox
+        self._of_outbox = (_pack(RECORD_FIELDS),) if outbox else ()
         self._limits = limits
         self._clock = clock
         self._mark = own_mark()
@@ -118,6 +129,9 @@ class Writer:
     async def merge(self, batch: MergeableBatch) -> MergeResult:
         """Merge ``batch``; returns once Redis has acknowledged all of it.
 
+        Its erasures come first. Of a record that is erased, by this batch or one before, the later events alone are
+        merged; the others count as superseded.
+
         A transition is reported once: a merge that fails keeps those that the store has answered for the next result.
         One whose answer is lost is never reported: the connection or this process ended, the slot moved, or Redis
         refused another call that was sent with it.
@@ -126,10 +140,58 @@ class Writer:
             StoreUnavailable: some of it may have been merged; merge it again.
         """
         notes = _Notes()
-        merged = await self._merge_records(batch, notes)
-        await self._bring_up_lists(merged, notes)
+        effects, erased = await self._erase(batch, notes)
+        rest = batch.part(batch.records, erased) if batch.erasures else batch
+        while rest.records:
+            merged = await self._merge_records(rest, notes)
+            refused = {part.record_id: time_us(answer[-1]) for part, answer in merged if len(answer) == _REFUSED}
+            done = rest
+            if refused:
+                merged = [(part, answer) for part, answer in merged if part.record_id not in refused]
+                done = rest.part(rest.records.keys() - refused.keys(), {})
+            await self._bring_up_lists(merged, notes)
+            effects += effects_of(done, _effects(merged))
+            rest = rest.part(refused, refused)
         transitions, self._unreported = self._unreported, []
-        return MergeResult(effects_of(batch, _effects(merged)), transitions, notes.merge_id, notes.calls)
+        return MergeResult(effects, transitions, notes.merge_id, notes.calls)
+
+    async def _erase(self, batch: MergeableBatch, notes: _Notes) -> tuple[Counter[tuple[str, Effect]], dict[str, int]]:
+        """Apply the erasures of ``batch``; returns their effects, and times in us up to which records are erased."""
+        if not batch.erasures:
+            return Counter(), {}
+        calls = [self._erasure(record_id, folded.erased_us, notes) for record_id, folded in batch.erasures.items()]
+        answers = await self._run(calls)
+        await self._relist({of: note for of, (_, _, note) in zip(batch.erasures, answers, strict=True) if note}, notes)
+        erasures = batch.erasures_alone()
+        found = [(folded, Effect(answer[0])) for folded, answer in zip(batch.erasures.values(), answers, strict=True)]
+        erased = {of: time_us(known) for of, (_, known, _) in zip(batch.erasures, answers, strict=True)}
+        return effects_of(erasures, found), erased
+
+    def _erasure(self, record_id: str, erased_us: int, notes: _Notes) -> Command:
+        keys = RecordKeys(self._connection.prefix, record_id)
+        bucket = keys.bucket
+        calls_key, number = notes.next(bucket)
+        of_bucket = [bucket.due, bucket.running, bucket.unfinished, bucket.leaving, calls_key]
+        of_erasures = [bucket.erased, bucket.erased_at, bucket.relisting, bucket.restoring, bucket.layout]
+        now_ms = int(self._clock() * 1000)
+        arguments = (record_id, time_bytes(erased_us), erased_us // 1000, now_ms, number, self._mark)
+        return Command(ERASE, [*keys.all, *of_bucket, *of_erasures], arguments)
+
+    async def _relist(self, relisting: Mapping[str, bytes], notes: _Notes) -> None:
+        """Take off tasks' lists what they have of erased records, by the notes in ``relisting``, and note that."""
+        calls, settled = [], defaultdict[bytes, list[Any]](list)
+        for record_id, note in relisting.items():
+            generation, tasks = msgpack.unpackb(note, raw=True)
+            calls += [self._of_list(RELIST, task_key.decode(), record_id, generation, notes) for task_key in tasks]
+            settled[RecordKeys(self._connection.prefix, record_id).bucket.relisting] += [record_id, note]
+        await self._run(calls)
+        await self._run(
+            [
+                Command(RELISTED, [key], of[i : i + 2 * SETTLED_A_CALL])
+                for key, of in settled.items()
+                for i in range(0, len(of), 2 * SETTLED_A_CALL)
+            ]
+        )
 
     async def _merge_records(self, batch: MergeableBatch, notes: _Notes) -> list[_Merged]:
         """Merge all records of ``batch``; calls are packed while those before them are under way."""
@@ -160,7 +222,10 @@ class Writer:
         keys = RecordKeys(self._connection.prefix, record_id)
         bucket = keys.bucket
         head = [*keys.all, bucket.due, bucket.removed]
-        tail = [bucket.running, bucket.unfinished, bucket.claimed, bucket.layout]
+        tail = [bucket.running, bucket.unfinished, bucket.claimed, bucket.layout, bucket.erased, bucket.erased_at]
+        if self._outbox:
+            tail.append(bucket.outbox)
+        generation = b"" if folded.erased_us is None else time_bytes(folded.erased_us)
         record, now_ms = folded.record, int(self._clock() * 1000)
         packed_record = _pack([*record.registers, *folded.task_keys]) if record else b""
         details = iter(_by_pair(folded.details, self._limits.entities_a_call))
@@ -184,47 +249,55 @@ class Writer:
                     FACTS.order,
                     STATUS_LETTERS[RUNNING],
                     self._mark,
+                    generation,
+                    *self._of_outbox,
                 ),
             )
-            yield _Part(record_id, keys, call, record, [detail for _, detail in chunk])
+            yield _Part(record_id, keys, call, record, [detail for _, detail in chunk], generation)
             record, packed_record = None, b""
 
     async def _bring_up_lists(self, merged: list[_Merged], notes: _Notes) -> None:
         """Bring the lists of tasks up to date, where merges have found them behind, and note that they are."""
         listed: dict[bytes, list[Any]] = defaultdict(list)
-        left: list[tuple[bytes, str]] = []
+        left: list[tuple[bytes, str, bytes]] = []
         behind: dict[int, list[bytes]] = defaultdict(list)
         for part, answer in merged:
             if len(answer) <= _EFFECTS_ALONE:
                 continue
             start, outcome, tasks, gone = answer[_EFFECTS_ALONE:_WITH_LISTS]
             for task_key in msgpack.unpackb(tasks, raw=True):
-                listed[task_key].append((part.record_id, start, outcome))
+                listed[task_key].append((part.record_id, start, outcome, part.generation))
             if gone:
-                left += [(task_key, part.record_id) for task_key in msgpack.unpackb(gone, raw=True)]
+                left += [(task_key, part.record_id, part.generation) for task_key in msgpack.unpackb(gone, raw=True)]
             behind[part.keys.bucket.number].append(part.keys.record)
         calls = [call for key, records in listed.items() for call in self._enlistings(key.decode(), records, notes)]
-        await self._run(calls + [self._leaving(key.decode(), record_id, notes) for key, record_id in left])
+        calls += [self._of_list(LEAVE, key.decode(), record_id, of, notes) for key, record_id, of in left]
+        await self._run(calls)
         await self._run(self._settlings(behind.values(), notes))
 
-    async def _run(self, calls: list[Command]) -> None:
+    async def _run(self, calls: list[Command]) -> list[Any]:
+        answers: list[Any] = []
         for i in range(0, len(calls), LIST_CALLS_AT_ONCE):
-            await self._connection.run(calls[i : i + LIST_CALLS_AT_ONCE])
+            answers += await self._connection.run(calls[i : i + LIST_CALLS_AT_ONCE])
+        return answers
 
     def _enlistings(self, task_key: str, records: list[Any], notes: _Notes) -> Iterator[Command]:
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         for i in range(0, len(records), self._limits.entities_a_call):
             calls_key, number = notes.next(bucket)
-            arguments = (_pack(records[i : i + self._limits.entities_a_call]), number, task_key, self._mark)
-            yield Command(ENLIST, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left, bucket.layout], arguments)
+            packed, now_ms = _pack(records[i : i + self._limits.entities_a_call]), int(self._clock() * 1000)
+            of_bucket = [bucket.tasks, bucket.moved, bucket.left, bucket.layout, bucket.listed, bucket.listed_at]
+            yield Command(ENLIST, [*keys, calls_key, *of_bucket], (packed, number, task_key, self._mark, now_ms))
 
-    def _leaving(self, task_key: str, record_id: str, notes: _Notes) -> Command:
+    def _of_list(self, script: Script, task_key: str, record_id: str, generation: bytes, notes: _Notes) -> Command:
+        """A call of a script that takes one record off the list of one task."""
         prefix = self._connection.prefix
         keys, bucket = task_keys(prefix, task_key), task_bucket(prefix, task_key)
         calls_key, number = notes.next(bucket)
-        arguments = (record_id, number, task_key, int(self._clock() * 1000))
-        return Command(LEAVE, [*keys, calls_key, bucket.tasks, bucket.moved, bucket.left], arguments)
+        of_bucket = [bucket.tasks, bucket.moved, bucket.left, bucket.listed, bucket.listed_at]
+        arguments = (record_id, number, task_key, int(self._clock() * 1000), generation)
+        return Command(script, [*keys, calls_key, *of_bucket], arguments)
 
     def _settlings(self, of_buckets: Iterable[list[bytes]], notes: _Notes) -> list[Command]:
         return [

@@ -2,7 +2,7 @@
 
 import { h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, apiUrl, request } from "../api.js";
+import { ApiError, idUrl, request } from "../api.js";
 import { formatBytes } from "../format.js";
 import { t } from "../i18n/index.js";
 import { Problem } from "./states.js";
@@ -50,8 +50,8 @@ async function isWhole(blob, format) {
   return format === "csv" || LAST_LINE.test(await blob.slice(-TAIL_BYTES).text());
 }
 
-/** @param {{path: string, parameters: import("../api.js").Parameters, name: string}} properties */
-export function Export({ path, parameters, name }) {
+/** @param {{id: string, filters: import("../api.js").Parameters}} properties of a record */
+export function Export({ id, filters }) {
   const [said, setSaid] = useState("");
   const [error, setError] = useState(/** @type {ApiError | null} */ (null));
   /** @type {{current: AbortController | null}} */
@@ -65,10 +65,10 @@ export function Export({ path, parameters, name }) {
     setBusy(true);
     setSaid(t("export.running", { bytes: formatBytes(0) }));
     try {
-      const response = await request(apiUrl(path, { ...parameters, format }), { signal: own.signal });
+      const response = await request(idUrl("detail/export", id, { ...filters, format }), { signal: own.signal });
       const blob = await collected(response, (bytes) => setSaid(t("export.running", { bytes: formatBytes(bytes) })));
       if (!(await isWhole(blob, format))) throw new Error("cut");
-      save(blob, fileName(name, format));
+      save(blob, fileName(id, format));
       setSaid(t("export.done", { bytes: formatBytes(blob.size) }));
     } catch (problem) {
       if (problem instanceof ApiError) setError(problem);

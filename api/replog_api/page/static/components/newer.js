@@ -1,7 +1,7 @@
 /** Rows that stay where they are: their values change in place, and what is newer waits until the user wants it. */
 
 import { h } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { t } from "../i18n/index.js";
 
 /**
@@ -50,6 +50,23 @@ export function usePinned(newest, keyOf, list, follow = false) {
     return { rows: [...newest], gone: new Set(), newer: 0, moved: false, show };
   }
   return { ...merged(shown.rows, newest, keyOf), show };
+}
+
+/**
+ * Rows in the order in which they were seen first, for tables whose sums must not miss one: new ones come last.
+ *
+ * @template R
+ * @param {ReadonlyArray<R>} newest
+ * @param {(row: R) => string} keyOf
+ * @param {string} list what they are rows of: another list has another order
+ * @returns {R[]}
+ */
+export function useSeenOrder(newest, keyOf, list) {
+  const seen = useRef({ list, places: /** @type {Map<string, number>} */ (new Map()) });
+  if (seen.current.list !== list) seen.current = { list, places: new Map() };
+  const { places } = seen.current;
+  for (const row of newest) if (!places.has(keyOf(row))) places.set(keyOf(row), places.size);
+  return [...newest].sort((a, b) => (places.get(keyOf(a)) ?? 0) - (places.get(keyOf(b)) ?? 0));
 }
 
 /** @param {{pinned: Pick<Pinned<unknown>, "newer" | "moved" | "gone" | "show">}} properties */

@@ -2,6 +2,7 @@
 
 import { h } from "preact";
 import { UNKNOWN_RECORD, forgetToken } from "../api.js";
+import { formatCount } from "../format.js";
 import { t } from "../i18n/index.js";
 import { changedHref, usePlace } from "../url.js";
 import { Countdown } from "./clock.js";
@@ -61,6 +62,11 @@ export function PastEnd({ page, pages }) {
   const at = usePlace();
   return h("p", { class: "empty" }, t("state.pastEnd", { page, pages }), " ",
     h("a", { href: changedHref(at, { page: pages }) }, t("state.lastPage")));
+}
+
+/** That a list is longer than what is shown of it; nothing where it is not. @param {{shown: number, total: number}} properties */
+export function Cut({ shown, total }) {
+  return total > shown ? h("p", { class: "muted" }, t("state.cut", { shown: formatCount(shown), total: formatCount(total) })) : null;
 }
 
 /**

@@ -44,6 +44,7 @@ export const en = {
   "state.clear": "Clear the filters",
   "state.pastEnd": "There are {pages} pages, and this is number {page}.",
   "state.lastPage": "Go to the last page",
+  "state.cut": "The first {shown} of {total} are shown.",
   "state.unreachable": "The service does not answer.",
   "state.retryIn": "Next attempt in {age}.",
   "state.retry": "Try again now",

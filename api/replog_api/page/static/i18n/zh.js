@@ -44,6 +44,7 @@ export const zh = {
   "state.clear": "清除过滤条件",
   "state.pastEnd": "共 {pages} 页，当前为第 {page} 页。",
   "state.lastPage": "前往末页",
+  "state.cut": "共 {total} 项，仅显示前 {shown} 项。",
   "state.unreachable": "服务没有响应。",
   "state.retryIn": "{age}后重试。",
   "state.retry": "立即重试",

@@ -1,12 +1,13 @@
 /** Two runs side by side: where their counts differ, what has newly failed, what has healed. */
 
 import { Fragment, h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { idUrl } from "../api.js";
 import { Time } from "../components/clock.js";
 import { Form, TextField, textOf } from "../components/form.js";
 import { IdLink, Name } from "../components/ident.js";
+import { useSeenOrder } from "../components/newer.js";
 import { ProgressCell, Duration, TaskLink } from "./rows.js";
-import { Empty, Loading, Problem } from "../components/states.js";
+import { Cut, Empty, Loading, Problem } from "../components/states.js";
 import { Status, shownStatus } from "../components/status.js";
 import { formatCount } from "../format.js";
 import { t } from "../i18n/index.js";
@@ -24,7 +25,7 @@ import { Cell, countsUrl } from "./record_clusters.js";
 /** Failures of each run that are compared: one page of the API's largest. */
 const MOST_FAILURES = 1000;
 /** Rows of each list that are shown. */
-const MOST_ROWS = 100;
+const MOST_ROWS = 60;
 
 /** What a detail replicates, and whereto: the same in both runs. @param {Detail} detail */
 export function identity(detail) {
@@ -76,35 +77,41 @@ function signed(change) {
 
 /** @param {{a: string, b: string, earlier: Counts[], later: Counts[]}} properties */
 function Differences({ a, b, earlier, later }) {
-  const rows = differing(earlier, later);
+  const rows = useSeenOrder(differing(earlier, later), (row) => row.pair, `${a} ${b}`);
   if (!rows.length) return h(Empty, null, t("compare.same"));
-  return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("compare.matrix") }, h("table", { class: "data" },
+  return [h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("compare.matrix") }, h("table", { class: "data" },
     h("caption", { class: "off-screen" }, t("compare.matrix")),
-    h("thead", null, h("tr", null, [t("column.cluster"), t("column.repository"), t("compare.earlier"), t("compare.later")].map((title) => h("th", { key: title, scope: "col" }, title)), h("th", { scope: "col", class: "number" }, t("compare.change")))),
-    h("tbody", null, rows.map(({ pair, earlier: one, later: other }) => {
+    h("thead", null, h("tr", null,
+      h("th", { scope: "col" }, t("column.cluster")), h("th", { scope: "col" }, t("column.repository")),
+      h("th", { scope: "col", class: "number" }, t("compare.change")),
+      h("th", { scope: "col" }, t("compare.earlier")), h("th", { scope: "col" }, t("compare.later")))),
+    h("tbody", null, rows.slice(0, MOST_ROWS).map(({ pair, earlier: one, later: other }) => {
       const [cluster, repository] = /** @type {[string, string]} */ (JSON.parse(pair));
       const change = Number(other?.failed ?? 0) - Number(one?.failed ?? 0);
       return h("tr", { key: pair },
         h("th", { scope: "row" }, h(Name, { text: cluster || t("matrix.unknown"), most: 24 })), h("td", null, h(Name, { text: repository || t("matrix.unknown"), most: 24 })),
-        h("td", null, h(Cell, { id: a, counts: one, cluster, repository })), h("td", null, h(Cell, { id: b, counts: other, cluster, repository })),
-        h("td", { class: "number" }, h("strong", { class: change > 0 ? "s-failed" : change < 0 ? "s-success" : "muted" }, signed(change))));
-    }))));
+        h("td", { class: "number" }, h("strong", { class: change > 0 ? "s-failed" : change < 0 ? "s-success" : "muted" }, signed(change))),
+        h("td", null, h(Cell, { id: a, counts: one, cluster, repository })), h("td", null, h(Cell, { id: b, counts: other, cluster, repository })));
+    })))),
+    h(Cut, { shown: MOST_ROWS, total: rows.length })];
 }
 
 /** @param {{title: string, none: string, why?: string, details: Detail[]}} properties */
 function Changed({ title, none, why, details }) {
+  const rows = useSeenOrder(details, identity, title);
   return h("div", { class: "block" },
     h("h2", null, title, " ", h("span", { class: "count" }, formatCount(details.length))),
     why && details.length ? h("p", { class: "muted" }, why) : null,
-    details.length ? h(DetailsTable, { details: details.slice(0, MOST_ROWS), caption: title }) : h("p", { class: "muted empty" }, none));
+    details.length ? h(DetailsTable, { details: rows.slice(0, MOST_ROWS), caption: title }) : h("p", { class: "muted empty" }, none),
+    h(Cut, { shown: MOST_ROWS, total: details.length }));
 }
 
 /** @param {{a: string, b: string}} properties */
 function Comparison({ a, b }) {
   const of = (/** @type {string} */ id) => ({
-    run: usePolled(apiUrl(`record/${segment(id)}`), LISTS_MS),
+    run: usePolled(idUrl("", id), LISTS_MS),
     counts: usePolled(countsUrl(id, { by: "pair" }), LISTS_MS),
-    failures: usePolled(apiUrl(`record/detail/page/${segment(id)}`, { status: "FAILED", pageNumber: 1, pageSize: MOST_FAILURES }), LISTS_MS),
+    failures: usePolled(idUrl("detail/page", id, { status: "FAILED", pageNumber: 1, pageSize: MOST_FAILURES }), LISTS_MS),
   });
   const [earlier, later] = [of(a), of(b)];
   const all = [earlier, later].flatMap(({ run, counts, failures }) => [run, counts, failures]);

@@ -77,8 +77,8 @@ export function NowView() {
   const failing = useTasks(prefix, "FAILED", follow);
   const running = useTasks(prefix, "RUNNING", follow);
   const succeeded = usePolled(apiUrl("list", { prefix, status: "SUCCESS", pageNumber: 1, pageSize: 1 }), LISTS_MS);
-  const silentOf = usePolled(apiUrl("silent", { pageNumber: 1, pageSize: ROWS }), LISTS_MS);
-  const silent = usePinned(/** @type {SilentRecord[] | null} */ (silentOf.data && silentOf.data.records), (row) => row.record.id, "silent", follow);
+  const silentOf = usePolled(apiUrl("silent", { prefix, pageNumber: 1, pageSize: ROWS }), LISTS_MS);
+  const silent = usePinned(/** @type {SilentRecord[] | null} */ (silentOf.data && silentOf.data.records), (row) => row.record.id, `silent ${prefix}`, follow);
   const keyOf = (/** @type {Task} */ task) => task.taskKey;
   const of = (/** @type {Task} */ task) => /** @type {import("../types.js").Record} */ (task.record);
   const runs = useLastRuns([...failing.pinned.rows, ...running.pinned.rows].map(keyOf).concat(silent.rows.map((row) => row.record.taskKey)));

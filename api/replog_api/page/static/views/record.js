@@ -2,7 +2,7 @@
 
 import { h } from "preact";
 import { useEffect } from "preact/hooks";
-import { apiUrl, segment } from "../api.js";
+import { idUrl } from "../api.js";
 import { shownTab, Tabs } from "../components/tabs.js";
 import { Empty, Problem } from "../components/states.js";
 import { CopyButton } from "../components/ident.js";
@@ -24,7 +24,7 @@ export const FINISHED_MS = 30_000;
 function useRecord(id) {
   const watched = useStream(id);
   const over = watched.state === "final";
-  const later = usePolled(over ? apiUrl(`record/${segment(id)}`) : null, FINISHED_MS);
+  const later = usePolled(over ? idUrl("", id) : null, FINISHED_MS);
   const runsAgain = over && later.data?.record.status === "RUNNING";
   useEffect(() => {
     if (runsAgain) watched.refresh();

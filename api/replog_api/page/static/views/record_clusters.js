@@ -1,9 +1,10 @@
 /** A record's details by cluster and repository: how many of each status, each number leading to its details. */
 
 import { h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { idUrl } from "../api.js";
 import { Name } from "../components/ident.js";
-import { Empty, Loading, Problem } from "../components/states.js";
+import { useSeenOrder } from "../components/newer.js";
+import { Cut, Empty, Loading, Problem } from "../components/states.js";
 import { StatusIcon } from "../components/status.js";
 import { formatCount, plus } from "../format.js";
 import { t } from "../i18n/index.js";
@@ -14,7 +15,12 @@ import { href, usePlace } from "../url.js";
 
 /** Repositories that have a column each; more are shown for one cluster at a time. */
 const MOST_COLUMNS = 8;
+/** Rows of one table: those with the most failed come first. */
+const MOST_ROWS = 100;
 const STATUSES = /** @type {const} */ ([["FAILED", "failed"], ["RUNNING", "running"], ["SUCCESS", "success"]]);
+
+const clusterOf = (/** @type {Counts} */ counts) => counts.remoteCluster ?? "";
+const repositoryOf = (/** @type {Counts} */ counts) => counts.localRepoName ?? "";
 
 /** @param {string | null} text */
 function Unknowable(text) {
@@ -48,7 +54,7 @@ export function summed(of) {
 
 /** @param {string} id @param {import("../api.js").Parameters} parameters */
 export function countsUrl(id, parameters) {
-  return apiUrl(`record/detail/counts/${segment(id)}`, parameters);
+  return idUrl("detail/counts", id, parameters);
 }
 
 /** @param {{id: string, clusters: Counts[], repositories: Counts[], pairs: Counts[]}} properties */
@@ -67,7 +73,7 @@ function Matrix({ id, clusters, repositories, pairs }) {
       h("thead", null, h("tr", null,
         h("th", { scope: "col" }, t("column.cluster")), h("th", { scope: "col" }, t("matrix.all")), h("th", { scope: "col", class: "number" }, t("column.total")),
         repositories.map((repository) => h("th", { key: repository.localRepoName ?? "", scope: "col" }, Unknowable(repository.localRepoName))))),
-      h("tbody", null, clusters.map(row)),
+      h("tbody", null, clusters.slice(0, MOST_ROWS).map(row)),
       h("tfoot", null, h("tr", null,
         h("th", { scope: "row" }, t("matrix.all")),
         h("td", null, h(Cell, { id, counts: all })),
@@ -88,17 +94,18 @@ function List({ id, caption, rows, by, cluster }) {
     h("table", { class: "data matrix" },
       h("caption", { class: "off-screen" }, caption),
       h("thead", null, h("tr", null, h("th", { scope: "col" }, t(by === "cluster" ? "column.cluster" : "column.repository")), h("th", { scope: "col" }, t("matrix.all")), h("th", { scope: "col", class: "number" }, t("column.total")))),
-      h("tbody", null, rows.map(row))));
+      h("tbody", null, rows.slice(0, MOST_ROWS).map(row))));
 }
 
 /** @param {{id: string, cluster: string, everyMs: number}} properties */
 function OneCluster({ id, cluster, everyMs }) {
   const of = usePolled(countsUrl(id, { by: "repository", remoteCluster: cluster }), everyMs);
+  const rows = useSeenOrder(/** @type {Counts[]} */ (of.data ?? []), repositoryOf, `${id} ${cluster}`);
   const title = t("matrix.ofCluster", { cluster });
   return h("div", { class: "block" },
     h("h2", null, title),
     h(Problem, { of }),
-    of.data ? h(List, { id, caption: title, rows: of.data, by: "repository", cluster }) : null);
+    of.data ? [h(List, { id, caption: title, rows, by: "repository", cluster }), h(Cut, { shown: MOST_ROWS, total: of.data.length })] : null);
 }
 
 /** @param {{id: string, everyMs: number}} properties */
@@ -110,12 +117,15 @@ export function RecordClusters({ id, everyMs }) {
   const narrow = repositories.data !== null && repositories.data.length <= MOST_COLUMNS;
   const pairs = usePolled(narrow ? countsUrl(id, { by: "pair" }) : null, everyMs);
   const problem = [clusters, repositories, pairs].find((of) => of.error) ?? clusters;
+  const clusterRows = useSeenOrder(/** @type {Counts[]} */ (clusters.data ?? []), clusterOf, `${id} clusters`);
+  const repositoryRows = useSeenOrder(/** @type {Counts[]} */ (repositories.data ?? []), repositoryOf, `${id} repositories`);
   if (!clusters.data || !repositories.data || (narrow && !pairs.data)) return problem.error ? h(Problem, { of: problem }) : h(Loading, null);
   if (!clusters.data.length) return h("div", null, h(Problem, { of: problem }), h(Empty, null, t("record.noDetails")));
   return h("div", { class: "view" },
     h(Problem, { of: problem }),
     narrow
-      ? h(Matrix, { id, clusters: clusters.data, repositories: repositories.data, pairs: pairs.data })
-      : [h("p", { class: "muted" }, t("matrix.wide", { count: formatCount(repositories.data.length) })), h(List, { id, caption: t("matrix.byCluster"), rows: clusters.data, by: "cluster" }), cluster ? h(OneCluster, { id, cluster, everyMs }) : null],
+      ? h(Matrix, { id, clusters: clusterRows, repositories: repositoryRows, pairs: pairs.data })
+      : [cluster ? h(OneCluster, { id, cluster, everyMs }) : null, h("p", { class: "muted" }, t("matrix.wide", { count: formatCount(repositories.data.length) })), h(List, { id, caption: t("matrix.byCluster"), rows: clusterRows, by: "cluster" })],
+    h(Cut, { shown: MOST_ROWS, total: clusters.data.length }),
     h("p", { class: "muted" }, t("matrix.explain")));
 }

@@ -1,7 +1,7 @@
 /** A record's details: every filter, pages, and the export of what matches. */
 
 import { h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { idUrl } from "../api.js";
 import { Export } from "../components/export.js";
 import { Chips, Filters } from "../components/filters.js";
 import { Newer, usePinned } from "../components/newer.js";
@@ -20,7 +20,7 @@ const FILTERS = [...FIRST, ...MORE];
 export function RecordDetails({ id, everyMs }) {
   const at = usePlace();
   const filters = Object.fromEntries(FILTERS.map((name) => [name, at.query.get(name)]));
-  const url = apiUrl(`record/detail/page/${segment(id)}`, { ...filters, pageNumber: pageNumber(at), pageSize: pageSize(at) });
+  const url = idUrl("detail/page", id, { ...filters, pageNumber: pageNumber(at), pageSize: pageSize(at) });
   const of = usePolled(url, everyMs);
   const pinned = usePinned(/** @type {import("../types.js").Detail[] | null} */ (of.data && of.data.records), (row) => row.id, url);
   return h("div", { class: "view" },
@@ -30,5 +30,5 @@ export function RecordDetails({ id, everyMs }) {
     h(NoRows, { data: of.data, of, filters: FILTERS, none: t("details.none") }),
     pinned.rows.length ? h(DetailsTable, { details: pinned.rows, gone: pinned.gone, caption: t("record.details") }) : null,
     h(Pager, { data: of.data }),
-    of.data && Number(of.data.totalRecords) ? h(Export, { path: `record/detail/export/${segment(id)}`, parameters: filters, name: id }) : null);
+    of.data && Number(of.data.totalRecords) ? h(Export, { id, filters }) : null);
 }

@@ -1,8 +1,9 @@
 /** Why details of a record failed: grouped by reason, most first. */
 
 import { h } from "preact";
-import { apiUrl, segment } from "../api.js";
+import { idUrl } from "../api.js";
 import { Name } from "../components/ident.js";
+import { Newer, usePinned } from "../components/newer.js";
 import { Empty, Loading, Problem } from "../components/states.js";
 import { Table } from "../components/table.js";
 import { formatCount } from "../format.js";
@@ -16,10 +17,12 @@ const MOST_REASONS = 20;
 
 /** @param {{id: string, everyMs: number}} properties */
 export function RecordFailures({ id, everyMs }) {
-  const of = usePolled(apiUrl(`record/detail/reasons/${segment(id)}`, { limit: MOST_REASONS }), everyMs);
+  const of = usePolled(idUrl("detail/reasons", id, { limit: MOST_REASONS }), everyMs);
   const data = /** @type {import("../types.js").Reasons | null} */ (of.data);
+  const keyOf = (/** @type {Reason} */ row) => row.errorReason ?? "";
+  const pinned = usePinned(data && data.reasons, keyOf, id);
   if (!data) return of.error ? h(Problem, { of }) : h(Loading, null);
-  if (!data.reasons.length) return h("div", null, h(Problem, { of }), h(Empty, null, t("reasons.none")));
+  if (!data.reasons.length && !pinned.rows.length) return h("div", null, h(Problem, { of }), h(Empty, null, t("reasons.none")));
   const details = (/** @type {string | null} */ cluster) => href("record", { id, tab: "details", status: "FAILED", remoteCluster: cluster });
   const columns = [
     { name: "count", title: t("column.failed"), number: true, cell: (/** @type {Reason} */ row) => h("strong", { class: "s-failed num" }, formatCount(row.failed)) },
@@ -29,6 +32,7 @@ export function RecordFailures({ id, everyMs }) {
   ];
   return h("div", { class: "view" },
     h(Problem, { of }),
-    h(Table, /** @type {any} */ ({ caption: t("reasons.caption"), columns, rows: data.reasons, keyOf: (/** @type {Reason} */ row) => `${row.errorReason} ${row.detailId}` })),
+    h("div", { class: "toolbar" }, h(Newer, { pinned })),
+    h(Table, /** @type {any} */ ({ caption: t("reasons.caption"), columns, rows: pinned.rows, keyOf, rowClass: (/** @type {Reason} */ row) => (pinned.gone.has(keyOf(row)) ? "gone" : undefined) })),
     h("p", { class: "muted" }, t("reasons.examined", { examined: formatCount(data.examined), failed: formatCount(data.failed) })));
 }

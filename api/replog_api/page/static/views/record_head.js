@@ -2,7 +2,7 @@
 
 import { Fragment, h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { apiUrl, segment } from "../api.js";
+import { apiUrl, idUrl } from "../api.js";
 import { Announcer } from "../components/announcer.js";
 import { Countdown, Time, useNow } from "../components/clock.js";
 import { CopyButton, Name } from "../components/ident.js";
@@ -79,7 +79,7 @@ function ExpectedEnd({ record }) {
  */
 function useSilence(id, record) {
   const silent = record.status === "RUNNING" && record.stale;
-  const { data } = usePolled(silent ? apiUrl(`record/detail/page/${segment(id)}`, { status: "RUNNING", pageNumber: 1, pageSize: 50 }) : null, SILENCE_MS);
+  const { data } = usePolled(silent ? idUrl("detail/page", id, { status: "RUNNING", pageNumber: 1, pageSize: 50 }) : null, SILENCE_MS);
   const details = /** @type {import("../types.js").Detail[]} */ (data?.records ?? []);
   const sinceMs = Math.max(parseTime(record.lastEventTime), ...details.map((detail) => parseTime(detail.lastEventTime)));
   return { silent, moving: silent && details.some((detail) => !detail.stale), sinceMs };
@@ -146,6 +146,6 @@ function Known({ id, run, watched }) {
 /** @param {{id: string, watched: import("../stream.js").Watched}} properties */
 export function RecordHead({ id, watched }) {
   return h("div", { class: "record-head" },
-    h("h1", { tabindex: -1 }, t("record.title", { id: "" }), h(Name, { text: id, most: 44, mono: true }), h(CopyButton, { text: id })),
+    h("h1", { tabindex: -1 }, h("span", { class: "kind-of" }, t("record.title", { id: "" })), h(Name, { text: id, most: 44, mono: true }), h(CopyButton, { text: id })),
     watched.run ? h(Known, { id, run: watched.run, watched }) : watched.error ? null : h("p", { class: "facts" }, h(Connection, { watched })));
 }

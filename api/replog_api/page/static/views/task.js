@@ -46,7 +46,7 @@ export function TaskView() {
   const shown = { runs: TaskRunsTab, trend: TaskTrend, find: TaskFind }[tab];
   return h("div", { class: "view" },
     h("div", { class: "record-head" },
-      h("h1", { tabindex: -1 }, t("task.title", { key: "" }), h(Name, { text: key, most: 64 }), h(CopyButton, { text: key })),
+      h("h1", { tabindex: -1 }, h("span", { class: "kind-of" }, t("task.title", { key: "" })), h(Name, { text: key, most: 64 }), h(CopyButton, { text: key })),
       h("p", { class: "facts" }, h(Interval, { taskKey: key }))),
     h("div", { class: "tab-bar" }, h(Tabs, { label: t("task.title", { key }), tabs, shown: tab, subject: { key } }), h(CopyButton, { text: location.href, label: t("copy.link") }, t("copy.link"))),
     h(shown, { taskKey: key }));

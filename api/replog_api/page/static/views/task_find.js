@@ -1,10 +1,11 @@
 /** Where an artifact has got to: each that matches by cluster, as the newest runs left it. */
 
 import { h } from "preact";
-import { apiUrl, runsUrl, segment } from "../api.js";
+import { idUrl, runsUrl } from "../api.js";
 import { ChoiceField, Form, TextField, textOf } from "../components/form.js";
 import { Name } from "../components/ident.js";
-import { Empty, Loading, Problem } from "../components/states.js";
+import { useSeenOrder } from "../components/newer.js";
+import { Cut, Empty, Loading, Problem } from "../components/states.js";
 import { Status, shownStatus } from "../components/status.js";
 import { Time } from "../components/clock.js";
 import { t } from "../i18n/index.js";
@@ -17,6 +18,8 @@ import { shortVersionOf, subjectOf, versionOf } from "./details_table.js";
 const NEWEST_RUNS = /** @type {const} */ ([0, 1, 2, 3, 4]);
 /** Details of one run that are looked at. */
 const MOST = 200;
+/** Rows that are shown. */
+const MOST_ROWS = 200;
 const BY = /** @type {const} */ ({ package: "packageName", artifact: "artifactName", path: "path" });
 
 /** @param {{taskKey: string, by: keyof typeof BY, text: string}} properties */
@@ -40,7 +43,7 @@ export function byArtifact(runs) {
   const artifacts = new Map();
   for (const detail of runs.flat()) {
     const [subject, version] = [subjectOf(detail), versionOf(detail)];
-    const key = JSON.stringify([subject, version]);
+    const key = artifactOf({ subject, version });
     const artifact = artifacts.get(key) ?? { subject, version, short: shortVersionOf(detail), clusters: new Map() };
     artifacts.set(key, artifact);
     if (!artifact.clusters.has(detail.remoteCluster)) artifact.clusters.set(detail.remoteCluster, detail);
@@ -48,20 +51,23 @@ export function byArtifact(runs) {
   return [...artifacts.values()];
 }
 
+const artifactOf = (/** @type {{subject: string, version: string}} */ of) => JSON.stringify([of.subject, of.version]);
+
 /** @param {{runs: Detail[][], by: keyof typeof BY, text: string}} properties */
 function Found({ runs, by, text }) {
-  const artifacts = byArtifact(runs);
+  const artifacts = useSeenOrder(byArtifact(runs), artifactOf, `${by} ${text}`);
   if (!artifacts.length) return h(Empty, null, t("find.none", { count: runs.length }));
   const clusters = [...new Set(runs.flat().map((detail) => detail.remoteCluster))].sort();
   const cell = (/** @type {Detail | undefined} */ detail) => detail
     ? h("a", { class: "found", href: href("record", { id: detail.recordId, tab: "details", remoteCluster: detail.remoteCluster, [BY[by]]: text, open: detail.id }) }, h(Status, { status: shownStatus(detail) }), h("span", { class: "muted" }, h(Time, { at: detail.endTime ?? detail.startTime })))
     : h("span", { class: "muted" }, "·", h("span", { class: "off-screen" }, t("find.notThere")));
-  return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("task.find") }, h("table", { class: "data" },
+  return [h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("task.find") }, h("table", { class: "data" },
     h("caption", { class: "off-screen" }, t("find.explain")),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, t("column.what")), h("th", { scope: "col" }, t("column.version")), clusters.map((cluster) => h("th", { key: cluster, scope: "col" }, cluster ? h(Name, { text: cluster, most: 24 }) : t("matrix.unknown"))))),
-    h("tbody", null, artifacts.map(({ subject, version, short, clusters: found }) => h("tr", { key: `${subject} ${version}` },
+    h("tbody", null, artifacts.slice(0, MOST_ROWS).map(({ subject, version, short, clusters: found }) => h("tr", { key: `${subject} ${version}` },
       h("th", { scope: "row" }, h(Name, { text: subject, most: 48 })), h("td", null, h(Name, { text: short, most: 24 })),
-      clusters.map((cluster) => h("td", { key: cluster }, cell(found.get(cluster)))))))));
+      clusters.map((cluster) => h("td", { key: cluster }, cell(found.get(cluster))))))))),
+    h(Cut, { shown: MOST_ROWS, total: artifacts.length })];
 }
 
 /** @param {{taskKey: string}} properties */
@@ -73,7 +79,7 @@ export function TaskFind({ taskKey }) {
   const newest = usePolled(text ? runsUrl(taskKey, { pageNumber: 1, pageSize: NEWEST_RUNS.length }) : null, LISTS_MS);
   const ids = /** @type {string[]} */ (newest.data?.records.map((/** @type {{id: string}} */ run) => run.id) ?? []);
   const parameters = { [BY[by]]: text, pageNumber: 1, pageSize: MOST };
-  const answers = NEWEST_RUNS.map((index) => usePolled(ids[index] === undefined ? null : apiUrl(`record/detail/page/${segment(ids[index])}`, parameters), LISTS_MS));
+  const answers = NEWEST_RUNS.map((index) => usePolled(ids[index] === undefined ? null : idUrl("detail/page", ids[index], parameters), LISTS_MS));
   const asking = answers.slice(0, ids.length);
   const problem = [newest, ...asking].find((of) => of.error) ?? newest;
   const known = newest.data && asking.every((of) => of.data);

@@ -1,0 +1,1 @@
+"""Diagnosis: what is wrong with an installation, and how far the collectors are behind."""

@@ -1,0 +1,1 @@
+"""``replog notify``: posts outcomes of records to a webhook."""

@@ -1,0 +1,102 @@
+"""A record as JSON, as every answer of the query API shows it, and the outcomes that collectors publish. Pure.
+
+Keys and their order are those of :mod:`replog.fields`. Facts are copied as they are stored
+(:mod:`replog.raw_entities`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Raw, Struct, defstruct
+from msgspec.json import Encoder
+
+from replog.fields import OVERVIEW, RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import tzinfo
+
+    from replog.entities import Overview
+    from replog.fields import Field
+    from replog.raw_entities import RawDetail, RawRecord
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Seconds kept formatted: events of one page are close in time.
+KEPT_SECONDS = 8192
+_MILLISECONDS = [f".{ms:03d}" for ms in range(1000)]
+
+encode = Encoder().encode
+
+
+def answer_type(name: str, table: Iterable[Field]) -> Callable[..., Struct]:
+    """The struct of an object of an answer: encoding it gives the keys of ``table``, in the table's order.
+
+    It is made by position, in that order: with names, making it costs as much as all else.
+    """
+    shown = [field for field in table if field.key]
+    keys = {field.name: field.key or "" for field in shown}
+    return defstruct(name, [(name, Any) for name in keys], rename=keys, gc=False)
+
+
+_Record = answer_type("Record", RECORD)
+_Overview = answer_type("Overview", OVERVIEW)
+
+
+def record_answer(record_id: str, record: RawRecord, zone: tzinfo, *, stale: bool) -> Struct:
+    """A Record of docs/api.md, with times in ``zone``."""
+    start, end, last = local_times(record, zone)
+    return _Record(
+        record_id,
+        record.facts.task_key,
+        record.status,
+        start,
+        end,
+        record.error_reason,
+        record.replicated_bytes,
+        record.total_bytes,
+        overview_answer(record.overview, record.facts.expected_details),
+        last,
+        stale,
+    )
+
+
+def overview_answer(overview: Overview, expected: int | Raw | None) -> Struct:
+    """A roll-up of docs/api.md. Its sums may exceed 64 bits."""
+    return _Overview(
+        overview.success,
+        overview.failed,
+        overview.running,
+        overview.total,
+        expected,
+        overview.skip,
+        overview.conflict,
+        overview.total_size,
+    )
+
+
+def local_times(row: RawRecord | RawDetail, zone: tzinfo) -> tuple[str, str | None, str]:
+    """Start, end and last event of a row."""
+    start, last, end_ms = local_time(row.start_ms, zone), local_time(row.last_ms, zone), row.end_ms
+    if end_ms is None:
+        return start, None, last
+    # Nearly always, the end is the last event.
+    return start, last if end_ms == row.last_ms else local_time(end_ms, zone), last
+
+
+def local_time(ms: int, zone: tzinfo) -> str:
+    """A time of an answer: milliseconds since 1970 as ``yyyy-MM-ddTHH:mm:ss.SSS`` in ``zone``."""
+    second, rest = divmod(ms, 1000)
+    return _second(second, zone) + _MILLISECONDS[rest]
+
+
+@lru_cache(KEPT_SECONDS)
+def _second(second: int, zone: tzinfo) -> str:
+    moment = _EPOCH + timedelta(seconds=second)
+    # Within a day of the first or last year that a date can name, the zone's time has no name.
+    with suppress(OverflowError):
+        moment = moment.astimezone(zone)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
