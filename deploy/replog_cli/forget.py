@@ -12,14 +12,12 @@ from rich.text import Text
 from replog import Publisher
 from replog.errors import FatalError
 from replog.settings import StoreSettings, load
-from replog.store.client.connection import Connection
-from replog.store.client.rights import QUERY_SERVICE
 from replog.times import TimeUs, format_time_us
 from replog_cli.completion import task_keys
 from replog_cli.display import console, formatting
 from replog_cli.display.work_progress import WorkProgress
+from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
-from replog_repair import forgetting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +65,11 @@ def forget(
 
 
 async def _forget(record: str, task: str, *, execute: bool, wait: bool) -> tuple[list[Candidate], dict[str, int]]:
+    with extra("collector", "forget"):
+        # Imported here, because the other commands need no drivers.
+        from replog.store.client.connection import Connection  # noqa: PLC0415
+        from replog.store.client.rights import QUERY_SERVICE  # noqa: PLC0415
+        from replog_repair import forgetting  # noqa: PLC0415
     async with Connection(load(StoreSettings), timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE) as connection:
         await connection.check_compatible()
         store = forgetting.StoredRecords(connection)

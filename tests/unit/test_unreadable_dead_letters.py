@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -35,13 +36,17 @@ class Producer:
 async def test_a_letter_has_what_could_be_read(key: bytes | None, value: bytes | None, sent: bytes | None) -> None:
     producer: Any = Producer()
     unreadable = Unreadable(3, 7, "a name", key=key, value=value, headers=[("a", None)])
-    await DeadLetterTopic(producer, source_topic="t").send([DeadLetter(unreadable, "unreadable", "a name")])
+    topic = DeadLetterTopic(producer, source_topic="t", clock=lambda: 0)
+    await topic.send([DeadLetter(unreadable, "unreadable", "a name")])
     ((sent_key, sent_value, headers),) = producer.sent
     assert (sent_key, sent_value) == (key, sent)
     assert list(headers) == [
         ("a", None),
+        ("replog.reason", b"unreadable"),
         ("replog.error", b"a name"),
         ("replog.topic", b"t"),
         ("replog.partition", b"3"),
         ("replog.offset", b"7"),
+        ("replog.dead_at", b"1970-01-01T00:00:00.000000Z"),
+        ("replog.version", version("replog").encode()),
     ]

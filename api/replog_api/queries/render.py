@@ -127,7 +127,7 @@ class Renderer:
         expected = overview.expected if overview else None
         missing = None if overview is None or expected is None else max(0, expected - overview.total)
         numbers = {
-            "lastActivityTime": None if found.active_ms is None else self._time(found.active_ms),
+            "lastActivityTime": None if found.active_ms is None else local_time(found.active_ms, self._zone),
             "expected": expected,
             "missing": missing,
             "running": overview.running if overview else 0,
