@@ -16,6 +16,7 @@ from replog.store.client.command import Command
 from replog.store.format.keys import BucketKeys, RecordKeys, task_keys
 from replog.store.format.layout import all_buckets
 from replog.store.inspect.task_check import indexed_tasks
+from replog.store.maintain.restoring import Restoring
 from replog.store.write.batch import Batch
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.layout_claim import claim_layout
@@ -24,6 +25,7 @@ from replog.store.write.writer import Writer
 from replog_collector.kafka.source import Unreadable
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.topics.reader import TopicReader
+from replog_collector.topics.topic_events import TopicEvents
 from replog_repair.stores import NamedStore, store_of
 from replog_repair.verification.other_store import OtherStore
 from replog_repair.verification.running import kept_since_ms, shared_store
@@ -201,8 +203,11 @@ async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report:
         reader = await opened.enter_async_context(TopicReader(settings, settings.kafka_topic))
         checkpoints = Checkpoints(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
         report.begin(f"rebuild {settings.kafka_topic} into {into.shown}")
-        rebuild = Rebuild(reader, connection, checkpoints, AheadLimit(settings.max_ahead_s), progress=report.update)
+        ahead = AheadLimit(settings.max_ahead_s)
+        rebuild = Rebuild(reader, connection, checkpoints, ahead, progress=report.update)
         rebuilt = await rebuild.run()
+        topic = TopicEvents(settings, latest_us=ahead.latest_us)
+        await Restoring(connection, topic, ahead_s=settings.max_ahead_s).restore()
         live_store = OtherStore(of_live, unreadable=lambda *_: None)
         verifier = Verifier(connection, live_store, kept_since_ms=kept_since_ms(settings), report=report)
         return rebuilt, await verifier.verify_all()

@@ -1,0 +1,396 @@
+"""Erasures under copies, files, verifications and rebuilds: what was forgotten stays so, and nothing later is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.events import parse
+from replog.store.client.command import Command
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
+from replog.store.maintain.restoring import Restoring
+from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.writer import Writer
+from replog_collector.pipeline.clock_limit import AheadLimit
+from replog_repair.copying.copier import Copied, copy
+from replog_repair.copying.file_ends import FileDestination, FileOrigin
+from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
+from replog_repair.rebuilding import Rebuild, drop
+from replog_repair.verification.other_store import OtherStore
+from replog_repair.verification.topic_fold import TopicFold
+from replog_repair.verification.verifier import Rounds, Verdict, Verifier
+from tests.support.administered import AdministeredConnection
+from tests.support.model import Model
+from tests.support.services.redis import connected, remove_keys, servers_of
+from tests.support.services.redis_acl import url_as_operator
+from tests.support.store.answers import answers, expected
+from tests.support.store.batches import batch_of, many_events
+from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
+from tests.support.topic import TopicInMemory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from pathlib import Path
+
+    from replog.events import Event as AnyEvent
+    from replog.store.client.connection import Connection
+    from replog.store.client.pipelining import CommandRunner
+    from replog_repair.copying.chunks import Chunk
+    from replog_repair.verification.expectation import Expectation
+    from tests.support.strategies import Event
+
+pytestmark = pytest.mark.every_topology
+
+QUICK = Rounds(most=2, pause_s=0)
+
+
+class KnownEvents:
+    """A topic of these events, as restoring reads one."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events
+
+    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
+        """As the protocol says, for the beginning."""
+        assert time_ms == 0
+        yield [parse(json.dumps(event).encode()) for event in self._events]
+
+
+class Silent:
+    """Reports nothing."""
+
+    def begin(self, step: str) -> None: ...
+
+    def update(self, done: int, total: int) -> None: ...
+
+
+@pytest.fixture
+async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    """To the store that is copied or verified, as the operator's commands have it."""
+    async with AdministeredConnection(url_as_operator(redis_url), redis_prefix) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def copied(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    """To the store that copies and rebuilds go to."""
+    prefix = f"{redis_prefix}-copy"
+    async with AdministeredConnection(url_as_operator(redis_url), prefix) as connection:
+        yield connection
+    remove_keys(redis_url, prefix)
+
+
+def unexpected(key: bytes, why: str) -> None:
+    raise AssertionError(key, why)
+
+
+def origin_of(connection: CommandRunner) -> StoreOrigin:
+    return StoreOrigin(connection, identity=connection.prefix, unreadable=unexpected)
+
+
+async def copy_to(destination: Connection, origin: StoreOrigin | FileOrigin) -> Copied:
+    end = StoreDestination(destination, origin=origin.identity, epoch=lambda: destination.epoch)
+    return await copy(origin, end, progress=lambda *_: None)
+
+
+async def write(connection: CommandRunner, events: Sequence[Event], size: int = 40) -> None:
+    writer = Writer(connection)
+    for i in range(0, len(events), size):
+        await writer.merge(batch_of(events[i : i + size]))
+
+
+async def restore(connection: CommandRunner, topic: Sequence[Event]) -> int:
+    """The number of records that were noted."""
+    return (await Restoring(connection, KnownEvents(topic), ahead_s=0).restore()).records
+
+
+def at(second: int) -> str:
+    return f"2021-05-12T12:00:{second:02}Z"
+
+
+def started(second: int, record_id: str = "r", **fields: Any) -> Event:
+    return {"type": "record.started", "recordId": record_id, "taskKey": "t", "eventTime": at(second), **fields}
+
+
+def detail(phase: str, second: int, **fields: Any) -> Event:
+    return {"type": f"detail.{phase}", "recordId": "r", "detailId": "d", "eventTime": at(second), **fields}
+
+
+def erased(second: int) -> Event:
+    return {"type": "record.erased", "recordId": "r", "eventTime": at(second)}
+
+
+RUN = [started(1), detail("started", 2), detail("finished", 3, status="SUCCESS")]
+
+
+def events_with_erasures(seed: int, count: int = 400) -> list[Event]:
+    """Events of some records, of which some are erased up to the time of some event of theirs."""
+    chance = Random(seed)
+    events = many_events(chance, count)
+    for i in range(count // 20):
+        event = chance.choice(events)
+        erasure = {"type": "record.erased", "recordId": event["recordId"], "eventTime": event["eventTime"]}
+        events.insert(chance.randrange(len(events)) if i % 2 else events.index(event) + 1, erasure)
+    return events
+
+
+async def assert_answers_as_the_oracle(connection: Connection, events: Sequence[Event]) -> None:
+    model = Model([*events])
+    assert await answers(connection, model) == expected(model)
+    assert await indexed(connection) == to_be_indexed(model)
+    for record_id in model.record_ids:
+        await assert_indexes_agree(connection, record_id)
+    ids = {event["recordId"] for event in events}
+    there = await connection.run([Command("EXISTS", [RecordKeys(connection.prefix, of).record]) for of in ids])
+    assert {of for of, found in zip(ids, there, strict=True) if found} == {*model.record_ids}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_copy_has_forgotten_what_the_store_has(connection: Connection, copied: Connection, seed: int) -> None:
+    """What comes again is still forgotten; what the store is to read from the topic, the copy is, too."""
+    events = events_with_erasures(seed)
+    await write(connection, events)
+    assert (await copy_to(copied, origin_of(connection))).erased > 0
+    await write(copied, [event for event in events if event["type"] != "record.erased"])
+    noted = await restore(copied, events)
+    await assert_answers_as_the_oracle(copied, events)
+    assert noted == await restore(connection, events) > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_two_stores_with_erasures_become_one(connection: Connection, copied: Connection, seed: int) -> None:
+    """Each has some of the events and erasures, and both are written while one is merged into the other."""
+    events = events_with_erasures(seed, 600)
+    before, meanwhile = events[:400], events[400:]
+    await write(connection, before[::2])
+    await write(copied, before[1::2])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(copy_to(copied, origin_of(connection)), name="copy")
+        group.create_task(write(connection, meanwhile[::2], 10), name="writes to the origin")
+        group.create_task(write(copied, meanwhile[1::2], 10), name="writes to the destination")
+    await copy_to(copied, origin_of(connection))
+    await restore(copied, events)
+    await assert_answers_as_the_oracle(copied, events)
+
+
+class WrittenMeanwhile(StoreOrigin):
+    """A store that is written after each of its chunks, until nothing is left to write."""
+
+    def __init__(self, connection: CommandRunner, meanwhile: Sequence[Event]) -> None:
+        super().__init__(connection, identity="store", unreadable=unexpected)
+        self._runner = connection
+        self._meanwhile = [meanwhile[i : i + 9] for i in range(0, len(meanwhile), 9)]
+
+    async def chunks(self, bucket: int) -> AsyncIterator[Chunk]:
+        """The store's, which changes before and after each."""
+        await self._write()
+        async for chunk in super().chunks(bucket):
+            yield chunk
+            await self._write()
+
+    async def _write(self) -> None:
+        if self._meanwhile:
+            await write(self._runner, self._meanwhile.pop(0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_erasures_during_a_copy_lose_nothing(connection: Connection, copied: Connection, seed: int) -> None:
+    """A collector of the copy gets again what came since, and reads from the topic what is noted."""
+    events = events_with_erasures(seed, 500)
+    before, meanwhile = events[:250], events[250:]
+    await write(connection, before)
+    await copy_to(copied, WrittenMeanwhile(connection, meanwhile))
+    await write(copied, meanwhile)
+    await restore(copied, events)
+    await assert_answers_as_the_oracle(copied, events)
+
+
+async def test_later_events_of_a_record_erased_while_it_was_read_are_noted(
+    connection: Connection, copied: Connection
+) -> None:
+    """The store has dropped them, and has them again before the copy looks for that."""
+    later = started(9)
+    await write(connection, [*RUN, later])
+
+    class ErasedMeanwhile(StoreOrigin):
+        async def _records(self, bucket: int, known: Any) -> AsyncIterator[Any]:
+            if bucket == RecordKeys(connection.prefix, "r").bucket.number:
+                await write(connection, [erased(5)])
+                async for records in super()._records(bucket, known):
+                    yield records
+                assert await restore(connection, [*RUN, later]) == 1
+
+    await copy_to(copied, ErasedMeanwhile(connection, identity="o", unreadable=unexpected))
+    assert await restore(copied, [*RUN, later]) == 1
+    await assert_answers_as_the_oracle(copied, [*RUN, later, erased(5)])
+
+
+async def test_a_copy_erases_what_the_destination_has(connection: Connection, copied: Connection) -> None:
+    await write(connection, [*RUN, erased(5), started(7)])
+    await write(copied, [*RUN, started(6)])
+    await copy_to(copied, origin_of(connection))
+    # The destination had something later, which only the topic still has.
+    assert await restore(copied, [*RUN, started(6), started(7)]) == 1
+    await assert_answers_as_the_oracle(copied, [*RUN, started(6), erased(5), started(7)])
+
+
+async def test_a_copy_brings_nothing_back_that_the_destination_has_erased(
+    connection: Connection, copied: Connection
+) -> None:
+    await write(connection, RUN)
+    await write(copied, [*RUN, erased(5)])
+    await copy_to(copied, origin_of(connection))
+    assert await restore(copied, RUN) == 0
+    await assert_answers_as_the_oracle(copied, [*RUN, erased(5)])
+    # What is later is noted, and not taken from registers that may hide it.
+    later = [started(7), detail("finished", 8, status="FAILED", attempt=1)]
+    await write(connection, later)
+    await copy_to(copied, origin_of(connection))
+    assert await restore(copied, [*RUN, *later]) == 1
+    await assert_answers_as_the_oracle(copied, [*RUN, *later, erased(5)])
+
+
+async def test_a_second_copy_of_erasures_changes_nothing(connection: Connection, copied: Connection) -> None:
+    events = events_with_erasures(3)
+    await write(connection, events)
+    await restore(connection, events)
+    keys = [RecordKeys(copied.prefix, record_id).record for record_id in Model(events).record_ids]
+    versions = [Command("HGET", [key], ["v"]) for key in keys]
+    await copy_to(copied, origin_of(connection))
+    before = await copied.run(versions)
+    await copy_to(copied, origin_of(connection))
+    assert await copied.run(versions) == before
+    assert await restore(copied, events) == 0
+    await assert_answers_as_the_oracle(copied, events)
+
+
+async def test_a_file_carries_erasures(connection: Connection, copied: Connection, tmp_path: Path) -> None:
+    events = events_with_erasures(5)
+    await write(connection, events)
+    path = tmp_path / "backup.replog"
+    with FileDestination(path) as file:
+        written = await copy(origin_of(connection), file, progress=lambda *_: None)
+    assert written.erased > 0
+    with FileOrigin(path) as file:
+        assert await copy_to(copied, file) == written
+    await write(copied, [event for event in events if event["type"] != "record.erased"])
+    await restore(copied, events)
+    await assert_answers_as_the_oracle(copied, events)
+
+
+async def test_a_backup_from_before_an_erasure_brings_nothing_back(connection: Connection, tmp_path: Path) -> None:
+    await write(connection, RUN)
+    path = tmp_path / "backup.replog"
+    with FileDestination(path) as file:
+        await copy(origin_of(connection), file, progress=lambda *_: None)
+    await write(connection, [erased(5)])
+    with FileOrigin(path) as file:
+        await copy_to(connection, file)
+    await assert_answers_as_the_oracle(connection, [*RUN, erased(5)])
+
+
+def fold_of(events: Sequence[Event], events_in_memory: int = 7) -> TopicFold:
+    """With so little memory that records are spilled in pieces."""
+    topic: Any = TopicInMemory(events)
+    return TopicFold(topic, AheadLimit(0), progress=lambda *_: None, events_in_memory=events_in_memory)
+
+
+async def verified(connection: Connection, expectation: Expectation, *, repair: bool = False) -> Verdict:
+    verifier = Verifier(connection, expectation, kept_since_ms=0, report=Silent(), rounds=QUICK)
+    return await verifier.verify_all(repair=repair)
+
+
+def kinds(verdict: Verdict) -> set[str]:
+    return {finding.what for finding in verdict.findings}
+
+
+@pytest.mark.parametrize("events_in_memory", [7, 100_000])
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_store_with_erasures_is_equal_to_its_topic(
+    connection: Connection, seed: int, events_in_memory: int
+) -> None:
+    events = events_with_erasures(seed)
+    await write(connection, events)
+    with fold_of(events, events_in_memory) as fold:
+        # Not all later events are there yet: they are noted, and that is no difference.
+        assert (await verified(connection, fold)).findings == []
+        assert await restore(connection, events) > 0
+        verdict = await verified(connection, fold)
+        assert verdict.findings == []
+        assert verdict.at_least == 0
+        # And what is wrong then is found.
+        model = Model(events)
+        key = RecordKeys(connection.prefix, next(of for of in model.record_ids if model.details(of))).details
+        (fields,) = await connection.run([Command("HGETALL", [key])])
+        await connection.run([Command("HDEL", [key], [next(iter(fields))])])
+        assert kinds(await verified(connection, fold)) >= {"missing_detail"}
+
+
+@pytest.mark.parametrize("later", [[], [started(7)]])
+@pytest.mark.parametrize("events_in_memory", [1, 100_000])
+async def test_a_record_that_should_be_erased_is_found_and_erased(
+    connection: Connection, later: list[Event], events_in_memory: int
+) -> None:
+    await write(connection, [*RUN, *later])
+    for topic in ([*RUN, *later, erased(5)], [erased(5), *RUN, *later]):
+        with fold_of(topic, events_in_memory) as fold:
+            verdict = await verified(connection, fold)
+            (finding,) = [finding for finding in verdict.findings if finding.what == "not_erased"]
+            assert finding.record_id == "r"
+            assert finding.text == "it should be erased up to 2021-05-12T12:00:05+00:00, and is not erased"
+    with fold_of([*RUN, *later, erased(5)], events_in_memory) as fold:
+        assert (await verified(connection, fold, repair=True)).findings == []
+        await restore(connection, [*RUN, *later])
+        assert (await verified(connection, fold)).findings == []
+    await assert_answers_as_the_oracle(connection, [*RUN, *later, erased(5)])
+
+
+async def test_an_erasure_that_the_topic_does_not_have_is_a_difference(connection: Connection) -> None:
+    await write(connection, [*RUN, erased(5)])
+    with fold_of(RUN) as fold:
+        assert kinds(await verified(connection, fold)) == {"newer_erasure"}
+    topic: Any = TopicInMemory(RUN, timestamp=4_000_000_000_000, first=1)
+    with TopicFold(topic, AheadLimit(0), progress=lambda *_: None) as fold:
+        assert (await verified(connection, fold)).findings == []
+
+
+async def test_erasures_are_verified_against_another_store(connection: Connection, copied: Connection) -> None:
+    await write(connection, RUN)
+    await write(copied, [*RUN, erased(5)])
+    assert kinds(await verified(copied, OtherStore(connection, unreadable=unexpected))) == {"newer_erasure"}
+    other = OtherStore(copied, unreadable=unexpected)
+    assert kinds(await verified(connection, other)) >= {"not_erased"}
+    assert (await verified(connection, other, repair=True)).findings == []
+    await assert_answers_as_the_oracle(connection, [*RUN, erased(5)])
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_rebuilt_store_has_forgotten_what_the_topic_erases(copied: Connection, seed: int) -> None:
+    events = events_with_erasures(seed)
+    topic: Any = TopicInMemory(events)
+    checkpoints = Checkpoints(copied, group="g", topic="t")
+    rebuilt = await Rebuild(topic, copied, checkpoints, AheadLimit(0), progress=lambda *_: None).run()
+    assert rebuilt.events == len(events)
+    await restore(copied, events)
+    await assert_answers_as_the_oracle(copied, events)
+
+
+async def test_a_dropped_store_leaves_no_erasures(connection: Connection, copied: Connection, redis_url: str) -> None:
+    events = events_with_erasures(1)
+    await write(connection, events)
+    await copy_to(copied, origin_of(connection))
+    await Writer(copied, outbox=True).merge(batch_of(events))
+    kept = [BucketKeys(copied.prefix, number) for number in range(BUCKETS)]
+    asked = [Command("EXISTS", [of.erased, of.erased_at, of.restoring, of.listed, of.outbox]) for of in kept]
+    assert sum(await copied.run(asked)) > 0
+    await drop(copied, progress=lambda *_: None)
+    left: set[bytes] = set()
+    for url in servers_of(redis_url):
+        with connected(url) as client:
+            found = client.scan_iter(match=f"{copied.prefix}:*", count=1000)
+            left.update(key.split(b"}:", 1)[1].split(b":")[0] for key in found)
+    assert left <= {b"calls"}
