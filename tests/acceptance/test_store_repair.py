@@ -46,12 +46,13 @@ class Operated:
         self.events: list[Event] = []
 
     def publish(self, seed: int, count: int = 600) -> None:
-        """Publish more events of many records."""
+        """Publish more events of many records, and erase one of them."""
         events = [
             {**event, "recordId": f"{event['recordId']}-{i % 17}"}
             for i, event in enumerate(many_events(random.Random(seed), count))
         ]
-        assert len(self.system.publish([message(event) for event in events])) == count
+        events.append({"type": "record.erased", "recordId": events[0]["recordId"], "eventTime": "2021-12-31T00:00:00Z"})
+        assert len(self.system.publish([message(event) for event in events])) == len(events)
         self.events += events
 
     def collected(self, collector: Process) -> None:
@@ -187,7 +188,7 @@ def test_verify_names_what_is_wrong_and_repairs_it(operated: Operated) -> None:
     operated.publish(1)
     operated.collected(collector)
     assert operated.run("verify")[0] == EQUAL
-    record_id = next(event["recordId"] for event in operated.events if "taskKey" in event)
+    record_id = next(iter(Model(operated.events).record_ids))
     task_key = Model(operated.events).run(record_id)["record"]["taskKey"]
     keys, (task, *_) = RecordKeys(operated.prefix, record_id), task_keys(operated.prefix, task_key)
     with connected(operated.server.url) as client:

@@ -11,7 +11,7 @@ import pytest
 
 from replog.events import parse
 from replog.store.client.command import Command
-from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.maintain.restoring import Restoring
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.writer import Writer
@@ -347,6 +347,19 @@ async def test_a_record_that_should_be_erased_is_found_and_erased(
         await restore(connection, [*RUN, *later])
         assert (await verified(connection, fold)).findings == []
     await assert_answers_as_the_oracle(connection, [*RUN, *later, erased(5)])
+
+
+async def test_a_record_that_was_made_anew_is_listed_again(connection: Connection) -> None:
+    events = [*RUN, erased(5), started(7), detail("started", 8)]
+    await write(connection, events)
+    task, by_time, by_status = task_keys(connection.prefix, "t")
+    await connection.run([Command("HDEL", [task], ["r"]), Command("ZREM", [by_time], ["r"])])
+    await connection.run([Command("UNLINK", [by_status])])
+    await connection.run([Command("HDEL", [RecordKeys(connection.prefix, "r").details], ["d"])])
+    with fold_of(events) as fold:
+        assert kinds(await verified(connection, fold)) >= {"not_listed", "missing_detail"}
+        assert (await verified(connection, fold, repair=True)).findings == []
+    await assert_answers_as_the_oracle(connection, events)
 
 
 async def test_an_erasure_that_the_topic_does_not_have_is_a_difference(connection: Connection) -> None:

@@ -35,10 +35,7 @@ class OtherStore:
 
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details."""
-        # Before the registers: these are of that generation, or a later one.
-        erasure = await self._scan.erasure(record_id)
-        record = await self._scan.record(record_id)
-        return record and record._replace(generation=erasure.generation)
+        return await self._scan.record(record_id)
 
     async def erasure(self, record_id: str) -> Erasure:
         """Up to which time the record is erased there."""

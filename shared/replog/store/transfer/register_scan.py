@@ -172,12 +172,13 @@ class RegisterScan:
 
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details; None where neither an event of it nor of a detail was seen."""
-        due = BucketKeys(self._connection.prefix, RecordKeys(self._connection.prefix, record_id).bucket.number).due
-        (score,) = await self._connection.run([Command("ZSCORE", [due], [record_id])])
+        # Before the registers: these are of that generation, or a later one.
+        erasure = await self.erasure(record_id)
+        (score,) = await self._connection.run([Command("ZSCORE", [self._keys(record_id).bucket.due], [record_id])])
         if score is None:
             return None
         (part,) = (await self._records({record_id: score})).values()
-        return part
+        return part._replace(generation=erasure.generation)
 
     async def _generations(self, key: bytes) -> dict[str, bytes]:
         """A hash of records' ids and generations."""
