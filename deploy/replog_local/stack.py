@@ -16,7 +16,6 @@ from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
-from replog_local.figures import as_of_in
 from replog_local.places import dialled, free_port
 from replog_local.processes import Children
 
@@ -194,6 +193,9 @@ def _is_ready(url: str) -> bool:
 
 def _has_applied(url: str, moment: datetime) -> bool:
     """Whether the query service answers as of ``moment`` or later. Its metrics need no token."""
+    # Imported here, because the other commands need no metrics.
+    from replog_local.figures import as_of_in  # noqa: PLC0415
+
     as_of = as_of_in(_body(url, "/metrics") or "")
     return as_of is not None and as_of >= moment
 

@@ -47,12 +47,12 @@ class Buildah:
         self._environment = os.environ | {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
     def __call__(self, verb: str, *arguments: str) -> str:
-        """Run a verb; returns what it prints last."""
+        """Run a verb; returns what it prints."""
         ended = subprocess.run(
             [*self._command, verb, *arguments], env=self._environment, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, f"buildah {verb}: {ended.stderr[-2000:]}"
-        return ended.stdout.strip().rpartition("\n")[2]
+        return ended.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def image(request: pytest.FixtureRequest, buildah: Buildah) -> tuple[str, Image]
         "bud", "--pull=never", "--build-arg", f"BASE={BASE}", "--file", str(ROOT / "deploy/Dockerfile"),
         "--target", target, "--tag", name, str(ROOT),
     )  # fmt: skip
-    inspected = json.loads(buildah("inspect", "--type", "image", "--format", "{{json .OCIv1}}", name))
+    inspected = json.loads(buildah("inspect", "--type", "image", name))["OCIv1"]
     root = Path(buildah("mount", buildah("from", "--pull=never", name)))
     size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     return target, Image(root, inspected["config"], size)

@@ -23,7 +23,7 @@ from replog_api.queries.query_runner import now_ms
 from tests.support.services.redis_acl import url_as_query_service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from starlette.types import ASGIApp
 
@@ -39,6 +39,7 @@ BASE = "/replication/api/task/record"
 #: Events in one batch of the tests' writer: small, so that entities are merged with what is stored.
 BATCH_EVENTS = 97
 TIMEOUT_S = 10.0
+START_WARNINGS = {"append_only_off", "eviction_on", "checkpoints_missing"}
 
 
 def event(kind: str, *, at: str = "2021-05-12T12:00:00Z", **fields: Any) -> Event:
@@ -61,6 +62,11 @@ async def merge(store: Connection, events: Sequence[Event], clock: Callable[[], 
         for event in events[start : start + BATCH_EVENTS]:
             batch.add(parse(json.dumps(event).encode()))
         await writer.merge(batch)
+
+
+def of_requests(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Log lines without the warnings of a service's start: a store that a test writes has no checkpoints."""
+    return [line for line in lines if line["event"] not in START_WARNINGS]
 
 
 def path_of(endpoint: str, entity_id: str, query: str = "") -> str:

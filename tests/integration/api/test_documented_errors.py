@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES
 from replog_api.contracts.openapi.operation import Query, Service, Stream
-from replog_api.contracts.operations import OPERATIONS, PAGE_SILENT
+from replog_api.contracts.operations import OPERATIONS
 from tests.support.api.broken_store import broken_store
 from tests.support.api.documented import CONFORMANCE, DOCUMENT, is_documented
 from tests.support.api.tokens import ALL, MINE, STRANGE, TOKENS, bearer
@@ -50,8 +50,7 @@ async def ask(
 async def test_refusals_at_the_gate(service: QueryService, query: AnyQuery) -> None:
     """Whatever is asked."""
     is_documented(await ask(service, query, secret=STRANGE), 401, query)
-    # Who asks for no task in particular gets those that the token may read.
-    is_documented(await ask(service, query, secret=MINE), 200 if query is PAGE_SILENT else 403, query)
+    is_documented(await ask(service, query, secret=MINE), 403, query)
     if "{" in query.path:
         is_documented(await ask(service, query, entity=""), 404, query)
     is_documented(await ask(service, query, x="x" * MAX_URL_BYTES), 414, query)
