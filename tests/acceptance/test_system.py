@@ -119,7 +119,7 @@ def headers(random: Random) -> tuple[tuple[str, bytes], ...]:
 
 def added(letter: Message) -> list[tuple[str, bytes]]:
     """The headers that the collector added, behind the message's own."""
-    names = ["replog.error", "replog.topic", "replog.partition", "replog.offset"]
+    names = [f"replog.{name}" for name in ("reason", "error", "topic", "partition", "offset", "dead_at", "version")]
     if letter.headers[-1][0] == "replog.cut":
         names += ["replog.value_bytes", "replog.cut"]
     headers = list(letter.headers[-len(names) :])
@@ -128,11 +128,17 @@ def added(letter: Message) -> list[tuple[str, bytes]]:
 
 
 def distinct_letters(fed: Fed) -> list[Message]:
-    """The dead letters, without copies: a collector may send one again, as it was."""
-    letters = set(fed.system.dead_letters())
-    places = {tuple(header for header in added(letter) if header[0] in PLACE) for letter in letters}
-    assert len(letters) == len(places)
-    return list(letters)
+    """The dead letters, without copies: a collector may send one again, as it was, at another time."""
+    found: dict[tuple[tuple[str, bytes], ...], Message] = {}
+    for letter in fed.system.dead_letters():
+        place = tuple(header for header in added(letter) if header[0] in PLACE)
+        assert timeless(found.setdefault(place, letter)) == timeless(letter)
+    return list(found.values())
+
+
+def timeless(letter: Message) -> Message:
+    """The letter without the time at which it was published."""
+    return letter._replace(headers=tuple(header for header in letter.headers if header[0] != "replog.dead_at"))
 
 
 def kept(fed: Fed, letter: Message) -> Message:

@@ -13,7 +13,6 @@ import sys
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -26,6 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
 )
 
+from tests.support.query_service import path_of
 from tests.support.services import kafka_admin
 from tests.support.services.plain_http import NO_TLS
 from tests.support.services.process import wait_until
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 COLLECTOR, API, CLI = "replog_collector.main", "replog_api.main", "replog_cli.main"
 RECORDS = "/replication/api/task/record"
+#: One page of everything.
+PAGE = "pageNumber=1&pageSize=1000"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 #: How long everything published may take to be readable; a member of the group that was killed is missed after 10 s.
@@ -73,8 +75,9 @@ def command(module: str) -> list[str]:
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:
-    """The environment of a process with these settings and no others."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("REPLOG_")} | variables
+    """The environment of a process with these settings and no others, and no terminal's size: some libraries set it."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("REPLOG_")}
+    return {name: text for name, text in kept.items() if name not in {"COLUMNS", "LINES"}} | variables
 
 
 class Process:
@@ -308,13 +311,13 @@ def _difference(client: httpx.Client, answers: list[tuple[str, Any]]) -> tuple[s
 def _expected(model: Model) -> Iterator[tuple[str, Any]]:
     for key in model.task_keys:
         rows = model.records(key)
-        yield f"{RECORDS}/list/{quote(key, safe='')}", rows
-        yield f"{RECORDS}/page/{quote(key, safe='')}?pageNumber=1&pageSize=1000", _page(rows)
+        yield path_of("list", key), rows
+        yield path_of("page", key, PAGE), _page(rows)
     for record_id in model.record_ids:
-        path, rows = quote(record_id, safe=""), model.details(record_id)
-        yield f"{RECORDS}/detail/list/{path}", rows
-        yield f"{RECORDS}/detail/page/{path}?pageNumber=1&pageSize=1000", _page(rows)
-        yield f"{RECORDS}/overview/{path}", model.overview(record_id)
+        rows = model.details(record_id)
+        yield path_of("detail/list", record_id), rows
+        yield path_of("detail/page", record_id, PAGE), _page(rows)
+        yield path_of("overview", record_id), model.overview(record_id)
 
 
 def _page(rows: list[Any]) -> dict[str, Any]:
