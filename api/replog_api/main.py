@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import os
@@ -15,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from replog.errors import FatalError, RecoverableError, SettingsError
-from replog.settings import ApiSettings, describe, load, load_or_exit, mask_url, report_environment
+from replog.settings import ApiSettings, load, load_or_exit, mask_url, read_arguments, report_environment
 from replog.store.client.connection import Connection
 from replog.store.client.rights import QUERY_SERVICE
 from replog.telemetry import configure_logs, logger
@@ -38,12 +37,7 @@ MOST_FILES = 65_536
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exit 0 then, 2 where a person has to change something first."""
-    argparse.ArgumentParser(
-        prog="replog-api",
-        description="Answers the query API from the store. Takes no arguments.",
-        epilog="settings (environment variables, or a .env file):\n" + describe(ApiSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    read_arguments("replog-api", "Answers the query API from the store.", ApiSettings)
     settings = load_or_exit(ApiSettings)
     allow_many_clients()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import sys
@@ -10,7 +9,7 @@ import sys
 import uvloop
 
 from replog.errors import FatalError
-from replog.settings import CollectorSettings, describe, load_or_exit, report_environment
+from replog.settings import CollectorSettings, load_or_exit, read_arguments, report_environment
 from replog.telemetry import configure_logs
 from replog_collector.process import CollectorProcess
 
@@ -21,12 +20,7 @@ GC_THRESHOLD = 50_000
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exit 0 then, 2 or 3 where a person has to change something first."""
-    argparse.ArgumentParser(
-        prog="replog-collector",
-        description="Folds the events of a Kafka topic into the store. Takes no arguments.",
-        epilog="settings (environment variables, or a .env file):\n" + describe(CollectorSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    read_arguments("replog-collector", "Folds the events of a Kafka topic into the store.", CollectorSettings)
     settings = load_or_exit(CollectorSettings)
     configure_logs(settings, service="collector")
     report_environment()

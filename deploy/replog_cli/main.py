@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -47,6 +49,24 @@ _COMMANDS = (
     (copy, "replog copy --to redis+cluster://redis-a:6379,redis-b:6379#replog"),
     (history, "replog history 609b573d53ccce752bf9b860 --at 2h"),
 )
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it
+    if wanted:
+        typer.echo(f"replog {version('replog')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)
 app.add_typer(dlq, name="dlq")

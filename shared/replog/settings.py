@@ -6,9 +6,11 @@ Names and defaults follow docs/operations.md. Each process combines the groups t
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -364,6 +366,18 @@ def _groups(group: type[_Group]) -> Iterator[type[_Group]]:
 def variable(name: str) -> str:
     """The environment variable of the field ``name``."""
     return f"{ENV_PREFIX}{name.upper()}"
+
+
+def read_arguments(program: str, purpose: str, group: type[_Group]) -> None:
+    """Read the command line of a service: nothing, or ``--help`` (which lists ``group``) or ``--version``, and end."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=f"{purpose} Takes no arguments.",
+        epilog="settings (environment variables, or a .env file):\n" + describe(group),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{program} {version('replog')}")
+    parser.parse_args()
 
 
 def describe(group: type[_Group]) -> str:

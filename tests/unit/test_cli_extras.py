@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -23,6 +24,13 @@ import replog_cli.main
 sys.argv = ["replog", "dlq", "list"]
 replog_cli.main.main()
 """
+
+
+@pytest.mark.parametrize("module", ["replog_cli.main", "replog_api.main", "replog_collector.main"])
+def test_every_program_says_its_version(module: str) -> None:
+    shown = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    program = module.split(".", maxsplit=1)[0].replace("replog_cli", "replog").replace("_", "-")
+    assert shown.stdout == f"{program} {version('replog')}\n"
 
 
 def test_a_module_that_is_missing_names_the_extra() -> None:
