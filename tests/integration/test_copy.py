@@ -356,7 +356,7 @@ async def test_the_places_of_a_copy_are_two(redis_url: str, redis_prefix: str, t
 def other(redis_server: RedisServer, redis_cluster: RedisCluster, topology: str) -> Iterator[NamedStore]:
     """A store in the other topology."""
     url = redis_server.url if topology == "cluster" else redis_cluster.url
-    yield NamedStore(url, "replog-test-other")
+    yield NamedStore(url_as_operator(url), "replog-test-other")
     remove_keys(url, "replog-test-other")
 
 
@@ -366,7 +366,7 @@ async def test_a_store_moves_between_one_redis_and_a_cluster(
     events = many_events(random.Random(8), 400)
     await write(connection, events)
     seen: list[tuple[int, int]] = []
-    source = store_of(f"#{connection.prefix}", StoreSettings(redis_url=redis_url))
+    source = store_of(f"#{connection.prefix}", StoreSettings(redis_url=url_as_operator(redis_url)))
     copied = await copy_between(
         source, other, progress=lambda done, total: seen.append((done, total)), unreadable=unexpected
     )
