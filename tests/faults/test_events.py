@@ -100,7 +100,8 @@ def test_a_key_of_the_wrong_type_holds_up_nobody_else(scenario: Scenario) -> Non
     letters = scenario.system.dead_letters()
     assert len(letters) == 10
     assert all(b"WRONGTYPE" in dict(letter.headers)["replog.error"] for letter in letters)
-    assert collector.metrics("replog_dead_letters_total") == {'reason="refused"': 10}
+    counted = collector.metrics("replog_dead_letters_total")
+    assert {reason: number for reason, number in counted.items() if number} == {'reason="refused"': 10}
 
 
 @pytest.mark.long

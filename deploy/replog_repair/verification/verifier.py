@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from replog.errors import StoreRefused
 from replog.records import EMPTY
@@ -36,6 +36,8 @@ RECORDS_AT_ONCE = 32
 MOST_FINDINGS = 10_000
 #: Labels of findings in which the store has more than it should: it may have got that since the topic was read.
 _MORE = ("newer_", "extra_")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Verifier:
         await self._miss([record_id for record_id in ids if record_id not in {*there}], suspects)
 
     async def _compare(self, ids: Sequence[str], suspects: _Suspects) -> None:
-        for compared in await asyncio.gather(*(self._compared(record_id) for record_id in ids)):
+        for compared in await _together([self._compared(record_id) for record_id in ids]):
             self._note(compared, suspects)
             if suspects is self._suspects:
                 self._verdict.records += 1
@@ -247,9 +249,8 @@ class Verifier:
 
     async def _examine_tasks(self, keys: Iterable[str], suspects: _Suspects) -> None:
         some = [*keys]
-        for examined, key in zip(
-            await asyncio.gather(*(examine_task(self._connection, key) for key in some)), some, strict=True
-        ):
+        all_examined = await _together([examine_task(self._connection, key) for key in some])
+        for examined, key in zip(all_examined, some, strict=True):
             if examined.findings:
                 suspects.tasks[key] = examined.findings
             if not examined.steady:
@@ -360,3 +361,13 @@ def _task_name(key: str) -> str:
 
 def _parts(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
     return (ids[i : i + size] for i in range(0, len(ids), size))
+
+
+async def _together(work: Sequence[Awaitable[T]]) -> list[T]:
+    """The results of all ``work``, in order; the first error once all of it has ended."""
+    found: list[T] = []
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        found.append(outcome)
+    return found
