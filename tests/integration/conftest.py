@@ -8,6 +8,8 @@ import pytest
 
 from replog.store.write.checkpoints import Checkpoints
 from tests.support.administered import AdministeredConnection
+from tests.support.services.redis import remove_keys
+from tests.support.services.redis_acl import url_as_operator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,3 +30,12 @@ async def markers(connection: Connection) -> Checkpoints:
     markers = Checkpoints(connection, group="g", topic="t")
     await markers.begin({0: 10, 1: 5})
     return markers
+
+
+@pytest.fixture
+async def copied(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
+    """To the store that copies and rebuilds go to, as the operator's commands have it."""
+    prefix = f"{redis_prefix}-copy"
+    async with AdministeredConnection(url_as_operator(redis_url), prefix) as connection:
+        yield connection
+    remove_keys(redis_url, prefix)

@@ -25,7 +25,7 @@ from replog_repair.verification.topic_fold import TopicFold
 from replog_repair.verification.verifier import Rounds, Verdict, Verifier
 from tests.support.administered import AdministeredConnection
 from tests.support.model import Model
-from tests.support.services.redis import connected, remove_keys, servers_of
+from tests.support.services.redis import connected, servers_of
 from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.answers import answers, expected
 from tests.support.store.batches import batch_of, many_events
@@ -73,15 +73,6 @@ async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connect
     """To the store that is copied or verified, as the operator's commands have it."""
     async with AdministeredConnection(url_as_operator(redis_url), redis_prefix) as connection:
         yield connection
-
-
-@pytest.fixture
-async def copied(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store that copies and rebuilds go to."""
-    prefix = f"{redis_prefix}-copy"
-    async with AdministeredConnection(url_as_operator(redis_url), prefix) as connection:
-        yield connection
-    remove_keys(redis_url, prefix)
 
 
 def unexpected(key: bytes, why: str) -> None:

@@ -55,15 +55,6 @@ async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connect
         yield connection
 
 
-@pytest.fixture
-async def copied(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store that copies go to."""
-    prefix = f"{redis_prefix}-copy"
-    async with AdministeredConnection(url_as_operator(redis_url), prefix) as connection:
-        yield connection
-    remove_keys(redis_url, prefix)
-
-
 def unexpected(key: bytes, why: str) -> None:
     raise AssertionError(key, why)
 
