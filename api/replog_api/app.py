@@ -72,15 +72,17 @@ def create_app(
     proxies: Proxies | None = None,
     store: Callable[[CommandRunner], StoreQueries] = StoreQueries,
     clock: Callable[[], int] = now_ms,
+    store_timeout_s: float = STORE_TIMEOUT_S,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
     ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
-    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970.
+    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. ``store_timeout_s``
+    is how long Redis may take to answer one call.
     """
     limits, drain = limits or Limits(), drain or Drain()
-    connection = Connection(settings, timeout_s=STORE_TIMEOUT_S, rights=QUERY_SERVICE)
-    shared = SharedPipelines(connection, timeout_s=STORE_TIMEOUT_S)
+    connection = Connection(settings, timeout_s=store_timeout_s, rights=QUERY_SERVICE)
+    shared = SharedPipelines(connection, timeout_s=store_timeout_s)
     rate = RateLimit(settings.api_requests_per_s, time.monotonic)
     trouble = StoreTrouble(time.monotonic)
     queries = store(shared)
@@ -103,7 +105,7 @@ def create_app(
     )
     errors.install(app, trouble)
     app.router.routes += query_routes(queries, runner, snapshots, limits)
-    app.router.routes += service_routes(ServiceEndpoints(connection, freshness, drain, timeout_s=STORE_TIMEOUT_S))
+    app.router.routes += service_routes(ServiceEndpoints(connection, freshness, drain, timeout_s=store_timeout_s))
     app.router.routes += page_routes() if settings.api_page else []
     metrics.begin((route.path for route in app.router.routes if isinstance(route, EndpointRoute)), _names(settings))
     middleware = RequestMiddleware(

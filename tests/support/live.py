@@ -15,7 +15,7 @@ from replog.store.read.queries import StoreQueries
 from replog_api.app import create_app
 from replog_api.server.connections import ConnectionLimits, Drain
 from replog_api.server.server import Server, configuration
-from tests.support.query_service import BASE
+from tests.support.query_service import BASE, STORE_TIMEOUT_S
 from tests.support.services.plain_http import NO_TLS
 from tests.support.services.redis_acl import url_as_query_service
 from tests.support.sse import SentEvent, events_of
@@ -156,6 +156,7 @@ async def live(
         timings=timings,
         drain=drain,
         store=store,
+        store_timeout_s=STORE_TIMEOUT_S,
     )
     server = Server(configuration(app), drain, drain_s=drain_s, limits=connection_limits)
     # In a thread of its own, uvicorn leaves the signals of the tests alone.

@@ -39,6 +39,9 @@ BASE = "/replication/api/task/record"
 #: Events in one batch of the tests' writer: small, so that entities are merged with what is stored.
 BATCH_EVENTS = 97
 TIMEOUT_S = 10.0
+#: How long Redis may take before a service of the tests' process answers 503, in seconds. A machine that is busy with
+#: other tests may stop Redis for longer than a real service waits.
+STORE_TIMEOUT_S = 30.0
 START_WARNINGS = {"append_only_off", "eviction_on", "checkpoints_missing"}
 
 
@@ -145,6 +148,7 @@ async def serving(
         timings=timings,
         store=store,
         clock=clock,
+        store_timeout_s=STORE_TIMEOUT_S,
     )
     # The answer to an unexpected error is looked at, not the error.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
