@@ -77,8 +77,8 @@ def create_app(
     """The query service as an ASGI application. It connects to the store with its first request.
 
     ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
-    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. ``store_timeout_s``
-    is how long Redis may take to answer one call.
+    port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. Redis may take
+    ``store_timeout_s`` to answer one call.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=store_timeout_s, rights=QUERY_SERVICE)
