@@ -63,8 +63,9 @@ def cluster(redis_binary: Path, tls: RedisTls, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def sentinel(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    running = start_sentinel(redis_binary, tmp_path_factory.mktemp("sentinel"), Passwords(PASSWORD, "of-the-sentinel"))
+def sentinel(redis_binary: Path, tls: RedisTls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
+    passwords = Passwords(PASSWORD, "of-the-sentinel")
+    running = start_sentinel(redis_binary, tmp_path_factory.mktemp("sentinel"), passwords, tls)
     yield running
     running.close()
 
@@ -116,7 +117,7 @@ async def test_a_user_of_a_cluster_with_tls(cluster: RedisCluster) -> None:
     await keeps_what_is_written(as_user(cluster.url))
 
 
-async def test_sentinels_and_servers_with_passwords(sentinel: RedisSentinel) -> None:
+async def test_sentinels_and_servers_with_passwords_and_tls(sentinel: RedisSentinel) -> None:
     await keeps_what_is_written(sentinel.url)
 
 
@@ -140,6 +141,13 @@ async def test_a_wrong_password(server: OwnRedis, cluster: RedisCluster, sentine
         error = await trouble_with(url)
         assert "invalid username-password pair" in str(error)
         assert OTHER not in str(error)
+
+
+async def test_a_wrong_password_of_the_sentinels(sentinel: RedisSentinel) -> None:
+    """They have passwords of their own, and name no master then."""
+    error = await trouble_with(sentinel.url.replace("of-the-sentinel", OTHER))
+    assert error.kind == "connection"
+    assert OTHER not in str(error)
 
 
 async def test_a_password_in_a_file_is_rotated(server: OwnRedis, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ REFUSALS = (
 )
 #: What a client answers to a refused token.
 _CONFIRMATION = b"\x01"
+#: Reasons to close a connection that leave nothing to be said on it.
+_ABRUPT = frozenset({CloseReason.AUTH_FAILURE, CloseReason.CONNECTION_BROKEN})
 #: Errors of TLS that say that the other side is gone, and nothing of certificates.
 _BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -70,6 +72,12 @@ class _Connection(AIOKafkaConnection):
 
     def authenticator_oauth(self) -> OAuthAuthenticator:
         return _OAuthAuthenticator(sasl_oauth_token_provider=self._sasl_oauth_token_provider)  # type: ignore[no-untyped-call]
+
+    def close(self, reason: CloseReason | None = None, exc: BaseException | None = None) -> Any:
+        # A side that refuses or is gone says no farewell, for which TLS would wait, beyond the end of the event loop.
+        if reason in _ABRUPT and self._writer is not None:
+            self._writer.transport.abort()
+        return super().close(reason, exc)  # type: ignore[no-untyped-call]
 
     def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the base class has it so
         self._require_transport()

@@ -42,9 +42,13 @@ class CurrentUrl:
         return self._with_credentials(dict(parse_url(self.first.server)), _of_server)
 
     def sentinel_options(self) -> dict[str, Any]:
-        """Options of connections to Sentinels: the user of the moment."""
+        """Options of connections to Sentinels: the same TLS as for the servers, and their own user of the moment."""
+        options = parse_url(self.first.server)
+        encrypted = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        if "connection_class" in options:
+            encrypted["ssl"] = True
         username, password = _of_sentinels(self.first)
-        return self._with_credentials({"username": username, "password": password}, _of_sentinels)
+        return self._with_credentials({"username": username, "password": password, **encrypted}, _of_sentinels)
 
     def _with_credentials(self, options: dict[str, Any], find: Callable[[RedisUrl], _User]) -> dict[str, Any]:
         url = self._url
