@@ -89,7 +89,7 @@ class _Connection(AIOKafkaConnection):
 
     def _require_transport(self) -> None:
         if self._writer is not None and self._writer.transport.is_closing():
-            self.close(reason=CloseReason.CONNECTION_BROKEN)  # type: ignore[no-untyped-call]
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} closed")
 
 

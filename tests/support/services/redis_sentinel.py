@@ -186,7 +186,7 @@ def start_sentinel(
 def _server(binary: Path, data_dir: Path, password: str, tls: RedisTls | None) -> OwnRedis:
     data_dir.mkdir(parents=True)
     # A replica waits this long for others before it is served; there are none.
-    options = ("--repl-diskless-sync-delay", "0")
+    options: tuple[str, ...] = ("--repl-diskless-sync-delay", "0")
     if not password:
         return OwnRedis(binary, data_dir, options=options, tls=tls)
     options = (*options, "--requirepass", password, "--masterauth", password)
