@@ -54,7 +54,7 @@ def broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
                 raise
             why = str(error)
     if why:
-        pytestconfig.stash[REPORT].want_broker("tests/integration/test_kafka_security.py")
+        pytestconfig.stash[REPORT].want_broker("tests/acceptance/test_kafka_security.py")
         pytest.skip(f"needs a broker from Maven: {why}")
     yield secured
     secured.close()
