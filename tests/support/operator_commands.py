@@ -13,7 +13,7 @@ from tests.support.system import CLI, command, environment
 if TYPE_CHECKING:
     from tests.support.system import System
 
-COMMAND_TIMEOUT_S = 120.0
+COMMAND_TIMEOUT_S = 300.0
 #: Exit codes of a verification.
 EQUAL, DIFFERENT, COULD_NOT = 0, 1, 2
 
