@@ -39,6 +39,7 @@ from replog_api.queries.query_runner import QueryRunner, now_ms
 from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
+from replog_api.tracing import Traced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from replog.settings import ApiSettings
     from replog.store.client.pipelining import CommandRunner
+    from replog.tracing.tracer import Tracer
 
 #: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
@@ -73,12 +75,13 @@ def create_app(
     store: Callable[[CommandRunner], StoreQueries] = StoreQueries,
     clock: Callable[[], int] = now_ms,
     store_timeout_s: float = STORE_TIMEOUT_S,
+    tracer: Tracer | None = None,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
     ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
     port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. Redis may take
-    ``store_timeout_s`` to answer one call.
+    ``store_timeout_s`` to answer one call. ``tracer`` records requests; None records none.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=store_timeout_s, rights=QUERY_SERVICE)
@@ -119,7 +122,8 @@ def create_app(
         trouble=trouble,
         open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
-    return Observed(_for_other_origins(middleware, settings.cors_origins))
+    observed = Observed(_for_other_origins(middleware, settings.cors_origins))
+    return Traced(observed, tracer, untraced=OPEN_PATHS) if tracer else observed
 
 
 def _names(settings: ApiSettings) -> set[str]:

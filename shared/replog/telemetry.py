@@ -98,6 +98,8 @@ LogAction = Literal[
     "restored",
     # The same failed for the broker; it is tried again.
     "restoring_failed",
+    # The receiver of traces takes no spans, or not fast enough; they are dropped and counted until it does again.
+    "spans_dropped",
     # A call or dependency that failed works again.
     "recovered",
     # A request ended in an unexpected error.
