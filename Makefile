@@ -15,6 +15,8 @@ STORE_TESTS := tests/contract/test_store.py tests/integration/test_rights.py tes
 # The documentation, which .mdformat.toml says how to format.
 PAGES := README.md CONTRIBUTING.md CHANGELOG.md docs
 
+SBOM ?= replog.cdx.json
+
 RULES := deploy/prometheus/rules.yaml
 PROMETHEUS_RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
@@ -31,7 +33,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock mutants clean
+.PHONY: help demo test test-all test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock sbom mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -122,6 +124,14 @@ rules: ## copy the alerts of deploy/prometheus into the object that the Promethe
 lock: $(UV) ## resolve requirements.lock again (ARGS=--upgrade takes newer versions)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock \
 	  --universal --python-version 3.11 --all-extras --group dev --generate-hashes --no-emit-index-url $(ARGS)
+
+# As the images install them: the extras of both services, at the versions of the lock.
+sbom: $(INSTALLED) ## write the bill of materials of both services (SBOM=replog.cdx.json, CycloneDX)
+	@mkdir -p .cache
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra collector --extra api --extra tracing --constraints requirements.lock \
+	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file .cache/requirements.txt
+	@$(BIN)/cyclonedx-py requirements .cache/requirements.txt --pyproject pyproject.toml --output-reproducible \
+	  --of JSON --output-file $(SBOM)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -43,6 +43,7 @@ from replog_api.queries.query_runner import QueryRunner, now_ms
 from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
+from replog_api.tracing import Traced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from replog.settings import ApiSettings
     from replog.store.client.pipelining import CommandRunner
     from replog.tokens import ApiToken
+    from replog.tracing.tracer import Tracer
 
 #: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
@@ -79,12 +81,14 @@ def create_app(
     clock: Callable[[], int] = now_ms,
     store_timeout_s: float = STORE_TIMEOUT_S,
     token_interval_s: float = INTERVAL_S,
+    tracer: Tracer | None = None,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
     ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
     port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. Redis may take
-    ``store_timeout_s`` to answer one call. The file of the tokens is looked at every ``token_interval_s``.
+    ``store_timeout_s`` to answer one call. The file of the tokens is looked at every ``token_interval_s``. ``tracer``
+    records requests; None records none.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=store_timeout_s, rights=QUERY_SERVICE)
@@ -131,7 +135,8 @@ def create_app(
         open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
     access_log = AccessLog(proxies) if settings.api_access_log else None
-    return Observed(_for_other_origins(middleware, settings.cors_origins), access_log)
+    observed = Observed(_for_other_origins(middleware, settings.cors_origins), access_log)
+    return Traced(observed, tracer, untraced=OPEN_PATHS) if tracer else observed
 
 
 def _names(tokens: Sequence[ApiToken]) -> set[str]:

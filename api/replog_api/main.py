@@ -18,6 +18,9 @@ from replog.settings import ApiSettings, load, load_or_exit, mask_url, read_argu
 from replog.store.client.connection import Connection
 from replog.store.client.rights import QUERY_SERVICE
 from replog.telemetry import configure_logs, logger
+from replog.tracing.reports import ServiceReport
+from replog.tracing.tracer import check_extra, opened_tracer
+from replog_api import metrics
 from replog_api.admission.hosts import is_loopback
 from replog_api.admission.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
 from replog_api.app import STORE_TIMEOUT_S, create_app
@@ -42,6 +45,7 @@ def main() -> None:
     allow_many_clients()
     try:
         check_exposure(settings)
+        check_extra(settings)
         _proxies()
         # Clients that connect from now on are answered, also where the process is stopped before it serves.
         hold_signals()
@@ -146,13 +150,15 @@ def work(listener: socket.socket) -> NoReturn:
 
 
 def _answer_requests(settings: ApiSettings, listener: socket.socket) -> None:
-    drain = Drain()
-    app = create_app(settings, drain=drain, proxies=_proxies())
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
-    limits = ConnectionLimits(finished_at_stop_s=finish_s(settings.api_drain_s))
-    server = Server(configuration(app), drain, drain_s=settings.api_drain_s, limits=limits)
-    server.run(sockets=[listener])
+    report = ServiceReport(metrics.count_spans)
+    with opened_tracer(settings, service="replog-api", report=report) as tracer:
+        drain = Drain()
+        app = create_app(settings, drain=drain, proxies=_proxies(), tracer=tracer)
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        limits = ConnectionLimits(finished_at_stop_s=finish_s(settings.api_drain_s))
+        server = Server(configuration(app), drain, drain_s=settings.api_drain_s, limits=limits)
+        server.run(sockets=[listener])
 
 
 def _proxies() -> Proxies:

@@ -23,6 +23,8 @@ from prometheus_client import (
 )
 
 from replog.errors import BUSY, STORE_TROUBLES
+from replog.tracing.tracer import SPAN_RESULTS
+from replog_api.worker_processes import WorkerProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +80,15 @@ TOKEN_REQUESTS = Counter(
 )
 #: Streams that are open.
 STREAM_CLIENTS = Gauge("replog_stream_clients", "Streams that are open", multiprocess_mode="livesum", registry=REGISTRY)
+#: Spans of traces that reached their receiver (exported), and that were lost (dropped).
+TRACE_SPANS = Counter(
+    "replog_trace_spans_total", "Spans of traces, by what became of them", ["result"], registry=REGISTRY
+)
+
+
+def count_spans(result: str, spans: int) -> None:
+    """Count spans by ``result``, one of :data:`SPAN_RESULTS`."""
+    TRACE_SPANS.labels(result).inc(spans)
 
 
 def begin(routes: Iterable[str], tokens: Iterable[str]) -> None:
@@ -91,6 +102,8 @@ def begin(routes: Iterable[str], tokens: Iterable[str]) -> None:
             requests_of(route, status)
     for kind in (*STORE_TROUBLES, BUSY):
         STORE_ERRORS.labels(kind)
+    for result in SPAN_RESULTS:
+        TRACE_SPANS.labels(result)
     begin_tokens(tokens)
 
 
@@ -121,6 +134,7 @@ def exposition() -> bytes:
         _forget_the_dead(Path(folder))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
+        registry.register(WorkerProcesses(Path(folder), os.getppid()))
     return generate_latest(registry)
 
 

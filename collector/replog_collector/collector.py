@@ -22,6 +22,7 @@ from replog.errors import RecoverableError
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
+from replog_collector.pipeline.batch_tracing import UNTRACED
 from replog_collector.pipeline.checkpointing import CHECKPOINT_INTERVAL_S, Checkpointing
 from replog_collector.pipeline.decoding import decode
 from replog_collector.pipeline.delivery import Delivery
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from replog_collector.health.progress import Progress
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.kafka.source import Source
+    from replog_collector.pipeline.batch_tracing import BatchTracing
     from replog_collector.pipeline.clock_limit import AheadLimit
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
@@ -77,6 +79,7 @@ class Collector:
         outcomes: OutcomePublishing | None = None,
         ahead: AheadLimit,
         progress: Progress,
+        tracing: BatchTracing = UNTRACED,
         timings: Timings = _TIMINGS,
     ) -> None:
         self._timings = timings
@@ -92,7 +95,9 @@ class Collector:
             rewinding=store.renew,
             checkpoint_interval_s=timings.checkpoint_interval_s,
         )
-        self._delivery = Delivery(store, self._checkpointing, dead_letters, limit, outcomes, retrying=self._retrying)
+        self._delivery = Delivery(
+            store, self._checkpointing, dead_letters, limit, outcomes, tracing=tracing, retrying=self._retrying
+        )
         self._in_flight = InFlight()
         self._in_hand = 0
         self._ended = False

@@ -11,6 +11,9 @@ import uvloop
 from replog.errors import FatalError
 from replog.settings import CollectorSettings, load_or_exit, read_arguments, report_environment
 from replog.telemetry import configure_logs
+from replog.tracing.reports import ServiceReport
+from replog.tracing.tracer import opened_tracer
+from replog_collector import metrics
 from replog_collector.process import CollectorProcess
 
 #: Allocations between two collections of the youngest generation. A batch makes tens of thousands of objects, none of
@@ -24,8 +27,6 @@ def main() -> None:
     settings = load_or_exit(CollectorSettings)
     configure_logs(settings, service="collector")
     report_environment()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
@@ -36,7 +37,12 @@ def main() -> None:
 
 async def serve(settings: CollectorSettings) -> None:
     """Run one collector process. Raises FatalError where a person has to change something."""
-    await CollectorProcess(settings).run()
+    report = ServiceReport(metrics.count_spans)
+    with opened_tracer(settings, service="replog-collector", report=report) as tracer:
+        # After all imports, those of tracing included.
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        await CollectorProcess(settings, tracer).run()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from replog.errors import INVALID_REASONS, REFUSED, STORE_TROUBLES, UNREADABLE
 from replog.events import TYPES
 from replog.statuses import STATUSES
+from replog.tracing.tracer import SPAN_RESULTS
 from replog_collector.event_accounting import EventAccounting
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ RECORD_TRANSITIONS = Counter(
 OUTCOMES_PUBLISHED = Counter(
     "replog_outcomes_published_total", "Outcomes of records published, by the status of the record", ["status"]
 )
+#: Outcomes in the outbox, while those that were left behind cannot be published; 0 otherwise.
+OUTCOMES_WAITING = Gauge("replog_outcomes_waiting", "Outcomes not published, while those left behind cannot be")
 #: Messages without a value, which are passed over.
 TOMBSTONES = Counter("replog_tombstones_total", "Messages without a value, passed over")
 
@@ -139,12 +142,22 @@ STALE = StaleCounts()
 REGISTRY.register(STALE)
 #: Failed calls of the store, by kind.
 STORE_ERRORS = Counter("replog_store_errors_total", "Failed calls of the store", ["kind"])
+#: Spans of traces that reached their receiver (exported), and that were lost (dropped).
+TRACE_SPANS = Counter("replog_trace_spans_total", "Spans of traces, by what became of them", ["result"])
+
+
+def count_spans(result: str, spans: int) -> None:
+    """Count spans by ``result``, one of :data:`SPAN_RESULTS`."""
+    TRACE_SPANS.labels(result).inc(spans)
+
 
 # A counter that begins at 1 has no increase, and fires no alert: what is known beforehand begins at 0.
 for _reason in (*INVALID_REASONS, UNREADABLE, REFUSED):
     DEAD_LETTERS.labels(_reason)
 for _kind in (*STORE_TROUBLES, REFUSED):
     STORE_ERRORS.labels(_kind)
+for _result in SPAN_RESULTS:
+    TRACE_SPANS.labels(_result)
 for _status in STATUSES:
     RECORD_TRANSITIONS.labels(_status.name)
     OUTCOMES_PUBLISHED.labels(_status.name)

@@ -41,6 +41,9 @@ class LeftOutcomes(Protocol):
     async def publish_left(self) -> None:
         """Publish those that were left behind. Raises StoreUnavailable, BrokerUnavailable."""
 
+    async def waiting(self) -> int:
+        """The number of those that are not published yet. Raises StoreUnavailable."""
+
 
 class Counts(Protocol):
     """Counts of stale records and details; see :class:`replog.store.maintain.staleness.Staleness`."""
@@ -123,7 +126,7 @@ async def remove_due(retention: Sweeps) -> None:
 
 
 async def publish_left(outcomes: LeftOutcomes) -> None:
-    """Publish outcomes that were left behind; what Kafka does not take now waits for the next search.
+    """Publish outcomes that were left behind; what Kafka does not take now is counted, and waits for the next search.
 
     Raises StoreUnavailable, StoreRefused.
     """
@@ -131,6 +134,9 @@ async def publish_left(outcomes: LeftOutcomes) -> None:
         await outcomes.publish_left()
     except BrokerUnavailable as error:
         logger().warning("outcomes_waiting", error=str(error))
+        metrics.OUTCOMES_WAITING.set(await outcomes.waiting())
+    else:
+        metrics.OUTCOMES_WAITING.set(0)
 
 
 async def count_stale(staleness: Counts, *, mine: Callable[[], bool]) -> None:

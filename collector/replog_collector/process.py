@@ -39,6 +39,7 @@ from replog_collector.periodic_task import (
     remove_due,
     restore_later,
 )
+from replog_collector.pipeline.batch_tracing import BatchTracing
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
 from replog_collector.pipeline.outcomes import OutcomePublishing
@@ -51,15 +52,19 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from replog.settings import CollectorSettings
+    from replog.tracing.tracer import Tracer
 
 #: Seconds that Redis may take to answer a batch.
 STORE_TIMEOUT_S = 10.0
 
 
 class CollectorProcess:
-    """The parts of one collector, and the three steps of its life. Made in a running event loop; runs once."""
+    """The parts of one collector, and the three steps of its life. Made in a running event loop; runs once.
 
-    def __init__(self, settings: CollectorSettings) -> None:
+    ``tracer`` records batches; it is None where none are recorded.
+    """
+
+    def __init__(self, settings: CollectorSettings, tracer: Tracer | None = None) -> None:
         self._settings = settings
         self._shutdown = Shutdown()
         self._progress = Progress(time.monotonic, settings.watchdog_s)
@@ -84,6 +89,7 @@ class CollectorProcess:
             outcomes=self._outcomes,
             ahead=self._ahead,
             progress=self._progress,
+            tracing=BatchTracing(tracer, topic=settings.kafka_topic, group=settings.kafka_group_id),
         )
 
     async def run(self) -> None:

@@ -276,7 +276,18 @@ class StaleSettings(_Group):
     )
 
 
-class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings):
+class TracingSettings(_Group):
+    """The receiver of traces, and the share of them that is recorded."""
+
+    otlp_endpoint: Annotated[str, AfterValidator(_check_http_url)] | None = Field(
+        default=None, description="address of an OTLP/HTTP receiver of traces, without /v1/traces; unset: no tracing"
+    )
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01, description="share of the traces that begin here and are recorded, 0 to 1"
+    )
+
+
+class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, TracingSettings, LogSettings):
     """Settings of ``replog-collector``."""
 
     kafka_client_id: str = Field(
@@ -312,7 +323,7 @@ class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings
     collector_port: Port = Field(default=9464, description="port for health checks and metrics; 0 picks a free one")
 
 
-class ApiSettings(StoreSettings, StaleSettings, LogSettings):
+class ApiSettings(StoreSettings, StaleSettings, TracingSettings, LogSettings):
     """Settings of ``replog-api``."""
 
     api_host: str = Field(default="127.0.0.1", description="address to listen on")

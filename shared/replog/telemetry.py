@@ -102,6 +102,8 @@ LogAction = Literal[
     "secret_reloaded",
     # A request was answered: a line of the access log.
     "request_answered",
+    # The receiver of traces takes no spans, or not fast enough; they are dropped and counted until it does again.
+    "spans_dropped",
     # A call or dependency that failed works again.
     "recovered",
     # A request ended in an unexpected error.

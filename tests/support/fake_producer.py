@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from replog.events import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replog.events import Event
 
 
@@ -16,6 +18,7 @@ class FakeProducer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, Event]] = []
+        self.headers: list[dict[str, bytes]] = []
         self.ended_by: str | None = None
         self.acknowledges = True
         self.full = asyncio.Event()
@@ -27,7 +30,7 @@ class FakeProducer:
     async def start(self) -> None:
         """Nothing to connect to."""
 
-    async def send(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+    async def send(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> asyncio.Future[Any]:
         """Take the message, as soon as there is room."""
         if not self.room.is_set():
             self.full.set()
@@ -35,6 +38,7 @@ class FakeProducer:
         if self.refuses is not None:
             raise self.refuses
         self.sent.append((key, parse(value)))
+        self.headers.append(dict(headers))
         acknowledgement = asyncio.get_running_loop().create_future()
         self.pending.append(acknowledgement)
         if self.acknowledges:

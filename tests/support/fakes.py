@@ -72,6 +72,11 @@ class MemoryOutbox:
         for entry in entries:
             self.entries[entry.bucket].pop(entry.member, None)
 
+    async def size(self) -> int:
+        """As the protocol says."""
+        self._fail()
+        return sum(map(len, self.entries.values()))
+
     def _fail(self) -> None:
         if self.failures:
             raise self.failures.pop(0)

@@ -150,6 +150,12 @@ class Process:
         assert self._process is not None
         return self._process.wait(STOP_TIMEOUT_S)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Ask it to end (SIGTERM); returns whether it did in time."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return wait_until(lambda: not self.running, seconds)
+
     def pause(self) -> None:
         """Let it stand still (SIGSTOP)."""
         assert self._process is not None

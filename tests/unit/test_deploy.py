@@ -90,9 +90,9 @@ def test_compose_runs_the_servers_that_tests_run() -> None:
 
 @each_service
 def test_image_has_the_extra_of_its_service(service: str) -> None:
-    """Its build stage installs what the service's extra lists, checked against the lock."""
+    """Its build stage installs what the service's extra and that of tracing list, checked against the lock."""
     stage = STAGES[f"build-{service}"]
-    assert re.findall(r"--extra (\S+)", stage) == [service]
+    assert re.findall(r"--extra (\S+)", stage) == ["tracing", service]
     assert service in PROJECT["optional-dependencies"]
     assert f"--extra {service} --constraints requirements.lock" in stage
 

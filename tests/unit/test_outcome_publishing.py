@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from replog.errors import BrokerUnavailable, StoreUnavailable
+from replog_collector.periodic_task import publish_left
 from replog_collector.pipeline.outcomes import LEFT_AFTER_S, OutcomePublishing
 from tests.support.fakes import MemoryOutbox, MemoryOutcomeTopic, MemoryStore
 from tests.support.store.batches import batch_of
@@ -115,3 +116,12 @@ async def test_only_what_is_old_counts_as_left_behind(parts: Parts) -> None:
     parts.now_s = LEFT_AFTER_S + 1
     await parts.publishing.publish_left()
     assert parts.waiting == 0
+
+
+async def test_outcomes_that_kafka_refuses_are_counted_until_it_takes_them(parts: Parts) -> None:
+    await parts.merge(FINISHED, {**FINISHED, "recordId": "r2"})
+    parts.now_s = LEFT_AFTER_S + 1
+    parts.topic.failures = [BrokerUnavailable("down")]
+    for waiting in (2, 0):
+        await publish_left(parts.publishing)
+        assert REGISTRY.get_sample_value("replog_outcomes_waiting") == waiting

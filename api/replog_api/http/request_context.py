@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
+
+from replog.tracing.traceparent import TRACEPARENT, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -17,8 +18,6 @@ TIME_ZONE_HEADER = "X-BKREPO-TIME-ZONE"
 BREAK_OFF = "replog.break_off"
 
 _KEY = "replog.request_context"
-# Version ff is none, and ids of zeros are invalid.
-_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 class RequestContext:
@@ -67,7 +66,8 @@ class RequestContext:
     def trace_id(self) -> str:
         """The W3C trace id of the request: from ``traceparent``, else a new one. It does not change."""
         if not self._trace_id:
-            self._trace_id = _given_trace(self.traceparent) or new_trace_id()
+            given = parse(self.traceparent)
+            self._trace_id = given.trace_id if given else new_trace_id()
         return self._trace_id
 
 
@@ -77,7 +77,7 @@ _ATTRIBUTES = {
     b"authorization": "authorization",
     b"host": "host",
     b"last-event-id": "last_event_id",
-    b"traceparent": "traceparent",
+    TRACEPARENT.encode(): "traceparent",
     TIME_ZONE_HEADER.lower().encode(): "time_zone",
 }
 
@@ -97,12 +97,3 @@ def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
     """The context of a request."""
     found: RequestContext | None = scope.get(_KEY)
     return found or begin_request(scope, UTC)
-
-
-def _given_trace(header: str) -> str | None:
-    match = _TRACEPARENT.fullmatch(header)
-    if match is None:
-        return None
-    version, trace, more = match.groups()
-    # Only versions to come may say more than version 00 does.
-    return None if version == "00" and more else trace

@@ -13,8 +13,12 @@ from replog_collector.kafka.source import Unreadable
 from replog_collector.pipeline.merging import Merging
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from replog.store.write.merge_result import MergeResult
     from replog_collector.kafka.dead_letters import DeadLetters
+    from replog_collector.pipeline.batch_tracing import BatchTracing
     from replog_collector.pipeline.checkpointing import Checkpointing
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers batches, one at a time. ``outcomes`` is None where none are published."""
+    """Delivers batches, one at a time. ``outcomes`` is None where none are published. ``tracing`` records the steps."""
 
     def __init__(
         self,
@@ -34,8 +38,10 @@ class Delivery:
         limit: DeadLetterLimit,
         outcomes: OutcomePublishing | None,
         *,
+        tracing: BatchTracing,
         retrying: Retrying,
     ) -> None:
+        self._tracing = tracing
         self._outcomes = outcomes
         self._checkpointing = checkpointing
         self._dead_letters = dead_letters
@@ -56,17 +62,25 @@ class Delivery:
             # Only the position moves on, past the end of a transaction.
             await self._checkpointing.take(decoded.spans)
             return
-        results = await self._merging.merge(decoded)
-        await self._dead_letter(decoded)
-        await self._publish_outcomes(decoded)
-        _count(decoded, results)
-        await self._checkpointing.take(decoded.spans, results)
+        with self._tracing.batch(decoded) as step:
+            await self._deliver(decoded, step)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
 
-    async def _dead_letter(self, decoded: Decoded) -> None:
+    async def _deliver(self, decoded: Decoded, step: Callable[[str], AbstractContextManager[None]]) -> None:
+        with step("merge"):
+            results = await self._merging.merge(decoded)
         self._limit.take(decoded.events, len(decoded.letters))
-        if not decoded.letters:
-            return
+        if decoded.letters:
+            with step("dead-letter"):
+                await self._dead_letter(decoded)
+        if self._outcomes:
+            with step("publish outcomes"):
+                await self._publish_outcomes(decoded, self._outcomes)
+        _count(decoded, results)
+        with step("commit"):
+            await self._checkpointing.take(decoded.spans, results)
+
+    async def _dead_letter(self, decoded: Decoded) -> None:
         for message, reason, error in decoded.letters:
             offset = message.offset
             last = message.last if isinstance(message, Unreadable) else offset
@@ -75,10 +89,7 @@ class Delivery:
             )
         await self._retrying(lambda: self._dead_letters.send(decoded.letters))
 
-    async def _publish_outcomes(self, decoded: Decoded) -> None:
-        outcomes = self._outcomes
-        if outcomes is None:
-            return
+    async def _publish_outcomes(self, decoded: Decoded, outcomes: OutcomePublishing) -> None:
         # Events of details end no record.
         record_ids = [record_id for record_id, folded in decoded.batch.records.items() if folded.record]
         await self._retrying(lambda: outcomes.publish(record_ids))

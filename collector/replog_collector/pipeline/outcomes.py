@@ -41,6 +41,9 @@ class OutboxStore(Protocol):
     async def remove(self, entries: Iterable[OutboxEntry]) -> None:
         """Remove exactly these entries."""
 
+    async def size(self) -> int:
+        """The number of entries in all buckets."""
+
 
 class OutcomeSink(Protocol):
     """The port to the topic: :class:`replog_collector.kafka.outcome_topic.OutcomeTopic`."""
@@ -81,6 +84,10 @@ class OutcomePublishing:
         A failover of Redis may bring back what was removed, and collectors that publish no outcomes remove nothing.
         """
         await self._empty(range(BUCKETS), noted_until_ms=(self._clock() - self._left_after_s) * 1000)
+
+    async def waiting(self) -> int:
+        """The number of outcomes that are not published yet, those of batches in hand included."""
+        return await self._outbox.size()
 
     async def _empty(self, buckets: Iterable[int], *, noted_until_ms: float = float("inf")) -> None:
         async with self._one_at_a_time:

@@ -14,6 +14,7 @@ that names the missing events.
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from replog.cancellation import cancel_and_wait
@@ -21,14 +22,19 @@ from replog.errors import BrokerUnavailable, InvalidEventError
 from replog.events import MAX_VALUE_BYTES, DetailEvent, bounded, encode, parse
 from replog.publisher.kafka import KafkaProducer
 from replog.publisher.scopes import RecordScope, checked_event
-from replog.settings import KafkaSettings, load
+from replog.publisher.traced_record import TracedRecord, trace_headers
+from replog.settings import KafkaSettings, TracingSettings, load
+from replog.tracing.reports import LibraryReport
+from replog.tracing.tracer import opened_tracer
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
     from replog.events import Event, RecordErased
-    from replog.publisher.scopes import RecordFacts
+    from replog.publisher.scopes import EventSink, RecordFacts
+    from replog.publisher.traced_record import Headers
+    from replog.tracing.tracer import Tracer
 
 #: Minimum seconds between two progress events of one record or detail.
 PROGRESS_INTERVAL_S = 1.0
@@ -47,7 +53,7 @@ class Producer(Protocol):
     async def start(self) -> None:
         """Connect."""
 
-    async def send(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+    async def send(self, key: bytes, value: bytes, headers: Headers = ()) -> asyncio.Future[Any]:
         """Buffer one message; the future completes with the broker's acknowledgement."""
 
     async def stop(self) -> None:
@@ -60,13 +66,15 @@ class Producer(Protocol):
 class Publisher:
     """Publishes events and tracks their acknowledgement; use it with ``async with``.
 
-    Without ``settings``, they are read from the environment. The tasks of one event loop may share a publisher.
+    Without ``settings``, they are read from the environment, and so is ``tracing``. The tasks of one event loop may
+    share a publisher.
     """
 
     def __init__(
         self,
         settings: KafkaSettings | None = None,
         *,
+        tracing: TracingSettings | None = None,
         producer: Producer | None = None,
         progress_interval_s: float = PROGRESS_INTERVAL_S,
         delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
@@ -74,6 +82,9 @@ class Publisher:
     ) -> None:
         self.progress_interval_s = progress_interval_s
         self._settings = settings
+        self._tracing = tracing
+        self._tracer: Tracer | None = None
+        self._opened = ExitStack()
         self._producer = producer
         self._delivery_timeout_s = delivery_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -84,7 +95,15 @@ class Publisher:
         if self._producer is None:
             settings = self._settings or load(KafkaSettings)
             self._producer = KafkaProducer(settings, settings.kafka_topic)
-        await self._producer.start()
+        tracing = self._tracing or load(TracingSettings)
+        self._tracer = self._opened.enter_context(
+            opened_tracer(tracing, service="replog-publisher", report=LibraryReport())
+        )
+        try:
+            await self._producer.start()
+        except BaseException:
+            self._opened.close()
+            raise
         return self
 
     async def __aexit__(
@@ -105,7 +124,8 @@ class Publisher:
         Raises:
             BrokerUnavailable: events were not acknowledged; the text names them.
         """
-        await self._disconnect(self._delivery_timeout_s if timeout_s is None else timeout_s)
+        with self._opened:
+            await self._disconnect(self._delivery_timeout_s if timeout_s is None else timeout_s)
         if self._unacknowledged:
             raise BrokerUnavailable(self.account())
 
@@ -117,7 +137,10 @@ class Publisher:
         Raises:
             InvalidEventError: a value is wrong; the text names the argument.
         """
-        return RecordScope(self, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
+        sink: EventSink = self
+        if self._tracer is not None:
+            sink = TracedRecord(self._publish, self._tracer, progress_interval_s=self.progress_interval_s)
+        return RecordScope(sink, task_key=task_key, record_id=record_id, attempt=attempt, facts=facts)
 
     async def erase(self, record_id: str, *, task_key: str | None = None) -> RecordErased:
         """Publish that the record and all that is known of it up to now are forgotten; returns the event.
@@ -139,13 +162,16 @@ class Publisher:
             InvalidEventError: the event breaks the contract, or is too large.
             BrokerUnavailable: the event could not be buffered in time.
         """
+        await self._publish(event, trace_headers(self._tracer.current()) if self._tracer else ())
+
+    async def _publish(self, event: Event, headers: Headers) -> None:
         value = encode(bounded(event))
         if len(value) > MAX_VALUE_BYTES:
             raise InvalidEventError("too_large", f"{_name(event)} has {len(value)} bytes; at most {MAX_VALUE_BYTES}")
         parse(value)  # structs are not checked when they are created
         self._unacknowledged[value] = "waits for room in the buffer"
         try:
-            acknowledgement = await self._buffer(event.record_id.encode(), value)
+            acknowledgement = await self._buffer(event.record_id.encode(), value, headers)
         except BrokerUnavailable as unavailable:
             self._unacknowledged[value] = str(unavailable)
             raise
@@ -155,12 +181,12 @@ class Publisher:
             raise
         self._watch(acknowledgement, value)
 
-    async def _buffer(self, key: bytes, value: bytes) -> asyncio.Future[Any]:
+    async def _buffer(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[Any]:
         if self._producer is None:
             raise RuntimeError("a publisher is used with `async with`")
         try:
             async with asyncio.timeout(self._delivery_timeout_s):
-                return await self._producer.send(key, value)
+                return await self._producer.send(key, value, headers)
         except TimeoutError:
             raise BrokerUnavailable(f"no room in the buffer for {self._delivery_timeout_s:g} s") from None
 

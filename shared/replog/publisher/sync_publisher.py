@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from replog.events import Event, RecordErased
     from replog.publisher.scopes import Counts, DetailFacts, RecordFacts
-    from replog.settings import KafkaSettings
+    from replog.settings import KafkaSettings, TracingSettings
 
 ScopeT = TypeVar("ScopeT", bound=RecordScope | DetailScope)
 
@@ -48,8 +48,8 @@ EXIT_TIMEOUT_S = 10.0
 class SyncPublisher:
     """Publishes events and tracks their acknowledgement; use it with ``with``.
 
-    Without ``settings``, they are read from the environment. Any number of threads may share a publisher and its
-    blocks. A forked child needs a publisher of its own.
+    Without ``settings``, they are read from the environment, and so is ``tracing``. Any number of threads may share a
+    publisher and its blocks. A forked child needs a publisher of its own.
 
     If the interpreter exits while the publisher is open, no further event is taken. The exit waits at most
     ``exit_timeout_s`` seconds for acknowledgements, and then prints an error that names the missing events.
@@ -59,6 +59,7 @@ class SyncPublisher:
         self,
         settings: KafkaSettings | None = None,
         *,
+        tracing: TracingSettings | None = None,
         producer: Producer | None = None,
         progress_interval_s: float = PROGRESS_INTERVAL_S,
         delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
@@ -67,6 +68,7 @@ class SyncPublisher:
     ) -> None:
         self._publisher = Publisher(
             settings,
+            tracing=tracing,
             producer=producer,
             progress_interval_s=progress_interval_s,
             delivery_timeout_s=delivery_timeout_s,

@@ -18,7 +18,7 @@ import msgpack
 from replog.errors import StoreRefused
 from replog.records import outcome_order_size
 from replog.store.client.command import Command
-from replog.store.format.keys import BucketKeys, RecordKeys
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
 from replog.store.format.rows import RECORD_FIELDS, ROLL_UP_FIELDS, StoredRecord
 from replog.telemetry import logger
 
@@ -66,6 +66,11 @@ class Outbox:
             await self._discard(garbage)
             entries, garbage = _sorted_out(await self._members(after))
         return await self._with_roll_ups(entries)
+
+    async def size(self) -> int:
+        """The number of entries in all buckets."""
+        keys = [BucketKeys(self._connection.prefix, number).outbox for number in range(BUCKETS)]
+        return sum(await self._connection.run([Command("ZCARD", [key]) for key in keys]))
 
     async def remove(self, entries: Iterable[OutboxEntry]) -> None:
         """Remove exactly these entries."""
