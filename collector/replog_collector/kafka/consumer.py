@@ -39,7 +39,8 @@ class KafkaSource:
     """:class:`~replog_collector.kafka.source.Source` on a Kafka topic.
 
     ``revoking`` is awaited before partitions are given up, and may take as long as a batch in flight. ``assigned`` is
-    called with the partitions that this member has from now on. ``client`` makes the consumer of the group.
+    called with the partitions that this member has from now on. ``client`` makes the consumer of the group. ``clock``
+    gives nanoseconds since 1970.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class KafkaSource:
         assigned: Callable[[list[int]], None],
         timings: GroupTimings = _TIMINGS,
         client: Callable[..., Any] = subscribed_consumer,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._timings = timings
+        self._clock = clock
         self._client = client
         self._settings = settings
         self._topic = settings.kafka_topic
@@ -121,7 +124,7 @@ class KafkaSource:
             await self._replace()
         self._pause(paused)
         polled = await self._fetch(timeout_s, paused=paused)
-        if time.monotonic() >= self._snapshot_due_s:
+        if asyncio.get_running_loop().time() >= self._snapshot_due_s:
             await self._take_snapshot()
         if not polled and self._snapshot_error:
             raise self._unavailable(self._snapshot_error)
@@ -286,8 +289,8 @@ class KafkaSource:
 
     async def _take_snapshot(self) -> None:
         # The broker itself is asked: what the client learns while fetching stands still when its fetching does.
-        self._snapshot_due_s = time.monotonic() + SNAPSHOT_INTERVAL_S
-        assignment, asked_ms = self._assignment, time.time_ns() // 1_000_000
+        self._snapshot_due_s = asyncio.get_running_loop().time() + SNAPSHOT_INTERVAL_S
+        assignment, asked_ms = self._assignment, self._clock() // 1_000_000
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 # Also without an assignment: that the broker does not answer may be the reason for having none.

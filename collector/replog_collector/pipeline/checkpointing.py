@@ -6,7 +6,6 @@ With the checkpoints goes the time up to which the store has everything, also wh
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from replog.errors import BrokerUnavailable, StoreRewound
@@ -63,7 +62,7 @@ class Checkpointing:
         async with self._one_at_a_time:
             self._add(spans)
             self._merges += merges
-            if time.monotonic() >= self._due_at:
+            if asyncio.get_running_loop().time() >= self._due_at:
                 await self._write()
 
     async def finish(self) -> None:
@@ -99,7 +98,7 @@ class Checkpointing:
         else:
             await self._commit()
         self._spans, self._merges = {}, []
-        self._due_at = time.monotonic() + self._interval_s
+        self._due_at = asyncio.get_running_loop().time() + self._interval_s
 
     async def _advance(self, spans: Mapping[int, Span]) -> None:
         if not spans:

@@ -14,6 +14,7 @@ from replog_collector.pipeline.merging import Merging
 
 if TYPE_CHECKING:
     from replog.store.write.merge_result import MergeResult
+    from replog_collector.event_accounting import EventAccounting
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.pipeline.checkpointing import Checkpointing
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers batches, one at a time. ``outcomes`` is None where none are published."""
+    """Delivers batches, one at a time. ``outcomes`` is None where none are published. ``accounts`` counts results."""
 
     def __init__(
         self,
@@ -35,7 +36,9 @@ class Delivery:
         outcomes: OutcomePublishing | None,
         *,
         retrying: Retrying,
+        accounts: EventAccounting,
     ) -> None:
+        self._accounts = accounts
         self._outcomes = outcomes
         self._checkpointing = checkpointing
         self._dead_letters = dead_letters
@@ -59,6 +62,7 @@ class Delivery:
         results = await self._merging.merge(decoded)
         await self._dead_letter(decoded)
         await self._publish_outcomes(decoded)
+        self._accounts.settle(sum((result.effects for result in results), Counter()), len(decoded.letters))
         _count(decoded, results)
         await self._checkpointing.take(decoded.spans, results)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
@@ -85,7 +89,6 @@ class Delivery:
 
 
 def _count(decoded: Decoded, results: list[MergeResult]) -> None:
-    metrics.ACCOUNTS.settle(sum((result.effects for result in results), Counter()), len(decoded.letters))
     for transition in chain.from_iterable(result.transitions for result in results):
         metrics.RECORD_TRANSITIONS.labels(transition.status).inc()
     for reason, count in Counter(letter.reason for letter in decoded.letters).items():
