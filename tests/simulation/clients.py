@@ -197,7 +197,9 @@ class SimulatedConsumer:
         plain = {partition.partition: offset for partition, offset in offsets.items()}
         await self._hang()
         # The request is under way once it was sent, whatever becomes of the caller.
-        await asyncio.shield(self._loop.create_task(self._commit(plain), name="offset commit"))
+        committing = self._loop.create_task(self._commit(plain), name="offset commit")
+        committing.add_done_callback(_retrieve)
+        await asyncio.shield(committing)
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int, max_records: int
@@ -351,6 +353,12 @@ def _message_of(entry: Entry) -> FakeMessage | Unreadable:
     if entry.error is not None:
         return Unreadable(entry.partition, entry.offset, entry.error, timestamp=entry.timestamp)
     return FakeMessage(entry.value, entry.partition, entry.offset, entry.timestamp, entry.key, entry.headers)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the error of a request that its caller does not wait for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def denied() -> Exception:

@@ -128,10 +128,10 @@ class SimulatedCollector:
                 f"{accounts._results.total()} results"
             )
 
-    def check_idle(self) -> None:
-        """Raise WrongError where it has something in hand after everything is applied."""
-        if self.accounts._pending:
-            raise WrongError(f"{self.process} has {self.accounts._pending} events in hand that nothing becomes of")
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no events in hand."""
+        return not self.accounts._pending
 
     async def _run(self) -> None:
         world = self._world

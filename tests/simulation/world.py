@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SETTLE_S = 120.0
 #: Seconds between two looks whether everything is applied, and between two answers of the query service.
 LOOK_S, ANSWER_S = 0.25, 0.4
+#: Seconds between two looks of the group's coordinator whether a member is late.
+EVICTION_S = 0.5
 #: Seconds in which a collector ends that was asked to stop.
 STOP_S = 40.0
 #: Callbacks that a simulation may take; one that takes more goes round in circles.
@@ -171,6 +173,7 @@ class World:
         for _ in range(schedule.collectors):
             loop.in_world(self.chance.random() * 0.2, self.start_collector)
         self._publish()
+        loop.in_world(EVICTION_S, self._evict)
         for fault in schedule.faults:
             self.troubles += 1
             loop.in_world(fault.at_s, begin, self, fault)
@@ -178,6 +181,10 @@ class World:
         self.processes.append(reader)
         loop.start(reader, self._answer(), name="answers")
         loop.in_world(max(PUBLISHING_S, TROUBLED_S if schedule.faults else 0), self._look)
+
+    def _evict(self) -> None:
+        self.kafka.group.evict_late()
+        self.loop.in_world(EVICTION_S, self._evict)
 
     def _publish(self) -> None:
         schedule, chance = self.schedule, self._publishing
@@ -260,24 +267,26 @@ class World:
                 return
             if self._deadline_s is None:
                 self._deadline_s = self.loop.now_s + SETTLE_S
-            if self.judge.is_everything_applied():
+            if self.judge.is_everything_applied() and all(collector.is_idle for collector in self.collectors):
                 self._settle()
             elif self.loop.now_s > self._deadline_s:
-                raise WrongError(f"{SETTLE_S:g} s after all faults, not everything is applied: {self.judge.behind()}")
+                raise WrongError(f"{SETTLE_S:g} s after all faults, not everything is applied: {self._behind()}")
             else:
                 self.loop.in_world(LOOK_S, self._look)
         except WrongError as wrong:
             self.report(str(wrong))
 
     def _settle(self) -> None:
-        for collector in self.collectors:
-            collector.check_idle()
         self.judge.check_answers()
         self.story.tell("the judge", "everything is applied, and every answer is the oracle's")
         self._closing = True
         for collector in list(self.collectors):
             collector.stop()
         self.loop.in_world(STOP_S, self._require_ended)
+
+    def _behind(self) -> str:
+        busy = [str(collector.process) for collector in self.collectors if not collector.is_idle]
+        return f"{self.judge.behind()}; in the hands of {', '.join(busy)}" if busy else self.judge.behind()
 
     def _require_ended(self) -> None:
         if self.collectors:

@@ -182,12 +182,14 @@ class KafkaSource:
             # The client was still joining when it was stopped.
             return
         self._instance_id.joined(self._consumer)
-        self._assignment = frozenset(partition.partition for partition in partitions)
+        self._assignment = assignment = frozenset(partition.partition for partition in partitions)
         self._snapshot_due_s = 0.0
         # Where this fails, the next snapshot tries again.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            await self._begin(self._assignment)
-        self._assigned(sorted(self._assignment))
+            await self._begin(assignment)
+        # The client may have been stopped meanwhile.
+        if self._assignment is assignment:
+            self._assigned(sorted(assignment))
 
     async def _replace(self) -> None:
         # After some errors the client repeats the same one for ever.
