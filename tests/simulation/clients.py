@@ -65,7 +65,7 @@ class _Network:
     async def force_metadata_update(self) -> bool:
         kafka = self._consumer.kafka
         try:
-            self._consumer.known_partitions = await kafka.ask(lambda: len(kafka.partitions))
+            self._consumer.learn(await kafka.ask(lambda: len(kafka.partitions)))
         except KafkaConnectionError:
             return False
         return True
@@ -111,7 +111,6 @@ class SimulatedConsumer:
         self._assignment: asyncio.Future[None] = self._loop.create_future()
         self._rejoin: asyncio.Future[None] = self._loop.create_future()
         self._closing: asyncio.Future[None] = self._loop.create_future()
-        self._heartbeats: asyncio.Task[None] | None = None
         #: Raised by every poll; what the client repeats for ever.
         self.broken: Exception | None = None
         #: While true, a poll never returns; and a commit neither.
@@ -125,7 +124,12 @@ class SimulatedConsumer:
     async def start(self) -> None:
         coordination = self._loop.create_task(self._coordinate(), name="coordination")
         self._coordinator = SimpleNamespace(
-            _coordination_task=coordination, generation=-1, member_id="", close=self._fetcher.close
+            _coordination_task=coordination,
+            _heartbeat_task=None,
+            _commit_refresh_task=None,
+            generation=-1,
+            member_id="",
+            close=self._fetcher.close,
         )
         await asyncio.wait([self._assignment, coordination], return_when=asyncio.FIRST_COMPLETED)
 
@@ -234,7 +238,7 @@ class SimulatedConsumer:
             prepared = False
             self._take(*joined)
             await self._assigned([TopicPartition(self.kafka.topic, number) for number in joined[1]])
-            self._heartbeats = self._loop.create_task(self._beat(), name="heartbeats")
+            self._coordinator._heartbeat_task = self._loop.create_task(self._beat(), name="heartbeats")
             await asyncio.wait([self._closing, self._rejoin], return_when=asyncio.FIRST_COMPLETED)
 
     async def _join(self) -> tuple[int, list[int]] | None:
@@ -261,10 +265,6 @@ class SimulatedConsumer:
             member_id, generation = self._member_id, self.generation
             try:
                 await self.kafka.ask(lambda m=member_id, g=generation: self.kafka.group.heartbeat(m, g))
-                if len(self.kafka.partitions) != self.known_partitions:
-                    # The client's metadata is refreshed now and then; a topic that grew makes the leader join again.
-                    self.known_partitions = len(self.kafka.partitions)
-                    self._ask_to_rejoin()
             except RebalanceInProgressError:
                 self._ask_to_rejoin()
             except (UnknownMemberIdError, IllegalGenerationError):
@@ -273,12 +273,20 @@ class SimulatedConsumer:
             except KafkaConnectionError:
                 continue
 
+    def learn(self, partitions: int) -> None:
+        """Take the number of partitions; where it is another, the member joins again."""
+        if partitions != self.known_partitions:
+            self.known_partitions = partitions
+            self._ask_to_rejoin()
+
     def _ask_to_rejoin(self) -> None:
         if not self._rejoin.done():
             self._rejoin.set_result(None)
 
     async def _stop_heartbeats(self) -> None:
-        beating, self._heartbeats = self._heartbeats, None
+        if self._coordinator is None:
+            return
+        beating, self._coordinator._heartbeat_task = self._coordinator._heartbeat_task, None
         if beating:
             beating.cancel()
             await asyncio.wait([beating])

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replog.events import TYPES
+from replog.outcomes import source_of
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog.store.write.checkpoints import Checkpoints
+from replog.store.write.outbox import Outbox
 from replog.store.write.writer import Writer
 from replog.telemetry import CONTEXT_LOGGER, logger
+from replog_api.http.as_of import Freshness
 from replog_collector.collector import Collector
 from replog_collector.event_accounting import EventAccounting
 from replog_collector.health.progress import Progress
 from replog_collector.kafka.consumer import KafkaSource
 from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
+from replog_collector.kafka.outcome_topic import OutcomeTopic
 from replog_collector.kafka.source import Polled
+from replog_collector.periodic_task import PeriodicTask, publish_left
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
+from replog_collector.pipeline.outcomes import OutcomePublishing
+from replog_collector.shutdown import Shutdown
 from tests.simulation.clients import SimulatedConsumer, SimulatedProducer
 from tests.simulation.judge import WrongError
 from tests.simulation.loop import Process
@@ -29,12 +37,15 @@ from tests.simulation.story import StoryLogger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from replog_collector.kafka.source import Source, Standing, TopicSnapshot
     from tests.simulation.world import World
 
 #: Seconds that the store may take to answer a collector, as in ``replog_collector.process``.
 STORE_TIMEOUT_S = 10.0
+#: Seconds between two searches for outcomes that were left behind; a minute outside of simulations.
+LEFT_OUTCOMES_S = 1.5
 SETTINGS = CollectorSettings(kafka_topic="events", kafka_group_id="collectors")
 
 
@@ -89,10 +100,12 @@ class _WatchedSource:
 class CollectorParts:
     """The classes that a collector is made of; a test of the simulator puts faulty ones in their place."""
 
-    collector = Collector
-    source = KafkaSource
-    writer = Writer
-    checkpoints = Checkpoints
+    collector: type[Collector] = Collector
+    source: type[KafkaSource] = KafkaSource
+    writer: type[Writer] = Writer
+    checkpoints: type[Checkpoints] = Checkpoints
+    periodic: type[PeriodicTask] = PeriodicTask
+    freshness: type[Freshness] = Freshness
 
 
 class SimulatedCollector:
@@ -106,7 +119,10 @@ class SimulatedCollector:
         self.accounts = EventAccounting(TYPES)
         self.watched: _WatchedSource | None = None
         self._collector: Collector | None = None
-        self.ended = False
+        self._shutdown: Shutdown | None = None
+        self._outcomes: OutcomePublishing | None = None
+        self._asked_to_stop = False
+        self.ended = self.was_frozen = False
 
     def start(self) -> None:
         """Start the process."""
@@ -114,7 +130,9 @@ class SimulatedCollector:
 
     def stop(self) -> None:
         """Ask it to stop, as SIGTERM does."""
-        if self._collector:
+        self._asked_to_stop = True
+        if self._collector and self._shutdown:
+            self._shutdown.request()
             self._collector.stop()
 
     def check(self) -> None:
@@ -136,38 +154,75 @@ class SimulatedCollector:
     async def _run(self) -> None:
         world = self._world
         CONTEXT_LOGGER.set(StoryLogger(world.story))
-        source, dead_letters, collector = self._build()
-        self._collector = collector
+        self._shutdown = shutdown = Shutdown(end=self._overdue, alarm=self._alarm)
+        source, dead_letters, outcome_topic = self._build()
+        collector = self._collector
+        assert collector
         try:
-            await collector.run(starting=[source.start, dead_letters.start])
+            async with AsyncExitStack() as opened:
+                leaving: dict[str, Any] = {"group": source.stop, "dead_letters": dead_letters.stop}
+                starting = [source.start, dead_letters.start]
+                if outcome_topic:
+                    leaving["outcomes"] = outcome_topic.stop
+                    starting.append(outcome_topic.start)
+                opened.push_async_callback(shutdown.leave, **leaving)
+                if self._asked_to_stop:
+                    self.stop()
+                async with self._periodic():
+                    await shutdown.work(collector.run(starting=starting), name="collector")
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not be
             world.report(f"{self.process} ends with {error!r}")
-        finally:
-            await asyncio.gather(source.stop(), dead_letters.stop())
-            self.ended = True
-            logger().info("stopped")
-            others = [task for task in self.process.tasks if task is not asyncio.current_task() and not task.done()]
-            if others:
-                # Those that were told to end have not had the time yet.
-                await asyncio.sleep(0.5)
-            left = [task.get_name() for task in others if not task.done()]
-            if left:
-                world.report(f"{self.process} has ended, and left running: {', '.join(sorted(left))}")
-            world.ended(self)
+        self.ended = True
+        logger().info("stopped")
+        await self._require_no_tasks()
+        world.ended(self)
 
-    def _build(self) -> tuple[KafkaSource, DeadLetterTopic, Collector]:
+    async def _require_no_tasks(self) -> None:
+        """Report tasks that outlive their owner."""
+        others = [task for task in self.process.tasks if task is not asyncio.current_task() and not task.done()]
+        if others:
+            # Requests of the client that nobody waits for end by themselves; so does what was told to.
+            await asyncio.sleep(0.5)
+        left = [task.get_name() for task in others if not task.done() and task.get_name() != "offset commit"]
+        if left:
+            self._world.report(f"{self.process} has ended, and left running: {', '.join(sorted(left))}")
+
+    def _alarm(self, delay_s: float, call: Any) -> None:
+        # A thread of the process, which sees nothing of its event loop.
+        self._world.loop.in_world(delay_s, lambda: self.ended or call())
+
+    def _overdue(self, _: int) -> None:
+        if not self.process.alive:
+            return
+        if self.was_frozen:
+            # It ends itself, wherever it is.
+            self._world.kill(self)
+            return
+        self._world.report(f"{self.process} has not ended 9 s after it was asked to, and has to be ended by force")
+
+    def _periodic(self) -> AbstractAsyncContextManager[object]:
+        outcomes = self._outcomes
+        if outcomes is None:
+            return nullcontext()
+        return self._parts.periodic(
+            lambda: publish_left(outcomes), name="left outcomes", on_death=self.stop, interval_s=LEFT_OUTCOMES_S
+        )
+
+    def _build(self) -> tuple[KafkaSource, DeadLetterTopic, OutcomeTopic | None]:
         world, parts = self._world, self._parts
         connection = SimulatedConnection(world.redis, timeout_s=STORE_TIMEOUT_S)
-        writer = parts.writer(connection, clock=world.wall_s, new_id=world.new_id)
+        writer = parts.writer(
+            connection, clock=world.wall_s, new_id=world.new_id, outbox=world.schedule.outcomes
+        )
         checkpoints = parts.checkpoints(
             connection, group=SETTINGS.kafka_group_id, topic=SETTINGS.kafka_topic
         )
         loop = world.loop
         progress = Progress(loop.time, SETTINGS.watchdog_s)
-        holder: list[Collector] = []
 
         async def finish_batch() -> None:
-            await holder[0].finish_batch()
+            assert self._collector
+            await self._collector.finish_batch()
 
         def note_assigned(partitions: list[int]) -> None:
             writer.renew()
@@ -192,19 +247,31 @@ class SimulatedCollector:
             source_topic=SETTINGS.kafka_topic,
             clock=world.wall_ns,
         )
-        collector = parts.collector(
+        outcome_topic = self._outcome_topic(connection)
+        self._collector = parts.collector(
             self.watched,
             writer,
             checkpoints,
             dead_letters,
             DeadLetterLimit(1.0, 1_000_000, clock=loop.time),
+            outcomes=self._outcomes,
             ahead=AheadLimit(SETTINGS.max_ahead_s, clock=world.wall_s),
             progress=progress,
             accounts=self.accounts,
             chance=world.chance,
         )
-        holder.append(collector)
-        return source, dead_letters, collector
+        return source, dead_letters, outcome_topic
+
+    def _outcome_topic(self, connection: SimulatedConnection) -> OutcomeTopic | None:
+        world = self._world
+        if not world.schedule.outcomes:
+            return None
+        client = partial(SimulatedProducer, world.kafka, world.take_outcome)
+        topic = OutcomeTopic(KafkaProducer(SETTINGS, "outcomes", idempotent=False, client=client))
+        self._outcomes = OutcomePublishing(
+            Outbox(connection), topic, source=source_of(SETTINGS.kafka_topic), clock=world.wall_s
+        )
+        return topic
 
     def _consumer(self, _: CollectorSettings, *, timings: Any, revoked: Any, assigned: Any) -> SimulatedConsumer:
         self.consumer = SimulatedConsumer(

@@ -60,6 +60,7 @@ def _freeze(world: World, fault: Fault) -> _Begun:
         return _NOBODY
     process = collector.process
     world.loop.freeze(process)
+    collector.was_frozen = True
     return fault.words(collector=process, lasts="{lasts}"), lambda: world.loop.thaw(process)
 
 

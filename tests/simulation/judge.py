@@ -13,7 +13,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from replog.records import FACTS, Registers
+from replog.records import FACTS, Registers, outcome_of, outcome_order
+from replog.statuses import RUNNING
 from replog.store.format import detail_codec
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.format.rows import RECORD_FIELDS, StoredDetail, StoredRecord
@@ -79,6 +80,8 @@ class Judge:
         self._head = head.encode()
         #: Entries of the topic that were deleted before their time, and messages that only they had.
         self.deleted: set[Entry] = set()
+        #: Outcomes published, by record and order.
+        self.outcomes: set[tuple[str, str]] = set()
         #: By record, what the topic has of it.
         self._of_record: dict[str, list[Entry]] = {}
         #: Events judged so far, and reads.
@@ -255,6 +258,10 @@ class Judge:
         fields = self._redis.bucket_content(bucket, record_key)
         row = StoredRecord(record_id, tuple(_bytes(fields.get(name.encode())) for name in RECORD_FIELDS))
         found = self._redis.bucket_content(bucket, details_key)
+        if self._schedule.outcomes and row.known and outcome_of(row.outcome)[0] != RUNNING:
+            order = outcome_order(row.outcome).hex()
+            if (record_id, order) not in self.outcomes:
+                raise WrongError(f"record {record_id} has ended, and nothing was published of that")
         rows = [StoredDetail(record_id, detail_id, detail.encoded()) for detail_id, detail in found.items()]
         shown_run = _parsed(_RENDERER.run(row)) if row.known else None
         shown = {row.detail_id: _parsed(_RENDERER.detail(row)) for row in rows}

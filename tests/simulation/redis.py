@@ -137,6 +137,11 @@ class SimulatedConnection:
         alarm = loop.call_later(self._timeout_s, _give_up, answer)
         try:
             return await answer
+        except asyncio.CancelledError:
+            # asyncio.wait_for of Python 3.11, which drivers use, swallows a cancellation that comes with the answer.
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                return answer.result()
+            raise
         finally:
             alarm.cancel()
 

@@ -78,6 +78,8 @@ class Schedule:
     kept: frozenset[int] | None = None
     #: Part of the messages that publishers of this project send; others come from other clients.
     published_share: float = 0.05
+    #: Whether collectors publish outcomes.
+    outcomes: bool = False
 
     def with_faults(self, faults: Collection[Fault]) -> Schedule:
         """The same with other faults."""
@@ -104,6 +106,7 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
         servers=chance.choice([1, 1, 2, 3]),
         messages=messages,
         published_share=chance.choice([0.0, 0.02, 0.05]),
+        outcomes=chance.random() < 0.3,
     )
 
 

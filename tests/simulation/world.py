@@ -39,7 +39,7 @@ LOOK_S, ANSWER_S = 0.25, 0.4
 #: Seconds between two looks of the group's coordinator whether a member is late.
 EVICTION_S = 0.5
 #: Seconds in which a collector ends that was asked to stop.
-STOP_S = 40.0
+STOP_S = 12.0
 #: Callbacks that a simulation may take; one that takes more goes round in circles.
 MOST_STEPS = 2_000_000
 READ_TIMEOUT_S = 1.2
@@ -84,6 +84,8 @@ class World:
         #: Faults that have not ended yet.
         self.troubles = 0
         self._deadline_s: float | None = None
+        #: What the query service told last, and since when nothing is wrong.
+        self._told_ms = self._calm_since_ms = 0
         self._closing = False
         self._over = False
         self._by_value: dict[bytes, Published] = {}
@@ -110,6 +112,11 @@ class World:
         """Add to the dead-letter topic."""
         of = dict(headers)
         self.kafka.dead_letters.add((int(of[PARTITION]), int(of[OFFSET])))
+
+    def take_outcome(self, _: bytes | None, __: bytes | None, headers: Any) -> None:
+        """Add to the outcomes topic."""
+        of = dict(headers)
+        self.judge.outcomes.add((of["ce_subject"].decode(), of["ce_sequence"].decode()))
 
     def take_event(self, key: bytes | None, value: bytes | None, _: Any) -> None:
         """Add to the topic of events."""
@@ -167,6 +174,8 @@ class World:
         """End a collector where it is."""
         self.loop.kill(collector.process)
         self.collectors.remove(collector)
+        if self._closing and not self.collectors:
+            self.loop.stop()
 
     def _begin(self) -> None:
         loop, schedule = self.loop, self.schedule
@@ -234,13 +243,14 @@ class World:
         """Answer as the query service does: the time first, then the data, then whether the time still holds."""
         CONTEXT_LOGGER.set(StoryLogger(self.story))
         connection = SimulatedConnection(self.redis, timeout_s=READ_TIMEOUT_S)
-        freshness = Freshness(connection, lambda: read_as_of(connection), self.loop.time)
+        freshness = self._parts.freshness(connection, lambda: read_as_of(connection), self.loop.time)
         queries = StoreQueries(connection)
         records = sorted({message.record_id for message in messages(self.schedule.workload, self.schedule.messages)} - {""})
         while True:
             await asyncio.sleep(ANSWER_S * self._publishing.random() * 2)
             record_id = self._publishing.choice(records)
             as_of = await freshness.read()
+            self._told_ms = freshness.ms(as_of)
             try:
                 record = await queries.records.record(record_id)
                 page = await queries.records.detail_page(record_id, NO_FILTER, 0, 1000)
@@ -266,8 +276,8 @@ class World:
                 self.loop.in_world(LOOK_S, self._look)
                 return
             if self._deadline_s is None:
-                self._deadline_s = self.loop.now_s + SETTLE_S
-            if self.judge.is_everything_applied() and all(collector.is_idle for collector in self.collectors):
+                self._deadline_s, self._calm_since_ms = self.loop.now_s + SETTLE_S, self.wall_ms()
+            if self._is_settled():
                 self._settle()
             elif self.loop.now_s > self._deadline_s:
                 raise WrongError(f"{SETTLE_S:g} s after all faults, not everything is applied: {self._behind()}")
@@ -284,7 +294,17 @@ class World:
             collector.stop()
         self.loop.in_world(STOP_S, self._require_ended)
 
+    def _is_settled(self) -> bool:
+        # The query service tells that it is: its time has passed the last trouble and the last message.
+        return (
+            self.judge.is_everything_applied()
+            and all(collector.is_idle for collector in self.collectors)
+            and self._told_ms >= self._calm_since_ms
+        )
+
     def _behind(self) -> str:
+        if self.judge.is_everything_applied() and self._told_ms < self._calm_since_ms:
+            return f"the query service says that it is as of {self._told_ms} ms, {self.wall_ms() - self._told_ms} ago"
         busy = [str(collector.process) for collector in self.collectors if not collector.is_idle]
         return f"{self.judge.behind()}; in the hands of {', '.join(busy)}" if busy else self.judge.behind()
 
