@@ -17,7 +17,7 @@ from replog.store.write.outbox import Outbox
 from replog.store.write.writer import Writer
 from replog.telemetry import CONTEXT_LOGGER, logger
 from replog_api.http.as_of import Freshness
-from replog_collector.collector import Collector
+from replog_collector.collector import Collector, Timings
 from replog_collector.event_accounting import EventAccounting
 from replog_collector.health.progress import Progress
 from replog_collector.kafka.consumer import KafkaSource
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 STORE_TIMEOUT_S = 10.0
 #: Seconds between two searches for outcomes that were left behind; a minute outside of simulations.
 LEFT_OUTCOMES_S = 1.5
+#: Polls are half as often as outside: each that finds nothing compares all checkpoints, and most of a simulation's work
+#: would be that.
+TIMINGS = Timings(poll_s=1.0)
 SETTINGS = CollectorSettings(kafka_topic="events", kafka_group_id="collectors")
 
 
@@ -257,6 +260,7 @@ class SimulatedCollector:
             outcomes=self._outcomes,
             ahead=AheadLimit(SETTINGS.max_ahead_s, clock=world.wall_s),
             progress=progress,
+            timings=TIMINGS,
             accounts=self.accounts,
             chance=world.chance,
         )

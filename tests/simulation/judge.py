@@ -55,8 +55,8 @@ def _record_bucket(record_id: str) -> int:
     return RecordKeys(PREFIX, record_id).bucket.number
 
 
-#: By the key of a bucket's checkpoints: its number, and the key of its times.
-_BUCKETS = {(of := BucketKeys(PREFIX, number)).applied: (number, of.as_of) for number in range(BUCKETS)}
+#: Numbers of the buckets by the keys of their checkpoints.
+_BUCKETS = {BucketKeys(PREFIX, number).applied: number for number in range(BUCKETS)}
 _APPLIED = [BucketKeys(PREFIX, number).applied for number in range(BUCKETS)]
 
 
@@ -78,6 +78,7 @@ class Judge:
         self._kafka = kafka
         self._redis = redis
         self._head = head.encode()
+        self._fields: dict[int, bytes] = {}
         #: Entries of the topic that were deleted before their time, and messages that only they had.
         self.deleted: set[Entry] = set()
         #: Outcomes published, by record and order.
@@ -95,21 +96,28 @@ class Judge:
         if entry.event is not None and entry.event.event is not None:
             self._of_record.setdefault(entry.event.record_id, []).append(entry)
 
+    def _field(self, partition: int) -> bytes:
+        field = self._fields.get(partition)
+        if field is None:
+            field = self._fields[partition] = b"%b%d" % (self._head, partition)
+        return field
+
     # At any time.
 
-    def _advanced(self, applied_key: bytes, topic: bytes, moved: Sequence[tuple[bytes, int, int]]) -> None:
+    def _advanced(
+        self, applied_key: bytes, moved: Sequence[tuple[bytes, int, int]], told: Sequence[tuple[int, int]]
+    ) -> None:
         """Nothing is before a checkpoint that its bucket does not have, and no time claims more than that."""
-        bucket, as_of_key = _BUCKETS[applied_key]
+        bucket = _BUCKETS[applied_key]
         for field, begin, end in moved:
             partition = self._kafka.partitions[int(field[len(self._head) :])]
             self._require_applied(partition, bucket, max(0, begin), end)
-        times = self._redis.bucket_content(bucket, as_of_key).get(topic)
-        if times is None:
+        if not told:
             return
         applied = self._redis.bucket_content(bucket, applied_key)
-        for number, ms in enumerate(times.of):
+        for number, ms in told:
             end = self._kafka.partitions[number].end_at(ms)
-            at = int(applied.get(b"%b%d" % (self._head, number), 0))
+            at = applied.get(self._field(number), 0)
             if at < end and (lacking := self._lacking(self._kafka.partitions[number], bucket, at, end)):
                 raise WrongError(
                     f"bucket {bucket} says that it is complete up to {ms} ms in partition {number}, where the topic "
@@ -178,7 +186,7 @@ class Judge:
             if (entry.partition, entry.offset) not in self._kafka.dead_letters:
                 raise WrongError(f"{_place(entry)} is committed; it is no event, and no dead letter either")
             return
-        field = b"%b%d" % (self._head, entry.partition)
+        field = self._field(entry.partition)
         for bucket in message.buckets:
             if self._applied(entry, bucket):
                 continue
@@ -222,7 +230,7 @@ class Judge:
         for partition in self._kafka.partitions:
             if self._kafka.group.committed.get(partition.number, 0) < partition.stable and partition.end:
                 return False
-            field = b"%b%d" % (self._head, partition.number)
+            field = self._field(partition.number)
             for bucket in range(BUCKETS):
                 applied = self._redis.bucket_content(bucket, _APPLIED[bucket])
                 if int(applied.get(field, -1)) < partition.stable and partition.end:

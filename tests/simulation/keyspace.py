@@ -99,8 +99,11 @@ class Keyspace:
         #: Of each call that changed something, what takes it back.
         self.log: list[list[Undo]] = []
         self._call: list[Undo] = []
-        #: Called after the checkpoints of a bucket moved, with its key, the group and topic, and what moved.
-        self.advanced: Callable[[bytes, bytes, Sequence[tuple[bytes, int, int]]], None] = lambda *_: None
+        #: Called after the checkpoints of a bucket moved, with their key; with each field that moved, from where and to
+        #: where; and with the partitions whose times moved, and these.
+        self.advanced: Callable[
+            [bytes, Sequence[tuple[bytes, int, int]], Sequence[tuple[int, int]]], None
+        ] = lambda *_: None
 
     def run(self, command: Command) -> Any:
         """Do what one command or script does; returns its reply."""
@@ -169,7 +172,7 @@ def _hgetall(store: Keyspace, keys: Sequence[bytes], _: Sequence[Any]) -> dict[b
 def _hset(store: Keyspace, keys: Sequence[bytes], words: Sequence[Any]) -> int:
     content = store.content(keys[0])
     for field, value in zip(words[::2], words[1::2], strict=True):
-        store.put(content, _raw(field), _raw(value))
+        store.put(content, _raw(field), value)
     return len(words) // 2
 
 
@@ -536,7 +539,7 @@ def _advance(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -
     counts, packed_fields, topic, packed_moments = arguments
     applied, moved, lost = store.content(keys[0]), [], False
     for field, begin, end in _unpacked(packed_fields):
-        stored = int(applied.get(field, -1))
+        stored = applied.get(field, -1)
         lost = lost or stored < begin
         if stored < end:
             moved.append((field, stored, end))
@@ -546,18 +549,20 @@ def _advance(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -
     if lost:
         return 0
     for field, _, end in moved:
-        store.put(applied, field, b"%d" % end)
-    if packed_moments:
-        _tell_time(store, keys[1], topic.encode(), applied, _unpacked(packed_moments))
+        store.put(applied, field, end)
+    told = _tell_time(store, keys[1], topic.encode(), applied, _unpacked(packed_moments)) if packed_moments else ()
     if moved:
         for key in keys[2:]:
             store.clear(key)
-    if moved or packed_moments:
-        store.advanced(keys[0], topic.encode(), moved)
+    if moved or told:
+        store.advanced(keys[0], moved, told)
     return 1
 
 
-def _tell_time(store: Keyspace, key: bytes, topic: bytes, applied: Content, moments: Any) -> None:
+def _tell_time(
+    store: Keyspace, key: bytes, topic: bytes, applied: Content, moments: Any
+) -> Sequence[tuple[int, int]]:
+    """As ``advance.lua``; returns the partitions whose times moved, with these."""
     partitions, asked_ms, reached = moments
     as_of = store.content(key)
     stored: _Times | None = as_of.get(topic)
@@ -566,10 +571,20 @@ def _tell_time(store: Keyspace, key: bytes, topic: bytes, applied: Content, mome
         least = min(times, default=0)
         times = times[:partitions] + [least] * (partitions - len(times))
         asked_before = asked_ms
-    for number, offset, ms in reached:
-        if number < len(times) and int(applied.get(b"%b:%d" % (topic, number), -1)) >= offset:
-            times[number] = ms
+    told = [
+        (number, ms)
+        for number, offset, ms in reached
+        if number < len(times) and applied.get(_field(topic, number), -1) >= offset
+    ]
+    for number, ms in told:
+        times[number] = ms
     store.put(as_of, topic, _Times(asked_before, tuple(times)))
+    return told
+
+
+@lru_cache(256)
+def _field(topic: bytes, number: int) -> bytes:
+    return b"%b:%d" % (topic, number)
 
 
 # Scripts of readers.

@@ -63,8 +63,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._runnable: list[Process] = []
         #: The world's own process; its context is that of servers and faults.
         self.world = Process("world")
-        self._context = contextvars.Context()
-        self._context.run(PROCESS.set, self.world)
+        self.world_context = contextvars.Context()
+        self.world_context.run(PROCESS.set, self.world)
         #: Callbacks run so far.
         self.steps = 0
         #: Called with an error of a callback or task that nobody handles.
@@ -109,7 +109,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def in_world(self, delay_s: float, callback: Callable[..., object], *args: Any) -> events.TimerHandle:
         """Call a part of the world, as a server, later: it runs whatever becomes of the process that asks for it."""
-        return self.call_at(self.now_s + delay_s, callback, *args, context=self._context)
+        return self.call_at(self.now_s + delay_s, callback, *args, context=self.world_context)
 
     def start(self, process: Process, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Start the first task of ``process``."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 #: Seconds in which messages are published, and in which faults begin.
-PUBLISHING_S, TROUBLED_S = 6.0, 9.0
+PUBLISHING_S, TROUBLED_S = 4.0, 6.0
 #: Messages of one schedule.
 MESSAGES = 2000
 

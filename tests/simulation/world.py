@@ -69,6 +69,7 @@ class World:
         self.loop = SimulatedLoop(self.chance)
         self.loop.on_failure = self._note_failure
         self.story = Story(self.loop)
+        self.loop.world_context.run(CONTEXT_LOGGER.set, StoryLogger(self.story))
         self.redis = SimulatedRedis(self.loop, self.chance, schedule.servers)
         self.kafka = SimulatedKafka(
             self.loop, self.chance, schedule.partitions, self.wall_ms, SETTINGS.kafka_topic
