@@ -47,6 +47,8 @@ KINDS: dict[str, tuple[str, float, float]] = {
 }
 #: Those that delete messages that may not have been read: what they were is lost, and nobody's fault.
 _RARE = ("retention", "grow")
+#: How many faults a schedule has; one of these.
+_HOW_MANY = (0, 1, 2, 2, 3, 3, 4, 5, 6, 8)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
     # Of all that may go wrong, each schedule has some kinds: too many at once hide each other.
     kinds = [kind for kind in KINDS if kind not in _RARE or chance.random() < 0.3]
     kinds = chance.sample(kinds, chance.randrange(1, 7))
-    faults = [_fault(chance, chance.choice(kinds)) for _ in range(chance.choice([0, 1, 2, 2, 3, 3, 4, 5, 6, 8]))]
+    # Troubles seldom come alone: most begin about the same time as another.
+    moments = [chance.random() * TROUBLED_S for _ in range(chance.choice([1, 1, 2, 3, 6]))]
+    faults = [_fault(chance, chance.choice(kinds), moments) for _ in range(chance.choice(_HOW_MANY))]
     return Schedule(
         seed,
         tuple(sorted(faults, key=lambda fault: fault.at_s)),
@@ -110,8 +114,9 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
     )
 
 
-def _fault(chance: random.Random, kind: str) -> Fault:
+def _fault(chance: random.Random, kind: str, moments: list[float]) -> Fault:
     _, least_s, most_s = KINDS[kind]
     # Most are short.
     lasts_s = least_s + (most_s - least_s) * chance.random() ** 2
-    return Fault(round(chance.random() * TROUBLED_S, 4), kind, round(lasts_s, 3), chance.randrange(1 << 16))
+    at_s = min(TROUBLED_S, chance.choice(moments) + chance.choice([0.01, 0.1, 1.0]) * chance.random())
+    return Fault(round(at_s, 4), kind, round(lasts_s, 3), chance.randrange(1 << 16))

@@ -56,6 +56,18 @@ class Verdict:
     virtual_s: float
     checks: int
 
+    def told(self) -> str:
+        """The schedule, the story and the end, for people."""
+        schedule = self.schedule
+        count = schedule.messages if schedule.kept is None else len(schedule.kept)
+        head = (
+            f"seed {schedule.seed}: {schedule.collectors} collectors, {schedule.partitions} partitions, "
+            f"{schedule.servers} Redis, {count} of {schedule.messages} messages, {len(schedule.faults)} faults"
+        )
+        end = "all is well" if self.wrong is None else f"WRONG: {self.wrong}"
+        again = f"make simulate ARGS=\"--seed {schedule.seed} --messages {schedule.messages}\""
+        return f"{head}\n\n{self.story}\n\n{end}\nThe whole schedule again: {again}"
+
 
 class World:
     """Everything in one simulation. Made for one schedule, and run once."""
