@@ -80,13 +80,14 @@ class Checkpointing:
                 await self._rewind(error)
 
     def _add(self, spans: Mapping[int, Span]) -> None:
-        # A span that does not continue the applied one was polled before its partition went back, or was revoked: its
-        # events come again.
-        positions = self._source.positions
+        # A span behind a gap was polled before its partition went back, or was revoked: its events come again. One that
+        # begins before what is applied adds the rest: such spans come where a partition went back to the begin of a
+        # batch in hand, whose events are then also read again.
+        positions, waiting = self._source.positions, self._valid_spans()
         for number, (begin, end) in spans.items():
-            waiting = self._spans.get(number)
-            first = waiting.begin if waiting and waiting.end == begin else begin
-            if positions.get(number) == first:
+            first = positions.get(number)
+            reached = waiting[number].end if number in waiting else first
+            if first is not None and reached is not None and begin <= reached < end:
                 self._spans[number] = Span(first, end)
 
     async def _write(self) -> None:
