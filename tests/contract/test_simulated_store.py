@@ -94,4 +94,3 @@ async def forget_all(connection: Connection) -> None:
     )
     keys = [[getattr(BucketKeys(connection.prefix, number), kind) for kind in kinds] for number in range(BUCKETS)]
     await connection.run([Command("UNLINK", of_one) for of_one in keys])
-

@@ -8,6 +8,7 @@ aiokafka is here under the same names.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,8 @@ class SimulatedConsumer:
         await self._stop_heartbeats()
         member_id, self._member_id = self._member_id, None
         if member_id is not None:
-            try:
+            with contextlib.suppress(KafkaConnectionError):
                 await self.kafka.ask(lambda: self.kafka.group.leave(member_id))
-            except KafkaConnectionError:
-                pass
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(self.kafka.topic, number) for number in self._offsets}
@@ -187,9 +186,7 @@ class SimulatedConsumer:
         return await self._offsets_of(partitions, lambda partition: partition.stable)
 
     async def committed(self, partition: TopicPartition) -> int | None:
-        committed: int | None = await self.kafka.ask_again(
-            lambda: self.kafka.group.committed.get(partition.partition)
-        )
+        committed: int | None = await self.kafka.ask_again(lambda: self.kafka.group.committed.get(partition.partition))
         return committed
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:

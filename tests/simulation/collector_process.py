@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from replog_collector.kafka.source import Source, Standing, TopicSnapshot
+    from replog_collector.kafka.source import Source, TopicSnapshot
     from tests.simulation.world import World
 
 #: Seconds that the store may take to answer a collector, as in ``replog_collector.process``.
@@ -140,7 +140,7 @@ class SimulatedCollector:
 
     def check(self) -> None:
         """Raise WrongError where it holds too much in memory, or its accounts are wrong."""
-        if self.watched and self.watched.batches_in_memory() > 2:  # noqa: PLR2004 - the promise
+        if self.watched and self.watched.batches_in_memory() > 2:
             raise WrongError(f"{self.process} has {self.watched.batches_in_memory()} batches in memory")
         accounts = self.accounts
         if accounts._pending < 0 or accounts._received != accounts._pending + accounts._results.total():
@@ -214,12 +214,8 @@ class SimulatedCollector:
     def _build(self) -> tuple[KafkaSource, DeadLetterTopic, OutcomeTopic | None]:
         world, parts = self._world, self._parts
         connection = SimulatedConnection(world.redis, timeout_s=STORE_TIMEOUT_S)
-        writer = parts.writer(
-            connection, clock=world.wall_s, new_id=world.new_id, outbox=world.schedule.outcomes
-        )
-        checkpoints = parts.checkpoints(
-            connection, group=SETTINGS.kafka_group_id, topic=SETTINGS.kafka_topic
-        )
+        writer = parts.writer(connection, clock=world.wall_s, new_id=world.new_id, outbox=world.schedule.outcomes)
+        checkpoints = parts.checkpoints(connection, group=SETTINGS.kafka_group_id, topic=SETTINGS.kafka_topic)
         loop = world.loop
         progress = Progress(loop.time, SETTINGS.watchdog_s)
 

@@ -65,9 +65,7 @@ def _holds(state: Sequence[bytes], candidate: Registers) -> bool:
     if not (state[0] >= candidate[0] and state[2] >= candidate[2] and state[3] >= candidate[3]):
         return False
     facts = candidate.facts
-    return state[4] >= candidate[4] and (
-        not facts or state[1] == facts or FACTS.greater(state[1], facts) == state[1]
-    )
+    return state[4] >= candidate[4] and (not facts or state[1] == facts or FACTS.greater(state[1], facts) == state[1])
 
 
 class Judge:
@@ -278,7 +276,9 @@ class Judge:
             _require_same(f"the roll-up of {record_id}", _parsed(rendered_overview(row.read_overview())), overview)
         elif overview is not None:
             raise WrongError(f"record {record_id} is not there")
-        _require_same(f"the details of {record_id}", sorted(d.decode() for d in shown), sorted(d["id"] for d in details))
+        _require_same(
+            f"the details of {record_id}", sorted(d.decode() for d in shown), sorted(d["id"] for d in details)
+        )
         for detail in details:
             _require_same(f"detail {detail['id']} of {record_id}", shown[detail["id"].encode()], detail)
 

@@ -101,9 +101,9 @@ class Keyspace:
         self._call: list[Undo] = []
         #: Called after the checkpoints of a bucket moved, with their key; with each field that moved, from where and to
         #: where; and with the partitions whose times moved, and these.
-        self.advanced: Callable[
-            [bytes, Sequence[tuple[bytes, int, int]], Sequence[tuple[int, int]]], None
-        ] = lambda *_: None
+        self.advanced: Callable[[bytes, Sequence[tuple[bytes, int, int]], Sequence[tuple[int, int]]], None] = (
+            lambda *_: None
+        )
 
     def run(self, command: Command) -> Any:
         """Do what one command or script does; returns its reply."""
@@ -256,7 +256,7 @@ class _Merge:
             answer += self._record()
         if changed or (len(answer) > 1 and answer[1] == Effect.APPLIED):
             self._note_change()
-        if len(keys) > 15 and len(answer) > 6:  # noqa: PLR2004 - as the script: an outbox, and a transition
+        if len(keys) > 15 and len(answer) > 6:
             self._put_in_outbox()
         return answer
 
@@ -403,9 +403,7 @@ class _Merge:
     arguments_of_outbox: bytes = b""
 
 
-def _joined_sums(
-    old: tuple[int, ...], new: tuple[int, ...], *, of_facts: bool, of_progress: bool
-) -> tuple[int, ...]:
+def _joined_sums(old: tuple[int, ...], new: tuple[int, ...], *, of_facts: bool, of_progress: bool) -> tuple[int, ...]:
     old, new = old + (0,) * (5 - len(old)), new + (0,) * (5 - len(new))
     sums = [(new if (of_facts if i == _OF_FACTS else of_progress) else old)[i] for i in range(5)]
     while len(sums) > 1 and not sums[-1]:
@@ -415,7 +413,7 @@ def _joined_sums(
 
 def _merge(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:
     merge = _Merge(store, keys, arguments)
-    if len(keys) > 15:  # noqa: PLR2004 - the outbox is the sixteenth
+    if len(keys) > 15:
         merge.arguments_of_outbox = arguments[12]
     return merge.run()
 
@@ -571,9 +569,7 @@ def _advance(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -
     return 1
 
 
-def _tell_time(
-    store: Keyspace, key: bytes, topic: bytes, applied: Content, moments: Any
-) -> Sequence[tuple[int, int]]:
+def _tell_time(store: Keyspace, key: bytes, topic: bytes, applied: Content, moments: Any) -> Sequence[tuple[int, int]]:
     """As ``advance.lua``; returns the partitions whose times moved, with these."""
     partitions, asked_ms, reached = moments
     as_of = store.content(key)

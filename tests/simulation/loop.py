@@ -220,9 +220,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.on_failure(f"{context['message']}: {error!r} ({what!r})", error)
 
 
-def _make_task(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any
-) -> asyncio.Task[Any]:
+def _make_task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
     process = PROCESS.get(None)
     if process is not None:

@@ -60,7 +60,7 @@ def digest_of(seed: int) -> str:
 
 def test_a_schedule_always_goes_the_same_way_also_in_another_process() -> None:
     """Nothing depends on how texts are hashed, or on what ran before."""
-    code = f"from tests.simulation.test_schedules import digest_of; print(digest_of(3))"
+    code = "from tests.simulation.test_schedules import digest_of; print(digest_of(3))"
     for hash_seed in ("1", "2"):
         variables = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()}
         found = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)

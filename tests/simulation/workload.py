@@ -160,4 +160,3 @@ def _clock(chance: random.Random) -> Any:
     while True:
         moment += timedelta(microseconds=chance.randrange(1, 2_000_000))
         yield moment.isoformat()
-

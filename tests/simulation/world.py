@@ -15,7 +15,6 @@ from replog.store.read.as_of import read_as_of
 from replog.store.read.filters import NO_FILTER
 from replog.store.read.queries import StoreQueries
 from replog.telemetry import CONTEXT_LOGGER
-from replog_api.http.as_of import Freshness
 from tests.simulation.broker import SimulatedKafka
 from tests.simulation.clients import SimulatedProducer
 from tests.simulation.collector_process import SETTINGS, CollectorParts, SimulatedCollector
@@ -65,7 +64,7 @@ class Verdict:
             f"{schedule.servers} Redis, {count} of {schedule.messages} messages, {len(schedule.faults)} faults"
         )
         end = "all is well" if self.wrong is None else f"WRONG: {self.wrong}"
-        again = f"make simulate ARGS=\"--seed {schedule.seed} --messages {schedule.messages}\""
+        again = f'make simulate ARGS="--seed {schedule.seed} --messages {schedule.messages}"'
         return f"{head}\n\n{self.story}\n\n{end}\nThe whole schedule again: {again}"
 
 
@@ -83,9 +82,7 @@ class World:
         self.story = Story(self.loop)
         self.loop.world_context.run(CONTEXT_LOGGER.set, StoryLogger(self.story))
         self.redis = SimulatedRedis(self.loop, self.chance, schedule.servers)
-        self.kafka = SimulatedKafka(
-            self.loop, self.chance, schedule.partitions, self.wall_ms, SETTINGS.kafka_topic
-        )
+        self.kafka = SimulatedKafka(self.loop, self.chance, schedule.partitions, self.wall_ms, SETTINGS.kafka_topic)
         self.kafka.tell = lambda what: self.story.tell("Kafka", what)
         head = f"{SETTINGS.kafka_group_id}:{SETTINGS.kafka_topic}:"
         self.judge = Judge(schedule, self.kafka, self.redis, head=head)
@@ -150,9 +147,7 @@ class World:
         finally:
             self._over = True
             self._tear_down()
-        return Verdict(
-            self.schedule, self._wrong, self.story, loop.steps, loop.now_s - BEGIN_S, self.judge.checks
-        )
+        return Verdict(self.schedule, self._wrong, self.story, loop.steps, loop.now_s - BEGIN_S, self.judge.checks)
 
     def report(self, wrong: str) -> None:
         """Note that something is wrong, and end the simulation."""
@@ -237,7 +232,9 @@ class World:
     async def _publish_own(self, own: Sequence[Published]) -> None:
         CONTEXT_LOGGER.set(StoryLogger(self.story))
         producer = KafkaProducer(
-            SETTINGS, SETTINGS.kafka_topic, client=lambda **options: SimulatedProducer(self.kafka, self.take_event, **options)
+            SETTINGS,
+            SETTINGS.kafka_topic,
+            client=lambda **options: SimulatedProducer(self.kafka, self.take_event, **options),
         )
         while True:
             try:
@@ -258,7 +255,9 @@ class World:
         connection = SimulatedConnection(self.redis, timeout_s=READ_TIMEOUT_S)
         freshness = self._parts.freshness(connection, lambda: read_as_of(connection), self.loop.time)
         queries = StoreQueries(connection)
-        records = sorted({message.record_id for message in messages(self.schedule.workload, self.schedule.messages)} - {""})
+        records = sorted(
+            {message.record_id for message in messages(self.schedule.workload, self.schedule.messages)} - {""}
+        )
         while True:
             await asyncio.sleep(ANSWER_S * self._publishing.random() * 2)
             record_id = self._publishing.choice(records)
