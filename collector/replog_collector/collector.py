@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING
 
 from replog.errors import RecoverableError
@@ -66,7 +65,8 @@ _TIMINGS = Timings()
 class Collector:
     """One member of the consumer group. ``stop`` may be called from a signal handler.
 
-    ``outcomes`` is None where none are published. ``accounts`` counts events, and ``chance`` spreads delays.
+    ``outcomes`` is None where none are published. ``accounts`` counts events, and ``backoff`` makes delays,
+    of which the first is at most so many seconds.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Collector:
         progress: Progress,
         timings: Timings = _TIMINGS,
         accounts: EventAccounting = metrics.ACCOUNTS,
-        chance: Random | None = None,
+        backoff: Callable[[float], Backoff] = Backoff,
     ) -> None:
         self._timings = timings
         self._accounts = accounts
-        self._backoff = partial(Backoff, timings.first_backoff_s, chance=chance or Random())
+        self._backoff = partial(backoff, timings.first_backoff_s)
         self._source = source
         self._ahead = ahead
         self._progress = progress

@@ -37,7 +37,8 @@ steps = st.lists(st.tuples(streams_with_erasures, spans, moments, st.integers(1,
 
 async def course_of(connection: CommandRunner, script: list[Any]) -> Course:
     """Merge each batch, and move checkpoints on behind it, with what all of that answers."""
-    numbers, course = count(), []
+    numbers = count()
+    course: Course = []
     writer = Writer(
         connection,
         clock=lambda: 2e9,
@@ -62,7 +63,8 @@ async def course_of(connection: CommandRunner, script: list[Any]) -> Course:
 
 async def answers_of(connection: CommandRunner) -> Course:
     """What readers find of all records and tasks that streams speak of."""
-    queries, found = StoreQueries(connection), []
+    queries = StoreQueries(connection)
+    found: Course = []
     for record_id in RECORD_IDS:
         record = await queries.records.record(record_id)
         found.append(record and (record.version, record.data.read()))

@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 import time
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from tests.simulation.shortening import Shortening
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.simulation.collector_process import CollectorParts
     from tests.simulation.world import Verdict
 
 PAGE = Path("docs/reliability.md")
@@ -62,17 +63,27 @@ def _seconds(text: str) -> float:
 
 
 def _run_many(options: argparse.Namespace) -> int:
-    begun_s, told_s, done, virtual_s = time.monotonic(), time.monotonic(), 0, 0.0
+    begun_s = told_s = time.monotonic()
+    done, virtual_s = 0, 0.0
     for seed in _seeds(options, begun_s):
         verdict = run_seed(seed, messages=options.messages)
         if verdict.wrong:
+            _say(f"seed {seed}: {verdict.wrong}\nShortening the schedule")
             return _tell(Shortening(run).shorten(verdict))
-        done += 1
-        virtual_s += verdict.virtual_s
+        done, virtual_s = done + 1, virtual_s + verdict.virtual_s
         if time.monotonic() - told_s > TELL_S:
             told_s = time.monotonic()
-    time.monotonic() - begun_s
+            _say(f"{done} schedules, {done / (told_s - begun_s):.1f} a second")
+    lasted_s = time.monotonic() - begun_s
+    _say(
+        f"{done} schedules of {options.messages} messages are well: {virtual_s / 3600:.1f} hours of collectors' time "
+        f"in {lasted_s:.0f} s, {done / lasted_s:.1f} schedules a second"
+    )
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - what the command is for
 
 
 def _seeds(options: argparse.Namespace, begun_s: float) -> Iterator[int]:
@@ -87,20 +98,25 @@ def _seeds(options: argparse.Namespace, begun_s: float) -> Iterator[int]:
 
 def _tell(verdict: Verdict, *, tell_all: bool = False) -> int:
     if verdict.wrong or tell_all:
-        pass
+        _say(verdict.told())
     return 1 if verdict.wrong else 0
 
 
 def _try_simulator(*, write: bool) -> int:
     rows = []
     for name, parts in FAULTS.items():
-        seeds = islice(count(), MOST_SEEDS)
-        found = next((seed for seed in seeds if run(schedule_of(seed, messages=SEARCH_MESSAGES), parts).wrong), None)
-        None if found is None else run(schedule_of(found, messages=SEARCH_MESSAGES), parts).wrong
-        rows.append((name, parts.__doc__ or "", found))
+        found = _found(parts)
+        rows.append((name, parts.__doc__ or "", found.schedule.seed if found else None))
+        _say(f"{name}: {f'seed {found.schedule.seed}: {found.wrong}' if found else 'not found'}")
     if write:
         _write(rows)
     return int(any(found is None for *_, found in rows))
+
+
+def _found(parts: type[CollectorParts]) -> Verdict | None:
+    """The first verdict that something is wrong with these parts; None within :data:`MOST_SEEDS`."""
+    verdicts = (run(schedule_of(seed, messages=SEARCH_MESSAGES), parts) for seed in range(MOST_SEEDS))
+    return next((verdict for verdict in verdicts if verdict.wrong), None)
 
 
 def _write(rows: list[tuple[str, str, int | None]]) -> None:

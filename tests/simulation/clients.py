@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +245,8 @@ class SimulatedConsumer:
             self._member_id = await self.kafka.ask(lambda: self.kafka.group.join(self._member_id, answer))
         except KafkaConnectionError:
             return None
-        await asyncio.wait([answer, self._closing], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [answer, self._closing]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return answer.result() if answer.done() else None
 
     def _take(self, generation: int, numbers: list[int]) -> None:
@@ -261,7 +263,7 @@ class SimulatedConsumer:
             await asyncio.sleep(HEARTBEAT_S)
             member_id, generation = self._member_id, self.generation
             try:
-                await self.kafka.ask(lambda m=member_id, g=generation: self.kafka.group.heartbeat(m, g))
+                await self.kafka.ask(partial(self.kafka.group.heartbeat, member_id, generation))
             except RebalanceInProgressError:
                 self._ask_to_rejoin()
             except (UnknownMemberIdError, IllegalGenerationError):
@@ -299,7 +301,7 @@ class SimulatedConsumer:
             try:
                 if kafka.commits_fail:
                     raise KafkaConnectionError("simulated: the coordinator does not answer")  # noqa: TRY301
-                await kafka.ask(lambda m=member_id, g=generation: kafka.group.commit(m or "", g, offsets))
+                await kafka.ask(partial(kafka.group.commit, member_id or "", generation, offsets))
             except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as error:
                 raise CommitFailedError("simulated: the group has moved on") from error
             except KafkaConnectionError:

@@ -17,6 +17,7 @@ from replog.store.write.outbox import Outbox
 from replog.store.write.writer import Writer
 from replog.telemetry import CONTEXT_LOGGER, logger
 from replog_api.http.as_of import Freshness
+from replog_collector.backoff import Backoff
 from replog_collector.collector import Collector, Timings
 from replog_collector.event_accounting import EventAccounting
 from replog_collector.health.progress import Progress
@@ -213,7 +214,7 @@ class SimulatedCollector:
 
     def _build(self) -> tuple[KafkaSource, DeadLetterTopic, OutcomeTopic | None]:
         world, parts = self._world, self._parts
-        connection = SimulatedConnection(world.redis, timeout_s=STORE_TIMEOUT_S)
+        connection = SimulatedConnection(world.redis, timeout_s=STORE_TIMEOUT_S, swallows=world.schedule.swallows)
         writer = parts.writer(connection, clock=world.wall_s, new_id=world.new_id, outbox=world.schedule.outcomes)
         checkpoints = parts.checkpoints(connection, group=SETTINGS.kafka_group_id, topic=SETTINGS.kafka_topic)
         loop = world.loop
@@ -258,7 +259,7 @@ class SimulatedCollector:
             progress=progress,
             timings=TIMINGS,
             accounts=self.accounts,
-            chance=world.chance,
+            backoff=partial(Backoff, chance=world.chance),
         )
         return source, dead_letters, outcome_topic
 

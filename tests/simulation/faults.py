@@ -88,9 +88,9 @@ def _kafka_flag(name: str) -> Callable[[World, Fault], _Begun]:
 
 def _client_hangs(world: World, fault: Fault) -> _Begun:
     collector = _collector_of(world, fault)
-    consumer = collector and collector.consumer
-    if collector is None or consumer is None:
+    if collector is None or collector.consumer is None:
         return _NOBODY
+    consumer = collector.consumer
     consumer.hangs = True
     return fault.words(collector=collector.process, lasts="{lasts}"), lambda: setattr(consumer, "hangs", False)
 

@@ -1,8 +1,8 @@
 """The keys of one simulated Redis server, and what the store's commands and scripts do to them, each in one step.
 
-A script's meaning is written here in Python, on registers; the indexes of details by place and name, and those of tasks
-by activity, are left out, because nothing that is simulated reads them. ``tests/contract`` runs one suite on this and on
-Redis.
+A script's meaning is written here in Python, on registers; the indexes of details by place and name, and those of
+tasks by activity, are left out, because nothing that is simulated reads them. ``tests/contract`` runs one suite on
+this and on Redis.
 
 Every write is noted in the server's log, so that a suffix of what it acknowledged can be taken back.
 """
@@ -281,7 +281,7 @@ class _Merge:
         self._write(details, detail_id, _StoredDetail(self._pair_number(pair), registers, sums))
         return _APPLIED
 
-    def _rewrite(
+    def _rewrite(  # noqa: PLR0917 - as many as there are places
         self,
         details: Content,
         detail_id: bytes,
@@ -516,7 +516,8 @@ def _forget(store: Keyspace, keys: Sequence[bytes], key: bytes, time: bytes, ms:
         store.put(relisting, key, _pack((time, list(tasks))))
     if key not in due:
         return
-    if max(due[key], int(record.get(b"ahead", due[key]))) >= ms:
+    newest_ms: int = record.get(b"ahead", due[key])
+    if max(due[key], newest_ms) >= ms:
         store.put(store.content(keys[14]), key, time)
     for own in keys[:6]:
         store.clear(own)

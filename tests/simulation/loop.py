@@ -2,7 +2,7 @@
 
 Nothing in it is real: no thread, no socket, no time. Each callback takes some virtual microseconds, so that a timer or
 an answer may come between any two of them. Which process runs its next callback is drawn from a seeded generator; the
-callbacks of one process keep their order, as asyncio promises. What becomes due at the same time comes in a drawn order.
+callbacks of one process keep their order, as asyncio promises. What is due at the same time comes in a drawn order.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps = 0
         #: Called with an error of a callback or task that nobody handles.
         self.on_failure: Callable[[str, BaseException | None], None] = lambda *_: None
-        self.set_task_factory(_make_task)
+        self.set_task_factory(_make_task)  # type: ignore[arg-type] # typed more loosely
         self.set_exception_handler(self._note_failure)
 
     def time(self) -> float:
         """Virtual seconds."""
         return self.now_s
 
-    def call_soon(
+    def call_soon(  # type: ignore[override] # typed more loosely
         self,
         callback: Callable[..., object],
         *args: Any,
@@ -87,9 +87,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._make_ready(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment] # as above
 
-    def call_at(
+    def call_at(  # type: ignore[override] # as above
         self,
         when: float,
         callback: Callable[..., object],
@@ -101,7 +101,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         heappush(self._timers, (when, self._random(), next(self._numbers), timer))
         return timer
 
-    def call_later(
+    def call_later(  # type: ignore[override] # as above
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> events.TimerHandle:
         """As asyncio does."""
@@ -169,7 +169,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._runnable.remove(process)
 
     def _make_ready(self, handle: events.Handle) -> None:
-        process = handle._context.get(PROCESS) or self.world
+        process = handle._context.get(PROCESS) or self.world  # type: ignore[attr-defined] # not in the stubs
         if not process.ready and process.alive and not process.frozen:
             self._runnable.append(process)
         process.ready.append(handle)

@@ -1,8 +1,8 @@
 """Simulated Redis servers, which fail as real ones do, and the connection of one process to them.
 
-A server runs each command in one step and answers later. It may answer after the caller gave up, having done it all the
-same; be away, or refuse; and lose the last writes that it acknowledged, as a failover or a restart does. Each of several
-servers, as the masters of a cluster, has some buckets of its own, and loses writes of its own.
+A server runs each command in one step and answers later. It may answer after the caller gave up, having done it all
+the same; be away, or refuse; and lose the last writes that it acknowledged, as a failover or a restart does. Each of
+several servers, as the masters of a cluster, has some buckets of its own, and loses writes of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PREFIX = "sim"
 #: Seconds that a request or an answer takes at most, where nothing holds it up.
 LATENCY_S = 0.002
+#: Share of cancellations that a driver swallows that does so at all.
+SWALLOWED = 0.5
 #: The scripts and commands that write.
 _WRITES = {"HSET", "UNLINK", "ZREM", "merge", "enlist", "leave", "settle", "erase", "relist", "relisted", "advance"}
 _BUCKET = re.compile(rb"\{(\d+)\}")
@@ -101,12 +103,16 @@ class _Request:
 
 
 class SimulatedConnection:
-    """The store's ``CommandRunner`` of one process. It notices other server processes as the real one does."""
+    """The store's ``CommandRunner`` of one process. It notices other server processes as the real one does.
+
+    Where it ``swallows``, a cancelled call may raise an error of its own instead.
+    """
 
     prefix = PREFIX
 
-    def __init__(self, redis: SimulatedRedis, *, timeout_s: float) -> None:
+    def __init__(self, redis: SimulatedRedis, *, timeout_s: float, swallows: bool = False) -> None:
         self._redis = redis
+        self._swallows = swallows
         self._loop = redis.loop
         self._timeout_s = timeout_s
         self._known_run_ids: dict[int, int] = {}
@@ -138,9 +144,10 @@ class SimulatedConnection:
         try:
             return await answer
         except asyncio.CancelledError:
-            # asyncio.wait_for of Python 3.11, which drivers use, swallows a cancellation that comes with the answer.
-            if answer.done() and not answer.cancelled() and answer.exception() is None:
-                return answer.result()
+            # asyncio.wait_for of Python 3.11, which drivers use, swallows a cancellation that comes with an answer or
+            # an error.
+            if self._swallows and draw() < SWALLOWED:
+                raise StoreUnavailable("connection", "simulated: the connection broke") from None
             raise
         finally:
             alarm.cancel()

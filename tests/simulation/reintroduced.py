@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from replog.errors import StoreUnavailable
+from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from replog_api.http.as_of import AsOf, Freshness, header_of
@@ -20,10 +21,11 @@ from replog_collector.pipeline.in_flight import InFlight
 from tests.simulation.collector_process import CollectorParts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from replog.store.write.batch import MergeableBatch
     from replog.store.write.merge_result import MergeResult
+    from replog.store.write.offsets import Reached
     from replog_collector.kafka.source import TopicSnapshot
     from replog_collector.pipeline.decoding import Decoded
 
@@ -149,21 +151,15 @@ class _CancelledOnce(CollectorParts):
                 await asyncio.wait([self._task])
 
 
-class _SpansNotChecked(CollectorParts):
-    """A batch polled before its partition went back is committed as if nothing had been lost."""
+class _PlaceNotChecked(CollectorParts):
+    """Checkpoints move on from wherever they stand, also from before what the batch begins with."""
 
-    class collector(Collector):  # noqa: N801
-        def __init__(self, *parts: Any, **options: Any) -> None:
-            super().__init__(*parts, **options)
-            checkpointing: Any = self._checkpointing
-
-            async def advance(spans: Mapping[int, Span]) -> None:
-                merges, checkpointing._merges = checkpointing._merges, []
-                held = {number: Span(0, span.end) for number, span in spans.items()}
-                await checkpointing._retrying(lambda: checkpointing._checkpoints.advance(held, merges, None))
-
-            checkpointing._advance = advance
-            checkpointing._valid_spans = lambda: dict(checkpointing._spans)
+    class checkpoints(Checkpoints):  # noqa: N801
+        async def advance(
+            self, spans: Mapping[int, Span], merges: Iterable[MergeResult], reached: Reached | None = None
+        ) -> None:
+            anywhere = {number: Span(0, span.end) for number, span in spans.items()}
+            await super().advance(anywhere, merges, reached)
 
 
 #: The faults by their names in the documentation.
@@ -177,6 +173,6 @@ FAULTS: dict[str, type[CollectorParts]] = {
     "freshness that trusts an old look": _OldLookTrusted,
     "end of a partition dated too late": _OldSnapshotTrusted,
     "zombie that commits": _ZombieCommits,
-    "checkpoint without a look where it stood": _SpansNotChecked,
+    "checkpoint without a look where it stood": _PlaceNotChecked,
     "one cancel awaited for ever": _CancelledOnce,
 }

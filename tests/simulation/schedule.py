@@ -53,7 +53,7 @@ _HOW_MANY = (0, 1, 2, 2, 3, 3, 4, 5, 6, 8)
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong: when, which kind, for how long, and to which of several, by a number to choose with."""
+    """One thing that goes wrong: when, which kind, for how long, and to which of several, by a number to choose it."""
 
     at_s: float
     kind: str
@@ -82,6 +82,8 @@ class Schedule:
     published_share: float = 0.05
     #: Whether collectors publish outcomes.
     outcomes: bool = False
+    #: Whether Redis drivers may answer a cancellation with an error of their own, as some do that meet it.
+    swallows: bool = False
 
     def with_faults(self, faults: Collection[Fault]) -> Schedule:
         """The same with other faults."""
@@ -110,7 +112,8 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
         servers=chance.choice([1, 1, 2, 3]),
         messages=messages,
         published_share=chance.choice([0.0, 0.02, 0.05]),
-        outcomes=chance.random() < 0.3,
+        outcomes=chance.random() < 0.4,
+        swallows=chance.random() < 0.4,
     )
 
 

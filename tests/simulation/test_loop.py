@@ -1,4 +1,4 @@
-"""The simulated loop: the same seed goes the same way, processes are killed and frozen at any await, time is virtual."""
+"""The simulated loop: a seed always goes the same way, processes end or stand still at any await, time is virtual."""
 
 from __future__ import annotations
 
@@ -86,9 +86,13 @@ def test_what_a_killed_process_asked_for_is_done_all_the_same(loop: SimulatedLoo
     done: list[str] = []
     process = Process("victim")
 
+    def serve(answer: asyncio.Future[None]) -> None:
+        done.append("served")
+        answer.set_result(None)
+
     async def work() -> None:
-        answer = loop.create_future()
-        loop.in_world(1, lambda: (done.append("served"), answer.set_result(None)))
+        answer: asyncio.Future[None] = loop.create_future()
+        loop.in_world(1, serve, answer)
         await answer
         done.append("went on")
 

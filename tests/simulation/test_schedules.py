@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,6 @@ def test_a_schedule_always_goes_the_same_way_also_in_another_process() -> None:
     """Nothing depends on how texts are hashed, or on what ran before."""
     code = "from tests.simulation.test_schedules import digest_of; print(digest_of(3))"
     for hash_seed in ("1", "2"):
-        variables = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()}
+        variables = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path.cwd())}
         found = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
         assert found.stdout.strip() == digest_of(3)

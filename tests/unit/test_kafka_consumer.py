@@ -249,7 +249,7 @@ async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none
     (client,) = clients
     client.runner.clear()
     client.asked.clear()
-    assigning = asyncio.create_task(client.assigned([PARTITION]))
+    assigning = asyncio.ensure_future(client.assigned([PARTITION]))
     await client.asked.wait()
     await source.stop()
     client.runner.set()
