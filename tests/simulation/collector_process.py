@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 #: Seconds that the store may take to answer a collector, as in ``replog_collector.process``.
 STORE_TIMEOUT_S = 10.0
 #: Seconds between two searches for outcomes that were left behind; a minute outside of simulations.
-LEFT_OUTCOMES_S = 1.5
+LEFT_OUTCOMES_S = 0.5
 #: Polls are half as often as outside: each that finds nothing compares all checkpoints, and most of a simulation's work
 #: would be that.
 TIMINGS = Timings(poll_s=1.0)

@@ -516,8 +516,8 @@ def _forget(store: Keyspace, keys: Sequence[bytes], key: bytes, time: bytes, ms:
         store.put(relisting, key, _pack((time, list(tasks))))
     if key not in due:
         return
-    newest_ms: int = record.get(b"ahead", due[key])
-    if max(due[key], newest_ms) >= ms:
+    ahead_ms = record.get(b"ahead")
+    if max(due[key], due[key] if ahead_ms is None else ahead_ms) >= ms:
         store.put(store.content(keys[14]), key, time)
     for own in keys[:6]:
         store.clear(own)

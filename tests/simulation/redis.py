@@ -27,7 +27,7 @@ PREFIX = "sim"
 #: Seconds that a request or an answer takes at most, where nothing holds it up.
 LATENCY_S = 0.002
 #: Share of cancellations that a driver swallows that does so at all.
-SWALLOWED = 0.5
+SWALLOWED = 0.8
 #: The scripts and commands that write.
 _WRITES = {"HSET", "UNLINK", "ZREM", "merge", "enlist", "leave", "settle", "erase", "relist", "relisted", "advance"}
 _BUCKET = re.compile(rb"\{(\d+)\}")

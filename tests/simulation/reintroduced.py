@@ -6,7 +6,10 @@ Each is what the code would do without the care that it takes; nothing else is c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaError
 
 from replog.errors import StoreUnavailable
 from replog.store.write.checkpoints import Checkpoints
@@ -129,16 +132,14 @@ class _OldSnapshotTrusted(CollectorParts):
 
 
 class _ZombieCommits(CollectorParts):
-    """What was polled before a rebalance is committed after it, whoever has the partitions now."""
+    """A member that loses its partitions commits what it has polled of them, while its batches are in hand."""
 
     class source(KafkaSource):  # noqa: N801
-        def _forget(self) -> None:
-            positions = self._positions
-            super()._forget()
-            self._positions = positions
-
-        def _numbers(self) -> set[int]:
-            return super()._numbers() | set(self._positions.uncommitted)
+        async def _revoked(self) -> None:
+            self._positions.apply(dict(self._positions._polled))
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await self._commit()
+            await super()._revoked()
 
 
 class _CancelledOnce(CollectorParts):

@@ -112,8 +112,8 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
         servers=chance.choice([1, 1, 2, 3]),
         messages=messages,
         published_share=chance.choice([0.0, 0.02, 0.05]),
-        outcomes=chance.random() < 0.4,
-        swallows=chance.random() < 0.4,
+        outcomes=chance.random() < 0.5,
+        swallows=chance.random() < 0.5,
     )
 
 
