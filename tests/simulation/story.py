@@ -30,10 +30,13 @@ class Story:
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
         self._lines: list[tuple[float, str, str]] = []
+        #: Whether the simulation is over: what its processes still do then is no part of it.
+        self.over = False
 
     def tell(self, who: str, what: str) -> None:
         """Add a line."""
-        self._lines.append((self._loop.now_s - BEGIN_S, who, what))
+        if not self.over:
+            self._lines.append((self._loop.now_s - BEGIN_S, who, what))
 
     def __len__(self) -> int:
         return len(self._lines)

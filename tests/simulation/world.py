@@ -146,7 +146,7 @@ class World:
         except DeadlockError:
             self.report("nothing is left to run")
         finally:
-            self._over = True
+            self._over = self.story.over = True
             self._tear_down()
         return Verdict(self.schedule, self._wrong, self.story, loop.steps, loop.now_s - BEGIN_S, self.judge.checks)
 
