@@ -91,7 +91,7 @@ class _CheckpointBeforeMerge(CollectorParts):
 
 
 class _CallsNotNoted(CollectorParts):
-    """The checkpoints are not told which calls a merge made: what a server lost of them goes unnoticed."""
+    """The checkpoints do not learn which calls a merge made: what a server lost of them goes unnoticed."""
 
     class writer(Writer):  # noqa: N801
         async def merge(self, batch: MergeableBatch) -> MergeResult:
