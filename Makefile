@@ -33,7 +33,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock sbom mutants clean
+.PHONY: help demo test test-all test-pythons test-redis long faults simulate lint page-types screenshots format check bench contracts rules lock sbom mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ faults: export REPLOG_TEST_KAFKA ?= maven
 faults: export REPLOG_TEST_REDIS ?= server
 faults: $(INSTALLED) ## kill, pause and fill everything, some twenty minutes (ARGS=--write-table keeps the table)
 	@$(BIN)/python -m pytest tests/faults -s $(ARGS)
+
+simulate: $(INSTALLED) ## run seeded schedules of simulated processes and faults (ARGS="--for 1h", "--seed N")
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 # mutmut needs the packages side by side, and mutates a copy: no file of the checkout is changed.
 mutants: $(INSTALLED) ## mutate the core and run its tests on each mutant (ARGS="replog.state*" narrows it)

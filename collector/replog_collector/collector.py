@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from replog.errors import RecoverableError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from replog_collector.checkpoint_store import CheckpointStore
+    from replog_collector.event_accounting import EventAccounting
     from replog_collector.health.progress import Progress
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.kafka.source import Source
@@ -65,7 +67,8 @@ _TIMINGS = Timings()
 class Collector:
     """One member of the consumer group. ``stop`` may be called from a signal handler.
 
-    ``outcomes`` is None where none are published.
+    ``outcomes`` is None where none are published. ``accounts`` counts events, and ``backoff`` makes delays,
+    of which the first is at most so many seconds.
     """
 
     def __init__(
@@ -81,13 +84,17 @@ class Collector:
         progress: Progress,
         tracing: BatchTracing = UNTRACED,
         timings: Timings = _TIMINGS,
+        accounts: EventAccounting = metrics.ACCOUNTS,
+        backoff: Callable[[float], Backoff] = Backoff,
     ) -> None:
         self._timings = timings
+        self._accounts = accounts
+        self._backoff = partial(backoff, timings.first_backoff_s)
         self._source = source
         self._ahead = ahead
         self._progress = progress
         self._stopping = asyncio.Event()
-        self._retrying = Retrying(self._stopping, progress, first_backoff_s=timings.first_backoff_s)
+        self._retrying = Retrying(self._stopping, progress, backoff=self._backoff)
         self._checkpointing = Checkpointing(
             source,
             checkpoints,
@@ -96,7 +103,14 @@ class Collector:
             checkpoint_interval_s=timings.checkpoint_interval_s,
         )
         self._delivery = Delivery(
-            store, self._checkpointing, dead_letters, limit, outcomes, tracing=tracing, retrying=self._retrying
+            store,
+            self._checkpointing,
+            dead_letters,
+            limit,
+            outcomes,
+            tracing=tracing,
+            retrying=self._retrying,
+            accounts=accounts,
         )
         self._in_flight = InFlight()
         self._in_hand = 0
@@ -167,14 +181,14 @@ class Collector:
             self._in_flight.start(self._checkpointing.compare(), name="comparison")
 
     def _take(self, decoded: Decoded) -> None:
-        metrics.ACCOUNTS.receive(decoded.events)
+        self._accounts.receive(decoded.events)
         metrics.TOMBSTONES.inc(decoded.tombstones)
         self._in_hand += 1
         self._empty_handed.clear()
 
     async def _room(self) -> None:
         """Return once no batch is in flight; poll the paused partitions meanwhile."""
-        backoff, wait_s = Backoff(self._timings.first_backoff_s), self._timings.poll_s
+        backoff, wait_s = self._backoff(), self._timings.poll_s
         while not await self._in_flight.over(wait_s):
             wait_s = await self._poll_paused(backoff)
 

@@ -10,7 +10,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog.cancellation import cancel_and_wait
@@ -38,16 +37,30 @@ class Limits(NamedTuple):
 _USUAL = Limits()
 
 
+def _call_from_thread(delay_s: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(delay_s, call)
+    timer.name, timer.daemon = "shutdown", True
+    timer.start()
+
+
 class Shutdown:
     """Ends a process in time. Made in a running event loop.
 
-    Where the process still runs after ``limits.end_s``, ``end`` is called with the exit code, from a thread of its own;
-    it need not return.
+    Where the process still runs after ``limits.end_s``, ``end`` is called with the exit code; it need not return.
+    ``alarm`` calls a function after some seconds, usually from a thread of its own: an event loop may hang.
     """
 
-    def __init__(self, limits: Limits = _USUAL, *, end: Callable[[int], object] = os._exit) -> None:
+    def __init__(
+        self,
+        limits: Limits = _USUAL,
+        *,
+        end: Callable[[int], object] = os._exit,
+        alarm: Callable[[float, Callable[[], None]], object] = _call_from_thread,
+    ) -> None:
         self._limits = limits
         self._end = end
+        self._alarm = alarm
+        self._time_s = asyncio.get_running_loop().time
         self._requested = asyncio.Event()
         self._requested_s: float | None = None
         self._failure: BaseException | None = None
@@ -56,11 +69,9 @@ class Shutdown:
         """Start the deadlines, once; may be called from a signal handler."""
         if self._requested_s is not None:
             return
-        self._requested_s = time.monotonic()
+        self._requested_s = self._time_s()
         self._requested.set()
-        overdue = threading.Timer(self._limits.end_s, self._overdue)
-        overdue.name, overdue.daemon = "shutdown", True
-        overdue.start()
+        self._alarm(self._limits.end_s, self._overdue)
 
     async def work(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run ``work`` until it ends, or until its deadline after the request. Raises what it raises."""
@@ -97,8 +108,9 @@ class Shutdown:
                 task.result()
 
     def _left_s(self, limit_s: float) -> float:
-        begun_s = time.monotonic() if self._requested_s is None else self._requested_s
-        return max(0.0, begun_s + limit_s - time.monotonic())
+        now_s = self._time_s()
+        begun_s = now_s if self._requested_s is None else self._requested_s
+        return max(0.0, begun_s + limit_s - now_s)
 
     def _overdue(self) -> None:
         logger().warning("stop_cut_short", what="process")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
@@ -162,7 +163,11 @@ def _bridge_standard_logging(shared: list[Any], renderer: Any, level: int) -> No
     root.setLevel(max(level, logging.WARNING))
 
 
+#: The logger of a context that has one of its own; else lines go where the process's logs go.
+CONTEXT_LOGGER: ContextVar[Logger | None] = ContextVar("logger", default=None)
+
+
 def logger() -> Logger:
-    """The logger of this process."""
-    log: Logger = structlog.get_logger()
+    """The logger of this context, or of this process."""
+    log: Logger = CONTEXT_LOGGER.get() or structlog.get_logger()
     return log

@@ -19,6 +19,7 @@ from replog.store.format.keys import BUCKETS, RecordKeys, bucket_of
 from replog.store.write.batch import Batch
 from replog.store.write.outbox import Outbox, buckets_from
 from replog.store.write.writer import Writer
+from tests.simulation.keyspace import KeyspaceConnection
 from tests.support.fakes import MemoryOutbox, MemoryStore
 from tests.support.services.redis import remove_keys
 from tests.support.store.batches import batch_of, forget
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from replog.entities import Record
+    from replog.store.client.pipelining import CommandRunner
     from replog.store.write.merge_result import MergeResult
     from replog_collector.pipeline.outcomes import OutboxStore
 
@@ -61,7 +63,7 @@ class InMemory:
 class InRedis:
     """Looks at the stored registers themselves, by the keyspace's words."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: CommandRunner) -> None:
         self.connection = connection
         self.outbox = Outbox(connection)
         self.merge = Writer(connection, outbox=True).merge
@@ -85,10 +87,13 @@ class InRedis:
         return states
 
 
-@pytest.fixture(params=["memory", "redis_server", "redis_cluster"])
+@pytest.fixture(params=["memory", "simulated", "redis_server", "redis_cluster"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield InMemory()
+        return
+    if request.param == "simulated":
+        yield InRedis(KeyspaceConnection("simulated"))
         return
     url, prefix = request.getfixturevalue(request.param).url, f"replog-test-{uuid.uuid4().hex}"
     async with Connection(StoreSettings(redis_url=url, redis_prefix=prefix), timeout_s=5) as connection:

@@ -614,6 +614,29 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
     await run
 
 
+async def test_a_partition_that_goes_back_to_the_begin_of_the_batch_in_hand_goes_on(system: System) -> None:
+    """The batch moves it on, and so does what was read again from the same begin, but for what the batch had."""
+    in_merge, go_on = asyncio.Event(), asyncio.Event()
+    merge = system.store.merge
+
+    async def slow(batch: Batch) -> MergeResult:
+        in_merge.set()
+        await go_on.wait()
+        return await merge(batch)
+
+    system.store.merge = slow  # type: ignore[method-assign]
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    system.topic.publish(event(detailId="d0"))
+    await running(system, in_merge.is_set)
+    await system.source.rewind()
+    system.topic.publish(event(detailId="d1"))
+    go_on.set()
+    await running(system, lambda: system.topic.committed == 2)
+    assert system.markers.stored == {0: 2}
+    system.collector.stop()
+    await run
+
+
 @pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
 async def test_batches_of_a_moment_are_marked_together(system: System) -> None:
     """At the latest when partitions are given up, or at a stop."""

@@ -60,6 +60,7 @@ class Coordinator(Part):
     """The part that keeps the member's place in the group. The broker says that another member has its name."""
 
     generation, member_id = 1, "member"
+    _heartbeat_task: asyncio.Future[None] | None = None
 
     async def ensure_coordinator_known(self) -> None:
         """It is."""
@@ -219,6 +220,41 @@ async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
     client.gone_past = 2
     assert not await source.poll(0, paused=True)
     assert (await source.poll(0)).spans == {0: Span(0, 2)}
+
+
+async def test_a_client_that_does_not_leave_in_time_sends_no_more_heartbeats(clients: Clients) -> None:
+    """They would keep its partitions in the group for a member that reads nothing."""
+    source = KafkaSource(
+        CollectorSettings(),
+        MemoryMarkers(),
+        revoking=give_up,
+        assigned=lambda _: None,
+        timings=GroupTimings(answer_s=0.01),
+        client=clients.make,
+    )
+    await source.start()
+    (client,) = clients
+    beating = client._coordinator._heartbeat_task = asyncio.get_running_loop().create_future()
+    client.stopping.clear()
+    await source.stop()
+    assert beating.cancelled()
+
+
+async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none(clients: Clients) -> None:
+    told: list[list[int]] = []
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=told.append, client=clients.make
+    )
+    await source.start()
+    (client,) = clients
+    client.runner.clear()
+    client.asked.clear()
+    assigning = asyncio.ensure_future(client.assigned([PARTITION]))
+    await client.asked.wait()
+    await source.stop()
+    client.runner.set()
+    await assigning
+    assert told == [[0]]
 
 
 async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: Clients) -> None:

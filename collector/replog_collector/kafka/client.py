@@ -123,7 +123,7 @@ async def stop_consumer(consumer: Any, timeout_s: float, *, waits_to_join: bool 
 async def _give_up(consumer: Any, stopping: asyncio.Task[None]) -> None:
     # The broker notices by itself that the member is gone. aiokafka has no public way to abandon a client: what stop()
     # did not reach would go on fetching for as long as the process lives, beside the client that replaces it.
-    await cancel_and_wait([stopping, *_tasks(consumer)], timeout_s=_CANCEL_S)
+    await cancel_and_wait([stopping, *_tasks(consumer), *_tasks_of_membership(consumer)], timeout_s=_CANCEL_S)
     closing = [part.close() for part in (consumer._fetcher, consumer._client) if part]  # noqa: SLF001
     await asyncio.gather(*closing, return_exceptions=True)
 
@@ -138,6 +138,15 @@ def _tasks(consumer: Any) -> list[asyncio.Task[None]]:
         (consumer._coordinator, "_reset_committed_task"),  # noqa: SLF001
     )
     return [task for part, name in parts if part and (task := getattr(part, name, None))]
+
+
+def _tasks_of_membership(consumer: Any) -> list[asyncio.Task[None]]:
+    """The tasks of a client that come and go with its membership.
+
+    Heartbeats that outlive the client would keep its partitions for a member that reads nothing.
+    """
+    names = ("_heartbeat_task", "_commit_refresh_task")
+    return [task for name in names if (task := getattr(consumer._coordinator, name, None))]  # noqa: SLF001
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -40,7 +40,8 @@ class KafkaSource:
     """:class:`~replog_collector.kafka.source.Source` on a Kafka topic.
 
     ``revoking`` is awaited before partitions are given up, and may take as long as a batch in flight. ``assigned`` is
-    called with the partitions that this member has from now on. ``client`` makes the consumer of the group.
+    called with the partitions that this member has from now on. ``client`` makes the consumer of the group. ``clock``
+    gives nanoseconds since 1970.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class KafkaSource:
         assigned: Callable[[list[int]], None],
         timings: GroupTimings = _TIMINGS,
         client: Callable[..., Any] = subscribed_consumer,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._timings = timings
+        self._clock = clock
         self._client = client
         self._settings = settings
         self._topic = settings.kafka_topic
@@ -125,7 +128,7 @@ class KafkaSource:
             await self._replace()
         self._pause(paused)
         polled = await self._fetch(timeout_s, paused=paused)
-        if time.monotonic() >= self._snapshot_due_s:
+        if asyncio.get_running_loop().time() >= self._snapshot_due_s:
             await self._take_snapshot()
         if not polled and self._snapshot_error:
             raise self._unavailable(self._snapshot_error)
@@ -183,12 +186,14 @@ class KafkaSource:
             # The client was still joining when it was stopped.
             return
         self._instance_id.joined(self._consumer)
-        self._assignment = frozenset(partition.partition for partition in partitions)
+        self._assignment = assignment = frozenset(partition.partition for partition in partitions)
         self._snapshot_due_s = 0.0
         # Where this fails, the next snapshot tries again.
         with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            await self._begin(self._assignment)
-        self._assigned(sorted(self._assignment))
+            await self._begin(assignment)
+        # The client may have been stopped meanwhile.
+        if self._assignment is assignment:
+            self._assigned(sorted(assignment))
 
     async def _replace(self) -> None:
         # After some errors the client repeats the same one for ever.
@@ -290,8 +295,8 @@ class KafkaSource:
 
     async def _take_snapshot(self) -> None:
         # The broker itself is asked: what the client learns while fetching stands still when its fetching does.
-        self._snapshot_due_s = time.monotonic() + SNAPSHOT_INTERVAL_S
-        assignment, asked_ms = self._assignment, time.time_ns() // 1_000_000
+        self._snapshot_due_s = asyncio.get_running_loop().time() + SNAPSHOT_INTERVAL_S
+        assignment, asked_ms = self._assignment, self._clock() // 1_000_000
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 # Also without an assignment: that the broker does not answer may be the reason for having none.

@@ -6,7 +6,6 @@ With the checkpoints goes the time up to which the store has everything, also wh
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from replog.errors import BrokerUnavailable, StoreRewound
@@ -63,7 +62,7 @@ class Checkpointing:
         async with self._one_at_a_time:
             self._add(spans)
             self._merges += merges
-            if time.monotonic() >= self._due_at:
+            if asyncio.get_running_loop().time() >= self._due_at:
                 await self._write()
 
     async def finish(self) -> None:
@@ -81,13 +80,14 @@ class Checkpointing:
                 await self._rewind(error)
 
     def _add(self, spans: Mapping[int, Span]) -> None:
-        # A span that does not continue the applied one was polled before its partition went back, or was revoked: its
-        # events come again.
-        positions = self._source.positions
+        # A span behind a gap was polled before its partition went back, or was revoked: its events come again. One that
+        # begins before what is applied adds the rest: such spans come where a partition went back to the begin of a
+        # batch in hand, whose events are then also read again.
+        positions, waiting = self._source.positions, self._valid_spans()
         for number, (begin, end) in spans.items():
-            waiting = self._spans.get(number)
-            first = waiting.begin if waiting and waiting.end == begin else begin
-            if positions.get(number) == first:
+            first = positions.get(number)
+            reached = waiting[number].end if number in waiting else first
+            if first is not None and reached is not None and begin <= reached < end:
                 self._spans[number] = Span(first, end)
 
     async def _write(self) -> None:
@@ -99,7 +99,7 @@ class Checkpointing:
         else:
             await self._commit()
         self._spans, self._merges = {}, []
-        self._due_at = time.monotonic() + self._interval_s
+        self._due_at = asyncio.get_running_loop().time() + self._interval_s
 
     async def _advance(self, spans: Mapping[int, Span]) -> None:
         if not spans:

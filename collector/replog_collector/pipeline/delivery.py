@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from replog.store.write.merge_result import MergeResult
+    from replog_collector.event_accounting import EventAccounting
     from replog_collector.kafka.dead_letters import DeadLetters
     from replog_collector.pipeline.batch_tracing import BatchTracing
     from replog_collector.pipeline.checkpointing import Checkpointing
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers batches, one at a time. ``outcomes`` is None where none are published. ``tracing`` records the steps."""
+    """Delivers batches, one at a time. ``outcomes`` is None where none are published.
+
+    ``tracing`` records the steps of a batch, and ``accounts`` counts the results of its events.
+    """
 
     def __init__(
         self,
@@ -40,8 +44,10 @@ class Delivery:
         *,
         tracing: BatchTracing,
         retrying: Retrying,
+        accounts: EventAccounting,
     ) -> None:
         self._tracing = tracing
+        self._accounts = accounts
         self._outcomes = outcomes
         self._checkpointing = checkpointing
         self._dead_letters = dead_letters
@@ -76,6 +82,7 @@ class Delivery:
         if self._outcomes:
             with step("publish outcomes"):
                 await self._publish_outcomes(decoded, self._outcomes)
+        self._accounts.settle(sum((result.effects for result in results), Counter()), len(decoded.letters))
         _count(decoded, results)
         with step("commit"):
             await self._checkpointing.take(decoded.spans, results)
@@ -96,7 +103,6 @@ class Delivery:
 
 
 def _count(decoded: Decoded, results: list[MergeResult]) -> None:
-    metrics.ACCOUNTS.settle(sum((result.effects for result in results), Counter()), len(decoded.letters))
     for transition in chain.from_iterable(result.transitions for result in results):
         metrics.RECORD_TRANSITIONS.labels(transition.status).inc()
     for reason, count in Counter(letter.reason for letter in decoded.letters).items():

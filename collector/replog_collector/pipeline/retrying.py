@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from replog.errors import RecoverableError, StoreUnavailable
 from replog.telemetry import logger
 from replog_collector import metrics
-from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
+from replog_collector.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,14 +26,14 @@ class StopRequested(Exception):  # noqa: N818 - named as the state it reports
 class Retrying:
     """Retries calls until they succeed, or ``stopping`` is set while they fail.
 
-    Each failure is counted, logged, and excused to ``progress``: waiting for a server is not hanging. The delay after
-    the first failure is at most ``first_backoff_s``.
+    Each failure is counted, logged, and excused to ``progress``: waiting for a server is not hanging. ``backoff`` makes
+    the delays of one call.
     """
 
     def __init__(
-        self, stopping: asyncio.Event, progress: Progress, *, first_backoff_s: float = FIRST_BACKOFF_S
+        self, stopping: asyncio.Event, progress: Progress, *, backoff: Callable[[], Backoff] = Backoff
     ) -> None:
-        self._first_backoff_s = first_backoff_s
+        self._backoff = backoff
         self._stopping = stopping
         self._progress = progress
 
@@ -44,7 +44,7 @@ class Retrying:
             StopRequested: a stop was requested while it failed.
             ReplogError: an error of ``call`` that is not recoverable.
         """
-        backoff = Backoff(self._first_backoff_s)
+        backoff = self._backoff()
         while True:
             try:
                 answer = await call()

@@ -33,10 +33,18 @@ class KafkaProducer:
     the broker refuses makes the others in flight fail, too.
 
     The producer retries without a limit, so the caller sets the deadline. It ends with :meth:`stop`, or with
-    :meth:`abort` if messages are still not acknowledged.
+    :meth:`abort` if messages are still not acknowledged. ``client`` makes the driver's producer.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, *, idempotent: bool = True) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        idempotent: bool = True,
+        client: Callable[..., Any] = AIOKafkaProducer,
+    ) -> None:
+        self._client = client
         self._idempotent = idempotent
         self._settings = settings
         self._servers = settings.kafka_bootstrap_servers
@@ -52,7 +60,7 @@ class KafkaProducer:
             AuthenticationFailed: the brokers that answer do not let this process in, or are not trusted.
             BrokerUnavailable: no broker answers.
         """
-        producer: Any = AIOKafkaProducer(
+        producer: Any = self._client(
             **self._options,
             acks="all",
             enable_idempotence=self._idempotent,

@@ -50,6 +50,10 @@ _EFFECTS_ALONE, _REFUSED, _WITH_LISTS = 2, 3, 6
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
+def _new_id() -> str:
+    return uuid4().hex
+
+
 class _Part(NamedTuple):
     """One merge call and the folded entities that its answer tells about."""
 
@@ -68,8 +72,8 @@ _Merged: TypeAlias = tuple[_Part, Any]
 class _Notes:
     """The ids under which one try to merge a batch notes its calls. The calls of a failed try stay uncounted."""
 
-    def __init__(self) -> None:
-        self.merge_id = uuid4().hex
+    def __init__(self, merge_id: str) -> None:
+        self.merge_id = merge_id
         #: Noted in records: tells two concurrent merges of one record apart.
         self.short_id = self.merge_id[:_ERA_CHARACTERS]
         self.calls: Counter[int] = Counter()
@@ -98,7 +102,7 @@ class Writer:
     """Merges batches. Merging is idempotent and commutative: after any error, merge the same batch again.
 
     With ``outbox``, the call that makes a transition also notes it in the bucket's
-    :class:`~replog.store.write.outbox.Outbox`.
+    :class:`~replog.store.write.outbox.Outbox`. ``new_id`` makes ids that no other writer has.
     """
 
     def __init__(
@@ -108,8 +112,10 @@ class Writer:
         clock: Callable[[], float] = time.time,
         limits: Limits = _LIMITS,
         outbox: bool = False,
+        new_id: Callable[[], str] = _new_id,
     ) -> None:
         self._connection = connection
+        self._new_id = new_id
         self._outbox = outbox
         self._of_outbox = (_pack(RECORD_FIELDS),) if outbox else ()
         self._limits = limits
@@ -124,7 +130,7 @@ class Writer:
 
         Called before events come again that were merged already: the store may have lost this writer's calls.
         """
-        self._era = uuid4().hex[:_ERA_CHARACTERS]
+        self._era = self._new_id()[:_ERA_CHARACTERS]
 
     async def merge(self, batch: MergeableBatch) -> MergeResult:
         """Merge ``batch``; returns once Redis has acknowledged all of it.
@@ -139,7 +145,7 @@ class Writer:
         Raises:
             StoreUnavailable: some of it may have been merged; merge it again.
         """
-        notes = _Notes()
+        notes = _Notes(self._new_id())
         effects, erased = await self._erase(batch, notes)
         rest = batch.part(batch.records, erased) if batch.erasures else batch
         while rest.records:
