@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.client.scripts import FACETS, SEEK, WINDOW
+from replog.store.client.scripts import FOLLOW, VALUES, WINDOW
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.ordered_details import Bounds, ordered_details
 from tests.support.model import Model
@@ -113,7 +113,7 @@ async def test_every_way_finds_all_in_order(connection: Connection, events: list
         watched = Watched(connection)
         assert await found(watched, flt, bounds) == expected(model, flt), (flt, bounds)
         taken |= watched.scripts()
-    assert {SEEK.name, WINDOW.name, "ZRANGEBYLEX"} <= taken
+    assert {FOLLOW.name, WINDOW.name, "ZRANGEBYLEX"} <= taken
     assert sum(bool(expected(model, flt)) for flt in FILTERS) > 10
 
 
@@ -172,12 +172,17 @@ async def test_few_of_many_take_few_calls(connection: Connection) -> None:
         watched = Watched(connection)
         assert len(await found(watched, flt, Bounds())) == rows
         assert len(watched.calls) <= 12, watched.scripts()
-        assert SEEK.name not in watched.scripts()
+        assert FOLLOW.name not in watched.scripts()
 
 
-async def test_a_status_of_too_many_pairs_is_read_without_them(connection: Connection, events: list[Event]) -> None:
-    """Two counts decide it: to read the numbers of thousands of pairs takes longer than the first rows do."""
+@pytest.mark.parametrize("status", ["", "RUNNING", "SUCCESS", "FAILED"])
+async def test_a_status_alone_is_one_range(connection: Connection, events: list[Event], status: str) -> None:
+    """It is read without the pairs: to read the numbers of thousands of them takes longer than the first rows do."""
     await merge(connection, events)
-    watched, flt = Watched(connection), DetailFilter(status="FAILED")
-    assert await found(watched, flt, Bounds(most_heads=0)) == expected(Model(events), flt)
-    assert FACETS.name not in watched.scripts()
+    watched, flt = Watched(connection), DetailFilter(status=status)
+    ids = await found(watched, flt, Bounds())
+    assert ids == expected(Model(events), flt)
+    assert watched.scripts() == {FOLLOW.name, VALUES.name}
+    entries = [sum(call.arguments[2::2]) for call in watched.calls if call.command is FOLLOW]
+    # Hardly more is read than is found, whatever share of the details it is.
+    assert sum(entries) <= 4 * len(ids) + 300

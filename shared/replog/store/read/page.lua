@@ -1,15 +1,19 @@
+-- include: read/ranks.lua
 -- include: read/within.lua
--- One page of a record's details, newest first, without a filter.
+-- One page of the details of a record that have one of some statuses, newest first.
 --
--- KEYS[1] record hash   KEYS[2] details hash   KEYS[3] time zset
+-- KEYS[1] record hash   KEYS[2] details hash   KEYS[3] bystatus lex zset
 -- ARGV[1] offset   ARGV[2] limit, at most 1000   ARGV[3] bytes of stored details after which no more are read
+-- ARGV[4] letters of the statuses, each once
 --
--- Returns {1 where the record exists, total, {id, ...}, {stored detail, ...}}: of the first ids alone where all are more
--- than the bytes, and of one at least.
--- Cost: O(log(details of the record) + limit + bytes). Only reads.
+-- Returns {1 where the record exists, number of details of these statuses, {id, ...}, {stored detail, ...}}: of the first
+-- ids alone where all are more than the bytes, and of one at least.
+-- Cost: O(log(details of the record) + limit + bytes), a few times that logarithm for several statuses. Only reads.
 
-local known = redis.call('EXISTS', KEYS[1])
-local total = redis.call('ZCARD', KEYS[3])
-local offset = tonumber(ARGV[1])
-local ids = redis.call('ZREVRANGE', KEYS[3], offset, offset + ARGV[2] - 1)
-return { known, total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }
+local TIME_BYTES = 7
+local total, tails = page_of(KEYS[3], ARGV[4], tonumber(ARGV[1]), tonumber(ARGV[2]))
+local ids = {}
+for i, tail in ipairs(tails) do
+  ids[i] = string.sub(tail, TIME_BYTES + 1)
+end
+return { redis.call('EXISTS', KEYS[1]), total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }
