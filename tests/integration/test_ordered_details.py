@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import islice, product
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.client.scripts import FOLLOW, VALUES, WINDOW
+from replog.store.client.scripts import FOLLOW, WINDOW
+from replog.store.read.detail_search import SearchLimits
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.ordered_details import Bounds, ordered_details
 from tests.support.model import Model
@@ -182,7 +183,29 @@ async def test_a_status_alone_is_one_range(connection: Connection, events: list[
     watched, flt = Watched(connection), DetailFilter(status=status)
     ids = await found(watched, flt, Bounds())
     assert ids == expected(Model(events), flt)
-    assert watched.scripts() == {FOLLOW.name, VALUES.name}
-    entries = [sum(call.arguments[2::2]) for call in watched.calls if call.command is FOLLOW]
-    # Hardly more is read than is found, whatever share of the details it is.
-    assert sum(entries) <= 4 * len(ids) + 300
+    assert watched.scripts() == {FOLLOW.name}
+    assert len(watched.calls) == 1 + len(ids) // 250
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(search=SearchLimits(step=1)), Bounds(search=SearchLimits(step=7))])
+async def test_details_that_end_meanwhile_are_found_once(connection: Connection, bounds: Bounds) -> None:
+    """A detail whose status changes goes from one range to another, and stays where it is in time."""
+    chance = Random(SEED)
+    heads = [{"recordId": RECORD, "detailId": f"d{number}"} for number in range(120)]
+    started = [
+        {**head, "type": "detail.started", "eventTime": f"2021-05-12T12:00:{chance.randrange(40):02}Z"}
+        for head in heads
+    ]
+    await merge(connection, started)
+    chance.shuffle(heads)
+    left = iter(heads)
+
+    async def end_some() -> None:
+        ended = {"type": "detail.finished", "eventTime": "2021-05-13T00:00:00Z"}
+        await merge(
+            connection, [{**ended, **head, "status": chance.choice(("SUCCESS", "FAILED"))} for head in islice(left, 3)]
+        )
+
+    assert await found(Watched(connection, end_some), NO_FILTER, bounds) == expected(Model(started), NO_FILTER)
+    # Each step but that of all details ends some more.
+    assert (len([*left]) == 120) == (bounds == Bounds())

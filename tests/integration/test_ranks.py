@@ -22,7 +22,7 @@ from tests.support.administered import AdministeredConnection
 from tests.support.services.redis import remove_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from replog.store.client.pipelining import CommandRunner
 
@@ -89,12 +89,12 @@ class Index:
         (found,) = await self._connection.run([Command(PLACE, [self._key], [letters, count, place])])
         return found
 
-    async def follow(self, limits: dict[bytes, int], place: bytes) -> list[list[bytes]]:
-        """The entries that follow a place, so many of each status at most."""
-        asked = [word for of in limits.items() for word in of]
-        found: list[list[bytes]]
-        (found,) = await self._connection.run([Command(FOLLOW, [self._key], [place, *asked])])
-        return found
+    async def follow(self, letters: bytes, limit: int, place: bytes) -> list[bytes]:
+        """The places that follow another."""
+        keys = [self._key, b"%b:{0}:nothing" % self._connection.prefix.encode()]
+        (found,) = await self._connection.run([Command(FOLLOW, keys, [letters, limit, place, 1, 0])])
+        places: list[bytes] = found[0]
+        return places
 
 
 def _paging(near: int) -> str:
@@ -203,13 +203,11 @@ async def test_a_place_is_found_behind_another(store: CommandRunner, name: str) 
     assert await Index(store, []).behind(b"", 1, TOP) == b""
 
 
-async def test_what_follows_a_place_is_read_status_by_status(store: CommandRunner) -> None:
-    index = Index(store, SPREADS["evenly"][0])
+@pytest.mark.parametrize("name", ["evenly", "all at once", "in bursts", "one after the other", "one failure"])
+async def test_what_follows_a_place_is_read_in_order(store: CommandRunner, name: str) -> None:
+    index = Index(store, SPREADS[name][0])
     await index.fill()
-
-    def first(letter: bytes, limit: int, place: bytes) -> Sequence[bytes]:
-        return [letter + each for each in index.places(letter) if each < place][:limit]
-
-    for place in (TOP, index.places(b"FRS")[900], index.places(b"FRS")[-1]):
-        limits = {b"S": 200, b"F": 7, b"R": 1}
-        assert await index.follow(limits, place) == [first(letter, most, place) for letter, most in limits.items()]
+    for letters, at, limit in product((b"FRS", b"RF", b"S"), (-1, 0, MANY // 2, MANY - 3), (1, 40, 1000)):
+        places = index.places(letters)
+        place = places[min(at, len(places) - 1)] if at >= 0 else TOP
+        assert await index.follow(letters, limit, place) == [each for each in places if each < place][:limit]

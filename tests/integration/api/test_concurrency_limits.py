@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.live import LiveService
 
 #: Rows of a list that is read in several parts.
-ROWS = 1200
+ROWS = 1800
 LIST = f"{BASE}/detail/list/r"
 SEARCH = f"{BASE}/detail/page/r?pageNumber=1&pageSize=5&clusterName=c"
 #: Longer than any of these tests may take.

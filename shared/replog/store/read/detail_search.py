@@ -14,6 +14,7 @@ Conditions that all details of the record (of the asked status) meet are left ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import letters_of
@@ -239,15 +240,16 @@ class Search:
 
     async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
         """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
-        seen, ids, end = 0, list[bytes](), offset + wanted
+        left, ids, end = most, list[bytes](), offset + wanted
         async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
-            ids += [detail_id for detail_id, value in rows[: most - seen] if self.matches(detail_id, value)]
-            seen += len(rows)
-            if len(ids) >= end:
+            matching = (detail_id for detail_id, value in rows[:left] if self.matches(detail_id, value))
+            ids += islice(matching, end - len(ids))
+            if len(ids) == end:
                 break
-            if seen > most:
+            left -= len(rows)
+            if left < 0:
                 return None
-        return ids[offset:end]
+        return ids[offset:]
 
     def matches(self, detail_id: bytes, value: bytes) -> bool:
         """Whether a detail meets the filter."""

@@ -1,15 +1,18 @@
--- Entries of details that follow a place in the order of time, status by status, all at one moment.
+-- include: read/ranks.lua
+-- include: read/within.lua
+-- The details that follow a place in the order of time of some statuses, newest first, with their values.
 --
--- KEYS[1] bystatus lex zset
--- ARGV[1] time and id of the last detail seen, which need not be there any more; '\255' to begin
--- ARGV[2] letter of a status and ARGV[3] most entries to read of it, at least 1; ARGV[4], ARGV[5] and so on of others.
--- All of them together at most 3000.
+-- KEYS[1] bystatus lex zset   KEYS[2] details hash
+-- ARGV[1] letters of the statuses, each once   ARGV[2] limit, at most 1000
+-- ARGV[3] time and id of the last detail seen, which need not be there any more; '\255' to begin
+-- ARGV[4] bytes of values after which no more are read   ARGV[5] '1' where wide values are known to be there
 --
--- Returns {entry, ...}, newest first, of each of these statuses. Cost: O(log(n) + entries). Only reads.
+-- Returns {{time and id, ...}, {value or nil, ...}}: values of the first ones alone where all are more than the bytes, and
+-- of one at least. Cost: O(log(n) + limit + bytes). Only reads.
 
-local found = {}
-for i = 2, #ARGV, 2 do
-  local high, low = '(' .. ARGV[i] .. ARGV[1], '[' .. ARGV[i]
-  found[#found + 1] = redis.call('ZREVRANGEBYLEX', KEYS[1], high, low, 'LIMIT', 0, ARGV[i + 1])
+local parts, total = parts_of(KEYS[1], ARGV[1])
+for _, part in ipairs(parts) do
+  part.low = not_older(KEYS[1], part, ARGV[3])
 end
-return found
+local tails = total > 0 and merged(KEYS[1], parts, total, 0, tonumber(ARGV[2])) or {}
+return { tails, values_within(KEYS[2], ids_of(tails), tonumber(ARGV[4]), ARGV[5] == '1') }

@@ -12,7 +12,7 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import FOLLOW, SEEK
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.short_ids import short_of
-from replog.store.read.bounded_reads import ordered_values
+from replog.store.read.bounded_reads import BYTES_A_CALL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Above every place: time and id of a detail, as in the entries of the index by status.
 TOP = b"\xff"
-#: Entries of one status that a call reads at most, and at least where there may be as many.
-MOST_ENTRIES, LEAST_ENTRIES = 1000, 8
+#: Details that a call reads at most: the first reads fewer.
+MOST_DETAILS = 500
 
 
 def short_tail(tail: bytes) -> bytes:
@@ -36,34 +36,21 @@ async def details_of(
 ) -> AsyncGenerator[list[tuple[bytes, bytes]]]:
     """The details of one record that have one of some statuses, ids and values, in steps, none of which is empty.
 
-    The first call finds ``step`` details or fewer. A value may be newer than the status by which it was found.
+    The first call reads ``step`` details, the others twice as many, up to :data:`MOST_DETAILS`.
     """
-    async for tails in _places(connection, keys.by_status, letters, step):
-        async for rows in ordered_values(connection, keys.details, [tail[TIME_BYTES:] for tail in tails]):
-            if rows:
-                yield rows
-
-
-async def _places(
-    connection: CommandRunner, key: bytes, letters: Sequence[bytes], step: int
-) -> AsyncGenerator[list[bytes]]:
-    """Times and ids of the details, in steps."""
-    place, limits = TOP, [max(1, step // len(letters))] * len(letters)
-    most = max(limits[0], min(MOST_ENTRIES, 4 * step))
+    place, limit, wary = TOP, step, 0
     while True:
-        asked = [word for of in zip(letters, limits, strict=True) for word in of]
-        (found,) = await connection.run([Command(FOLLOW, [key], [place, *asked])])
-        parts = [[entry[1:] for entry in entries] for entries in found]
-        # Behind the last entry of a part that was not read to its end, other parts may have others before the next.
-        ends = [part[-1] for part, limit in zip(parts, limits, strict=True) if len(part) == limit]
-        place = max(ends, default=b"")
-        seen = [[tail for tail in part if tail >= place] for part in parts]
-        tails = sorted((tail for part in seen for tail in part), reverse=True)
-        if tails:
-            yield tails
-        if not ends:
+        asked = (b"".join(letters), limit, place, BYTES_A_CALL, wary)
+        ((tails, values),) = await connection.run([Command(FOLLOW, [keys.by_status, keys.details], asked)])
+        # Of wide values only the first were read.
+        read, is_last = len(values), len(values) == len(tails) < limit
+        pairs = zip(tails[:read], values, strict=True)
+        if rows := [(tail[TIME_BYTES:], value) for tail, value in pairs if value is not None]:
+            yield rows
+        if is_last:
             return
-        limits = [min(most, max(LEAST_ENTRIES, 2 * len(part))) for part in seen]
+        place, wary = tails[read - 1], int(read < len(tails))
+        limit = min(max(step, MOST_DETAILS), 2 * step)
 
 
 async def records_of_task(connection: CommandRunner, time_key: bytes, step: int) -> AsyncGenerator[list[bytes]]:

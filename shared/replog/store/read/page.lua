@@ -10,10 +10,6 @@
 -- ids alone where all are more than the bytes, and of one at least.
 -- Cost: O(log(details of the record) + limit + bytes), a few times that logarithm for several statuses. Only reads.
 
-local TIME_BYTES = 7
 local total, tails = page_of(KEYS[3], ARGV[4], tonumber(ARGV[1]), tonumber(ARGV[2]))
-local ids = {}
-for i, tail in ipairs(tails) do
-  ids[i] = string.sub(tail, TIME_BYTES + 1)
-end
+local ids = ids_of(tails)
 return { redis.call('EXISTS', KEYS[1]), total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }

@@ -5,6 +5,7 @@
 -- statuses is merged from their parts. Its first so many details are the first of each part: `search` finds how many of
 -- each, from the ranks that single entries have in all parts.
 
+local TIME_BYTES = 7
 -- So many details of the order are merged one by one at the end of a search: that takes less than to search on.
 local NEAR = 32
 
@@ -119,13 +120,19 @@ end
 
 -- Times and ids of `wanted` details of the order, behind all `low` and `skipped` more; fewer where it ends.
 local function merged(key, parts, total, skipped, wanted)
+  local tails = {}
+  if #parts == 1 then
+    for i, entry in ipairs(entries_of(key, parts[1], parts[1].low + skipped, wanted)) do
+      tails[i] = string.sub(entry, 2)
+    end
+    return tails
+  end
   for _, part in ipairs(parts) do
     -- A few more than its share: mostly that is enough.
-    part.at_once = #parts == 1 and wanted + skipped or math.ceil((wanted + skipped) * part.number / total * 1.2) + 4
+    part.at_once = math.ceil((wanted + skipped) * part.number / total * 1.2) + 4
     part.entries, part.at = {}, 0
     advance(key, part)
   end
-  local tails = {}
   for number = 1, skipped + wanted do
     local newest = newest_of(parts)
     if not newest then
@@ -137,6 +144,14 @@ local function merged(key, parts, total, skipped, wanted)
     advance(key, newest)
   end
   return tails
+end
+
+local function ids_of(tails)
+  local ids = {}
+  for i, tail in ipairs(tails) do
+    ids[i] = string.sub(tail, TIME_BYTES + 1)
+  end
+  return ids
 end
 
 -- Number of the details of these statuses, and times and ids of those on a page of them.
