@@ -33,6 +33,8 @@ RUNNING, SUCCESS, FAILED = (status.name for status in STATUSES)
 STATUS_LETTERS: dict[str, bytes] = {status.name: status.letter for status in STATUSES}
 #: All letters, in the order of the table.
 LETTERS = tuple(status.letter for status in STATUSES)
+#: The same, ascending, as one.
+SORTED_LETTERS = b"".join(sorted(LETTERS))
 #: The status of each letter, as an integer.
 BY_LETTER = {status.letter[0]: status for status in STATUSES}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from importlib.resources import files
-from itertools import product
+from itertools import chain, product
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.records import MS_BIAS
-from replog.statuses import LETTERS
+from replog.statuses import LETTERS, SORTED_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import FOLLOW, PLACE
 from replog.store.format.detail_codec import TIME_BYTES
@@ -61,13 +62,18 @@ class Index:
     def __init__(self, connection: CommandRunner, details: Iterable[Detail]) -> None:
         self._connection = connection
         self._key = b"%b:{0}:ranks" % connection.prefix.encode()
+        self._record = b"%b:{0}:counts" % connection.prefix.encode()
         self._probes = b"%b:{0}:probes" % connection.prefix.encode()
         self._details = sorted(details, reverse=True)
 
     async def fill(self) -> None:
         """Write the entries, and no others."""
         entries = [each.letter + each.place for each in self._details]
-        await self._connection.run([Command("DEL", [self._key])])
+        counts = Counter(each.letter for each in self._details)
+        await self._connection.run([Command("DEL", [self._key]), Command("DEL", [self._record])])
+        await self._connection.run(
+            [Command("HSET", [self._record], ["v", 1, *chain(*((b"n" + of, number) for of, number in counts.items()))])]
+        )
         await self._connection.run([Command("ZADD", [self._key], [0, entry]) for entry in entries])
 
     def places(self, letters: bytes) -> list[bytes]:
@@ -77,7 +83,8 @@ class Index:
     async def page(self, asked: Asked) -> tuple[int, list[bytes], int]:
         """Number, places on the page, and entries whose place in all statuses was looked up."""
         await self._connection.run([Command("SET", [self._probes], [0])])
-        words = [_paging(asked.near), 2, self._key, self._probes, asked.letters, asked.offset, asked.limit]
+        keys = [self._key, self._probes, self._record]
+        words = [_paging(asked.near), 3, *keys, asked.letters, asked.offset, asked.limit, SORTED_LETTERS]
         ((total, places), probes) = await self._connection.run(
             [Command("EVAL", [], words), Command("GET", [self._probes])]
         )
@@ -86,13 +93,14 @@ class Index:
     async def behind(self, letters: bytes, count: int, place: bytes) -> bytes:
         """The place of the last of so many that follow another."""
         found: bytes
-        (found,) = await self._connection.run([Command(PLACE, [self._key], [letters, count, place])])
+        words = [letters, count, place, SORTED_LETTERS]
+        (found,) = await self._connection.run([Command(PLACE, [self._record, self._key], words)])
         return found
 
     async def follow(self, letters: bytes, limit: int, place: bytes) -> list[bytes]:
         """The places that follow another."""
-        keys = [self._key, b"%b:{0}:nothing" % self._connection.prefix.encode()]
-        (found,) = await self._connection.run([Command(FOLLOW, keys, [letters, limit, place, 1, 0])])
+        keys = [self._record, b"%b:{0}:nothing" % self._connection.prefix.encode(), self._key]
+        (found,) = await self._connection.run([Command(FOLLOW, keys, [letters, limit, place, 1, 0, SORTED_LETTERS])])
         places: list[bytes] = found[0]
         return places
 
@@ -107,7 +115,9 @@ def _paging(near: int) -> str:
     ):
         assert text.count(line) == 1
         text = text.replace(line, changed)
-    return f"{text}\nreturn {{ page_of(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])) }}"
+    return f"""{text}
+local parts, total = parts_of(KEYS[3], ARGV[1], ARGV[4])
+return {{ total, page_of(KEYS[1], parts, total, tonumber(ARGV[2]), tonumber(ARGV[3])) }}"""
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replog.statuses import SORTED_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import FOLLOW, SEEK
 from replog.store.format.detail_codec import TIME_BYTES
@@ -40,8 +41,8 @@ async def details_of(
     """
     place, limit, wary = TOP, step, 0
     while True:
-        asked = (b"".join(letters), limit, place, BYTES_A_CALL, wary)
-        ((tails, values),) = await connection.run([Command(FOLLOW, [keys.by_status, keys.details], asked)])
+        asked = (b"".join(letters), limit, place, BYTES_A_CALL, wary, SORTED_LETTERS)
+        ((tails, values),) = await connection.run([Command(FOLLOW, keys.all[:3], asked)])
         # Of wide values only the first were read.
         read, is_last = len(values), len(values) == len(tails) < limit
         pairs = zip(tails[:read], values, strict=True)

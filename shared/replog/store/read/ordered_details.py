@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from replog.statuses import LETTERS, letters_of
+from replog.statuses import LETTERS, SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PLACE, WINDOW
 from replog.store.format.detail_codec import TIME_BYTES, head_of
@@ -200,9 +200,9 @@ class _Ordered:
 
     async def _behind(self, place: bytes, length: int) -> bytes:
         """The place so many details of the status behind another, or the last one; empty where that was the last."""
-        asked = (b"".join(self._letters), length, place)
+        asked = (b"".join(self._letters), length, place, SORTED_LETTERS)
         found: bytes
-        (found,) = await self._connection.run([Command(PLACE, [self._keys.by_status], asked)])
+        (found,) = await self._connection.run([Command(PLACE, [self._keys.record, self._keys.by_status], asked)])
         return found
 
     async def _between(self, begin: bytes, end: bytes, parts: list[bytes]) -> list[bytes] | None:

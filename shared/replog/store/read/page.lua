@@ -4,12 +4,12 @@
 --
 -- KEYS[1] record hash   KEYS[2] details hash   KEYS[3] bystatus lex zset
 -- ARGV[1] offset   ARGV[2] limit, at most 1000   ARGV[3] bytes of stored details after which no more are read
--- ARGV[4] letters of the statuses, each once
+-- ARGV[4] letters of these statuses   ARGV[5] letters of all statuses, ascending
 --
 -- Returns {1 where the record exists, number of details of these statuses, {id, ...}, {stored detail, ...}}: of the first
 -- ids alone where all are more than the bytes, and of one at least.
 -- Cost: O(log(details of the record) + limit + bytes), a few times that logarithm for several statuses. Only reads.
 
-local total, tails = page_of(KEYS[3], ARGV[4], tonumber(ARGV[1]), tonumber(ARGV[2]))
-local ids = ids_of(tails)
-return { redis.call('EXISTS', KEYS[1]), total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }
+local parts, total, known = parts_of(KEYS[1], ARGV[4], ARGV[5])
+local ids = ids_of(page_of(KEYS[3], parts, total, tonumber(ARGV[1]), tonumber(ARGV[2])))
+return { known, total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }

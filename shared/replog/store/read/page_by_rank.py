@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
+from replog.statuses import SORTED_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import COUNT, GLIMPSE, PAGE, PLACE
 from replog.store.format.detail_codec import TIME_BYTES, head_of
@@ -178,7 +179,8 @@ class RankedDetails:
 
     async def _places(self, *ranks: int) -> list[bytes]:
         """Time and short id of the last detail before each rank; above all where there is none."""
-        calls = [Command(PLACE, [self._keys.by_status], [self._letters, rank, TOP]) for rank in ranks if rank]
+        keys = [self._keys.record, self._keys.by_status]
+        calls = [Command(PLACE, keys, [self._letters, rank, TOP, SORTED_LETTERS]) for rank in ranks if rank]
         found = iter(await self._connection.run(calls))
         return [short_tail(next(found)) if rank else TOP for rank in ranks]
 
@@ -217,7 +219,7 @@ class RankedDetails:
         step = self._limits.step
         end = min(end, begin + self._limits.calls_at_once * step)
         windows = [(at, min(step, end - at)) for at in range(begin, end, step)]
-        calls = [Command(PAGE, asked, [*window, BYTES_A_CALL, self._letters]) for window in windows]
+        calls = [Command(PAGE, asked, [*window, BYTES_A_CALL, self._letters, SORTED_LETTERS]) for window in windows]
         matching, ids = self._facets.matching, list[bytes]()
         for _, _, read, first in await self._connection.run(calls):
             values = await completed(self._connection, self._keys.details, read, first)

@@ -9,19 +9,28 @@ local TIME_BYTES = 7
 -- So many details of the order are merged one by one at the end of a search: that takes less than to search on.
 local NEAR = 32
 
--- The parts of these status letters: entries in the index up to the part's last, entries behind it, its own number, and
--- within which bounds so many of it as are searched for lie.
-local function parts_of(key, letters)
-  local all, parts, total = redis.call('ZCARD', key), {}, 0
+-- The parts of the status letters `asked`, their number of entries, and whether there is the record, whose hash has the
+-- numbers. A part is: entries of the index up to its last one, entries behind it, its own number, and within which bounds
+-- so many of it as are searched for lie. `letters` are those of all statuses, as the index has them, ascending.
+local function parts_of(record, asked, letters)
+  local fields = { 'v' }
   for letter in string.gmatch(letters, '.') do
-    local last = redis.call('ZLEXCOUNT', key, '-', '(' .. letter .. '\255')
-    local number = last - redis.call('ZLEXCOUNT', key, '-', '(' .. letter)
-    if number > 0 then
-      parts[#parts + 1] = { letter = letter, last = last, behind = all - last, number = number, low = 0, high = number }
-      total = total + number
-    end
+    fields[#fields + 1] = 'n' .. letter
   end
-  return parts, total
+  local counts, all = redis.call('HMGET', record, unpack(fields)), 0
+  for i = 2, #fields do
+    all = all + tonumber(counts[i] or 0)
+  end
+  local parts, total, behind = {}, 0, 0
+  for i = #fields, 2, -1 do
+    local letter, number = string.sub(letters, i - 1, i - 1), tonumber(counts[i] or 0)
+    if number > 0 and string.find(asked, letter, 1, true) then
+      local part = { letter = letter, last = all - behind, behind = behind, number = number, low = 0, high = number }
+      parts[#parts + 1], total = part, total + number
+    end
+    behind = behind + number
+  end
+  return parts, total, counts[1] and 1 or 0
 end
 
 -- The entries of a part from a place on, newest first; fewer where it ends.
@@ -154,11 +163,10 @@ local function ids_of(tails)
   return ids
 end
 
--- Number of the details of these statuses, and times and ids of those on a page of them.
-local function page_of(key, letters, offset, limit)
-  local parts, total = parts_of(key, letters)
+-- Times and ids of the details on a page of these parts.
+local function page_of(key, parts, total, offset, limit)
   if offset >= total then
-    return total, {}
+    return {}
   end
-  return total, merged(key, parts, total, search(key, parts, offset), limit)
+  return merged(key, parts, total, search(key, parts, offset), limit)
 end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.statuses import LETTERS, STATUS_LETTERS, letters_of
+from replog.statuses import LETTERS, SORTED_LETTERS, STATUS_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
@@ -118,7 +118,7 @@ class Reader:
 
     async def _page_of_status(self, record_id: str, status: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
-        call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL, b"".join(letters_of(status))])
+        call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL, b"".join(letters_of(status)), SORTED_LETTERS])
         ((known, total, ids, first),) = await self._connection.run([call])
         if not known:
             return None
