@@ -31,7 +31,7 @@ unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER
 export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock mutants clean
+.PHONY: help demo test test-all test-pythons test-redis long faults lint page-types screenshots format check bench contracts rules lock mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,7 +39,10 @@ help: ## show this list
 demo: $(INSTALLED) ## run the whole system here, with simulated workers
 	@$(BIN)/replog up --demo $(ARGS)
 
-test: $(INSTALLED) ## run the tests (ARGS="-k page" narrows them)
+test: $(INSTALLED) ## run the unit, contract and integration tests (ARGS="-k page" narrows them)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" tests/unit tests/contract tests/integration $(ARGS)
+
+test-all: $(INSTALLED) ## run all tests but the long ones: those, and whole systems, browsers, images, faults
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
 
 long: $(INSTALLED) ## run the tests that take minutes each, another random input each time
@@ -103,7 +106,7 @@ page-types: ## check the types of the web page's modules (where npm is)
 screenshots: $(INSTALLED) ## take the pictures of docs/images again, from the demo (needs Chromium)
 	@$(BIN)/python -m tests.support.screenshots docs/images
 
-check: lint test ## lint, then test
+check: lint test-all ## lint, then all tests
 
 bench: $(INSTALLED) ## run the benchmarks
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

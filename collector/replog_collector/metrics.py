@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
@@ -59,7 +59,8 @@ class EventAge(Collector):
         if moments and moments[0] < 0:
             moments = moments[bisect_left(moments, 0) :]
         self._count += len(moments)
-        self._sum_s += sum(max(0, now_ms - moment) for moment in moments) / 1000
+        past = moments[: bisect_right(moments, now_ms)]
+        self._sum_s += (now_ms * len(past) - sum(past)) / 1000
         for i, bound_s in enumerate(self.BOUNDS_S):
             self._at_most[i] += len(moments) - bisect_left(moments, now_ms - bound_s * 1000)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -84,10 +84,8 @@ class _Event(_Struct, frozen=True, kw_only=True, tag_field="type"):
     event_id: str | None = None
     attempt: Count = 0
 
-    @property
-    def type(self) -> str:
-        """The event's type, as on the wire."""
-        return str(self.__struct_config__.tag)
+    #: The event's type, as on the wire: the tag of its class.
+    type: ClassVar[str]
 
 
 class _RecordEvent(_Event, frozen=True, kw_only=True):
@@ -176,6 +174,8 @@ TYPES: dict[str, type[Event]] = {
     "detail.progressed": DetailProgressed,
     "detail.finished": DetailFinished,
 }
+for _name, _type in TYPES.items():
+    _type.type = _name
 
 
 #: The rows of the field table that describe a struct.

@@ -981,7 +981,7 @@ _WAYS_OF_THE_SEQUENCE = {way for _, _, ways, _ in WAYS_BY_READ for way in ways}
 def test_every_read_is_the_oracles(
     machine_of_its_own: Callable[[], StoreMachine], taken: Counter[str], examples: int, steps: int
 ) -> None:
-    """The short run is the same each time; ``many`` is another each time, and `make test` leaves it out."""
+    """The short run is the same each time; ``many`` is another each time, and `make test-all` leaves it out."""
     run_state_machine_as_test(
         machine_of_its_own,  # type: ignore[arg-type] # any factory will do
         settings=settings(

@@ -126,7 +126,8 @@ class Visit:
         """What axe finds, as ``rule: elements``."""
         if await self.page.evaluate("!window.axe"):
             await self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
-        found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", AXE_TAGS)
+        options = {"runOnly": AXE_TAGS, "resultTypes": ["violations"]}
+        found = await self.page.evaluate("options => axe.run(document, options)", options)
         return [f"{rule['id']}: {[node['target'] for node in rule['nodes']]}" for rule in found["violations"]]
 
 

@@ -45,14 +45,15 @@ def decode(polled: Polled, ahead: AheadLimit) -> Decoded:
     batch = decoded.batch
     latest_us = ahead.latest_us()
     for message in polled.messages:
-        if message.value is None:
+        value = message.value
+        if value is None:
             decoded.tombstones += 1
             continue
         try:
-            event = parse(message.value)
+            event = parse(value)
             if event.event_us > latest_us:
                 raise ahead.refusal(event, latest_us)
-            batch.add(event)
+            batch.add(event, value)
         except InvalidEventError as error:
             decoded.letters.append(DeadLetter(message, error.reason, str(error)))
     decoded.letters += [_letter(unreadable) for unreadable in polled.unreadable]

@@ -84,7 +84,8 @@ def _folded(groups: list[_Group]) -> Batch:
     batch = Batch()
     for _, messages in groups:
         for message in messages:
-            batch.add(parse(message.value or b""))
+            value = message.value or b""
+            batch.add(parse(value), value)
     return batch
 
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from replog.events import RecordErased
+from replog.events import RecordErased, parse
 from replog.records import Effect
 from replog.state import State
 
@@ -121,7 +121,7 @@ class FoldedErasure:
 class FoldedRecord:
     """One record in a batch: its own registers, its task keys, its details, and the events that made them."""
 
-    __slots__ = ("absorbed", "details", "erased_us", "events", "record", "task_keys")
+    __slots__ = ("absorbed", "details", "erased_us", "record", "sources", "task_keys")
 
     #: It is the newest of the events themselves.
     newest_ms: ClassVar[int] = 0
@@ -130,8 +130,9 @@ class FoldedRecord:
         self.record: Folded | None = None
         self.task_keys: list[str] = []
         self.details: dict[str, Folded] = defaultdict(Folded)
-        #: In the order in which they came. If the record turns out to be erased, the later ones are folded again.
-        self.events: list[Event] = []
+        #: In the order in which they came, as message values where these were given. If the record turns out to be
+        #: erased, the later events are folded again.
+        self.sources: list[Event | bytes] = []
         #: Types of the events that changed nothing in the fold, with the effect that they had there.
         self.absorbed: list[tuple[str, Effect]] = []
         #: Time of the erasure that this fold knows of: it has later events alone. None for none.
@@ -159,14 +160,15 @@ class FoldedRecord:
         """
         batch = Batch()
         superseded: list[tuple[str, Effect]] = []
-        for event in self.events:
+        for source in self.sources:
+            event = parse(source) if isinstance(source, bytes) else source
             if event.event_us > erased_us:
-                batch.add(event)
+                batch.add(event, source)
             else:
                 superseded.append((event.type, Effect.SUPERSEDED))
         folded = batch.records.popitem()[1] if batch.records else FoldedRecord()
         folded.absorbed += superseded
-        folded.events, folded.erased_us = self.events, erased_us
+        folded.sources, folded.erased_us = self.sources, erased_us
         return folded
 
 
@@ -205,15 +207,19 @@ class Batch:
         batch.erasures, batch._absorbed_erasures = self.erasures, self._absorbed_erasures
         return batch
 
-    def add(self, event: Event) -> None:
-        """Fold ``event`` into its record or detail."""
+    def add(self, event: Event, source: Event | bytes | None = None) -> None:
+        """Fold ``event`` into its record or detail.
+
+        ``source`` is its message's value, if the caller keeps that anyway. The event is then kept no longer than it is
+        needed: the memory of one serves for the next, which is faster than memory that was not used lately.
+        """
         self._added += 1
         detail_id = getattr(event, "detail_id", None)
         if detail_id is None and type(event) is RecordErased:
             self._erase(event)
             return
         record = self.records[event.record_id]
-        record.events.append(event)
+        record.sources.append(event if source is None else source)
         folded, listed = record.own(event.task_key) if detail_id is None else (record.details[detail_id], False)
         effect = folded.fold(event)
         if effect is Effect.APPLIED or listed:
