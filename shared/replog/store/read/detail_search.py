@@ -47,7 +47,7 @@ class SearchLimits:
     narrow: int = 2000
     #: Entries of the by-name index that are read in the time of one detail's scanning.
     scanning_costs: float = 4
-    #: Details found by the first call of a scan.
+    #: Details read at once by a scan.
     step: int = 250
     facets: FacetLimits = FACET_LIMITS
     costs: Costs = COSTS

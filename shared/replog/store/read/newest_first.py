@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Above every place: time and id of a detail, as in the entries of the index by status.
 TOP = b"\xff"
-#: Details that a call reads at most: the first reads fewer.
-MOST_DETAILS = 500
 
 
 def short_tail(tail: bytes) -> bytes:
@@ -37,21 +35,20 @@ async def details_of(
 ) -> AsyncGenerator[list[tuple[bytes, bytes]]]:
     """The details of one record that have one of some statuses, ids and values, in steps, none of which is empty.
 
-    The first call reads ``step`` details, the others twice as many, up to :data:`MOST_DETAILS`.
+    ``step`` are read in one call.
     """
-    place, limit, wary = TOP, step, 0
+    place, wary = TOP, 0
     while True:
-        asked = (b"".join(letters), limit, place, BYTES_A_CALL, wary, SORTED_LETTERS)
+        asked = (b"".join(letters), step, place, BYTES_A_CALL, wary, SORTED_LETTERS)
         ((tails, values),) = await connection.run([Command(FOLLOW, keys.all[:3], asked)])
         # Of wide values only the first were read.
-        read, is_last = len(values), len(values) == len(tails) < limit
+        read, is_last = len(values), len(values) == len(tails) < step
         pairs = zip(tails[:read], values, strict=True)
         if rows := [(tail[TIME_BYTES:], value) for tail, value in pairs if value is not None]:
             yield rows
         if is_last:
             return
         place, wary = tails[read - 1], int(read < len(tails))
-        limit = min(max(step, MOST_DETAILS), 2 * step)
 
 
 async def records_of_task(connection: CommandRunner, time_key: bytes, step: int) -> AsyncGenerator[list[bytes]]:
