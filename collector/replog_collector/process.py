@@ -190,7 +190,12 @@ class CollectorProcess:
 
     def _restoring(self) -> PeriodicTask:
         topic = TopicEvents(self._settings, latest_us=self._ahead.latest_us)
-        restoring = Restoring(self._connection, topic, ahead_s=self._settings.max_ahead_s)
+        restoring = Restoring(
+            self._connection,
+            topic,
+            ahead_s=self._settings.max_ahead_s,
+            outbox=self._settings.kafka_outcomes_topic is not None,
+        )
         return PeriodicTask(
             lambda: restore_later(restoring), name="restoring", on_death=self._stop, interval_s=RESTORE_S
         )

@@ -14,7 +14,14 @@ from replog.errors import ReplogError
 from replog.store.client.weaknesses import log_weaknesses
 from replog.telemetry import logger
 from replog_collector.topics.administration import Administration
-from replog_collector.topics.requirements import EVENT_BYTES, letter_bytes, too_small_for_events, too_small_for_letters
+from replog_collector.topics.requirements import (
+    EVENT_BYTES,
+    OUTCOME_BYTES,
+    letter_bytes,
+    too_small_for_events,
+    too_small_for_letters,
+    too_small_for_outcomes,
+)
 
 if TYPE_CHECKING:
     from replog.settings import CollectorSettings
@@ -73,6 +80,10 @@ class StartWarnings:
             _warn_of_size(names[0], events.max_message_bytes, EVENT_BYTES)
         if too_small_for_letters(letters, events):
             _warn_of_size(names[1], letters.max_message_bytes, letter_bytes(events))
+        if outcomes_topic := self._settings.kafka_outcomes_topic:
+            outcomes = await kafka.settings(outcomes_topic)
+            if too_small_for_outcomes(outcomes):
+                _warn_of_size(outcomes_topic, outcomes.max_message_bytes, OUTCOME_BYTES)
 
 
 def _warn_of_size(topic: str, found: int | None, needed: int) -> None:

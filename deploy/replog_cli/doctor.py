@@ -14,7 +14,7 @@ from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
 
 if TYPE_CHECKING:
-    from replog_repair.diagnosis.checks import Check
+    from replog_repair.diagnosis.checking.checks import Check
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
@@ -23,8 +23,8 @@ def doctor(*, as_json: JsonOption = False) -> None:
     Reads the settings of a collector, and REPLOG_API_URL. Changes nothing. Ends with exit code 1 if a check fails.
     """
     with extra("collector", "doctor"):
-        from replog_repair.diagnosis.checks import worst  # noqa: PLC0415 - other commands need no drivers
-        from replog_repair.diagnosis.observing import observe  # noqa: PLC0415
+        from replog_repair.diagnosis.checking.checks import worst  # noqa: PLC0415 - other commands need no drivers
+        from replog_repair.diagnosis.observing.observer import observe  # noqa: PLC0415
         from replog_repair.diagnosis.verdicts import diagnose  # noqa: PLC0415
 
     settings, client = load(CollectorSettings), load(ClientSettings)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from replog.errors import BrokerRefused, FatalError, RecoverableError, SettingsError
+from replog_cli.bench import bench
 from replog_cli.copy import copy
 from replog_cli.dlq.app import app as dlq
 from replog_cli.doctor import doctor
@@ -69,6 +70,10 @@ def options(
 
 for _command, _example in _COMMANDS:
     app.command(epilog=f"Example: {_example}")(_command)
+# Its options are those of another program.
+app.command(epilog="Example: replog bench collect --kafka embedded", context_settings={"ignore_unknown_options": True})(
+    bench
+)
 app.add_typer(dlq, name="dlq")
 
 

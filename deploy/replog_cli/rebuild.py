@@ -34,7 +34,7 @@ def rebuild(
     """Fill a second store from the topic while the live one serves, compare the two, and say what to set.
 
     It may be stopped and run again: it goes on. Exit code 0: equal to the live store; 1: different, which may be right:
-    the live store has what the topic no longer has; 2: it could not be compared.
+    the live store has what the topic no longer has; 2: it could not be rebuilt or compared. With --drop, 1: it failed.
     """
     if bool(into) == bool(drop):
         raise typer.BadParameter("give one of --into and --drop")
@@ -42,14 +42,13 @@ def rebuild(
         from replog_repair.rebuilding import drop_store, rebuild_into  # noqa: PLC0415 - of an extra
     settings = collector_settings()
     place = store_of(into or drop, settings)
-    with WorkProgress(console.messages(), "offsets" if into else "buckets") as progress:
-        if drop:
-            removed = asyncio.run(drop_store(settings, place, report=progress))
-        else:
-            rebuilt, verdict = asyncio.run(rebuild_into(settings, place, report=progress))
     if drop:
+        with WorkProgress(console.messages(), "buckets") as progress:
+            removed = asyncio.run(drop_store(settings, place, report=progress))
         _tell_dropped(place, removed, as_json=as_json)
         return
+    with verify.could_not(), WorkProgress(console.messages(), "offsets") as progress:
+        rebuilt, verdict = asyncio.run(rebuild_into(settings, place, report=progress))
     code = verify.exit_code(verdict)
     if as_json:
         print_json({**rebuilt._asdict(), "settings": _settings(place), "comparison": verify.as_object(verdict, code)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ from replog_cli.options import JsonOption, print_json
 from replog_repair.stores import store_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from replog.store.inspect.findings import Finding
     from replog_repair.verification.verifier import Verdict
 
@@ -42,19 +45,26 @@ def verify(
     """
     if record is not None and task is not None:
         raise typer.BadParameter("--record and --task exclude each other; give one of them")
-    try:
+    with could_not():
         verdict = _verified(against, record, task, repair=repair)
-    except SettingsError:
-        raise
-    except (FatalError, RecoverableError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(COULD_NOT) from None
     code = exit_code(verdict)
     if as_json:
         print_json(as_object(verdict, code))
     else:
         print_verdict(verdict)
     raise typer.Exit(code)
+
+
+@contextmanager
+def could_not() -> Iterator[None]:
+    """End the command with :data:`COULD_NOT` where the block fails: 1 says that something is different."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except (FatalError, RecoverableError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(COULD_NOT) from None
 
 
 def _verified(against: str, record: str | None, task: str | None, *, repair: bool) -> Verdict:

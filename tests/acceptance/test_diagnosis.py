@@ -162,6 +162,14 @@ def test_topics_that_are_not_there(system: System) -> None:
     assert missing in ended.stderr
 
 
+def test_the_topic_of_outcomes_is_checked_if_it_is_set(system: System) -> None:
+    missing = f"{system.topic}.none"
+    for topic, verdict in ((system.outcomes_topic, "pass"), (missing, "fail"), ("", None)):
+        _, _, checks = diagnosed(system, None, REPLOG_KAFKA_OUTCOMES_TOPIC=topic)
+        found = {check["check"]: check["verdict"] for check in checks}
+        assert found.get("outcomes.topic") == verdict
+
+
 def test_settings_that_are_none(system: System) -> None:
     """Unknown ones, those of a Kubernetes Service, and wrong ones, which end the command before."""
     variables = {"REPLOG_REDIS_URI": "hunter2", "REPLOG_API_PORT": "tcp://10.0.0.1:8080"}

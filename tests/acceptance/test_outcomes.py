@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,6 +214,58 @@ def test_a_notifier_stops_in_time_whatever_it_waits_for(system: System, receiver
         assert notifier.stop() == 0
         assert time.monotonic() - asked_s < 10
     receiver.answering.set()
+
+
+#: So many tasks that each partition has outcomes of some.
+TASKS = 20
+
+
+def publish_to_all(system: System, name: str, *, attempt: int = 0) -> None:
+    """Publish a run of each task, or another end of it."""
+    publish(system, *(events_of(f"{name}-{i}", task=f"t{i}", attempt=attempt) for i in range(TASKS)))
+
+
+def posted(receiver: WebhookReceiver, name: str) -> list[tuple[str, str]]:
+    """The record and sequence of the outcomes of these runs that a receiver got, in order."""
+    events = [one.event for one in receiver.received]
+    return [(of["subject"], of["sequence"]) for of in events if of["subject"].startswith(f"{name}-")]
+
+
+@pytest.mark.real_broker
+def test_two_notifiers_of_a_group_share_the_outcomes(system: System) -> None:
+    """Those of a record are posted by one of them, in order; once one is killed, the other posts all."""
+    system.started(COLLECTOR)
+    with receiving() as one, receiving() as two:
+        first, second = (system.notifier(receiver.url) for receiver in (one, two))
+        first.start()
+        second.start()
+
+        def all_posted(name: str, number: int = TASKS) -> bool:
+            return len({*posted(one, name), *posted(two, name)}) >= number
+
+        # Both have joined once both have posted some.
+        for round_ in count():
+            publish_to_all(system, f"round{round_}")
+            assert wait_until(lambda: all_posted(f"round{round_}"), READABLE_TIMEOUT_S), first.log  # noqa: B023
+            if one.received and two.received:
+                break
+            assert round_ < READABLE_TIMEOUT_S, second.log
+        for attempt in range(3):
+            publish_to_all(system, "shared", attempt=attempt)
+            assert wait_until(lambda: all_posted("shared", TASKS * (attempt + 1)), READABLE_TIMEOUT_S)  # noqa: B023
+        shares = posted(one, "shared"), posted(two, "shared")
+        assert all(shares)
+        assert not {record_id for record_id, _ in shares[0]} & {record_id for record_id, _ in shares[1]}
+        for share in shares:
+            for record_id in {record_id for record_id, _ in share}:
+                sequences = [sequence for of, sequence in share if of == record_id]
+                assert sequences == sorted({*sequences})
+        first.kill()
+        before = len(one.received)
+        publish_to_all(system, "last")
+        assert wait_until(lambda: len({*posted(two, "last")}) == TASKS, READABLE_TIMEOUT_S), second.log
+        assert len(one.received) == before
+        assert second.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +11,11 @@ import pytest
 
 from replog.store.format.keys import RecordKeys, task_keys
 from tests.support.model import Model
+from tests.support.operator_commands import COULD_NOT, DIFFERENT, EQUAL, OperatorCommands
 from tests.support.services.process import wait_until
 from tests.support.services.redis import connected, remove_keys
 from tests.support.store.batches import many_events
-from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, answers_what, environment, message, system_on
+from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, answers_what, message, system_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_broker
 
-COMMAND_TIMEOUT_S = 120.0
-EQUAL, DIFFERENT, COULD_NOT = 0, 1, 2
-
 
 class Operated:
     """A system, and the commands of its operator."""
@@ -44,6 +38,8 @@ class Operated:
         self.prefix = system.variables["REPLOG_REDIS_PREFIX"]
         self.other = f"{self.prefix}.other"
         self.events: list[Event] = []
+        self._commands = OperatorCommands(system)
+        self.run = self._commands.run
 
     def publish(self, seed: int, count: int = 600) -> None:
         """Publish more events of many records, and erase one of them."""
@@ -63,35 +59,9 @@ class Operated:
 
         assert wait_until(is_done, READABLE_TIMEOUT_S), collector.log
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a command."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "replog_cli.main", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(self.system.variables | variables),
-            cwd=self.system.folder,
-        )
-
-    def run(self, *words: str, **variables: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of a command."""
-        process = self.start(*words, **variables)
-        out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
-        return process.returncode, out, err
-
     def killed(self, *words: str, key: str) -> None:
         """Run a command, and kill it once ``key``, or one that begins so, is there."""
-        process = self.start(*words)
-        try:
-            with connected(self.server.url) as client:
-                deadline_s = time.monotonic() + COMMAND_TIMEOUT_S
-                while not any(True for _ in client.scan_iter(match=f"{key}*", count=1000)):
-                    assert process.poll() is None, process.communicate()
-                    assert time.monotonic() < deadline_s
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+        self._commands.kill(*words, redis_url=self.server.url, keys=f"{key}*")
 
     def answers(self, prefix: str) -> None:
         """Require that a query service on ``prefix`` answers what the oracle says."""
@@ -174,9 +144,10 @@ def test_a_second_store_is_rebuilt_beside_the_live_one(operated: Operated) -> No
     operated.answers(operated.other)
     assert new.stop() == 0
     assert operated.run("verify", "--against", f"#{operated.other}")[0] == EQUAL
-    code, _, err = operated.run("rebuild", "--drop", f"#{operated.prefix}")
-    assert code == 1
-    assert "is the live store" in err
+    for option, failed in (("--drop", 1), ("--into", COULD_NOT)):
+        code, _, err = operated.run("rebuild", option, f"#{operated.prefix}")
+        assert code == failed
+        assert "is the live store" in err
     assert operated.run("rebuild", "--drop", f"#{operated.other}")[0] == 0
     with connected(operated.server.url) as client:
         left = {key.split(b"}:", 1)[1][:5] for key in client.scan_iter(match=f"{operated.other}:*", count=1000)}

@@ -1,7 +1,4 @@
-"""Run the benchmarks and print tables.
-
-``python -m tests.benchmarks [browser | collect | dashboards | decode | page | polling | rows | soak | store]``
-"""
+"""Run the benchmarks and print tables, as ``replog bench``, ``make bench`` or ``python -m tests.benchmarks``."""
 
 from __future__ import annotations
 
@@ -12,27 +9,28 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from rich.console import Console
 from rich.table import Table
 
+from replog.settings import mask_url
 from tests.benchmarks import browser, collect, dashboards, decode, page, polling, rows, soak, store
 from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
-from tests.benchmarks.servers import SERVERS_CORE, alone, pin_server, start_redis
-from tests.support.services import kafka_admin
-from tests.support.services.kafka_maven import MavenBroker
+from tests.benchmarks.servers import SERVERS_CORE, alone, broker_with, given_redis, start_redis
 from tests.support.services.redis import version_of
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Load
+    from tests.support.services.kafka import Broker
 
 # Tables are wide: what is no terminal takes them whole.
 console = Console(width=None if sys.stdout.isatty() else 180)
 
 
 def main() -> None:
-    """Start the servers, measure, print. Without a name, `collect` and `page`."""
+    """Measure on given servers, or on those that are started for it, and print. Without a name, collect and page."""
     parser = _parser()
     options = parser.parse_args()
     if options.what == "store" and options.details < store.LEAST:
@@ -58,23 +56,34 @@ def main() -> None:
     console.print(description())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replog-bench-")))
-        redis = start_redis(stack, folder / "redis")
-        console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {SERVERS_CORE}")
-        table = _on_redis(redis.url, options, folder, stack)
+        prefix = f"replog-bench-{uuid4().hex[:8]}"
+        redis_url = _redis(stack, folder, options.redis, prefix)
+        table = _on_redis(redis_url, prefix, options, folder, stack)
         if table is not None:
             console.print(table)
             return
         if options.what != "collect":
-            console.print(_pages(redis.url, options.records, options.details))
+            console.print(_pages(redis_url, f"{prefix}.pages", options.records, options.details))
         if options.what != "page":
-            console.print(_collecting(stack, folder, redis.url, options.records, options.details))
+            broker = broker_with(stack, folder / "kafka", options.kafka, prefix)
+            console.print(_collecting(broker, redis_url, prefix, options.records, options.details))
 
 
-def _on_redis(redis_url: str, options: argparse.Namespace, folder: Path, stack: ExitStack) -> Table | None:
+def _redis(stack: ExitStack, folder: Path, given: str | None, prefix: str) -> str:
+    """The URL of the Redis that the options name, or of one that is started."""
+    if given:
+        console.print(f"Redis {version_of(given)} at {mask_url(given)}, under {prefix}")
+        return given_redis(stack, given, prefix)
+    redis = start_redis(stack, folder / "redis")
+    console.print(f"Redis {version_of(redis.url)}, append-only file on, on core {SERVERS_CORE}")
+    return redis.url
+
+
+def _on_redis(redis_url: str, prefix: str, options: argparse.Namespace, folder: Path, stack: ExitStack) -> Table | None:
     """The one table of a benchmark that needs Redis alone; None for the others."""
     match options.what:
         case "polling":
-            return _polling(redis_url)
+            return _polling(redis_url, f"{prefix}.polling")
         case "browser":
             return _seen(redis_url, options.details, options.tasks)
         case "dashboards":
@@ -82,7 +91,7 @@ def _on_redis(redis_url: str, options: argparse.Namespace, folder: Path, stack: 
             console.print(f"Redis is {real_time}; load average {os.getloadavg()[0]:.1f}")
             return _dashboards(dashboards.run(redis_url, "dashboards", options.details))
         case "soak":
-            return _soaked(soak.run(redis_url, "soak", folder, stack))
+            return _soaked(soak.run(redis_url, f"{prefix}.soak", folder, stack))
     return None
 
 
@@ -90,20 +99,26 @@ def _parser() -> argparse.ArgumentParser:
     stream = argparse.ArgumentParser(add_help=False)
     stream.add_argument("--records", type=int, default=40, help="runs in the simulated stream")
     stream.add_argument("--details", type=int, default=1500, help="details a run")
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=main.__doc__, parents=[stream])
+    given = argparse.ArgumentParser(add_help=False)
+    given.add_argument("--redis", metavar="URL", help="use this Redis, under a prefix that is removed at the end")
+    on_kafka = argparse.ArgumentParser(add_help=False)
+    on_kafka.add_argument("--kafka", metavar="BROKER", help="use this broker: host:port, maven, docker or embedded")
+    all_of_both = [stream, given, on_kafka]
+    parser = argparse.ArgumentParser(prog="replog bench", description=main.__doc__, parents=all_of_both)
+    parser.set_defaults(redis=None, kafka=None)
     names = parser.add_subparsers(dest="what", metavar="NAME")
     in_browser = names.add_parser("browser", help="how soon the page's rows are seen in a browser")
     in_browser.add_argument("--details", type=int, default=1_000_000, help="details of the record")
     in_browser.add_argument("--tasks", type=int, default=100_000, help="tasks beside it")
-    names.add_parser("collect", parents=[stream], help="events a second that one collector applies")
+    names.add_parser("collect", parents=all_of_both, help="events a second that one collector applies")
     at_size = argparse.ArgumentParser(add_help=False)
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
     names.add_parser("dashboards", parents=[at_size], help="counts, reasons, exports, runs and silent records at size")
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
-    names.add_parser("page", parents=[stream], help="pages a second that one worker answers")
-    names.add_parser("polling", help="what pollers of one running record cost Redis")
+    names.add_parser("page", parents=[stream, given], help="pages a second that one worker answers")
+    names.add_parser("polling", parents=[given], help="what pollers of one running record cost Redis")
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
-    names.add_parser("soak", help="a minute of pollers, with query services restarted behind them")
+    names.add_parser("soak", parents=[given], help="a minute of pollers, with query services restarted behind them")
     whole = names.add_parser("store", parents=[at_size], help="the store at size")
     whole.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
     whole.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
@@ -120,7 +135,7 @@ def _dashboards(figures: list[dashboards.Figure]) -> Table:
     return table
 
 
-def _polling(redis_url: str) -> Table:
+def _polling(redis_url: str, prefix: str) -> Table:
     table = Table(
         title=f"what {polling.POLLERS} pollers, each every {polling.EVERY_S:.0f} s, cost Redis in "
         f"{polling.SECONDS:.0f} s; the record changes every {polling.CHANGES_EVERY_S:.0f} s"
@@ -135,7 +150,7 @@ def _polling(redis_url: str) -> Table:
         "of the cost without",
     ):
         table.add_column(column, justify="left" if column == "what" else "right")
-    for path, (without, with_tags) in polling.run(redis_url, "polling").items():
+    for path, (without, with_tags) in polling.run(redis_url, prefix).items():
         for name, cost in ((path, without), ("  with If-None-Match", with_tags)):
             share = f"{cost.command_ms / without.command_ms:.2f} / {cost.process_ms / without.process_ms:.2f}"
             shown = (f"{cost.polls:,}", f"{cost.not_modified:,}", f"{cost.commands:,}")
@@ -172,17 +187,10 @@ def _soaked(outcome: soak.Outcome) -> Table:
     return table
 
 
-def _collecting(stack: ExitStack, folder: Path, redis_url: str, records: int, details: int) -> Table:
-    (folder / "kafka").mkdir()
-    broker = MavenBroker(folder / "kafka", patient=True)
-    stack.callback(broker.close)
-    broker.start()
-    pin_server(broker._process)
-    topic = "replog-bench"
-    kafka_admin.create_topics(broker.address, [topic, f"{topic}.dlq"])
+def _collecting(broker: Broker, redis_url: str, topic: str, records: int, details: int) -> Table:
     total = collect.publish(broker.address, topic, records=records, details_per_record=details)
-    ours = collect.ours(broker.address, topic, redis_url, "collected", total).per_second
-    plain = collect.plain(broker.address, topic, redis_url, "plain", total).per_second
+    ours = collect.ours(broker.address, topic, redis_url, f"{topic}.collected", total).per_second
+    plain = collect.plain(broker.address, topic, redis_url, f"{topic}.plain", total).per_second
     table = Table(title=f"events/s applied by one collector, {total} events, {broker.version}")
     for column in ("what", "events/s", "goal"):
         table.add_column(column, justify="left" if column == "what" else "right")
@@ -205,8 +213,8 @@ def _rendering(records: int, details: int) -> Table:
     return table
 
 
-def _pages(redis_url: str, records: int, details: int) -> Table:
-    record_ids = page.fill(redis_url, "pages", records=records, details_per_record=details)
+def _pages(redis_url: str, prefix: str, records: int, details: int) -> Table:
+    record_ids = page.fill(redis_url, prefix, records=records, details_per_record=details)
     window, first = "?pageNumber=3&pageSize=20", record_ids[0]
     numbers = range(1, details // page.ROWS)
     others = [f"/detail/page/{record_id}?pageNumber={n}&pageSize=20" for n in numbers for record_id in record_ids]
@@ -218,14 +226,14 @@ def _pages(redis_url: str, records: int, details: int) -> Table:
         table.add_column(column, justify="left" if column in {"a page of 20", "who answers"} else "right")
     questions = {"details": one, "details, another each time": others, "records, another each time": of_task}
     for what, paths in questions.items():
-        ours = page.ours(redis_url, "pages", *(page.BASE + path for path in paths))
-        bare = page.bare(redis_url, "pages", *paths)
+        ours = page.ours(redis_url, prefix, *(page.BASE + path for path in paths))
+        bare = page.bare(redis_url, prefix, *paths)
         goal = max(2500.0, 0.8 * bare.per_second)
         _add_load(table, what, "replog-api", ours, f"{goal:,.0f}")
         _add_load(table, "", "bare Starlette, the same calls", bare)
-    filtered = page.ours(redis_url, "pages", f"{page.BASE}{one[0]}&status=SUCCESS")
+    filtered = page.ours(redis_url, prefix, f"{page.BASE}{one[0]}&status=SUCCESS")
     _add_load(table, "details, by status", "replog-api", filtered)
-    _add_load(table, "details", "FastAPI with response_model", page.plain(redis_url, "pages", *one))
+    _add_load(table, "details", "FastAPI with response_model", page.plain(redis_url, prefix, *one))
     return table
 
 

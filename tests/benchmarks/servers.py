@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,15 @@ from typing import TYPE_CHECKING
 from redis import Redis
 
 from tests.benchmarks.machine import pin
-from tests.support.services.redis import OwnRedis
+from tests.support.services import kafka_admin
+from tests.support.services.kafka import EmbeddedBroker, start_broker
+from tests.support.services.kafka_maven import MavenBroker
+from tests.support.services.redis import OwnRedis, remove_keys, server_binary
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from tests.support.services.kafka import Broker
     from tests.support.services.process import ServerProcess
 
 #: The program that is measured has the other core for itself.
@@ -32,14 +35,39 @@ def pin_server(server: ServerProcess) -> None:
 
 def start_redis(stack: ExitStack, folder: Path) -> OwnRedis:
     """A Redis of the benchmarks' own, its files in the new ``folder``; it ends with ``stack``."""
-    binary = shutil.which("redis-server")
-    assert binary, "the benchmarks want redis-server on PATH"
     folder.mkdir()
-    redis = OwnRedis(Path(binary), folder, options=_CHILDREN)
+    # That of PATH, or else the embedded one.
+    redis = OwnRedis(server_binary(None), folder, options=_CHILDREN)
     stack.callback(redis.close)
     redis.start()
     pin_server(redis._process)
     return redis
+
+
+def given_redis(stack: ExitStack, url: str, prefix: str) -> str:
+    """The Redis at ``url``, which somebody else runs; what is under ``prefix`` goes with ``stack``."""
+    stack.callback(remove_keys, url, prefix)
+    return url
+
+
+def broker_with(stack: ExitStack, folder: Path, choice: str | None, topic: str) -> Broker:
+    """The broker that ``choice`` names, or the best there is, with ``topic`` and its dead letters.
+
+    It ends with ``stack``, or the topics go if somebody else runs it.
+    """
+    folder.mkdir()
+    broker, _ = start_broker(choice, folder)
+    stack.callback(broker.close)
+    topics = [topic, f"{topic}.dlq"]
+    if isinstance(broker, EmbeddedBroker | MavenBroker):
+        pin_server(broker._process)
+    if isinstance(broker, EmbeddedBroker):
+        kafka_admin.touch_topics(broker.address, topics)
+        return broker
+    kafka_admin.create_topics(broker.address, topics)
+    if broker.kind == "address":
+        stack.callback(kafka_admin.delete_topics, broker.address, topics)
+    return broker
 
 
 def pid_of(url: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,33 +72,36 @@ def own_redis(redis_binary: Path, tmp_path: Path) -> Iterator[Callable[..., OwnR
 
 
 @pytest.fixture
-def scenario(
+def with_redis(
     broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
-) -> Iterator[Scenario]:
-    """A system on a Redis of its own that keeps an append-only file, synced each second."""
-    redis = own_redis()
-    with system_on(broker, redis.url, tmp_path, forget=False) as system:
-        yield Scenario(system, broker, redis, journal)
+) -> Iterator[Callable[..., Scenario]]:
+    """Makes a system on a Redis of its own, with options for that, and its folder."""
+    with ExitStack() as systems:
+
+        def make(*options: str, **place: Path) -> Scenario:
+            redis = own_redis(*options, **place)
+            system = systems.enter_context(system_on(broker, redis.url, tmp_path, forget=False))
+            return Scenario(system, broker, redis, journal)
+
+        yield make
 
 
 @pytest.fixture
-def on_always(
-    broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
-) -> Iterator[Scenario]:
+def scenario(with_redis: Callable[..., Scenario]) -> Scenario:
+    """A system whose Redis keeps an append-only file, synced each second."""
+    return with_redis()
+
+
+@pytest.fixture
+def on_always(with_redis: Callable[..., Scenario]) -> Scenario:
     """The same, synced at each write."""
-    redis = own_redis("--appendfsync", "always")
-    with system_on(broker, redis.url, tmp_path, forget=False) as system:
-        yield Scenario(system, broker, redis, journal)
+    return with_redis("--appendfsync", "always")
 
 
 @pytest.fixture
-def on_nothing_kept(
-    broker: MavenBroker, own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
-) -> Iterator[Scenario]:
-    """A system on a Redis that keeps nothing on its disk."""
-    redis = own_redis("--appendonly", "no")
-    with system_on(broker, redis.url, tmp_path, forget=False) as system:
-        yield Scenario(system, broker, redis, journal)
+def on_nothing_kept(with_redis: Callable[..., Scenario]) -> Scenario:
+    """A system whose Redis keeps nothing on its disk."""
+    return with_redis("--appendonly", "no")
 
 
 @pytest.fixture
@@ -131,13 +135,9 @@ def _run(*words: str) -> None:
 
 
 @pytest.fixture
-def on_small_disk(
-    broker: MavenBroker, own_redis: Callable[..., OwnRedis], small_disk: Path, tmp_path: Path, journal: list[str]
-) -> Iterator[Scenario]:
+def on_small_disk(small_disk: Path, with_redis: Callable[..., Scenario]) -> Scenario:
     """A system whose Redis keeps its file on that."""
-    redis = own_redis(folder=small_disk)
-    with system_on(broker, redis.url, tmp_path, forget=False) as system:
-        yield Scenario(system, broker, redis, journal)
+    return with_redis(folder=small_disk)
 
 
 @pytest.fixture

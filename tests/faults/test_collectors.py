@@ -23,15 +23,7 @@ MANY = {"records": 60, "details": 60}
 
 def while_merging(scenario: Scenario) -> Process:
     """Redis stands still with the batch before it."""
-    collector = scenario.collector()
-    scenario.publish(stream(1))
-    scenario.caught_up()
-    scenario.redis.pause()
-    scenario.publish(stream(2))
-    scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
-    scenario.kill(collector)
-    scenario.redis.resume()
-    return collector
+    return scenario.killed_while_merging()
 
 
 def while_paused(scenario: Scenario) -> Process:

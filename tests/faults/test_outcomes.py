@@ -8,11 +8,13 @@ import pytest
 
 from tests.support.scenario import stream
 from tests.support.services.redis import connected
+from tests.support.system import COLLECTOR, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.scenario import Scenario
+    from tests.support.system import Process
 
 ANY_SIZE = 1_000_000
 
@@ -24,16 +26,14 @@ def outcomes(scenario: Scenario) -> Scenario:
     return scenario
 
 
+def published(collector: Process) -> float:
+    """Outcomes that a collector has published."""
+    return sum(collector.metrics("replog_outcomes_published_total").values())
+
+
 def before_the_reply(scenario: Scenario) -> None:
     """Redis has the merge, and takes it once its caller is dead."""
-    collector = scenario.collector()
-    scenario.publish(stream(1))
-    scenario.caught_up()
-    scenario.redis.pause()
-    scenario.publish(stream(2))
-    scenario.wait(lambda: scenario.pending(collector) > 0, "a batch before Redis")
-    scenario.kill(collector)
-    scenario.redis.resume()
+    scenario.killed_while_merging()
 
 
 def before_publishing(scenario: Scenario) -> None:
@@ -81,27 +81,35 @@ def test_a_collector_that_publishes_outcomes_is_killed(outcomes: Scenario, point
 
 
 @pytest.mark.long
-def test_the_broker_dies_while_outcomes_are_published(outcomes: Scenario) -> None:
+@pytest.mark.parametrize("server", ["the broker", "Redis"])
+def test_a_server_dies_while_outcomes_are_published(outcomes: Scenario, server: str) -> None:
+    """It comes back with what it had."""
     collector = outcomes.collector()
     with outcomes.publishing(stream(1, records=60)):
-        outcomes.wait(lambda: sum(collector.metrics("replog_outcomes_published_total").values()) > 0, "an outcome")
-        outcomes.note("kill -9 of the broker")
-        outcomes.broker.kill()
+        outcomes.wait(lambda: published(collector) > 0, "an outcome")
+        outcomes.note(f"kill -9 of {server}")
+        process = outcomes.redis if server == "Redis" else outcomes.broker
+        process.kill()
         outcomes.wait(lambda: bool(collector.lines("backing_off")), "a collector that waits")
-        outcomes.broker.start()
+        process.start()
     outcomes.outcomes_are_complete()
 
 
 @pytest.mark.long
-def test_redis_dies_while_outcomes_are_published(outcomes: Scenario) -> None:
-    """It comes back with what it had."""
-    collector = outcomes.collector()
-    with outcomes.publishing(stream(1, records=60)):
-        outcomes.wait(lambda: sum(collector.metrics("replog_outcomes_published_total").values()) > 0, "an outcome")
-        outcomes.note("kill -9 of Redis")
-        outcomes.redis.kill()
-        outcomes.wait(lambda: bool(collector.lines("backing_off")), "a collector that waits")
-        outcomes.redis.start()
+def test_collectors_come_and_go_while_outcomes_are_published(outcomes: Scenario) -> None:
+    """Partitions change hands under load; what one had merged, it or the next one publishes."""
+    one, two, three = (outcomes.system.process(COLLECTOR) for _ in range(3))
+    with outcomes.load(1):
+        share(one)
+        outcomes.note("a second collector joins")
+        share(one, two)
+        outcomes.wait(lambda: published(two) > 0, "outcomes of the second")
+        outcomes.note("a third collector joins, and the first one is killed")
+        three.start()
+        one.kill()
+        outcomes.wait(lambda: published(three) > 0, "outcomes of the third")
+        outcomes.note("a collector leaves")
+        outcomes.stop(two)
     outcomes.outcomes_are_complete()
 
 

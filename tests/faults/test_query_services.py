@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import httpx
 
 from tests.support.query_service import event, write
 from tests.support.services.process import free_port, wait_until
-from tests.support.system import API, RECORDS, Process
+from tests.support.steady_client import SteadyClient
+from tests.support.system import API, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,48 +21,6 @@ DEADLINE_S = 60.0
 PATHS = ["list/t", "page/t?pageNumber=1&pageSize=5", "detail/list/r", "overview/r", "r"]
 
 
-class Client:
-    """Asks one service after the other over kept connections; what fails at one, it asks once at the next."""
-
-    def __init__(self, urls: list[str]) -> None:
-        self._clients = [httpx.Client(base_url=url, timeout=DEADLINE_S) for url in urls]
-        self._turn = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.answers: list[Any] = []
-        self.failures: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(DEADLINE_S)
-        for client in self._clients:
-            client.close()
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            for path in PATHS:
-                try:
-                    self.answers.append((path, self._asked(path)))
-                except httpx.HTTPError as error:
-                    self.failures.append(f"{path}: {error!r}")
-
-    def _asked(self, path: str) -> Any:
-        try:
-            return self._ask(path)
-        except httpx.TransportError:
-            return self._ask(path)
-
-    def _ask(self, path: str) -> Any:
-        self._turn += 1
-        answer = self._clients[self._turn % len(self._clients)].get(f"{RECORDS}/{path}")
-        answer.raise_for_status()
-        return answer.json()["data"]
-
-
 async def test_query_services_are_restarted_one_after_the_other(
     own_redis: Callable[..., OwnRedis], tmp_path: Path, journal: list[str]
 ) -> None:
@@ -72,7 +30,7 @@ async def test_query_services_are_restarted_one_after_the_other(
     await write(redis.url, "replog", [event("record.started"), *details])
     services = [service(redis.url, tmp_path, workers) for workers in (1, 2)]
     try:
-        with Client([one.url for one in services]) as client:
+        with SteadyClient([one.url for one in services], PATHS) as client:
             for one in services * 2:
                 journal.append("SIGTERM of one of two query services, and its restart")
                 before = len(client.answers)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store of this test."""
-    async with AdministeredConnection(redis_url, redis_prefix) as connection:
+async def connection(redis_url: str, redis_prefix: str, request: pytest.FixtureRequest) -> AsyncIterator[Connection]:
+    """To the store of this test; as the operator's commands have it, where the test is marked ``as_operator``."""
+    url = url_as_operator(redis_url) if request.node.get_closest_marker("as_operator") else redis_url
+    async with AdministeredConnection(url, redis_prefix) as connection:
         yield connection
 
 

@@ -2,96 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.events import parse
 from replog.store.client.command import Command
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
 from replog.store.maintain.restoring import Restoring
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.writer import Writer
 from replog_collector.pipeline.clock_limit import AheadLimit
-from replog_repair.copying.copier import Copied, copy
+from replog_repair.copying.copier import copy
 from replog_repair.copying.file_ends import FileDestination, FileOrigin
-from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
+from replog_repair.copying.store_ends import StoreOrigin
 from replog_repair.rebuilding import Rebuild, drop
 from replog_repair.verification.other_store import OtherStore
-from replog_repair.verification.topic_fold import TopicFold
+from replog_repair.verification.topic_fold import InMemory
 from replog_repair.verification.verifier import Rounds, Verdict, Verifier
-from tests.support.administered import AdministeredConnection
 from tests.support.model import Model
 from tests.support.services.redis import connected, servers_of
-from tests.support.services.redis_acl import url_as_operator
-from tests.support.store.answers import answers, expected
 from tests.support.store.batches import batch_of, many_events
-from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
-from tests.support.topic import TopicInMemory
+from tests.support.topic import KnownEvents, TopicInMemory
+from tests.support.verification import (
+    Silent,
+    assert_answers_as_the_oracle,
+    copy_to,
+    fold_of,
+    merge_while_both_are_written,
+    origin_of,
+    unexpected,
+    write,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from replog.events import Event as AnyEvent
     from replog.store.client.connection import Connection
     from replog.store.client.pipelining import CommandRunner
     from replog_repair.copying.chunks import Chunk
     from replog_repair.verification.expectation import Expectation
     from tests.support.strategies import Event
 
-pytestmark = pytest.mark.every_topology
+pytestmark = [pytest.mark.every_topology, pytest.mark.as_operator]
 
 QUICK = Rounds(most=2, pause_s=0)
-
-
-class KnownEvents:
-    """A topic of these events, as restoring reads one."""
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        self._events = events
-
-    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
-        """As the protocol says, for the beginning."""
-        assert time_ms == 0
-        yield [parse(json.dumps(event).encode()) for event in self._events]
-
-
-class Silent:
-    """Reports nothing."""
-
-    def begin(self, step: str) -> None: ...
-
-    def update(self, done: int, total: int) -> None: ...
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store that is copied or verified, as the operator's commands have it."""
-    async with AdministeredConnection(url_as_operator(redis_url), redis_prefix) as connection:
-        yield connection
-
-
-def unexpected(key: bytes, why: str) -> None:
-    raise AssertionError(key, why)
-
-
-def origin_of(connection: CommandRunner) -> StoreOrigin:
-    return StoreOrigin(connection, identity=connection.prefix, unreadable=unexpected)
-
-
-async def copy_to(destination: Connection, origin: StoreOrigin | FileOrigin) -> Copied:
-    end = StoreDestination(destination, origin=origin.identity, epoch=lambda: destination.epoch)
-    return await copy(origin, end, progress=lambda *_: None)
-
-
-async def write(connection: CommandRunner, events: Sequence[Event], size: int = 40) -> None:
-    writer = Writer(connection)
-    for i in range(0, len(events), size):
-        await writer.merge(batch_of(events[i : i + size]))
 
 
 async def restore(connection: CommandRunner, topic: Sequence[Event]) -> int:
@@ -129,17 +85,6 @@ def events_with_erasures(seed: int, count: int = 400) -> list[Event]:
     return events
 
 
-async def assert_answers_as_the_oracle(connection: Connection, events: Sequence[Event]) -> None:
-    model = Model([*events])
-    assert await answers(connection, model) == expected(model)
-    assert await indexed(connection) == to_be_indexed(model)
-    for record_id in model.record_ids:
-        await assert_indexes_agree(connection, record_id)
-    ids = {event["recordId"] for event in events}
-    there = await connection.run([Command("EXISTS", [RecordKeys(connection.prefix, of).record]) for of in ids])
-    assert {of for of, found in zip(ids, there, strict=True) if found} == {*model.record_ids}
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_copy_has_forgotten_what_the_store_has(connection: Connection, copied: Connection, seed: int) -> None:
     """What comes again is still forgotten; what the store is to read from the topic, the copy is, too."""
@@ -156,14 +101,7 @@ async def test_a_copy_has_forgotten_what_the_store_has(connection: Connection, c
 async def test_two_stores_with_erasures_become_one(connection: Connection, copied: Connection, seed: int) -> None:
     """Each has some of the events and erasures, and both are written while one is merged into the other."""
     events = events_with_erasures(seed, 600)
-    before, meanwhile = events[:400], events[400:]
-    await write(connection, before[::2])
-    await write(copied, before[1::2])
-    async with asyncio.TaskGroup() as group:
-        group.create_task(copy_to(copied, origin_of(connection)), name="copy")
-        group.create_task(write(connection, meanwhile[::2], 10), name="writes to the origin")
-        group.create_task(write(copied, meanwhile[1::2], 10), name="writes to the destination")
-    await copy_to(copied, origin_of(connection))
+    await merge_while_both_are_written(connection, copied, events)
     await restore(copied, events)
     await assert_answers_as_the_oracle(copied, events)
 
@@ -284,12 +222,6 @@ async def test_a_backup_from_before_an_erasure_brings_nothing_back(connection: C
     await assert_answers_as_the_oracle(connection, [*RUN, erased(5)])
 
 
-def fold_of(events: Sequence[Event], events_in_memory: int = 7) -> TopicFold:
-    """With so little memory that records are spilled in pieces."""
-    topic: Any = TopicInMemory(events)
-    return TopicFold(topic, AheadLimit(0), progress=lambda *_: None, events_in_memory=events_in_memory)
-
-
 async def verified(connection: Connection, expectation: Expectation, *, repair: bool = False) -> Verdict:
     verifier = Verifier(connection, expectation, kept_since_ms=0, report=Silent(), rounds=QUICK)
     return await verifier.verify_all(repair=repair)
@@ -306,7 +238,7 @@ async def test_a_store_with_erasures_is_equal_to_its_topic(
 ) -> None:
     events = events_with_erasures(seed)
     await write(connection, events)
-    with fold_of(events, events_in_memory) as fold:
+    with fold_of(events, in_memory=InMemory(events=events_in_memory)) as fold:
         # Not all later events are there yet: they are noted, and that is no difference.
         assert (await verified(connection, fold)).findings == []
         assert await restore(connection, events) > 0
@@ -328,12 +260,12 @@ async def test_a_record_that_should_be_erased_is_found_and_erased(
 ) -> None:
     await write(connection, [*RUN, *later])
     for topic in ([*RUN, *later, erased(5)], [erased(5), *RUN, *later]):
-        with fold_of(topic, events_in_memory) as fold:
+        with fold_of(topic, in_memory=InMemory(events=events_in_memory)) as fold:
             verdict = await verified(connection, fold)
             (finding,) = [finding for finding in verdict.findings if finding.what == "not_erased"]
             assert finding.record_id == "r"
             assert finding.text == "it should be erased up to 2021-05-12T12:00:05+00:00, and is not erased"
-    with fold_of([*RUN, *later, erased(5)], events_in_memory) as fold:
+    with fold_of([*RUN, *later, erased(5)], in_memory=InMemory(events=events_in_memory)) as fold:
         assert (await verified(connection, fold, repair=True)).findings == []
         await restore(connection, [*RUN, *later])
         assert (await verified(connection, fold)).findings == []
@@ -356,8 +288,7 @@ async def test_an_erasure_that_the_topic_does_not_have_is_a_difference(connectio
     await write(connection, [*RUN, erased(5)])
     with fold_of(RUN) as fold:
         assert kinds(await verified(connection, fold)) == {"newer_erasure"}
-    topic: Any = TopicInMemory(RUN, timestamp=4_000_000_000_000, first=1)
-    with TopicFold(topic, AheadLimit(0), progress=lambda *_: None) as fold:
+    with fold_of(TopicInMemory(RUN, timestamp=4_000_000_000_000, first=1)) as fold:
         assert (await verified(connection, fold)).findings == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,17 @@ from tests.support.services.redis import remove_keys
 from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.answers import answers, expected
 from tests.support.store.batches import batch_of, many_events
-from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
+from tests.support.verification import (
+    assert_answers_as_the_oracle,
+    copy_to,
+    merge_while_both_are_written,
+    origin_of,
+    unexpected,
+    write,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from replog.store.client.connection import Connection
@@ -39,49 +45,13 @@ if TYPE_CHECKING:
     from tests.support.services.redis_cluster import RedisCluster
     from tests.support.strategies import Event
 
-pytestmark = pytest.mark.every_topology
+pytestmark = [pytest.mark.every_topology, pytest.mark.as_operator]
 
 GROUP, TOPIC = "g", "t"
 #: When records of 2021-01-01 are written, and when retention removes them; it forgets that later.
 WRITTEN_S, SWEPT_S = 1_609_459_300, 1_610_500_000
 #: One call takes all details of a test.
 _ALL_AT_ONCE = Limits(entities_a_call=100)
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store that is copied, as the operator's commands have it."""
-    async with AdministeredConnection(url_as_operator(redis_url), redis_prefix) as connection:
-        yield connection
-
-
-def unexpected(key: bytes, why: str) -> None:
-    raise AssertionError(key, why)
-
-
-def origin_of(connection: CommandRunner, unreadable: Callable[[bytes, str], None] = unexpected) -> StoreOrigin:
-    return StoreOrigin(connection, identity=connection.prefix, unreadable=unreadable)
-
-
-async def copy_to(
-    destination: Connection, origin: StoreOrigin | FileOrigin, runner: CommandRunner | None = None
-) -> Copied:
-    end = StoreDestination(runner or destination, origin=origin.identity, epoch=lambda: destination.epoch)
-    return await copy(origin, end, progress=lambda *_: None)
-
-
-async def write(connection: CommandRunner, events: list[Event], size: int = 100) -> None:
-    writer = Writer(connection)
-    for i in range(0, len(events), size):
-        await writer.merge(batch_of(events[i : i + size]))
-
-
-async def assert_answers_as_the_oracle(connection: Connection, events: list[Event]) -> None:
-    model = Model(events)
-    assert await answers(connection, model) == expected(model)
-    assert await indexed(connection) == to_be_indexed(model)
-    for record_id in model.record_ids:
-        await assert_indexes_agree(connection, record_id)
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -124,14 +94,7 @@ async def test_a_second_copy_changes_nothing(connection: Connection, copied: Con
 async def test_two_stores_become_one(connection: Connection, copied: Connection) -> None:
     """Each has some of the events, and both are written while one is merged into the other."""
     events = many_events(random.Random(3), 900)
-    before, meanwhile = events[:600], events[600:]
-    await write(connection, before[::2])
-    await write(copied, before[1::2])
-    async with asyncio.TaskGroup() as group:
-        group.create_task(copy_to(copied, origin_of(connection)), name="copy")
-        group.create_task(write(connection, meanwhile[::2], 10), name="writes to the origin")
-        group.create_task(write(copied, meanwhile[1::2], 10), name="writes to the destination")
-    await copy_to(copied, origin_of(connection))
+    await merge_while_both_are_written(connection, copied, events)
     await assert_answers_as_the_oracle(copied, events)
 
 

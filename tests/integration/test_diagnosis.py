@@ -19,10 +19,10 @@ from replog.store.client.weaknesses import log_weaknesses
 from replog.store.format.keys import BucketKeys
 from replog.store.read.stored_checkpoints import has_checkpoints, read_checkpoints
 from replog.store.write.layout_claim import claim_layout
+from replog_repair.diagnosis.checking.store_checks import store_checks
 from replog_repair.diagnosis.observations import StoreObservation, Unknown
-from replog_repair.diagnosis.observing import TimeLimits, observe
-from replog_repair.diagnosis.observing_store import observe_store
-from replog_repair.diagnosis.store_checks import store_checks
+from replog_repair.diagnosis.observing.observer import TimeLimits, observe
+from replog_repair.diagnosis.observing.store_observation import observe_store
 from tests.support import observations
 from tests.support.services import redis_acl
 from tests.support.services.redis import OwnRedis, connected

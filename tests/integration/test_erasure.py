@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import permutations
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replog.errors import StoreUnavailable
-from replog.events import parse
 from replog.records import Effect
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
@@ -25,18 +23,17 @@ from replog.store.read.erasures import forgotten
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
 from replog_api.queries.render import overview
-from tests.support.administered import AdministeredConnection
 from tests.support.model import Model, _us
 from tests.support.services.redis import remove_keys
 from tests.support.store.answers import RENDERER, loads, without_stale
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import assert_indexes_agree
 from tests.support.strategies import RECORD_IDS, TASK_KEYS, Event, streams_with_erasures
+from tests.support.topic import KnownEvents
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import Sequence
 
-    from replog.events import Event as AnyEvent
     from replog.store.client.pipelining import CommandRunner
 
 pytestmark = pytest.mark.every_topology
@@ -44,19 +41,6 @@ pytestmark = pytest.mark.every_topology
 DAY_S = 86_400
 #: How often later events are read again before all is merged.
 RESTORING = 0.3
-
-
-class KnownEvents:
-    """A topic of these events; ``asked`` are the times from which it was read."""
-
-    def __init__(self, *known: Event) -> None:
-        self.asked: list[int] = []
-        self._known = known
-
-    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
-        self.asked.append(time_ms)
-        for event in self._known:
-            yield [parse(json.dumps(event).encode())]
 
 
 class Dying:
@@ -73,12 +57,6 @@ class Dying:
             self.unsent += calls
             raise StoreUnavailable("connection", "dead")
         return await self._connection.run(calls)
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    async with AdministeredConnection(redis_url, redis_prefix) as connection:
-        yield connection
 
 
 def at(second: int) -> str:
@@ -102,7 +80,7 @@ async def write(connection: CommandRunner, *events: Event) -> dict[tuple[str, Ef
 
 
 async def restore(connection: CommandRunner, *topic: Event) -> Restored:
-    return await Restoring(connection, KnownEvents(*topic), ahead_s=0).restore()
+    return await Restoring(connection, KnownEvents(topic), ahead_s=0).restore()
 
 
 async def answers(connection: CommandRunner, record_id: str) -> dict[str, Any]:
@@ -209,7 +187,7 @@ async def test_each_event_is_counted_once_by_what_it_did(connection: Connection)
 
 
 async def test_the_topic_is_read_only_where_something_may_be_later(connection: Connection) -> None:
-    topic = KnownEvents(record("progressed", 9))
+    topic = KnownEvents([record("progressed", 9)])
     restoring = Restoring(connection, topic, ahead_s=5)
     await write(connection, record("started", 1), erased(2))
     await restoring.restore()

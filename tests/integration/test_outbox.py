@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,12 +18,14 @@ from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.client.scripts import MERGE
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, bucket_of
+from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.write.outbox import ENTRIES_A_BUCKET, Outbox, OutboxEntry, buckets_from
 from replog.store.write.writer import Writer
 from tests.support import model
 from tests.support.store.batches import batch_of
 from tests.support.strategies import Event, events, record_events
+from tests.support.topic import KnownEvents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,6 +171,57 @@ async def test_an_entry_outlives_its_record(connection: AdministeredConnection) 
     (entry,) = await everything(connection)
     record = entry.record.read()
     assert (record.status, record.task_key, record.overview.failed) == ("FAILED", "t", 1)
+
+
+def erased(time: str) -> Event:
+    return {"type": "record.erased", "recordId": "r", "eventTime": f"2021-05-12T{time}Z"}
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_an_erasure_removes_the_entries_of_its_record(
+    connection: AdministeredConnection, *, is_removed: bool
+) -> None:
+    """All of them and no other of the bucket, also after retention has removed the record."""
+    beside = next(name for name in (f"r{number}" for number in count()) if bucket_of(name) == bucket_of("r"))
+    await Writer(connection, outbox=True).merge(batch_of([{**FINISHED, "recordId": beside}]))
+    writer = Writer(connection, outbox=True, clock=lambda: 0.0)
+    await writer.merge(batch_of([FINISHED]))
+    await writer.merge(batch_of([REOPENED]))
+    if is_removed:
+        assert await Retention(connection, Policy(1, 1)).sweep() == 1
+    assert [entry.record.record_id for entry in await everything(connection)] == ["r", "r", beside]
+    await Writer(connection).merge(batch_of([erased("12:02:00")]))
+    assert [entry.record.record_id for entry in await everything(connection)] == [beside]
+
+
+async def test_an_erasure_that_changes_nothing_removes_no_entry(connection: AdministeredConnection) -> None:
+    writer = Writer(connection, outbox=True)
+    await writer.merge(batch_of([erased("11:00:00"), FINISHED]))
+    for time in ("11:00:00", "10:00:00"):
+        await writer.merge(batch_of([erased(time)]))
+    assert len(await everything(connection)) == 1
+
+
+async def test_an_outcome_that_is_later_than_an_erasure_comes_back(connection: AdministeredConnection) -> None:
+    """With what is read from the topic again."""
+    await Writer(connection, outbox=True).merge(batch_of([FINISHED]))
+    (before,) = await everything(connection)
+    await Writer(connection, outbox=True).merge(batch_of([erased("11:59:59")]))
+    assert await everything(connection) == []
+    await Restoring(connection, KnownEvents([FINISHED]), ahead_s=0, outbox=True).restore()
+    (after,) = await everything(connection)
+    assert after.record.read() == before.record.read()
+
+
+async def test_an_erasure_that_cannot_empty_the_outbox_is_refused_and_erases_nothing(
+    connection: AdministeredConnection,
+) -> None:
+    keys = RecordKeys(connection.prefix, "r")
+    await Writer(connection).merge(batch_of([FINISHED]))
+    await connection.run([Command("SET", [keys.bucket.outbox], ["x"])])
+    with pytest.raises(StoreRefused):
+        await Writer(connection).merge(batch_of([erased("12:02:00")]))
+    assert await connection.run([Command("EXISTS", [key]) for key in (keys.record, keys.bucket.erased)]) == [1, 0]
 
 
 @pytest.mark.parametrize("garbage", [b"no entry", b"r\0\0\0", b"r\0\xff", b"\xff\0" + bytes(11) + b"\x90"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import count, cycle
@@ -28,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from replog.errors import StoreUnavailable
-from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally, parse
+from replog.events import MAX_INTEGER, DetailStarted, Progress, Tally
 from replog.fields import DETAIL
 from replog.records import MS_BIAS, facts_of, last_ms, progress_of, start_ms
 from replog.settings import StoreSettings
@@ -72,11 +71,12 @@ from tests.support.strategies import (
     texts,
     times,
 )
+from tests.support.topic import KnownEvents
+from tests.support.verification import unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
-    from replog.events import Event as AnyEvent
     from replog.store.client.pipelining import CommandRunner
 
 Filters = dict[str, str]
@@ -239,24 +239,6 @@ class Dying:
             return await self._connection.run(calls)
         self.unsent += [call for call in calls if call.command is ENLIST]
         raise StoreUnavailable("connection", "dead")
-
-
-def unexpected(key: bytes, why: str) -> None:
-    """Nothing is unreadable."""
-    raise AssertionError(key, why)
-
-
-class KnownEvents:
-    """A topic of these events."""
-
-    def __init__(self, known: list[Event]) -> None:
-        self._known = known
-
-    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
-        """As the protocol says, for the beginning."""
-        assert time_ms == 0
-        for event in self._known:
-            yield [parse(json.dumps(event).encode())]
 
 
 class Indexes(NamedTuple):

@@ -11,64 +11,29 @@ import pytest
 
 from replog.store.client.command import Command
 from replog.store.format.keys import RecordKeys, task_bucket, task_keys
+from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.write.writer import Writer
-from replog_collector.pipeline.clock_limit import AheadLimit
-from replog_repair.copying.copier import copy
-from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
+from replog_repair.verification.fold_selection import Selection
 from replog_repair.verification.other_store import OtherStore
-from replog_repair.verification.topic_fold import TopicFold
+from replog_repair.verification.topic_fold import InMemory
 from replog_repair.verification.verifier import Rounds, Verdict, Verifier
-from tests.support.administered import AdministeredConnection
 from tests.support.model import Model
-from tests.support.services.redis import remove_keys
-from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.answers import answers, expected
 from tests.support.store.batches import batch_of, many_events
-from tests.support.topic import TopicInMemory
+from tests.support.topic import KnownEvents, TopicInMemory
+from tests.support.verification import Silent, copy_to, fold_of, origin_of, unexpected, write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable
 
     from replog.store.client.connection import Connection
     from replog_repair.verification.expectation import Expectation
     from tests.support.strategies import Event
 
-pytestmark = pytest.mark.every_topology
+pytestmark = [pytest.mark.every_topology, pytest.mark.as_operator]
 
 QUICK = Rounds(most=4, pause_s=0.05)
-
-
-class Silent:
-    """Reports nothing."""
-
-    def begin(self, step: str) -> None: ...
-
-    def update(self, done: int, total: int) -> None: ...
-
-
-@pytest.fixture
-async def connection(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    """To the store that is verified, as the operator's commands have it."""
-    async with AdministeredConnection(url_as_operator(redis_url), redis_prefix) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def other(redis_url: str, redis_prefix: str) -> AsyncIterator[Connection]:
-    prefix = f"{redis_prefix}-other"
-    async with AdministeredConnection(url_as_operator(redis_url), prefix) as connection:
-        yield connection
-    remove_keys(redis_url, prefix)
-
-
-def unexpected(key: bytes, why: str) -> None:
-    raise AssertionError(key, why)
-
-
-def fold_of(topic: TopicInMemory, events_in_memory: int = 7) -> TopicFold:
-    """With so little memory that details are spilled in pieces."""
-    return TopicFold(topic, AheadLimit(0), progress=lambda *_: None, events_in_memory=events_in_memory)  # type: ignore[arg-type] # as far as it is read
 
 
 async def verified(
@@ -91,12 +56,6 @@ async def verified(
     return await verifier.verify_all(repair=repair)
 
 
-async def write(connection: Connection, events: Sequence[Event], size: int = 100) -> None:
-    writer = Writer(connection)
-    for i in range(0, len(events), size):
-        await writer.merge(batch_of(events[i : i + size]))
-
-
 def placed_events(seed: int, count: int = 250) -> list[Event]:
     """Events with names, conflicts and sizes, of records with details that run."""
     chance = random.Random(seed)
@@ -110,7 +69,7 @@ def placed_events(seed: int, count: int = 250) -> list[Event]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_store_equals_its_topic_and_its_copy(connection: Connection, other: Connection, seed: int) -> None:
+async def test_a_store_equals_its_topic_and_its_copy(connection: Connection, copied: Connection, seed: int) -> None:
     events = placed_events(seed)
     await write(connection, events)
     model = Model(events)
@@ -123,10 +82,8 @@ async def test_a_store_equals_its_topic_and_its_copy(connection: Connection, oth
         len(model.task_keys),
     )
     assert (verdict.findings, verdict.unsettled, verdict.at_least) == ([], [], 0)
-    origin = StoreOrigin(connection, identity="", unreadable=unexpected)
-    destination = StoreDestination(other, origin="", epoch=lambda: other.epoch)
-    await copy(origin, destination, progress=lambda *_: None)
-    for one, another in ((connection, other), (other, connection)):
+    await copy_to(copied, origin_of(connection))
+    for one, another in ((connection, copied), (copied, connection)):
         verdict = await verified(one, OtherStore(another, unreadable=unexpected))
         assert (verdict.findings, verdict.unsettled) == ([], [])
 
@@ -347,3 +304,45 @@ async def test_one_record_and_one_task_are_verified_alone(connection: Connection
         verifier = Verifier(connection, fold, kept_since_ms=0, report=Silent(), rounds=QUICK)
         verdict = await verifier.verify_task("t1")
         assert [finding.record_id for finding in verdict.findings] == ["r1"]
+
+
+async def verified_task(connection: Connection, expectation: Expectation, task_key: str) -> Verdict:
+    verifier = Verifier(connection, expectation, kept_since_ms=0, report=Silent(), rounds=QUICK)
+    return await verifier.verify_task(task_key)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+@pytest.mark.parametrize("task_key", ["t0", "t1", "t2", "no such task"])
+async def test_a_task_is_verified_with_a_fold_of_its_records_alone(
+    connection: Connection, copied: Connection, task_key: str, *, erased: bool
+) -> None:
+    """Whether the list names them, or only their events do; the topic is read again for the latter alone."""
+    events = placed_events(8)
+    if erased:
+        middle = events[len(events) // 2]["eventTime"]
+        erasures = [{"type": "record.erased", "recordId": f"r{number}", "eventTime": middle} for number in range(4)]
+        events = [*erasures[:2], *events, *erasures[2:]]
+    model = Model(events)
+    await write(connection, events)
+    if erased:
+        await Restoring(connection, KnownEvents(events), ahead_s=0).restore()
+    of_task = [row["id"] for row in model.records(task_key)]
+    for listed, readings in ((of_task, 1), ([], 2 if of_task else 1)):
+        topic = TopicInMemory(events)
+        with fold_of(topic, selection=Selection(listed, task_key=task_key)) as fold:
+            verdict = await verified_task(connection, fold, task_key)
+            assert (verdict.findings, verdict.unsettled, verdict.records) == ([], [], len(of_task))
+            if not erased:
+                assert topic.readings == readings
+            verdict = await verified_task(copied, fold, task_key)
+            assert {finding.record_id for finding in verdict.findings} == {*of_task}
+
+
+async def test_a_fold_takes_large_events_piece_by_piece(connection: Connection) -> None:
+    """The bytes of messages count, too: each spill follows a poll."""
+    events = placed_events(9)
+    await write(connection, events)
+    with fold_of(events, in_memory=InMemory(bytes=1)) as pieces, fold_of(events, in_memory=InMemory()) as whole:
+        for fold in (pieces, whole):
+            assert (await verified(connection, fold)).findings == []
+        assert pieces._rows.last > whole._rows.last

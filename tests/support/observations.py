@@ -18,7 +18,7 @@ from replog_repair.diagnosis.lag import GroupLag, owners, partition_lag
 from replog_repair.diagnosis.observations import ApiObservation, KafkaObservation, Observations, StoreObservation
 
 NOW_MS = 1_700_000_000_000
-EVENTS, LETTERS = "t", "t.dlq"
+EVENTS, LETTERS, OUTCOMES = "t", "t.dlq", "t.outcomes"
 DAY_MS = 86_400_000
 
 STATE = ServerState(
@@ -73,6 +73,7 @@ def kafka(**changed: Any) -> KafkaObservation:
         servers="k:9092",
         event_topic=EVENTS,
         letter_topic=LETTERS,
+        outcomes_topic=None,
         topics={EVENTS: topic(), LETTERS: topic(LETTERS, 1)},
         settings={EVENTS: settings(), LETTERS: settings(max_message_bytes=2_097_152, retention_ms=-1)},
         lag=group_lag(),

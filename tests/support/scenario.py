@@ -31,7 +31,7 @@ from tests.support.services.process import wait_until
 from tests.support.system import API, COLLECTOR, Message, Process, answers_what, message, narrow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cloudevents.core.base import BaseCloudEvent
 
@@ -118,6 +118,22 @@ class Scenario:
         """End ``collector`` as a crash would."""
         self.note("kill -9 of a collector")
         collector.kill()
+
+    def killed_while_merging(self) -> Process:
+        """A collector that was killed while Redis stood still with a batch of it."""
+        collector = self.collector()
+        self.publish(stream(1))
+        self.caught_up()
+        self.redis.pause()
+        self.publish(stream(2))
+        self.wait(lambda: self.pending(collector) > 0, "a batch before Redis")
+        self.kill(collector)
+        self.redis.resume()
+        return collector
+
+    def stop(self, collector: Process) -> None:
+        """End ``collector`` in order."""
+        assert collector.stop() == 0
 
     def publish(self, events: Sequence[Event]) -> None:
         """Publish ``events`` at once."""
@@ -237,10 +253,13 @@ class Scenario:
         """Return once everything published is committed."""
         self.wait(lambda: self.lag() == 0, "lag 0")
 
-    def finish(self, events: Sequence[Event] | None = None) -> None:
-        """Require that everything is committed and that every answer is the oracle's about ``events``, or all."""
+    def finish(self, events: Sequence[Event] | None = None, variables: Mapping[str, str] | None = None) -> None:
+        """Require that everything is committed and that every answer is the oracle's about ``events``, or all.
+
+        ``variables`` are settings of the query service that is asked.
+        """
         self.caught_up()
-        api = self.system.started(API)
+        api = self.system.started(API, **(variables or {}))
         answers_what(api, Model(list(self.events if events is None else events), now=datetime.now(UTC)))
         self.check_accounts()
 

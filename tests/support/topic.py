@@ -1,16 +1,18 @@
-"""A topic in memory, read as :class:`replog_collector.topics.reader.TopicReader` reads one."""
+"""Topics in memory: read as :class:`replog_collector.topics.reader.TopicReader` reads one, and as restoring does."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replog.events import parse
 from replog.store.write.offsets import Span
 from replog_collector.topics.reader import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
+    from replog.events import Event as AnyEvent
     from tests.support.strategies import Event
 
 
@@ -33,6 +35,8 @@ class TopicInMemory:
         self.first = first
         self.timestamp = timestamp
         self.progress = Progress(0, 0)
+        #: How often something of it was read.
+        self.readings = 0
         self.positions: Mapping[int, int] = {}
 
     async def available(self) -> dict[int, Span]:
@@ -46,6 +50,7 @@ class TopicInMemory:
     async def read(self, spans: Mapping[int, Span], *, a_step: int = 50) -> AsyncIterator[list[Any]]:
         """As the reader's."""
         (span,) = spans.values()
+        self.readings += span.begin < span.end
         for begin in range(span.begin, span.end, a_step):
             end = min(begin + a_step, span.end)
             self.positions = {0: end}
@@ -55,3 +60,17 @@ class TopicInMemory:
     def _message(self, offset: int) -> PublishedEvent:
         event = self.events[offset]
         return PublishedEvent(0, offset, self.timestamp, event["recordId"].encode(), json.dumps(event).encode())
+
+
+class KnownEvents:
+    """A topic of these events, as restoring reads one; ``asked`` are the times in ms from which it was read."""
+
+    def __init__(self, known: Sequence[Event]) -> None:
+        self.asked: list[int] = []
+        self._known = known
+
+    async def events_since(self, time_ms: int) -> AsyncGenerator[list[AnyEvent]]:
+        """As :class:`replog.store.maintain.restoring.Topic`: all of them."""
+        self.asked.append(time_ms)
+        for event in self._known:
+            yield [parse(json.dumps(event).encode())]

@@ -14,7 +14,7 @@ from replog_cli.display import diagnosis, formatting, silence, tables
 from replog_cli.display.estimate import Estimate
 from replog_cli.display.record_progress import RecordProgress
 from replog_collector.topics.descriptions import GroupDescription, Member, PartitionOffsets
-from replog_repair.diagnosis.checks import Check
+from replog_repair.diagnosis.checking.checks import Check
 from tests.support.observations import NOW_MS, group_lag
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from replog.environment import Notice
 from replog.store.client.rights import COLLECTOR, QUERY_SERVICE
 from replog_collector.topics.descriptions import GroupDescription, Member, PartitionOffsets
-from replog_repair.diagnosis.checks import worst
+from replog_repair.diagnosis.checking.checks import worst
 from replog_repair.diagnosis.observations import Observations, Unknown
 from replog_repair.diagnosis.verdicts import diagnose
 from tests.support.observations import (
@@ -19,6 +19,7 @@ from tests.support.observations import (
     GROUP,
     LETTERS,
     NOW_MS,
+    OUTCOMES,
     STATE,
     api,
     group_lag,
@@ -117,6 +118,37 @@ def test_a_dead_server_is_one_failure_and_the_others_are_checked() -> None:
 )  # fmt: skip
 def test_topics(observed: Observations, expected: dict[str, str]) -> None:
     assert verdicts(observed) == expected
+
+
+def of_outcomes(described: Any = None, set_up: Any = None) -> Observations:
+    usual = kafka()
+    topics = usual.topics if described is None else {**usual.topics, OUTCOMES: described}
+    known = usual.settings if set_up is None else {**usual.settings, OUTCOMES: set_up}
+    return of_kafka(outcomes_topic=OUTCOMES, topics=topics, settings=known)
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (of_outcomes(topic(OUTCOMES, 1), settings()), {}),
+        (of_outcomes(), {"kafka outcomes.topic": "fail"}),
+        (of_outcomes(topic(OUTCOMES, led=False), settings()), {"kafka outcomes.topic": "fail"}),
+        (of_outcomes(topic(OUTCOMES, 1, 1, 1), settings(min_insync_replicas=1)), {
+            "kafka outcomes.replication": "warn"}),
+        (of_outcomes(topic(OUTCOMES), settings(min_insync_replicas=1)), {"kafka outcomes.min-insync": "warn"}),
+        (of_outcomes(topic(OUTCOMES), settings(max_message_bytes=65_536)), {}),
+        (of_outcomes(topic(OUTCOMES), settings(max_message_bytes=65_535)), {"kafka outcomes.message-size": "warn"}),
+        (of_outcomes(topic(OUTCOMES), settings(max_message_bytes=2000)), {"kafka outcomes.message-size": "fail"}),
+        (of_outcomes(topic(OUTCOMES), settings(max_message_bytes=None)), {}),
+        (of_outcomes(topic(OUTCOMES), DENIED), {"kafka outcomes.settings": "warn"}),
+    ],
+)  # fmt: skip
+def test_the_topic_of_outcomes(observed: Observations, expected: dict[str, str]) -> None:
+    assert verdicts(observed) == expected
+
+
+def test_without_outcomes_their_topic_is_not_checked() -> None:
+    assert not [check for check in diagnose(observations()) if check.name.startswith("outcomes")]
 
 
 BEHIND = PartitionOffsets(0, 10, 4)

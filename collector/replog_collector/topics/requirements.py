@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.events import MAX_VALUE_BYTES
+from replog.events import MAX_REASON_CHARACTERS, MAX_VALUE_BYTES
 
 if TYPE_CHECKING:
     from replog_collector.topics.descriptions import TopicSettings
@@ -15,6 +15,10 @@ ENVELOPE_BYTES = 64 * 1024
 EVENT_BYTES = MAX_VALUE_BYTES + ENVELOPE_BYTES
 #: Bytes of the smallest dead letter: its headers name both topics, with up to 249 characters each.
 LEAST_LETTER_BYTES = 2048
+#: Bytes of the largest outcome: its reason, each character of which may be escaped as ``\\u0000``, and room for keys,
+#: headers and all else. And of one without a reason, whose keys are of a usual length.
+OUTCOME_BYTES = 6 * MAX_REASON_CHARACTERS + 16 * 1024
+LEAST_OUTCOME_BYTES = 2048
 
 
 def too_small_for_events(events: TopicSettings) -> bool:
@@ -30,3 +34,8 @@ def letter_bytes(events: TopicSettings) -> int:
 def too_small_for_letters(letters: TopicSettings, events: TopicSettings) -> bool:
     """Whether dead letters are cut because of their size."""
     return letters.max_message_bytes is not None and letters.max_message_bytes < letter_bytes(events)
+
+
+def too_small_for_outcomes(outcomes: TopicSettings) -> bool:
+    """Whether the broker refuses outcomes because of their size."""
+    return outcomes.max_message_bytes is not None and outcomes.max_message_bytes < OUTCOME_BYTES

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from replog_repair.diagnosis.checks import Check
+    from replog_repair.diagnosis.checking.checks import Check
     from replog_repair.diagnosis.lag import GroupLag, PartitionLag
 
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red"}

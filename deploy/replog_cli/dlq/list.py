@@ -12,16 +12,7 @@ from replog_cli.collector_settings import collector_settings
 from replog_cli.display import console, formatting
 from replog_cli.display.letters import group_json, group_table, letter_json, letter_table
 from replog_cli.display.work_progress import WorkProgress
-from replog_cli.dlq.options import (
-    MatchOption,
-    ReasonOption,
-    RecordOption,
-    SinceOption,
-    TaskOption,
-    TypeOption,
-    UntilOption,
-    selection_of,
-)
+from replog_cli.dlq.options import selecting
 from replog_cli.extras import extra
 from replog_cli.options import JsonOption, LimitOption, print_json
 from replog_repair.dead_letters.selection import Newest, Selection
@@ -30,15 +21,10 @@ from replog_repair.dead_letters.summary import Summary
 DEFAULT_ROWS = 20
 
 
+@selecting
 def list_letters(
     *,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    task: TaskOption = None,
-    record: RecordOption = None,
-    match: MatchOption = None,
+    selection: Selection,
     limit: LimitOption = DEFAULT_ROWS,
     summary: Annotated[bool, typer.Option("--summary", help="Count them by reason and type of event.")] = False,
     as_json: JsonOption = False,
@@ -47,9 +33,6 @@ def list_letters(
 
     Reads the dead-letter topic to its present end, and changes nothing. --json prints a JSON object a line.
     """
-    selection = selection_of(
-        since=since, until=until, reason=reason, event_type=event_type, task=task, record=record, match=match
-    )
     newest, counted = Newest(limit), Summary()
     asyncio.run(_read(selection, counted if summary else newest))
     if summary:

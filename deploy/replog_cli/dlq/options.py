@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -12,7 +14,7 @@ from replog_repair.dead_letters.letter import Place
 from replog_repair.dead_letters.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 #: Letters that are named where there may be very many.
 MOST_NAMED = 20
@@ -53,15 +55,31 @@ ExecuteOption: TypeAlias = Annotated[
 ]
 
 
-def selection_of(
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options that select letters; it gets the selection as its argument ``selection``."""
+    of_selection = inspect.signature(_selection, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True).parameters
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        selection = _selection(**{name: given.pop(name) for name in of_selection})
+        command(selection=selection, **given)
+
+    parameters = [*of_selection.values(), *(one for one in own.values() if one.name != "selection")]
+    # Typer reads both.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # any function may have one
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _selection(
     *,
-    since: int | None,
-    until: int | None,
-    reason: Sequence[str] | None,
-    event_type: Sequence[str] | None,
-    task: str | None,
-    record: str | None,
-    match: str | None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    reason: ReasonOption = None,
+    event_type: TypeOption = None,
+    task: TaskOption = None,
+    record: RecordOption = None,
+    match: MatchOption = None,
 ) -> Selection:
-    """The letters that the options select."""
     return Selection(since, until, frozenset(reason or ()), frozenset(event_type or ()), task, record, match)

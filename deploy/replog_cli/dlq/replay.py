@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,24 +14,11 @@ from replog_cli.collector_settings import collector_settings
 from replog_cli.display import console, formatting
 from replog_cli.display.letters import checked_json, verdict_text
 from replog_cli.display.work_progress import WorkProgress
-from replog_cli.dlq.options import (
-    MOST_NAMED,
-    ExecuteOption,
-    MatchOption,
-    ReasonOption,
-    RecordOption,
-    SinceOption,
-    TaskOption,
-    TypeOption,
-    UntilOption,
-    selection_of,
-)
+from replog_cli.dlq.options import MOST_NAMED, ExecuteOption, selecting
 from replog_cli.extras import extra
 from replog_cli.options import JsonOption, print_json
 from replog_repair.dead_letters.checking import Checked, Verdict
-
-if TYPE_CHECKING:
-    from replog_repair.dead_letters.selection import Selection
+from replog_repair.dead_letters.selection import Selection  # noqa: TC001 - the options are read when it is imported
 
 #: Replays of one event, after which another does not help.
 DEFAULT_MAX_REPLAYS = 3
@@ -54,15 +41,10 @@ class _Outcome:
                 self.left.append(one)
 
 
+@selecting
 def replay(
     *,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    reason: ReasonOption = None,
-    event_type: TypeOption = None,
-    task: TaskOption = None,
-    record: RecordOption = None,
-    match: MatchOption = None,
+    selection: Selection,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, max=1_000_000, help="Only so many, the newest.")
     ] = None,
@@ -80,9 +62,6 @@ def replay(
 
     Ends with exit code 1 if letters were left. --json prints a JSON object a line.
     """
-    selection = selection_of(
-        since=since, until=until, reason=reason, event_type=event_type, task=task, record=record, match=match
-    )
     outcome = _Outcome(as_json)
     asyncio.run(_replay(selection, outcome, limit=limit, rate=rate, max_replays=max_replays, execute=execute))
     _print(outcome, execute=execute)

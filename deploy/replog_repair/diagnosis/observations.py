@@ -38,11 +38,13 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class KafkaObservation:
-    """The brokers: the two topics by name, those that exist; their settings; and the group's lag."""
+    """The brokers: the topics by name, those that exist; their settings; and the group's lag."""
 
     servers: str
     event_topic: str
     letter_topic: str
+    #: None where no outcomes are published.
+    outcomes_topic: str | None
     topics: Mapping[str, TopicDescription]
     settings: Mapping[str, TopicSettings | Unknown]
     lag: GroupLag | Unknown

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog_repair.diagnosis.kafka_checks import kafka_checks
-from replog_repair.diagnosis.service_checks import api_checks, settings_checks
-from replog_repair.diagnosis.store_checks import store_checks
+from replog_repair.diagnosis.checking.kafka_checks import kafka_checks
+from replog_repair.diagnosis.checking.service_checks import api_checks, settings_checks
+from replog_repair.diagnosis.checking.store_checks import store_checks
 
 if TYPE_CHECKING:
-    from replog_repair.diagnosis.checks import Check
+    from replog_repair.diagnosis.checking.checks import Check
     from replog_repair.diagnosis.observations import Observations
 
 

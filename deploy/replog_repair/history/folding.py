@@ -78,7 +78,7 @@ class RecordFold:
         detail_id = getattr(event, "detail_id", None)
         if self.folded.erased_us is not None and event.event_us <= self.folded.erased_us:
             return self._of_event(message, event, Effect.SUPERSEDED, {})
-        self.folded.events.append(event)
+        self.folded.sources.append(event)
         listed_before, listed = list(self.folded.task_keys), False
         if detail_id is None:
             entity, listed = self.folded.own(event.task_key)

@@ -23,6 +23,9 @@ class Expectation(Protocol):
     def record_ids(self, bucket: int) -> AsyncIterator[Sequence[str]]:
         """The ids of a bucket's records, in steps."""
 
+    def task_records(self, task_key: str) -> AsyncIterator[Sequence[str]]:
+        """The ids of the records that are of a task, in steps."""
+
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details, of the generation of :meth:`erasure`; None where nothing is known of it."""
 

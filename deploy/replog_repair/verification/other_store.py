@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.keys import RecordKeys
+from replog.store.inspect.task_check import listed_records
 from replog.store.read.bounded_reads import values_of
 from replog.store.transfer.register_scan import RegisterScan
 
@@ -31,6 +32,11 @@ class OtherStore:
     async def record_ids(self, bucket: int) -> AsyncIterator[Sequence[str]]:
         """The ids of a bucket's records, in steps."""
         async for ids in self._scan.record_ids(bucket):
+            yield ids
+
+    async def task_records(self, task_key: str) -> AsyncIterator[Sequence[str]]:
+        """The ids of the records that the task's list has there, in steps."""
+        async for ids in listed_records(self._connection, task_key):
             yield ids
 
     async def record(self, record_id: str) -> RecordPart | None:

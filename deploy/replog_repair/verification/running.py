@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.pipelining import SharedPipelines
 from replog.store.format.layout import COPYABLE, READABLE
+from replog.store.inspect.task_check import listed_records
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.topics.reader import TopicReader
 from replog_repair.copying.places import TIMEOUT_S, opened_store
 from replog_repair.patience import PatientRunner
+from replog_repair.verification.fold_selection import Selection
 from replog_repair.verification.other_store import OtherStore
 from replog_repair.verification.topic_fold import TopicFold
 from replog_repair.verification.verifier import Verifier
@@ -62,7 +64,7 @@ async def verify(
                     reader,
                     AheadLimit(settings.max_ahead_s),
                     progress=report.update,
-                    record_id=scope.record_id,
+                    selection=await _selection(scope, connection),
                 )
             )
             report.begin(f"read {settings.kafka_topic}")
@@ -72,6 +74,15 @@ async def verify(
         if scope.task_key is not None:
             return await verifier.verify_task(scope.task_key, repair=repair)
         return await verifier.verify_all(repair=repair)
+
+
+async def _selection(scope: Scope, connection: CommandRunner) -> Selection:
+    if scope.record_id is not None:
+        return Selection([scope.record_id])
+    if scope.task_key is None:
+        return Selection()
+    listed = [record_id async for ids in listed_records(connection, scope.task_key) for record_id in ids]
+    return Selection(listed, task_key=scope.task_key)
 
 
 def kept_since_ms(settings: CollectorSettings) -> int:

@@ -1,17 +1,22 @@
 """The states that the topic's events make, folded in memory and spilled to a temporary SQLite file.
 
-Memory is bounded by :data:`EVENTS_IN_MEMORY`, whatever the topic has. The events of one record are mostly near each
-other, so that most of them are folded before they are spilled. What is spilled is appended; an index is made when the
-topic is read to its end, and rows of one detail that were spilled apart are joined when they are read. So the topic is
-read once, and Redis is not asked to hold a second store: a million details take some 500 MB of disk. It is read a
-second time where something that was spilled, and erased afterwards, may have events that are later than the erasure: a
-row is a join, and hides them.
+Memory is bounded by :class:`InMemory`, whatever the topic has; beside that, the times of its erasures are held. The
+events of one record are mostly near each other, so that most of them are folded before they are spilled. What is
+spilled is appended; an index is made when the topic is read to its end, and rows of one detail that were spilled apart
+are joined when they are read. So the topic is read once, and Redis is not asked to hold a second store: a million
+details take some 500 MB of disk. It is read a second time
+
+- where something that was spilled, and erased afterwards, may have events that are later than the erasure: a row is a
+  join, and hides them;
+- where an event names a task that is verified alone, and its record is not in the task's list: earlier events of the
+  record were passed over.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -23,11 +28,12 @@ import msgpack
 from replog.errors import InvalidEventError
 from replog.events import RecordErased, parse
 from replog.records import EMPTY, Registers, join, last_ms, time_bytes
-from replog.store.format.keys import bucket_of
+from replog.store.format.keys import BUCKETS, bucket_of
 from replog.store.transfer.register_scan import Erasure, RecordPart
 from replog.store.write.batch import MOST_TASK_KEYS, Batch
 from replog.store.write.offsets import Span
 from replog_collector.kafka.source import Unreadable
+from replog_repair.verification.fold_selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +44,6 @@ if TYPE_CHECKING:
     from replog_collector.pipeline.clock_limit import AheadLimit
     from replog_collector.topics.reader import TopicReader
 
-#: Events that are folded in memory before they are spilled: some 100 MB.
-EVENTS_IN_MEMORY = 100_000
 #: How much later than the topic's first message a record must begin, in ms, for all of its events to be there: the
 #: clocks of workers and brokers differ.
 CLOCKS_DIFFER_MS = 60_000
@@ -47,10 +51,23 @@ _STEP = 250
 _NO_DETAIL = ""
 
 
+@dataclass(frozen=True)
+class InMemory:
+    """Limits of what is folded in memory before it is spilled, beside one poll of the reader."""
+
+    #: Some 100 MB.
+    events: int = 100_000
+    #: Bytes of their messages: one may have a MiB.
+    bytes: int = 64 * 1024 * 1024
+
+
+_IN_MEMORY = InMemory()
+
+
 class TopicFold:
     """Folds a topic. A context manager: the temporary file goes with it.
 
-    ``progress`` is called with offsets read and to read. With ``record_id``, the events of one record are folded.
+    ``progress`` is called with offsets read and to read. Only events of the records in ``selection`` are folded.
     """
 
     def __init__(
@@ -59,18 +76,20 @@ class TopicFold:
         ahead: AheadLimit,
         *,
         progress: Callable[[int, int], None],
-        record_id: str | None = None,
-        events_in_memory: int = EVENTS_IN_MEMORY,
+        selection: Selection | None = None,
+        in_memory: InMemory = _IN_MEMORY,
         folder: Path | None = None,
     ) -> None:
         self._reader = reader
         self._ahead = ahead
         self._progress = progress
-        self._only = record_id
-        self._events_in_memory = events_in_memory
+        self._selection = selection or Selection()
+        self._in_memory = in_memory
         self._place = TemporaryDirectory(prefix="replog-verify-", dir=folder)
         self._rows = _Rows(Path(self._place.name) / "fold.sqlite")
         self._batch = Batch()
+        #: Bytes of the messages in the batch.
+        self._bytes = 0
         self._positions: dict[int, int] | None = None
         #: Timestamp of the first message of those partitions that do not begin with the first offset.
         self._begins_ms: dict[int, int] = {}
@@ -111,18 +130,23 @@ class TopicFold:
         if self._messages < sum(span.end - span.begin for span in spans.values()):
             self.has_gaps = True
         self._positions = {number: span.end for number, span in spans.items()}
-        await self._apply_erasures()
+        await self._fold_again(self._erase_rows() | self._selection.close())
 
-    async def _apply_erasures(self) -> None:
-        """Take what was spilled before its erasure out of the rows, and fold again what may have later events."""
+    def _erase_rows(self) -> set[str]:
+        """Take what was spilled before its erasure out of the rows; returns the records that may have later events."""
         again: set[str] = set()
         for record_id, last_row in self._to_erase.items():
             if not self._rows.erase(record_id, last_row, self._erased[record_id]):
-                self._rows.remove(record_id)
                 again.add(record_id)
         self._to_erase = {}
+        return again
+
+    async def _fold_again(self, again: Collection[str]) -> None:
+        """Fold all events of these records from the beginning of the topic, now that their erasures are known."""
         if not again:
             return
+        for record_id in again:
+            self._rows.remove(record_id)
         spans = {
             number: Span(span.begin, self._positions[number])
             for number, span in (await self._reader.available()).items()
@@ -130,14 +154,16 @@ class TopicFold:
         }
         async for messages in self._reader.read(spans):
             for message in messages:
-                event = None if isinstance(message, Unreadable) else self._event(message.value)
+                if isinstance(message, Unreadable):
+                    continue
+                event = self._event(message.value)
                 if event and event.record_id in again and not isinstance(event, RecordErased):
-                    self._add(event)
+                    self._add(event, message)
             self._went_on()
         self._spill()
 
     def _went_on(self) -> None:
-        if len(self._batch) > self._events_in_memory:
+        if len(self._batch) > self._in_memory.events or self._bytes > self._in_memory.bytes:
             self._spill()
         self._progress(self._reader.progress.read, self._reader.progress.total)
 
@@ -150,6 +176,12 @@ class TopicFold:
         """The ids of a bucket's records, in steps."""
         for ids in self._rows.record_ids(bucket):
             yield ids
+
+    async def task_records(self, task_key: str) -> AsyncIterator[Sequence[str]]:
+        """The ids of the records that are of a task, in steps."""
+        for bucket in range(BUCKETS):
+            for ids in self._rows.record_ids(bucket):
+                yield [i for i in ids if (record := self._rows.record(i)) and task_key in record.task_keys]
 
     async def record(self, record_id: str) -> RecordPart | None:
         """A record without its details."""
@@ -198,20 +230,19 @@ class TopicFold:
             self._messages += message.last - message.offset
             self.invalid += 1
         elif message.value is not None:
-            self._fold(message.value)
+            self._fold(message)
 
-    def _fold(self, value: bytes) -> None:
-        event = self._event(value)
+    def _fold(self, message: Message) -> None:
+        event = self._event(message.value)
         if event is None:
             self.invalid += 1
-            return
-        if self._only is not None and event.record_id != self._only:
-            return
-        self.events += 1
-        if isinstance(event, RecordErased):
+        elif isinstance(event, RecordErased):
+            # Also of a record that is not selected: it may be selected by a later event.
+            self.events += 1
             self._erase(event)
-        else:
-            self._add(event)
+        elif self._selection.takes(event):
+            self.events += 1
+            self._add(event, message)
 
     def _event(self, value: bytes | None) -> Event | None:
         """The event that a collector would apply; None where it would dead-letter it."""
@@ -223,10 +254,11 @@ class TopicFold:
             return None
         return event if event.event_us <= self._ahead.latest_us() else None
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: Event, message: Message) -> None:
         erased_us = self._erased.get(event.record_id)
         if erased_us is None or event.event_us > erased_us:
             self._batch.add(event)
+            self._bytes += len(message.value or b"")
 
     def _erase(self, event: RecordErased) -> None:
         known = self._erased.get(event.record_id)
@@ -240,7 +272,7 @@ class TopicFold:
 
     def _spill(self) -> None:
         self._rows.append(_rows_of(self._batch))
-        self._batch = Batch()
+        self._batch, self._bytes = Batch(), 0
 
 
 def _rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from replog.errors import StoreRefused
 from replog.records import EMPTY
 from replog.store.client.command import Command
-from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, record_key, task_keys
+from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, record_key
 from replog.store.inspect.bucket_check import examine_bucket
 from replog.store.inspect.findings import Finding
 from replog.store.inspect.mending import mend
-from replog.store.inspect.task_check import examine_task, indexed_tasks
+from replog.store.inspect.task_check import examine_task, indexed_tasks, listed_records
 from replog.store.transfer.register_scan import GARBLED, RegisterScan
 from replog.store.transfer.stored_states import StoredStates
 from replog.store.write.writer import Writer
 from replog_repair.verification.record_comparison import Compared, Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog_repair.verification.expectation import Expectation
@@ -149,7 +149,9 @@ class Verifier:
     async def verify_task(self, task_key: str, *, repair: bool = False) -> Verdict:
         """Verify the list of one task, and all records of it."""
         await self._begin()
-        ids = {record_id async for record_id in self._records_of(task_key)}
+        ids: set[str] = set()
+        for found in (listed_records(self._connection, task_key), self._expectation.task_records(task_key)):
+            ids.update([record_id async for some in found for record_id in some])
         for some in _parts(sorted(ids), RECORDS_AT_ONCE):
             await self._compare_any(some, self._suspects)
         await self._examine_tasks([task_key], self._suspects)
@@ -158,22 +160,6 @@ class Verifier:
     async def _begin(self) -> None:
         await self._expectation.renew()
         self._report.begin("compare the store")
-
-    async def _records_of(self, task_key: str) -> AsyncIterator[str]:
-        (_, time, _) = task_keys(self._connection.prefix, task_key)
-        cursor = 0
-        while True:
-            ((cursor, found),) = await self._connection.run([Command("ZSCAN", [time], [cursor, "COUNT", 500])])
-            for raw_id, _ in found:
-                yield raw_id.decode(errors="backslashreplace")
-            if not int(cursor):
-                break
-        for bucket in range(BUCKETS):
-            async for ids in self._expectation.record_ids(bucket):
-                for record_id in ids:
-                    record = await self._expectation.record(record_id)
-                    if record and task_key in record.task_keys:
-                        yield record_id
 
     async def _verify_bucket(self, bucket: int) -> None:
         there: set[str] = set()

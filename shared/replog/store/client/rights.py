@@ -91,6 +91,7 @@ COLLECTOR = tuple(
                 "zadd KEY 0 member",
                 "zrangebyscore KEY -inf +inf",
                 "zrem KEY member",
+                "zremrangebylex KEY - +",
                 "zremrangebyscore KEY -inf +inf",
                 "zscore KEY member",
             ),

@@ -48,6 +48,16 @@ async def indexed_tasks(connection: CommandRunner, bucket: int) -> AsyncIterator
         low = b"(" + found[-1]
 
 
+async def listed_records(connection: CommandRunner, task_key: str) -> AsyncIterator[list[str]]:
+    """The ids of the records in the list of a task, in steps; some may come twice. Raises StoreUnavailable."""
+    (key, _, _), cursor = task_keys(connection.prefix, task_key), 0
+    while True:
+        ((cursor, found),) = await connection.run([Command("HSCAN", [key], [cursor, "COUNT", _ENTRIES])])
+        yield [raw_id.decode(errors="backslashreplace") for raw_id in found if raw_id not in (VERSION, INDEXED)]
+        if not int(cursor):
+            return
+
+
 async def examine_task(connection: CommandRunner, task_key: str) -> ExaminedTask:
     """Examine the list of one task. Raises StoreUnavailable, StoreRefused."""
     check = _TaskCheck(connection, task_key)

@@ -54,7 +54,8 @@ class Restoring:
     """Restores what is noted; any number of processes may do so at once.
 
     ``ahead_s`` is by how much the time of an event may be later than the timestamp of its message. 0 stands for no
-    limit: then the topic is read from its beginning.
+    limit: then the topic is read from its beginning. With ``outbox``, outcomes of what comes back are noted to be
+    published: those that were there went with the erasure.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class Restoring:
         *,
         ahead_s: float,
         clock: Callable[[], float] = time.time,
+        outbox: bool = False,
         events_a_batch: int = EVENTS_A_BATCH,
     ) -> None:
         self._connection = connection
         self._topic = topic
         self._ahead_s = ahead_s
         # Of its own: a writer keeps what it has to report, and nobody reports for this one.
-        self._writer = Writer(connection, clock=clock)
+        self._writer = Writer(connection, clock=clock, outbox=outbox)
         self._events_a_batch = events_a_batch
 
     async def restore(self) -> Restored:

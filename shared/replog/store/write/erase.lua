@@ -5,19 +5,21 @@
 --
 -- KEYS[1] to KEYS[6] the record's keys   KEYS[7] due zset   KEYS[8] running zset   KEYS[9] unfinished set
 -- KEYS[10] leaving hash   KEYS[11] calls string (as in merge.lua)   KEYS[12] erased hash   KEYS[13] erasedat zset
--- KEYS[14] relisting hash   KEYS[15] restoring hash   KEYS[16] layout string   (of the bucket)
+-- KEYS[14] relisting hash   KEYS[15] restoring hash   KEYS[16] layout string   KEYS[17] outbox lex zset   (of the bucket)
 -- ARGV[1] the record's id   ARGV[2] up to which time it is erased, 9 bytes   ARGV[3] the same in ms, rounded down
 -- ARGV[4] time now, ms   ARGV[5] number of this call among those that the bucket gets of this merge
 -- ARGV[6] mark of the writer's layout
 --
 -- All of the record goes, also where it has later events: of a register that an erased event has won, the store does not
 -- know what a later one offered. That there may be later events is noted in `restoring`: they are read from the topic
--- again. What the tasks' lists may hold of the record is noted in `relisting`, until relisted.lua.
+-- again. What the tasks' lists may hold of the record is noted in `relisting`, until relisted.lua. Its outcomes in the
+-- outbox go, too, also where retention has removed the record itself.
 --
 -- Returns {effect of the erasure, up to which time the record is erased now, note in `relisting`, or ''}.
--- Cost: O(task keys); Redis frees the memory in the background. Safe to repeat.
+-- Cost: O(task keys + outcomes in the outbox); Redis frees the memory in the background. Safe to repeat.
 
 local RECORD, DUE, LEAVING, ERASED, RELISTING, RESTORING = KEYS[1], KEYS[7], KEYS[10], KEYS[12], KEYS[14], KEYS[15]
+local OUTBOX = KEYS[17]
 local ID, TIME, MS, NOW = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 -- Task keys whose lists may hold the record: its own, and those of whatever died before it was done with them.
@@ -45,6 +47,9 @@ local function tasks_of(own, gone)
 end
 
 local function forget()
+  -- First, because it is refused where the key is of another type: then nothing has changed. Entries begin with the
+  -- record's id and a NUL, which no id has.
+  redis.call('ZREMRANGEBYLEX', OUTBOX, '[' .. ID .. '\0', '(' .. ID .. '\1')
   local due = redis.call('ZSCORE', DUE, ID)
   local own, gone, ahead = unpack(redis.call('HMGET', RECORD, 'tasks', 'gone', 'ahead'))
   local tasks = tasks_of(own, gone)

@@ -173,10 +173,10 @@ class Writer:
         bucket = keys.bucket
         calls_key, number = notes.next(bucket)
         of_bucket = [bucket.due, bucket.running, bucket.unfinished, bucket.leaving, calls_key]
-        of_erasures = [bucket.erased, bucket.erased_at, bucket.relisting, bucket.restoring, bucket.layout]
+        of_erasures = [bucket.erased, bucket.erased_at, bucket.relisting, bucket.restoring]
         now_ms = int(self._clock() * 1000)
         arguments = (record_id, time_bytes(erased_us), erased_us // 1000, now_ms, number, self._mark)
-        return Command(ERASE, [*keys.all, *of_bucket, *of_erasures], arguments)
+        return Command(ERASE, [*keys.all, *of_bucket, *of_erasures, bucket.layout, bucket.outbox], arguments)
 
     async def _relist(self, relisting: Mapping[str, bytes], notes: _Notes) -> None:
         """Take off tasks' lists what they have of erased records, by the notes in ``relisting``, and note that."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from replog.settings import variable
 from replog.store.client.rights import COLLECTOR, QUERY_SERVICE
 from replog.store.client.versions import LEAST_VERSION, is_too_old
-from replog_repair.diagnosis.checks import Area
+from replog_repair.diagnosis.checking.checks import Area
 from replog_repair.diagnosis.observations import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from replog.store.client.server_state import ServerState
-    from replog_repair.diagnosis.checks import Check
+    from replog_repair.diagnosis.checking.checks import Check
     from replog_repair.diagnosis.lag import GroupLag
     from replog_repair.diagnosis.observations import Observations, StoreObservation
 

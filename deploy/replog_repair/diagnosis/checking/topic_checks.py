@@ -1,4 +1,4 @@
-"""Verdicts about Kafka: topics, their settings, the consumer group and its lag. Pure."""
+"""Verdicts about the topics: whether they exist, their partitions, copies and settings. Pure."""
 
 from __future__ import annotations
 
@@ -8,56 +8,51 @@ from replog.settings import variable
 from replog_collector.topics.requirements import (
     EVENT_BYTES,
     LEAST_LETTER_BYTES,
+    LEAST_OUTCOME_BYTES,
+    OUTCOME_BYTES,
     letter_bytes,
     too_small_for_events,
     too_small_for_letters,
+    too_small_for_outcomes,
 )
-from replog_repair.diagnosis.checks import Area
+from replog_repair.diagnosis.checking.checks import KAFKA
 from replog_repair.diagnosis.observations import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replog_collector.topics.descriptions import GroupDescription, TopicDescription, TopicSettings
-    from replog_repair.diagnosis.checks import Check
-    from replog_repair.diagnosis.lag import GroupLag
-    from replog_repair.diagnosis.observations import KafkaObservation, Observations
+    from replog_collector.topics.descriptions import TopicDescription, TopicSettings
+    from replog_repair.diagnosis.checking.checks import Check
+    from replog_repair.diagnosis.observations import KafkaObservation
 
-KAFKA = Area("kafka")
 #: Copies from which the loss of one broker loses nothing.
 SAFE_COPIES = 2
 #: Copies of a message that are written before it is acknowledged, in a cluster of three brokers or more.
 SAFE_IN_SYNC = 2
-#: Seconds after which a collector that keeps up has applied an event, even if its group was just rebalanced.
-AGE_LIMIT_S = 60
-#: Seconds by which clocks may differ.
-CLOCK_LIMIT_S = 2.0
 _DAY_MS = 86_400_000
 _ANY = -1
 _SEE_TOPICS = "see docs/operations.md, Topics"
-_GRANT = "grant DESCRIBE_CONFIGS on both topics to this user, or look at the settings yourself"
+_GRANT = "grant DESCRIBE_CONFIGS on the topics to this user, or look at the settings yourself"
 
 
-def kafka_checks(observed: Observations) -> Iterator[Check]:
-    """All checks of Kafka."""
-    kafka = observed.kafka
-    if isinstance(kafka, Unknown):
-        setting = variable("kafka_bootstrap_servers")
-        yield KAFKA.failed("brokers", kafka.message, f"start the brokers, or set {setting} and the access settings")
-        return
-    yield KAFKA.passed("brokers", f"{kafka.servers} answers")
-    for role, name in (("events", kafka.event_topic), ("dead-letters", kafka.letter_topic)):
-        yield from _topic_checks(role, name, kafka)
-    yield from _event_topic_checks(kafka, observed.retention_days)
+def topic_checks(kafka: KafkaObservation, retention_days: float) -> Iterator[Check]:
+    """All checks of the topics; of that of outcomes, where collectors publish them."""
+    roles = {"events": kafka.event_topic, "dead-letters": kafka.letter_topic, "outcomes": kafka.outcomes_topic}
+    for role, name in roles.items():
+        if name is not None:
+            yield from _topic_checks(role, name, kafka)
+    yield from _event_topic_checks(kafka, retention_days)
     yield from _letter_topic_checks(kafka)
-    yield from _group_checks(observed, kafka)
-    yield from _clock_checks(kafka, observed.now_ms)
+    yield from _outcomes_topic_checks(kafka)
 
 
 def _topic_checks(role: str, name: str, kafka: KafkaObservation) -> Iterator[Check]:
     topic = kafka.topics.get(name)
     if topic is None:
-        yield KAFKA.failed(f"{role}.topic", f"there is no topic {name}", f"create it: {_SEE_TOPICS}")
+        advice = f"create it: {_SEE_TOPICS}"
+        if name == kafka.outcomes_topic:
+            advice = f"create it, or unset {variable('kafka_outcomes_topic')}: see docs/outcomes.md, Switch it on"
+        yield KAFKA.failed(f"{role}.topic", f"there is no topic {name}", advice)
         return
     yield _partition_check(role, topic)
     yield _copies_check(role, topic)
@@ -183,64 +178,17 @@ def _letter_topic_checks(kafka: KafkaObservation) -> Iterator[Check]:
         yield KAFKA.passed(name, found)
 
 
-def _group_checks(observed: Observations, kafka: KafkaObservation) -> Iterator[Check]:
-    lag = kafka.lag
-    if isinstance(lag, Unknown):
-        # A missing topic has its own check.
-        if lag.kind != "missing":
-            yield KAFKA.untold("lag", lag, "grant READ on the group and DESCRIBE on the topic to this user")
+def _outcomes_topic_checks(kafka: KafkaObservation) -> Iterator[Check]:
+    settings = None if kafka.outcomes_topic is None else kafka.settings.get(kafka.outcomes_topic)
+    if settings is None or isinstance(settings, Unknown) or settings.max_message_bytes is None:
         return
-    if isinstance(lag.description, Unknown):
-        yield KAFKA.untold("group", lag.description, "look at the collectors themselves")
+    name, limit = "outcomes.message-size", settings.max_message_bytes
+    found = f"max.message.bytes of {kafka.outcomes_topic} is {limit}"
+    if limit < LEAST_OUTCOME_BYTES:
+        advice = f"outcomes do not fit, and each one stops its partition; set max.message.bytes={OUTCOME_BYTES}"
+        yield KAFKA.failed(name, found, advice)
+    elif too_small_for_outcomes(settings):
+        advice = f"an outcome with a long reason stops its partition; set max.message.bytes={OUTCOME_BYTES}"
+        yield KAFKA.warned(name, found, advice)
     else:
-        yield _group_check(lag, lag.description)
-    yield from _lag_checks(lag, observed.now_ms)
-
-
-def _group_check(lag: GroupLag, group: GroupDescription) -> Check:
-    members, partitions = len(group.members), len(lag.partitions)
-    found = f"{lag.group} is {group.state}, with {members} members for {partitions} partitions"
-    if not members and lag.total:
-        return KAFKA.failed("group", found, "start collectors: events wait, and nobody reads them")
-    if not members:
-        return KAFKA.warned("group", found, "start collectors")
-    if group.state != "Stable":
-        return KAFKA.warned("group", found, "the group assigns its partitions anew; look again in half a minute")
-    if unowned := [partition.number for partition in lag.partitions if partition.owner is None]:
-        return KAFKA.failed("group", f"{found}; nobody has {unowned}", "restart the collectors one after the other")
-    if members > partitions:
-        return KAFKA.warned("group", found, "add partitions, or stop collectors: some have nothing to do")
-    return KAFKA.passed("group", found)
-
-
-def _lag_checks(lag: GroupLag, now_ms: int) -> Iterator[Check]:
-    if lag.lost:
-        advice = "raise retention.ms of the topic; publish again what is missing (docs/troubleshooting.md)"
-        yield KAFKA.failed("lost", f"{lag.lost} messages were deleted before they were read", advice)
-    if isinstance(lag.checkpoints, Unknown):
-        found = f"{lag.total} messages after the committed offsets; the checkpoints could not be read"
-        yield KAFKA.warned("lag", found, "see the checks of Redis")
-        return
-    age_s = lag.age_s(now_ms)
-    found = f"{lag.total} messages are not applied yet"
-    if age_s is not None:
-        found += f", the oldest of {age_s:.0f} s ago"
-    if age_s is not None and age_s > AGE_LIMIT_S:
-        yield KAFKA.warned("lag", found, "see replog lag, and docs/troubleshooting.md, Lag grows")
-    else:
-        yield KAFKA.passed("lag", found)
-
-
-def _clock_checks(kafka: KafkaObservation, now_ms: int) -> Iterator[Check]:
-    # No request asks a broker for its time. Where it stamps messages itself, the newest one gives a lower bound.
-    if kafka.newest_ms is None:
-        return
-    settings = kafka.settings.get(kafka.event_topic)
-    known = None if isinstance(settings, Unknown) else settings
-    whose = "a broker" if known and known.timestamp_type == "LogAppendTime" else "a publisher"
-    ahead_s = (kafka.newest_ms - now_ms) / 1000
-    if ahead_s > CLOCK_LIMIT_S:
-        found = f"the newest message is dated {ahead_s:.1f} s ahead of this machine"
-        yield KAFKA.warned("clock", found, f"the clock of {whose}, or of this machine, is wrong: look at NTP")
-    else:
-        yield KAFKA.passed("clock", f"no message is dated ahead; its time is that of {whose}")
+        yield KAFKA.passed(name, found)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from replog.settings import environment_notices
 from replog_collector.topics.administration import Administration
-from replog_repair.diagnosis.asking import answered
 from replog_repair.diagnosis.observations import Observations
-from replog_repair.diagnosis.observing_api import observe_api
-from replog_repair.diagnosis.observing_kafka import observe_kafka
-from replog_repair.diagnosis.observing_lag import observe_lag
-from replog_repair.diagnosis.observing_store import observe_checkpoints, observe_store
+from replog_repair.diagnosis.observing.api_observation import observe_api
+from replog_repair.diagnosis.observing.asking import answered
+from replog_repair.diagnosis.observing.kafka_observation import observe_kafka
+from replog_repair.diagnosis.observing.lag_observation import observe_lag
+from replog_repair.diagnosis.observing.store_observation import observe_checkpoints, observe_store
 
 if TYPE_CHECKING:
     from replog.settings import ClientSettings, CollectorSettings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from replog.errors import BrokerUnavailable, TopicMissing
 from replog.store.write.offsets import Span
 from replog_collector.topics.reader import ReaderTimings, TopicReader
-from replog_repair.diagnosis.asking import answered
 from replog_repair.diagnosis.lag import GroupLag, owners, partition_lag
+from replog_repair.diagnosis.observing.asking import answered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,13 +1,13 @@
-"""Observes Kafka: the two topics, their settings, and the group."""
+"""Observes Kafka: the topics, their settings, and the group."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from replog_collector.topics.administration import Administration
-from replog_repair.diagnosis.asking import answered
 from replog_repair.diagnosis.observations import KafkaObservation, Unknown
-from replog_repair.diagnosis.observing_lag import newest_time, observe_lag
+from replog_repair.diagnosis.observing.asking import answered
+from replog_repair.diagnosis.observing.lag_observation import newest_time, observe_lag
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -23,9 +23,9 @@ async def observe_kafka(
     area_timeout_s: float,
 ) -> KafkaObservation:
     """The answers of the brokers. Raises BrokerUnavailable, BrokerRefused, SettingsError where that is nothing."""
-    names = (settings.kafka_topic, settings.dead_letter_topic)
+    names = (settings.kafka_topic, settings.dead_letter_topic, settings.kafka_outcomes_topic)
     async with Administration(settings, timeout_s=answer_timeout_s) as kafka:
-        topics = await kafka.topics(names)
+        topics = await kafka.topics([name for name in names if name is not None])
         return KafkaObservation(
             settings.kafka_bootstrap_servers,
             *names,

@@ -6,13 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from replog.settings import variable
-from replog_repair.diagnosis.checks import Area
+from replog_repair.diagnosis.checking.checks import Area
 from replog_repair.diagnosis.observations import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replog_repair.diagnosis.checks import Check
+    from replog_repair.diagnosis.checking.checks import Check
     from replog_repair.diagnosis.observations import ApiObservation, Observations
 
 API, SETTINGS = Area("api"), Area("settings")

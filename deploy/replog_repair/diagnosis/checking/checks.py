@@ -54,6 +54,9 @@ class Area:
         return self.failed(name, unknown.message, advice)
 
 
+KAFKA = Area("kafka")
+
+
 def worst(checks: Iterable[Check]) -> Verdict:
     """The worst verdict of ``checks``."""
     return max((check.verdict for check in checks), key=VERDICTS.index, default="pass")

@@ -1,0 +1,1 @@
+"""Checking: verdicts on observations. Pure."""

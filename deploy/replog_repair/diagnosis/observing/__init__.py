@@ -1,0 +1,1 @@
+"""Observing: the servers are asked, and what fails is a part of the observation."""
