@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from replog.cancellation import cancel_and_wait, finish_all
 from replog.errors import ReplogError
+from replog.settings import secret
 from replog.store.client.connection import Connection
 from replog.store.client.pipelining import SharedPipelines
 from replog.store.client.rights import QUERY_SERVICE
@@ -22,11 +23,14 @@ from replog.store.read.as_of import read_as_of
 from replog.store.read.queries import StoreQueries
 from replog.store.read.stored_checkpoints import has_checkpoints
 from replog.telemetry import logger
+from replog.tokens import parse as parse_tokens
 from replog_api import metrics
-from replog_api.admission.auth import Tokens
+from replog_api.access_log import AccessLog
+from replog_api.admission.auth import Tokens, client_of
 from replog_api.admission.hosts import known_hosts
 from replog_api.admission.limits import Limits, RateLimit
 from replog_api.admission.proxies import Proxies
+from replog_api.admission.token_rotation import INTERVAL_S, TokenRotation
 from replog_api.admission.waiting_clients import END_WAITING, Timings, WaitingClients
 from replog_api.http import errors
 from replog_api.http.as_of import Freshness
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
     from replog.settings import ApiSettings
     from replog.store.client.pipelining import CommandRunner
+    from replog.tokens import ApiToken
 
 #: Seconds that Redis may take to answer one call.
 STORE_TIMEOUT_S = 1.2
@@ -73,12 +78,13 @@ def create_app(
     store: Callable[[CommandRunner], StoreQueries] = StoreQueries,
     clock: Callable[[], int] = now_ms,
     store_timeout_s: float = STORE_TIMEOUT_S,
+    token_interval_s: float = INTERVAL_S,
 ) -> ASGIApp:
     """The query service as an ASGI application. It connects to the store with its first request.
 
     ``drain`` says whether the process is to stop. ``proxies`` are trusted; by default none is. ``store`` makes the read
     port on a connection. ``clock`` gives the time that answers are rendered as of, in ms since 1970. Redis may take
-    ``store_timeout_s`` to answer one call.
+    ``store_timeout_s`` to answer one call. The file of the tokens is looked at every ``token_interval_s``.
     """
     limits, drain = limits or Limits(), drain or Drain()
     connection = Connection(settings, timeout_s=store_timeout_s, rights=QUERY_SERVICE)
@@ -91,7 +97,9 @@ def create_app(
     runner = QueryRunner(settings, waiting_clients, limits, rate, timings=timings or Timings(), clock=clock)
     snapshots = Snapshots(queries.records, runner)
 
-    lifespan = _lifespan(connection, waiting_clients, owners=(runner, snapshots, freshness, shared))
+    tokens = Tokens(settings.tokens)
+    rotation = _rotation(settings, tokens, waiting_clients, interval_s=token_interval_s)
+    lifespan = _lifespan(connection, waiting_clients, rotation, owners=(runner, snapshots, freshness, shared))
     # FastAPI's document lacks the tables of errors and headers: contracts.openapi completes it. Its pages load their
     # scripts from other servers.
     app = FastAPI(
@@ -107,27 +115,47 @@ def create_app(
     app.router.routes += query_routes(queries, runner, snapshots, limits)
     app.router.routes += service_routes(ServiceEndpoints(connection, freshness, drain, timeout_s=store_timeout_s))
     app.router.routes += page_routes() if settings.api_page else []
-    metrics.begin((route.path for route in app.router.routes if isinstance(route, EndpointRoute)), _names(settings))
+    metrics.begin(
+        (route.path for route in app.router.routes if isinstance(route, EndpointRoute)), _names(settings.tokens)
+    )
+    proxies = proxies or Proxies()
     middleware = RequestMiddleware(
         app,
         freshness=freshness,
         zone=ZoneInfo(settings.time_zone),
-        tokens=Tokens(settings.tokens),
+        tokens=tokens,
         limit=rate,
         hosts=known_hosts(settings),
-        proxies=proxies or Proxies(),
+        proxies=proxies,
         trouble=trouble,
         open_paths=OPEN_PATHS | page_paths() if settings.api_page else OPEN_PATHS,
     )
-    return Observed(_for_other_origins(middleware, settings.cors_origins))
+    access_log = AccessLog(proxies) if settings.api_access_log else None
+    return Observed(_for_other_origins(middleware, settings.cors_origins), access_log)
 
 
-def _names(settings: ApiSettings) -> set[str]:
-    return {token.name for token in settings.tokens}
+def _names(tokens: Sequence[ApiToken]) -> set[str]:
+    return {token.name for token in tokens}
+
+
+def _rotation(
+    settings: ApiSettings, tokens: Tokens, waiting_clients: WaitingClients, *, interval_s: float
+) -> TokenRotation | None:
+    """The rotation of ``tokens``; None where they are in no file."""
+    file = secret(settings, "api_tokens", parse_tokens) if settings.api_tokens_file else None
+    if file is None:
+        return None
+
+    def accept(found: Sequence[ApiToken]) -> None:
+        metrics.begin_tokens(_names(found))
+        gone = tokens.replace(found)
+        waiting_clients.end_of({client_of(name) for name in gone})
+
+    return TokenRotation(file, accept, interval_s=interval_s)
 
 
 def _lifespan(
-    connection: Connection, waiting_clients: WaitingClients, *, owners: Sequence[Owner]
+    connection: Connection, waiting_clients: WaitingClients, rotation: TokenRotation | None, *, owners: Sequence[Owner]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
     """The startup and shutdown of the application; ``connection`` is closed last."""
 
@@ -136,9 +164,11 @@ def _lifespan(
         # Streamed responses run on anyio, most of which loads when it is first used: not while a client waits.
         await checkpoint()
         checking = asyncio.create_task(_check_store(connection), name="store check")
+        if rotation:
+            rotation.start()
         yield {END_WAITING: waiting_clients.end}
         await cancel_and_wait([checking], timeout_s=STORE_CLOSED_WITHIN_S)
-        await finish_all(*(owner.close() for owner in owners))
+        await finish_all(*(owner.close() for owner in (*owners, *([rotation] if rotation else []))))
         with suppress(TimeoutError):
             async with asyncio.timeout(STORE_CLOSED_WITHIN_S), connection:
                 pass
@@ -180,10 +210,11 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
 
 
 class Observed:
-    """Counts and times requests by the label of their route and status."""
+    """Counts and times requests by the label of their route and status, and logs them if there is a log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: AccessLog | None = None) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -205,8 +236,11 @@ class Observed:
             route = getattr(scope.get("route"), "label", "unknown")
             metrics.requests_of(route, status).inc()
             context = context_of(scope)
-            metrics.request_seconds_of(route).observe(time.perf_counter() - began - context.waited_s)
+            duration_s = time.perf_counter() - began
+            metrics.request_seconds_of(route).observe(duration_s - context.waited_s)
             if context.token:
                 metrics.TOKEN_REQUESTS.labels(context.token).inc()
             if context.store_trouble:
                 metrics.STORE_ERRORS.labels(context.store_trouble).inc()
+            if self._access_log:
+                self._access_log.write(scope, context, route=route, status=status, duration_s=duration_s)

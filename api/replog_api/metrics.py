@@ -91,8 +91,13 @@ def begin(routes: Iterable[str], tokens: Iterable[str]) -> None:
             requests_of(route, status)
     for kind in (*STORE_TROUBLES, BUSY):
         STORE_ERRORS.labels(kind)
-    for token in tokens:
-        TOKEN_REQUESTS.labels(token)
+    begin_tokens(tokens)
+
+
+def begin_tokens(names: Iterable[str]) -> None:
+    """Create the series of tokens with these names, at 0. What is counted already stays."""
+    for name in names:
+        TOKEN_REQUESTS.labels(name)
 
 
 # `labels` checks and locks at each call. Routes and statuses are few.

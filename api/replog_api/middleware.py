@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from replog.errors import BUSY, StoreUnavailable
+from replog_api.admission.auth import client_of
 from replog_api.admission.limits import MAX_HEADER_BYTES, MAX_URL_BYTES, header_bytes
 from replog_api.http import messages
 from replog_api.http.envelope import CSV, JSON, NDJSON
@@ -151,7 +152,7 @@ class RequestMiddleware:
         except RefusedError:
             self._count(context, self._address(scope))
             raise
-        self._count(context, f"token {token.name}")
+        self._count(context, client_of(token.name))
         context.prefix, context.token = token.prefix, token.name
 
     def _address(self, scope: Scope) -> str:

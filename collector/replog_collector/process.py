@@ -8,6 +8,7 @@ import time
 from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING
 
+from replog.errors import AuthenticationFailed, FatalError
 from replog.outcomes import source_of
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import mask_url
@@ -46,6 +47,7 @@ from replog_collector.start_warnings import StartWarnings
 from replog_collector.topics.topic_events import TopicEvents
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from replog.settings import CollectorSettings
@@ -127,9 +129,9 @@ class CollectorProcess:
             connecting = [
                 self._connection.check,
                 self._claim_layout,
-                self._source.start,
-                self._dead_letters.start,
-                *([self._outcome_topic.start] if self._outcome_topic else []),
+                _or_end(self._source.start),
+                _or_end(self._dead_letters.start),
+                *([_or_end(self._outcome_topic.start)] if self._outcome_topic else []),
                 warnings.begin,
             ]
             await self._shutdown.work(self._collector.run(starting=connecting), name="collector")
@@ -199,6 +201,18 @@ class CollectorProcess:
         return PeriodicTask(
             lambda: restore_later(restoring), name="restoring", on_death=self._stop, interval_s=RESTORE_S
         )
+
+
+def _or_end(start: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """``start``, the first connection of a client to Kafka; credentials that are refused there end the process."""
+
+    async def started() -> None:
+        try:
+            await start()
+        except AuthenticationFailed as error:
+            raise FatalError(str(error)) from error
+
+    return started
 
 
 def _outcome_topic(settings: CollectorSettings) -> OutcomeTopic | None:

@@ -165,6 +165,8 @@ def _environment(plan: Plan, addresses: Addresses, collector_port: int) -> dict[
         "REPLOG_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         "REPLOG_KAFKA_OUTCOMES_TOPIC": addresses.outcomes_topic,
         "REPLOG_REDIS_URL": addresses.redis_url,
+        # As if it were not set: a secret is in one place.
+        "REPLOG_REDIS_URL_FILE": "",
         "REPLOG_COLLECTOR_HOST": "127.0.0.1",
         "REPLOG_COLLECTOR_PORT": str(collector_port),
         "REPLOG_API_HOST": plan.api_host,

@@ -7,6 +7,7 @@
     │   ├── StoreUnavailable      Redis does not answer, is loading, read-only or full, moves a slot, denies a right, or
     │   │                         came back with a store of another layout
     │   └── BrokerUnavailable     Kafka does not answer or refused for now
+    │       ├── AuthenticationFailed  Kafka does not accept this process's credentials, or this process its certificate
     │       └── InstanceIdTaken       another member of the group has the static name of this one
     ├── StoreRewound          go back to the checkpoints; Redis lost acknowledged writes
     ├── StoreRefused          do not retry as it is: isolate the record and dead-letter its events
@@ -91,6 +92,14 @@ class BrokerRefused(ReplogError):  # noqa: N818 - named as the state it reports
     def __init__(self, kind: Literal["denied", "unsupported"], message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class AuthenticationFailed(BrokerUnavailable):
+    """Kafka does not accept the credentials or the certificate of this process, or this process does not trust Kafka's.
+
+    A process that starts with it ends, because its settings are wrong. One that had connected before tries again:
+    credentials are being renewed.
+    """
 
 
 class InstanceIdTaken(BrokerUnavailable):

@@ -11,6 +11,7 @@ import re
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -27,11 +28,12 @@ from pydantic_settings import (
 from replog import redis_url
 from replog.environment import is_of_a_service, notices, report
 from replog.errors import SettingsError
+from replog.secret_files import Reloaded, read_secret
 from replog.tokens import ApiToken
 from replog.tokens import parse as parse_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from replog.environment import Notice
 
@@ -39,9 +41,8 @@ ENV_PREFIX = "REPLOG_"
 
 _LAST_PORT = 65535
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: Patterns of values that may contain a password, and of names of settings whose value is one.
+#: Pattern of values that may contain a password.
 _MAY_HOLD_SECRET = re.compile(r"@|://|pass|secret|token", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"password|token|secret")
 
 
 def _check_redis_url(url: str) -> str:
@@ -107,6 +108,15 @@ def _check_origins(origins: str) -> str:
     return origins
 
 
+#: Ending of the name of the setting that names a secret's file.
+_FILE = "_file"
+
+
+def _secret_file() -> Any:
+    """The setting of the file that holds a secret, beside the setting of the secret itself."""
+    return Field(default=None, description="file that holds it; it is read again when it changes")
+
+
 Topic = Annotated[str, AfterValidator(_check_topic)]
 Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 
@@ -133,6 +143,31 @@ class _Group(BaseSettings):
             }
         return (init_settings, *sources)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Put the text of each secret's file in the place of the secret."""
+        files = {name: values[name + _FILE] for name in secrets_of(cls) if values.get(name + _FILE) is not None}
+        twice = [name for name in files if values.get(name) is not None]
+        if twice:
+            raise ValueError(
+                "; ".join(
+                    f"{variable(name)} and {variable(name + _FILE)} are both set; allowed: one of them"
+                    for name in twice
+                )
+            )
+        return values | {name: _read_secret_file(name, path) for name, path in files.items()}
+
+
+def _read_secret_file(name: str, path: str | Path) -> str:
+    try:
+        return read_secret(Path(path))
+    except ValueError as error:
+        raise ValueError(
+            f"{variable(name + _FILE)}={path} {error}; allowed: a file that this process can read and that holds "
+            f"what {variable(name)} would"
+        ) from None
+
 
 class LogSettings(_Group):
     """Settings of a process's log."""
@@ -158,14 +193,34 @@ class KafkaSettings(_Group):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to connect"
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         default="PLAIN", description="used with SASL_PLAINTEXT and SASL_SSL"
     )
     kafka_sasl_username: str | None = Field(default=None, description="SASL user")
     kafka_sasl_password: SecretStr | None = Field(default=None, description="SASL password")
+    kafka_sasl_password_file: Path | None = _secret_file()
+    kafka_sasl_oauthbearer_token_endpoint_url: Annotated[str, AfterValidator(_check_http_url)] | None = Field(
+        default=None, description="where OAUTHBEARER gets its tokens, with client credentials (OAuth 2.0)"
+    )
+    kafka_sasl_oauthbearer_client_id: str | None = Field(default=None, description="the client at that endpoint")
+    kafka_sasl_oauthbearer_client_secret: SecretStr | None = Field(default=None, description="the client's secret")
+    kafka_sasl_oauthbearer_client_secret_file: Path | None = _secret_file()
+    kafka_sasl_oauthbearer_scope: str | None = Field(default=None, description="scope to ask for; unset: none")
+    kafka_sasl_oauthbearer_token: SecretStr | None = Field(
+        default=None, description="the token itself, if no endpoint is set; best in a file that somebody renews"
+    )
+    kafka_sasl_oauthbearer_token_file: Path | None = _secret_file()
     kafka_ssl_cafile: str | None = Field(default=None, description="PEM file of the broker's authority")
     kafka_ssl_certfile: str | None = Field(default=None, description="PEM file of the client's certificate")
     kafka_ssl_keyfile: str | None = Field(default=None, description="PEM file of the client's key")
+    kafka_ssl_key_password: SecretStr | None = Field(default=None, description="password of an encrypted key")
+    kafka_ssl_key_password_file: Path | None = _secret_file()
+    kafka_client_id: str = Field(
+        default="replog-publisher", min_length=1, description="name of this client in the brokers' logs and quotas"
+    )
+    kafka_client_rack: str | None = Field(
+        default=None, min_length=1, description="rack of this client, to read from a replica in it; unset: none"
+    )
 
     @property
     def dead_letter_topic(self) -> str:
@@ -207,6 +262,7 @@ class StoreSettings(_Group):
         default="redis://127.0.0.1:6379/0",
         description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL",
     )
+    redis_url_file: Path | None = _secret_file()
     redis_prefix: Annotated[str, AfterValidator(_check_prefix)] = Field(
         default="replog", description="first part of every key"
     )
@@ -223,6 +279,9 @@ class StaleSettings(_Group):
 class CollectorSettings(KafkaSettings, StoreSettings, StaleSettings, LogSettings):
     """Settings of ``replog-collector``."""
 
+    kafka_client_id: str = Field(
+        default="replog-collector", min_length=1, description="name of this client in the brokers' logs and quotas"
+    )
     retention_days: Annotated[float, Field(gt=0)] = Field(
         default=30, description="days that a record is kept after its last event"
     )
@@ -267,6 +326,10 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
         default=None,
         description="accepted tokens: name:sha256hex[:taskKeyPrefix], comma-separated; unset: no authentication",
     )
+    api_tokens_file: Path | None = Field(
+        default=None, description="file that holds them, one a line; it is read again when it changes"
+    )
+    api_access_log: bool = Field(default=False, description="1: log a line for each request")
     api_requests_per_s: Annotated[float, Field(ge=0)] = Field(
         default=1000, description="requests a second for each token, or else address; 0: no limit"
     )
@@ -292,22 +355,15 @@ class ApiSettings(StoreSettings, StaleSettings, LogSettings):
 class NotifySettings(KafkaSettings, LogSettings):
     """Settings of ``replog notify``."""
 
+    kafka_client_id: str = Field(
+        default="replog-notify", min_length=1, description="name of this client in the brokers' logs and quotas"
+    )
     notify_secret: SecretStr | None = Field(
         default=None,
         min_length=1,
         description="secret that posts are signed with, as whsec_BASE64 or text; unset: none",
     )
-    notify_secret_file: str | None = Field(
-        default=None, min_length=1, description="file that holds the secret; it is read again when it changes"
-    )
-
-    @model_validator(mode="after")
-    def _check_one_secret(self) -> Self:
-        if self.notify_secret is not None and self.notify_secret_file is not None:
-            raise ValueError(
-                f"{variable('notify_secret')} and {variable('notify_secret_file')} are both set; allowed: one of them"
-            )
-        return self
+    notify_secret_file: Path | None = _secret_file()
 
 
 class ClientSettings(_Group):
@@ -319,9 +375,11 @@ class ClientSettings(_Group):
     api_token: Annotated[SecretStr, AfterValidator(_check_header_value)] | None = Field(
         default=None, description="token for it; unset: none is sent"
     )
+    api_token_file: Path | None = _secret_file()
 
 
 SettingsT = TypeVar("SettingsT", bound=_Group)
+T = TypeVar("T")
 
 
 def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
@@ -330,10 +388,37 @@ def load(group: type[SettingsT], **overrides: Any) -> SettingsT:
     Raises:
         SettingsError: a value is wrong; the message is one line that names every wrong variable.
     """
+    # The file of a secret gives way to an override of the secret, as its variable does.
+    files = {name + _FILE: None for name in secrets_of(group) if name in overrides}
     try:
-        return group(**overrides)
+        return group(**files | overrides)
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(group, problem) for problem in error.errors())) from None
+        given = {**_variables(), **{variable(name): value for name, value in overrides.items()}}
+        raise SettingsError("; ".join(_explain(group, problem, given) for problem in error.errors())) from None
+
+
+def secrets_of(group: type[_Group]) -> list[str]:
+    """The settings of ``group`` that a file may hold: those beside which there is one with the ending ``_file``."""
+    return [name for name in group.model_fields if name + _FILE in group.model_fields]
+
+
+def secret(settings: _Group, name: str, parse: Callable[[str], T]) -> Reloaded[T] | None:
+    """The present value of the secret ``name``, parsed by ``parse``; None if the secret is not set.
+
+    Raises:
+        SettingsError: ``parse`` raises ValueError, or the file cannot be read any more.
+    """
+    file, given = getattr(settings, name + _FILE), getattr(settings, name)
+    try:
+        if file is not None:
+            return Reloaded([file], lambda: parse(read_secret(file)))
+        if given is None:
+            return None
+        text = given.get_secret_value() if isinstance(given, SecretStr) else str(given)
+        return Reloaded((), lambda: parse(text))
+    except ValueError as error:
+        wrong = f"{variable(name)}={redis_url.MASK} is wrong" if file is None else f"{variable(name + _FILE)}={file}"
+        raise SettingsError(f"{wrong}: {type(settings).model_fields[name].description}; allowed: {error}") from None
 
 
 def load_or_exit(group: type[SettingsT], **overrides: Any) -> SettingsT:
@@ -352,9 +437,13 @@ def report_environment() -> None:
 
 def environment_notices() -> list[Notice]:
     """Variables in the environment or the ``.env`` file that have this project's prefix and are no settings."""
+    return list(notices(_variables(), {variable(name) for group in _groups(_Group) for name in group.model_fields}))
+
+
+def _variables() -> dict[str, str]:
+    """Variables of the environment or the ``.env`` file that have this project's prefix."""
     found = {**DotEnvSettingsSource(_Group).env_vars, **EnvSettingsSource(_Group).env_vars}
-    ours = {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
-    return list(notices(ours, {variable(name) for group in _groups(_Group) for name in group.model_fields}))
+    return {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(ENV_PREFIX)}
 
 
 def _groups(group: type[_Group]) -> Iterator[type[_Group]]:
@@ -394,18 +483,20 @@ def mask_url(url: str) -> str:
     return redis_url.masked(url)
 
 
-def _explain(group: type[_Group], problem: Any) -> str:
+def _explain(group: type[_Group], problem: Any, given: Mapping[str, Any]) -> str:
     allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not problem["loc"]:
-        # The problem is about several settings. The check names them.
+        # The problem is about several settings, or a file. The check names them.
         return str(allowed)
     name = str(problem["loc"][0])
-    field = group.model_fields[name]
-    value = _CONTROL.sub("?", _shown(name, str(problem["input"])))
-    return f"{variable(name)}={value} is wrong: {field.description}; allowed: {allowed}"
+    value = _CONTROL.sub("?", _shown(group, name, str(problem["input"])))
+    wrong = f"{variable(name)}={value} is wrong"
+    if file := given.get(variable(name + _FILE)):
+        wrong = f"{variable(name + _FILE)}={file} holds a wrong value, {value}"
+    return f"{wrong}: {group.model_fields[name].description}; allowed: {allowed}"
 
 
-def _shown(name: str, value: str) -> str:
-    if _SECRET_NAME.search(name):
-        return redis_url.MASK
-    return mask_url(value) if name.endswith("_url") or _MAY_HOLD_SECRET.search(value) else value
+def _shown(group: type[_Group], name: str, value: str) -> str:
+    if name.endswith("_url"):
+        return mask_url(value)
+    return redis_url.MASK if name in secrets_of(group) else mask_url(value) if _MAY_HOLD_SECRET.search(value) else value

@@ -98,6 +98,10 @@ LogAction = Literal[
     "restored",
     # The same failed for the broker; it is tried again.
     "restoring_failed",
+    # The file of a secret has changed, and what it holds is used from now on.
+    "secret_reloaded",
+    # A request was answered: a line of the access log.
+    "request_answered",
     # A call or dependency that failed works again.
     "recovered",
     # A request ended in an unexpected error.

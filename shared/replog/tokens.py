@@ -1,4 +1,4 @@
-"""Entries of ``REPLOG_API_TOKENS``: the SHA-256 of each token, and the tasks that the token may read."""
+"""Entries of ``REPLOG_API_TOKENS`` and its file: the SHA-256 of each token, and the tasks that the token may read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ class ApiToken(NamedTuple):
 
 
 def parse(text: str) -> tuple[ApiToken, ...]:
-    """Parse entries of the form ``name:sha256hex[:taskKeyPrefix]``, comma-separated.
+    """Parse entries of the form ``name:sha256hex[:taskKeyPrefix]``, comma-separated or one a line.
 
     Raises:
         ValueError: an entry is wrong, or two entries give one token different prefixes; the text names the entries,
             and quotes nothing else of them.
     """
-    tokens = tuple(_token(number, entry.strip()) for number, entry in enumerate(text.split(","), 1))
+    lines = [line for line in text.split("\n") if line.strip()] or [""]
+    entries = [entry for line in lines for entry in line.split(",")]
+    tokens = tuple(_token(number, entry.strip()) for number, entry in enumerate(entries, 1))
     _check_prefixes(tokens)
     return tokens
 
@@ -55,4 +57,4 @@ def _token(number: int, entry: str) -> ApiToken:
 
 
 def _wrong(number: int, why: str) -> str:
-    return f"name:sha256hex[:taskKeyPrefix], comma-separated; entry {number} is not: {why}"
+    return f"name:sha256hex[:taskKeyPrefix], comma-separated or one a line; entry {number} is not: {why}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from jsonschema_rs import validator_for
 
-from replog.settings import ApiSettings, CollectorSettings, variable
+from replog.settings import ApiSettings, CollectorSettings, load, secrets_of, variable
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -26,6 +27,11 @@ KAFKA_KEYS = {
     "limitToPartitionsWithLag", "offsetResetPolicy", "partitionLimitation", "sasl", "saslTokenProvider",
     "scaleToZeroOnInvalidOffset", "tls", "topic", "topicFromEnv", "unsafeSsl", "version",
 }  # fmt: skip
+#: The settings of each deployment.
+SETTINGS: dict[str, type[CollectorSettings | ApiSettings]] = {
+    "replog-collector": CollectorSettings,
+    "replog-api": ApiSettings,
+}
 #: Seconds: of the pause before SIGTERM, and that a collector takes to stop at most.
 PRE_STOP_S, COLLECTOR_STOP_S = 10, 10
 
@@ -118,8 +124,7 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
 
 @each_deployment
 def test_every_variable_is_a_setting(name: str) -> None:
-    fields = {"replog-collector": CollectorSettings.model_fields, "replog-api": ApiSettings.model_fields}[name]
-    known = {variable(field) for field in fields}
+    known = {variable(field) for field in SETTINGS[name].model_fields}
     assert {one["name"] for one in container(name)["env"]} <= known
 
 
@@ -140,13 +145,34 @@ def test_pods_have_time_to_end() -> None:
     assert pod("replog-collector")["terminationGracePeriodSeconds"] > COLLECTOR_STOP_S
 
 
-def test_secrets_are_taken_from_secrets() -> None:
-    """None stands in a manifest, and each reference names a key that the example makes."""
-    secrets = {one["metadata"]["name"]: one["data"] for one in OBJECTS["example"] if one["kind"] == "Secret"}
-    for name in ("replog-collector", "replog-api"):
-        taken = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container(name)["env"] if "valueFrom" in one}
-        assert all(reference["key"] in secrets[reference["name"]] for reference in taken.values())
-        assert {one["name"] for one in container(name)["env"]} & {"REPLOG_REDIS_URL", "REPLOG_API_TOKENS"} <= set(taken)
+@each_deployment
+def test_secrets_are_files_that_kubernetes_writes_anew(name: str) -> None:
+    """None stands in a manifest, and each file is a key that the example makes, readable for the pod's group alone."""
+    (secret,) = (one for one in OBJECTS["example"] if (one["kind"], one["metadata"]["name"]) == ("Secret", name))
+    files = {variable(f"{field}_file") for field in secrets_of(SETTINGS[name])}
+    values = {one["name"]: one["value"] for one in container(name)["env"]}
+    assert values.keys().isdisjoint(variable(field) for field in secrets_of(SETTINGS[name]))
+    (mount,) = (one for one in container(name)["volumeMounts"] if one["name"] == "secrets")
+    assert mount == {"name": "secrets", "mountPath": "/run/secrets/replog", "readOnly": True}
+    paths = {Path(values[one]) for one in files & values.keys()}
+    assert {path.parent for path in paths} == {Path(mount["mountPath"])}
+    assert {path.name for path in paths} == secret["data"].keys()
+    (volume,) = (one for one in pod(name)["volumes"] if one["name"] == "secrets")
+    assert volume["secret"] == {"secretName": name, "defaultMode": 0o440}
+    assert pod(name)["securityContext"]["fsGroup"] == pod(name)["securityContext"]["runAsGroup"]
+
+
+@each_deployment
+def test_the_examples_of_secrets_are_such_as_the_services_take(name: str, tmp_path: Path) -> None:
+    (secret,) = (one for one in OBJECTS["example"] if (one["kind"], one["metadata"]["name"]) == ("Secret", name))
+    for key, value in secret["data"].items():
+        (tmp_path / key).write_bytes(base64.b64decode(value))
+    given = {one["name"]: one["value"] for one in container(name)["env"] if one["name"].endswith("_FILE")}
+    overrides = {
+        variable_name.removeprefix("REPLOG_").lower(): tmp_path / Path(path).name
+        for variable_name, path in given.items()
+    }
+    load(SETTINGS[name], **overrides)
 
 
 @pytest.mark.parametrize("name", ["replog-collector", "replog-api"])

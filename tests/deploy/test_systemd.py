@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from replog.settings import ApiSettings, CollectorSettings, secrets_of, variable
 from tests.support.tools import required
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +59,18 @@ def test_a_unit_starts_a_command_that_exists(unit: Path) -> None:
     command = Path(section(unit)["ExecStart"])
     assert command.name == unit.stem
     assert command.name in SCRIPTS
+
+
+@each_unit
+def test_secrets_are_credentials(unit: Path) -> None:
+    """Each setting of a file names one of them, under the directory that systemd makes for the unit."""
+    lines = unit.read_text("utf-8").splitlines()
+    credentials = dict(
+        line.removeprefix("LoadCredential=").split(":") for line in lines if "LoadCredential=" in line[:15]
+    )
+    files = dict(line.removeprefix("Environment=").split("=") for line in lines if line.startswith("Environment="))
+    secrets = secrets_of(ApiSettings if unit.stem == "replog-api" else CollectorSettings)
+    assert files.keys() <= {variable(f"{name}_file") for name in secrets}
+    assert sorted(files.values()) == sorted(f"%d/{name}" for name in credentials)
+    folder = f"/etc/replog/{unit.stem.removeprefix('replog-')}"
+    assert credentials == {name: f"{folder}/{name}" for name in credentials}

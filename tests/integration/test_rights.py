@@ -99,6 +99,10 @@ class Work(NamedTuple):
         await staleness.records()
         await staleness.details()
 
+    async def erase(self) -> None:
+        erased = {"type": "record.erased", "recordId": self.ids[1], "eventTime": "2026-01-01T00:00:02Z"}
+        await Writer(self.connection).merge(batch_of([erased]))
+
     async def sweep(self) -> None:
         await Retention(self.connection, Policy(10, 10), clock=NOW.timestamp).sweep()
         # What is removed is remembered until its time is over too.
@@ -115,7 +119,7 @@ class Work(NamedTuple):
             await reader.detail_page(self.ids[1], flt, 0, 10)
 
     async def all(self) -> None:
-        for step in (self.merge, self.count_stale, self.read, self.sweep):
+        for step in (self.merge, self.count_stale, self.read, self.erase, self.sweep):
             await step()
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from replog.settings import ApiSettings, load
 from replog.store.read.queries import StoreQueries
+from replog_api.admission.token_rotation import INTERVAL_S
 from replog_api.app import create_app
 from replog_api.server.connections import ConnectionLimits, Drain
 from replog_api.server.server import Server, configuration
@@ -143,9 +144,13 @@ async def live(
     connection_limits: ConnectionLimits = CONNECTION_LIMITS,
     drain_s: float = 0.0,
     port: int = 0,
+    token_interval_s: float = INTERVAL_S,
     **settings: Any,
 ) -> AsyncIterator[LiveService]:
-    """A query service that listens; ``send_bytes`` bounds what the system keeps for a client, ``port`` 0 is any."""
+    """A query service that listens; ``send_bytes`` bounds what the system keeps for a client, ``port`` 0 is any.
+
+    Its file of tokens, if it has one, is looked at every ``token_interval_s``.
+    """
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     if send_bytes:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
@@ -157,6 +162,7 @@ async def live(
         drain=drain,
         store=store,
         store_timeout_s=STORE_TIMEOUT_S,
+        token_interval_s=token_interval_s,
     )
     server = Server(configuration(app), drain, drain_s=drain_s, limits=connection_limits)
     # In a thread of its own, uvicorn leaves the signals of the tests alone.

@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from replog.errors import SettingsError
-from replog.publisher.kafka import client_options
-from replog.settings import KafkaSettings, load
+from replog.publisher.kafka_client import client_options, consumer_options
+from replog.settings import CollectorSettings, KafkaSettings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,14 @@ def test_plain_text_is_the_default() -> None:
     """No key that the driver would have to ignore."""
     assert options(kafka_bootstrap_servers="a:1,b:2") == {
         "bootstrap_servers": "a:1,b:2",
+        "client_id": "replog-publisher",
         "security_protocol": "PLAINTEXT",
     }
 
 
 def test_ssl_checks_the_broker() -> None:
     """Against the system's authorities where no file is given."""
-    context = options(kafka_security_protocol="SSL")["ssl_context"]
+    context = options(kafka_security_protocol="SSL")["ssl_context"].value
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -52,7 +53,7 @@ def test_sasl_has_its_credentials() -> None:
         kafka_sasl_password="secret",
     )
     assert made["sasl_mechanism"] == "SCRAM-SHA-512"
-    assert (made["sasl_plain_username"], made["sasl_plain_password"]) == ("worker", "secret")
+    assert (made["sasl_plain_username"], made["sasl_plain_password"].value) == ("worker", "secret")
     assert "ssl_context" not in made
 
 
@@ -67,6 +68,35 @@ def test_a_certificate_file_that_cannot_be_read_is_a_wrong_setting() -> None:
     for file in ("/no/such.pem", __file__):
         with pytest.raises(SettingsError, match=f"REPLOG_KAFKA_SSL_CAFILE={file}"):
             options(kafka_security_protocol="SSL", kafka_ssl_cafile=file)
+
+
+def test_consumers_say_their_rack() -> None:
+    """Producers have none: they write to leaders."""
+    settings = load(CollectorSettings, kafka_client_id="c1", kafka_client_rack="zone-a")
+    assert consumer_options(settings).items() >= {"client_id": "c1", "client_rack": "zone-a"}.items()
+    assert "client_rack" not in client_options(settings)
+
+
+def test_oauthbearer_needs_tokens() -> None:
+    """The variables of both ways to get them are named."""
+    with pytest.raises(SettingsError) as refused:
+        options(kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="OAUTHBEARER")
+    assert str(refused.value) == (
+        "REPLOG_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL, REPLOG_KAFKA_SASL_OAUTHBEARER_CLIENT_ID and "
+        "REPLOG_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET, or REPLOG_KAFKA_SASL_OAUTHBEARER_TOKEN, are needed with SASL_SSL "
+        "and OAUTHBEARER"
+    )
+
+
+def test_oauthbearer_has_one_source_of_tokens() -> None:
+    """An endpoint, or the token itself."""
+    both = {"kafka_sasl_oauthbearer_token": "t", "kafka_sasl_oauthbearer_token_endpoint_url": "http://h"}
+    with pytest.raises(SettingsError) as refused:
+        options(kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="OAUTHBEARER", **both)
+    assert str(refused.value) == (
+        "REPLOG_KAFKA_SASL_OAUTHBEARER_TOKEN and REPLOG_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL are both set; "
+        "allowed: one of them"
+    )
 
 
 async def reset_connections(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, type[BaseSettings]] = {"collector": CollectorSettings, "api": ApiSettings}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+WITH_TOKENS: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.tokens.yaml").read_text())
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 #: The text of each stage of the Dockerfile, by its name.
 STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
@@ -46,6 +47,17 @@ def test_compose_values_are_allowed(service: str) -> None:
     environment = COMPOSE[service]["environment"]
     values = {name.removeprefix("REPLOG_").lower(): value for name, value in environment.items()}
     SERVICES[service].model_validate(values)
+
+
+def test_compose_takes_tokens_from_a_secret() -> None:
+    """The file beside compose.yaml changes the query service alone, and sets what it reads."""
+    (changed,) = WITH_TOKENS["services"].items()
+    service, more = changed
+    (secret,) = more["secrets"]
+    assert WITH_TOKENS["secrets"].keys() == {secret}
+    assert service == "api"
+    assert more["environment"].keys() <= settings_of(service).keys()
+    assert more["environment"]["REPLOG_API_TOKENS_FILE"] == f"/run/secrets/{secret}"
 
 
 @each_service

@@ -67,7 +67,8 @@ def names(cell: str) -> list[str]:
 
 def settings() -> dict[str, str]:
     """Every variable that a process reads, with its default as the documentation writes it."""
-    groups = (ApiSettings, CollectorSettings, ClientSettings, NotifySettings)
+    # The last of them that has a setting decides on its default.
+    groups = (NotifySettings, ClientSettings, ApiSettings, CollectorSettings)
     fields = {name: field for group in groups for name, field in group.model_fields.items()}
     return {variable(name): _written(field.default) for name, field in fields.items()}
 

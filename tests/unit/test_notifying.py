@@ -17,10 +17,9 @@ from structlog.testing import capture_logs
 
 from replog.cancellation import cancel_and_wait
 from replog.errors import BrokerUnavailable, SettingsError
-from replog.settings import NotifySettings
+from replog.settings import NotifySettings, load, secret
 from replog_collector.kafka.source import Unreadable
 from replog_repair.notifying.notifier import Notifier, OutcomeRefused, Timings
-from replog_repair.notifying.secret import Secret
 from replog_repair.notifying.selection import Selection
 from replog_repair.notifying.signature import key_of, signature
 from replog_repair.notifying.webhook import (
@@ -325,23 +324,24 @@ def test_the_signature_is_that_of_the_specification() -> None:
     assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_ü", "whsec_x", ""])
-def test_a_secret_that_is_none_is_refused(secret: str) -> None:
+@pytest.mark.parametrize("text", ["whsec_", "whsec_ü", "whsec_x", ""])
+def test_a_secret_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"base64|at least one character"):
-        key_of(secret)
+        key_of(text)
 
 
 def test_a_secret_in_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("one\n")
-    secret = Secret(NotifySettings(notify_secret_file=str(file)))
-    assert secret.key == b"one"
+    key = secret(load(NotifySettings, notify_secret_file=file), "notify_secret", key_of)
+    assert key is not None
+    assert key.value == b"one"
     (tmp_path / "new").write_text("another")
     (tmp_path / "new").rename(file)
-    assert secret.key == b"another"
+    assert key.value == b"another"
     file.unlink()
     with capture_logs() as lines:
-        assert secret.key == b"another"
+        assert key.value == b"another"
     assert [line["event"] for line in lines] == ["secret_unreadable"]
 
 
@@ -349,12 +349,12 @@ def test_a_secret_in_a_file_is_read_again_when_it_changes(tmp_path: Path) -> Non
     ("settings", "named"),
     [
         ({"notify_secret": "whsec_?"}, r"REPLOG_NOTIFY_SECRET=\*\*\* is wrong"),
-        ({"notify_secret_file": "/nowhere"}, "REPLOG_NOTIFY_SECRET_FILE=/nowhere cannot be used"),
+        ({"notify_secret_file": "/nowhere"}, "REPLOG_NOTIFY_SECRET_FILE=/nowhere cannot be read"),
     ],
 )
 def test_a_wrong_secret_is_a_wrong_setting(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
-        Secret(NotifySettings(**settings))
+        secret(load(NotifySettings, **settings), "notify_secret", key_of)
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,22 @@ if TYPE_CHECKING:
 _CHALLENGE = 'Bearer realm="replog"'
 
 
+def client_of(name: str) -> str:
+    """The client, for limits, of requests whose token has this name."""
+    return f"token {name}"
+
+
 class Tokens:
     """The tokens of this service. Without any, everybody may read everything."""
 
     def __init__(self, tokens: Sequence[ApiToken]) -> None:
         self._tokens = tokens
+
+    def replace(self, tokens: Sequence[ApiToken]) -> set[str]:
+        """Accept ``tokens`` from now on, and no others; returns the names of those that are gone or changed."""
+        gone = {token.name for token in self._tokens if token not in tokens}
+        self._tokens = tokens
+        return gone
 
     def __bool__(self) -> bool:
         return bool(self._tokens)

@@ -16,7 +16,7 @@ from replog_api.http.errors import RETRY_AFTER_S, TOO_MANY_REQUESTS, TOO_MANY_WA
 from replog_api.http.request_context import context_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from starlette.requests import Request
     from starlette.types import Receive
@@ -45,7 +45,8 @@ class WaitingClients:
 
     def __init__(self, most: int = Limits.most_waiting_clients) -> None:
         self._slots = ConcurrencyLimiter(most)
-        self._limits: set[asyncio.Timeout] = set()
+        #: The client of each wait.
+        self._limits: dict[asyncio.Timeout, str] = {}
         self._ended = False
 
     @asynccontextmanager
@@ -69,13 +70,19 @@ class WaitingClients:
 
     @asynccontextmanager
     async def _sent_away(self, request: Request, limit: asyncio.Timeout) -> AsyncIterator[None]:
-        self._limits.add(limit)
+        self._limits[limit] = context_of(request.scope).client
         listener = asyncio.create_task(_leave_when_gone(request.receive, limit), name="disconnect listener")
         try:
             yield
         finally:
-            self._limits.discard(limit)
+            self._limits.pop(limit, None)
             await cancel_and_wait([listener], timeout_s=_ENDS_WITHIN_S)
+
+    def end_of(self, clients: Collection[str]) -> None:
+        """End the waiting of these clients. They may come back, and are then admitted or refused as everybody is."""
+        for limit, client in self._limits.items():
+            if client in clients:
+                _leave(limit)
 
     def end(self) -> None:
         """End all waiting, now and from now on. Safe to repeat."""

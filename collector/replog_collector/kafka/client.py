@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from replog.cancellation import cancel_and_wait
-from replog.publisher.kafka import client_options
+from replog.publisher.kafka_client import consumer_options
 from replog_collector.kafka.fetching import SafeConsumer
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def subscribed_consumer(
         auto_offset_reset="none",
         max_partition_fetch_bytes=_FETCH_BYTES,
         metadata_max_age_ms=_METADATA_AGE_MS,
-        **client_options(settings),
+        **consumer_options(settings),
     )
     consumer.subscribe([settings.kafka_topic], listener=_Listener(revoked, assigned))
     return consumer
@@ -91,7 +91,7 @@ def assigned_consumer(settings: CollectorSettings) -> Any:
         auto_offset_reset="none",
         max_partition_fetch_bytes=_FETCH_BYTES,
         metadata_max_age_ms=_METADATA_AGE_MS,
-        **client_options(settings),
+        **consumer_options(settings),
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
+from replog.errors import AuthenticationFailed, BrokerUnavailable, RecoverableError, StoreUnavailable
+from replog.publisher.kafka_client import connected
 from replog.telemetry import logger
 from replog_collector import metrics
 from replog_collector.kafka.client import GroupTimings, has_ended, stop_consumer, subscribed_consumer
@@ -75,7 +76,7 @@ class KafkaSource:
         self._snapshot_error: BaseException | None = None
 
     async def start(self) -> None:
-        """Join the group. Raises BrokerUnavailable."""
+        """Join the group. Raises AuthenticationFailed, BrokerUnavailable."""
         consumer = self._client(
             self._settings, timings=self._timings, revoked=self._revoked, assigned=self._begin_assigned
         )
@@ -83,7 +84,10 @@ class KafkaSource:
         self._consumer, self._failed = consumer, True
         try:
             async with asyncio.timeout(self._timings.answer_s):
-                await consumer.start()
+                await connected(consumer.start, self._settings)
+        except AuthenticationFailed:
+            await self.stop()
+            raise
         except (KafkaError, TimeoutError) as error:
             await self.stop()
             what = f"no place in the group on topic {self._topic}, which may not exist"

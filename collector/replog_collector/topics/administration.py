@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from aiokafka import TopicPartition, errors
 from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import create_conn
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.protocol.admin import DescribeConfigsRequest, DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from replog.errors import BrokerRefused, BrokerUnavailable
-from replog.publisher.kafka import client_options
+from replog.errors import AuthenticationFailed, BrokerRefused, BrokerUnavailable
+from replog.publisher.kafka_client import REFUSALS, client_options, connected
 from replog_collector.kafka.topic_queries import Place, offsets_of
 from replog_collector.topics.descriptions import (
     GroupDescription,
@@ -43,12 +42,10 @@ _RETRY_S = 0.2
 #: Seconds in which the connections are closed.
 _CLOSE_S = 1.0
 _DENIED = (
+    *REFUSALS,
     errors.TopicAuthorizationFailedError,
     errors.GroupAuthorizationFailedError,
     errors.ClusterAuthorizationFailedError,
-    errors.AuthenticationFailedError,
-    errors.UnsupportedSaslMechanismError,
-    errors.IllegalSaslStateError,
 )
 _UNSUPPORTED = (errors.IncompatibleBrokerVersion, errors.UnsupportedVersionError)
 
@@ -62,6 +59,7 @@ class Administration:
     """
 
     def __init__(self, settings: KafkaSettings, *, timeout_s: float) -> None:
+        self._settings = settings
         self._servers = settings.kafka_bootstrap_servers
         self._timeout_s = timeout_s
         self._timeout_ms = int(timeout_s * 1000)
@@ -103,18 +101,7 @@ class Administration:
                 return await _until_settled(call)
 
     async def _connect(self) -> None:
-        try:
-            await self._client.bootstrap()
-        except errors.KafkaConnectionError:
-            # It logs why no broker can be used, and raises what says nothing of that.
-            await self._raise_reason()
-            raise
-
-    async def _raise_reason(self) -> None:
-        options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
-        for host, port, _ in self._client.hosts:
-            connection = await create_conn(host, port, request_timeout_ms=self._timeout_ms, **options)
-            connection.close()
+        await connected(self._client.bootstrap, self._settings)
 
     async def _close(self) -> None:
         try:
@@ -217,6 +204,8 @@ async def _until_settled(call: Callable[[], Awaitable[T]]) -> T:
 def _translated(servers: str) -> Iterator[None]:
     try:
         yield
+    except AuthenticationFailed as error:
+        raise BrokerRefused("denied", str(error)) from error
     except _DENIED as error:
         raise BrokerRefused("denied", f"{servers}: {_text(error)}") from error
     except _UNSUPPORTED as error:

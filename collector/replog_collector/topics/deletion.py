@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError, PolicyViolationError, TopicAuthorizationFailedError
 
 from replog.errors import BrokerUnavailable, FatalError
-from replog.publisher.kafka import client_options
+from replog.publisher.kafka_client import client_options, connected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ async def delete_before(
     """Delete all messages before ``offsets``, by partition; returns the first offsets that are left.
 
     Raises:
+        AuthenticationFailed: the brokers that answer do not let this process in, or are not trusted.
         BrokerUnavailable: the broker does not answer; some partitions may be done.
         FatalError: the broker refuses: this user may not DELETE, or the topic is compacted only.
     """
@@ -35,7 +36,7 @@ async def delete_before(
     wanted = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in offsets.items()}
     try:
         async with asyncio.timeout(timeout_s):
-            await admin.start()
+            await connected(admin.start, settings)
             left = await admin.delete_records(wanted, timeout_ms=int(timeout_s * 1000))
     except TopicAuthorizationFailedError as error:
         raise FatalError(f"Kafka at {servers}: this user needs the right DELETE on {topic}") from error

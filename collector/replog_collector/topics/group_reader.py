@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from replog.errors import BrokerUnavailable
-from replog.publisher.kafka import client_options
+from replog.errors import AuthenticationFailed, BrokerUnavailable
+from replog.publisher.kafka_client import connected, consumer_options
 from replog_collector.kafka.client import has_ended, stop_consumer
 from replog_collector.kafka.fetching import SafeConsumer
 from replog_collector.kafka.source import Unreadable
@@ -63,6 +63,7 @@ class GroupReader:
         Joins the group first if need be.
 
         Raises:
+            AuthenticationFailed: the brokers that answer do not let this process in, or are not trusted.
             BrokerUnavailable: poll again.
         """
         consumer = await self._joined()
@@ -115,7 +116,10 @@ class GroupReader:
             self._consumer = self._subscribed()
             try:
                 async with asyncio.timeout(self._timings.answer_s):
-                    await self._consumer.start()
+                    await connected(self._consumer.start, self._settings)
+            except AuthenticationFailed:
+                await self.stop()
+                raise
             except (KafkaError, TimeoutError) as error:
                 await self.stop()
                 raise self._unavailable(error) from error
@@ -130,7 +134,7 @@ class GroupReader:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             max_poll_interval_ms=_MAX_POLL_MS,
-            **client_options(self._settings),
+            **consumer_options(self._settings),
         )
         consumer.subscribe([self._topic], listener=_Listener(self))
         return consumer

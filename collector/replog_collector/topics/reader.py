@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
-    AuthenticationFailedError,
     ClusterAuthorizationFailedError,
-    IllegalSaslStateError,
     KafkaError,
     OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
-    UnsupportedSaslMechanismError,
 )
 
 from replog.errors import BrokerUnavailable, FatalError, TopicMissing
+from replog.publisher.kafka_client import REFUSALS, connected
 from replog.store.write.offsets import Span
 from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
 from replog_collector.kafka.client import assigned_consumer, has_ended, stop_consumer
@@ -47,13 +45,7 @@ POLL_MESSAGES = 5000
 #: Polls in a row without a message, after which a partition counts as read if the broker says that there is nothing.
 _IDLE_POLLS = 3
 #: Errors that no retry cures.
-_REFUSALS = (
-    AuthenticationFailedError,
-    ClusterAuthorizationFailedError,
-    IllegalSaslStateError,
-    TopicAuthorizationFailedError,
-    UnsupportedSaslMechanismError,
-)
+_REFUSALS = (*REFUSALS, ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,7 @@ class TopicReader:
         self._reading = _Reading({})
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises BrokerUnavailable."""
+        """Connect. Raises AuthenticationFailed, BrokerUnavailable."""
         try:
             await self._connected()
         except (KafkaError, TimeoutError) as error:
@@ -205,7 +197,7 @@ class TopicReader:
             self._consumer = self._make_client(self._settings)
             try:
                 async with asyncio.timeout(self._timings.answer_s):
-                    await self._consumer.start()
+                    await connected(self._consumer.start, self._settings)
             except BaseException:
                 await self._disconnect()
                 raise

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from cloudevents.core.exceptions import BaseCloudEventException
 
-from replog.errors import BrokerUnavailable, FatalError
+from replog.errors import AuthenticationFailed, BrokerUnavailable, FatalError
 from replog.telemetry import logger
 from replog_collector.backoff import Backoff
 from replog_collector.kafka.source import Unreadable
@@ -49,7 +49,7 @@ class Reader(Protocol):
         """Number of the present assignment of partitions."""
 
     async def poll(self, timeout_s: float) -> list[Message | Unreadable]:
-        """The next messages. Raises BrokerUnavailable."""
+        """The next messages. Raises AuthenticationFailed, BrokerUnavailable."""
 
     def done(self, message: Message | Unreadable) -> None:
         """Note that ``message`` and those before it need not come again."""
@@ -93,6 +93,8 @@ class Notifier:
         self._timings = timings
         self._stopping = asyncio.Event()
         self._commit_due_s = 0.0
+        #: Whether Kafka has ever let this process in: what it refuses later may be credentials that are being renewed.
+        self._connected = False
 
     def stop(self) -> None:
         """Have :meth:`run` settle the attempt under way and return; may be called from a signal handler."""
@@ -103,6 +105,7 @@ class Notifier:
 
         Raises:
             OutcomeRefused: the receiver refused an outcome, and this is ``strict``.
+            FatalError: Kafka does not let this process in, and never did.
         """
         try:
             while not self._stopping.is_set():
@@ -116,9 +119,14 @@ class Notifier:
         while not self._stopping.is_set():
             try:
                 messages = await self._reader.poll(self._timings.poll_s)
+            except AuthenticationFailed as error:
+                if not self._connected:
+                    raise FatalError(str(error)) from error
+                await self._back_off(backoff.next_s(), str(error), self._reader.assignment)
             except BrokerUnavailable as error:
                 await self._back_off(backoff.next_s(), str(error), self._reader.assignment)
             else:
+                self._connected = True
                 if backoff.reset():
                     logger().info("recovered")
                 return messages

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.errors import SettingsError
-from replog.settings import variable
+from replog.settings import secret, variable
 from replog.telemetry import logger
 from replog_collector.shutdown import Shutdown
 from replog_collector.topics.group_reader import GroupReader
 from replog_repair.notifying.notifier import Notifier
-from replog_repair.notifying.secret import Secret
+from replog_repair.notifying.signature import key_of
 from replog_repair.notifying.webhook import Webhook, is_exposed, shown_url
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NotifierProcess:
         self._settings = settings
         self._options = options
         self._topic = topic
-        self._secret = Secret(settings)
+        self._key = secret(settings, "notify_secret", key_of)
         self._shutdown = Shutdown()
 
     async def run(self) -> None:
@@ -58,7 +58,8 @@ class NotifierProcess:
         """
         self._log_start()
         options = self._options
-        webhook = Webhook(options.url, key=lambda: self._secret.key, timeout_s=options.timeout_s)
+        key = self._key
+        webhook = Webhook(options.url, key=lambda: key.value if key else None, timeout_s=options.timeout_s)
         reader = GroupReader(self._settings, self._topic, options.group)
         notifier = Notifier(reader, webhook, options.selection, strict=options.strict)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -78,7 +79,7 @@ class NotifierProcess:
         url = shown_url(self._options.url)
         if is_exposed(self._options.url):
             logger().warning("webhook_exposed", url=url)
-        if self._secret.key is None:
+        if self._key is None:
             logger().warning("webhook_unsigned", url=url)
         logger().info(
             "started",

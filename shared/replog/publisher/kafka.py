@@ -1,22 +1,16 @@
-"""The Kafka edge of publishers and collectors: connection arguments, and a producer that loses nothing.
-
-This module translates the errors of ``aiokafka``. Besides it, only :mod:`replog_collector.kafka` imports the driver.
-"""
+"""The Kafka edge of publishers and collectors: a producer that loses nothing. It translates the driver's errors."""
 
 from __future__ import annotations
 
 import contextlib
-import ssl
 from typing import TYPE_CHECKING, Any
 
-import aiokafka.conn
 from aiokafka import AIOKafkaProducer
-from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from replog.errors import BrokerUnavailable, MessageTooLargeError, SettingsError
+from replog.errors import BrokerUnavailable, MessageTooLargeError
 from replog.events import MAX_VALUE_BYTES
-from replog.settings import variable
+from replog.publisher.kafka_client import client_options, connected
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,76 +26,6 @@ BATCH_BYTES = 128 * 1024
 REQUEST_BYTES = 32 * MAX_VALUE_BYTES
 
 
-class _Connection(AIOKafkaConnection):
-    """A connection that reports a lost transport as a connection error, even before its reader has noticed the loss.
-
-    A closed transport of uvloop raises RuntimeError on writing, while asyncio's drops the data. aiokafka's background
-    tasks handle only its own errors and OSError. A RuntimeError would end the tasks that fetch, send and find leaders.
-    """
-
-    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - the base class has it so
-        self._require_transport()
-        return super().send(request, expect_response)  # type: ignore[no-untyped-call]
-
-    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002
-        self._require_transport()
-        return super()._send_sasl_token(payload, expect_response)  # type: ignore[no-untyped-call]
-
-    def _require_transport(self) -> None:
-        if self._writer is not None and self._writer.transport.is_closing():
-            self.close(reason=CloseReason.CONNECTION_BROKEN)  # type: ignore[no-untyped-call]
-            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} closed")
-
-
-# aiokafka creates its connections itself, from this name.
-aiokafka.conn.AIOKafkaConnection = _Connection  # type: ignore[misc]
-
-
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Connection arguments for any aiokafka client.
-
-    Raises:
-        SettingsError: credentials are missing, or a certificate file cannot be read.
-    """
-    protocol = settings.kafka_security_protocol
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "security_protocol": protocol,
-    }
-    if protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(settings)
-    if protocol.startswith("SASL"):
-        options |= _credentials(settings)
-    return options
-
-
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
-        if settings.kafka_ssl_certfile:
-            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
-    except OSError as error:
-        names = ", ".join(f"{variable(name)}={value}" for name, value in _certificate_files(settings).items())
-        raise SettingsError(f"{names}: cannot be used ({error}); allowed: readable PEM files") from error
-    return context
-
-
-def _certificate_files(settings: KafkaSettings) -> dict[str, str]:
-    names = ("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile")
-    return {name: value for name in names if (value := getattr(settings, name))}
-
-
-def _credentials(settings: KafkaSettings) -> dict[str, str]:
-    if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
-        needed = f"{variable('kafka_sasl_username')} and {variable('kafka_sasl_password')}"
-        raise SettingsError(f"{needed} are needed with {settings.kafka_security_protocol}")
-    return {
-        "sasl_mechanism": settings.kafka_sasl_mechanism,
-        "sasl_plain_username": settings.kafka_sasl_username,
-        "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
-    }
-
-
 class KafkaProducer:
     """Sends messages to one topic, in order for each partition; all in-sync replicas acknowledge them.
 
@@ -114,6 +38,7 @@ class KafkaProducer:
 
     def __init__(self, settings: KafkaSettings, topic: str, *, idempotent: bool = True) -> None:
         self._idempotent = idempotent
+        self._settings = settings
         self._servers = settings.kafka_bootstrap_servers
         self._options = client_options(settings)
         #: Topic of all messages.
@@ -124,6 +49,7 @@ class KafkaProducer:
         """Connect.
 
         Raises:
+            AuthenticationFailed: the brokers that answer do not let this process in, or are not trusted.
             BrokerUnavailable: no broker answers.
         """
         producer: Any = AIOKafkaProducer(
@@ -135,7 +61,7 @@ class KafkaProducer:
             max_request_size=REQUEST_BYTES,
         )
         try:
-            await self._translated(producer.start)
+            await self._translated(lambda: connected(producer.start, self._settings))
         except BaseException:
             await producer.stop()
             raise

@@ -70,7 +70,7 @@ class MavenBroker(OwnProcess):
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         # An id may begin with a dash.
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}", "-c", str(self._properties)]
-        run(self._java(jars, *tool), PROBE_TIMEOUT_S)
+        run(self._java(jars, *tool), START_TIMEOUT_S if self._patient else PROBE_TIMEOUT_S)
 
     def _java(self, jars: Path, *words: str) -> list[str]:
         log_options = (

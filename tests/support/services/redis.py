@@ -24,6 +24,8 @@ from tests.support.services.redis_acl import url_as_administrator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.services.redis_tls import RedisTls
+
 #: The variable that chooses the server.
 VARIABLE = "REPLOG_TEST_REDIS"
 URL_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -113,12 +115,14 @@ class OwnRedis(OwnProcess):
         kind: str = "server",
         port: int | None = None,
         options: tuple[str, ...] = (),
+        tls: RedisTls | None = None,
     ) -> None:
         self.kind = kind
         self.data_dir = data_dir
         self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._command = [*redis_command(self.port, data_dir, server=binary), *OPTIONS, *options]
+        self.url = tls.url_of(f"127.0.0.1:{self.port}/0") if tls else f"redis://127.0.0.1:{self.port}/0"
+        encrypted = tls.options(self.port) if tls else ()
+        self._command = [*redis_command(self.port, data_dir, server=binary), *OPTIONS, *encrypted, *options]
         super().__init__(data_dir / "redis.log")
 
     def start(self) -> None:

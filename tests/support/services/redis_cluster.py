@@ -14,6 +14,8 @@ from tests.support.services.redis import OwnRedis, connected
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.services.redis_tls import RedisTls
+
 MASTERS = 3
 OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 #: How long the nodes may take to agree.
@@ -28,9 +30,14 @@ MIGRATE_TIMEOUT_MS = 5000
 class RedisCluster:
     """Masters with nothing but their slots; ``url`` is for `REPLOG_REDIS_URL`."""
 
-    def __init__(self, binary: Path, data_dir: Path, options: tuple[str, ...] = ()) -> None:
-        self.masters = [_master(binary, data_dir / f"master{number}", options) for number in range(MASTERS)]
-        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
+    def __init__(
+        self, binary: Path, data_dir: Path, options: tuple[str, ...] = (), *, tls: RedisTls | None = None
+    ) -> None:
+        if tls:
+            options = ("--tls-cluster", "yes", *options)
+        self.masters = [_master(binary, data_dir / f"master{number}", options, tls) for number in range(MASTERS)]
+        addresses = ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
+        self.url = tls.url_of(addresses, "rediss+cluster") if tls else f"redis+cluster://{addresses}"
 
     def start(self) -> None:
         """Start the masters, and return once they serve all slots.
@@ -109,20 +116,22 @@ class RedisCluster:
             return client.execute_command(*words)
 
 
-def start_cluster(binary: Path, data_dir: Path, options: tuple[str, ...] = ()) -> RedisCluster:
-    """Start a cluster that keeps its data in ``data_dir``; each master has these ``options`` too.
+def start_cluster(
+    binary: Path, data_dir: Path, options: tuple[str, ...] = (), *, tls: RedisTls | None = None
+) -> RedisCluster:
+    """Start a cluster that keeps its data in ``data_dir``; each master has these ``options`` too, and ``tls``.
 
     Raises:
         ServiceUnavailableError: it cannot be started here.
     """
-    cluster = RedisCluster(binary, data_dir, options)
+    cluster = RedisCluster(binary, data_dir, options, tls=tls)
     cluster.start()
     return cluster
 
 
-def _master(binary: Path, data_dir: Path, options: tuple[str, ...]) -> OwnRedis:
+def _master(binary: Path, data_dir: Path, options: tuple[str, ...], tls: RedisTls | None) -> OwnRedis:
     data_dir.mkdir(parents=True)
-    return OwnRedis(binary, data_dir, port=_free_port(), options=(*OPTIONS, *options))
+    return OwnRedis(binary, data_dir, port=_free_port(), options=(*OPTIONS, *options), tls=tls)
 
 
 def _free_port() -> int:

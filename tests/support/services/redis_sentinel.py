@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
 
@@ -13,6 +13,8 @@ from tests.support.services.redis import START_TIMEOUT_S, OwnRedis, answers, con
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.services.redis_tls import RedisTls
 
 #: What the Sentinel knows the master as.
 NAME = "replog-test"
@@ -32,13 +34,33 @@ sentinel failover-timeout {name} 3000
 """
 
 
-class RedisSentinel:
-    """A master, its replica, and one Sentinel, whose word is enough; ``url`` is for `REPLOG_REDIS_URL`."""
+class Passwords(NamedTuple):
+    """What servers and Sentinel ask for."""
 
-    def __init__(self, binary: Path, data_dir: Path) -> None:
-        self.servers = [_server(binary, data_dir / f"server{number}") for number in range(2)]
+    servers: str
+    sentinel: str
+
+
+class RedisSentinel:
+    """A master, its replica, and one Sentinel, whose word is enough; ``url`` is for `REPLOG_REDIS_URL`.
+
+    All of them ask for ``passwords``, and speak ``tls``, if these are given.
+    """
+
+    def __init__(
+        self, binary: Path, data_dir: Path, passwords: Passwords | None = None, tls: RedisTls | None = None
+    ) -> None:
+        self._passwords = passwords
+        self._tls = tls
+        password = passwords.servers if passwords else ""
+        self.servers = [_server(binary, data_dir / f"server{number}", password, tls) for number in range(2)]
         self._port = free_port()
-        self.url = f"redis+sentinel://127.0.0.1:{self._port}/{NAME}/0"
+        place = f"127.0.0.1:{self._port}/{NAME}/0"
+        self.url = tls.url_of(place, "rediss+sentinel") if tls else f"redis+sentinel://{place}"
+        if passwords:
+            mark = "&" if tls else "?"
+            password = f"{mark}sentinel_password={passwords.sentinel}"
+            self.url = self.url.replace("://", f"://:{passwords.servers}@") + password
         self._configuration = data_dir / "sentinel.conf"
         self._command = [str(binary), str(self._configuration), "--sentinel"]
         self._process = ServerProcess(data_dir / "sentinel.log")
@@ -121,37 +143,56 @@ class RedisSentinel:
 
     @property
     def _sentinel_url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}"
+        place = (f":{self._passwords.sentinel}@" if self._passwords else "") + f"127.0.0.1:{self._port}"
+        return self._tls.url_of(place) if self._tls else f"redis://{place}"
 
     def _ask(self, *words: Any) -> Any:
         with connected(self._sentinel_url) as client:
             return client.execute_command("SENTINEL", *words)
 
     def _configured(self, master_port: int) -> str:
-        return _CONFIGURATION.format(
+        configured = _CONFIGURATION.format(
             port=self._port,
             folder=self._configuration.parent,
             name=NAME,
             master=master_port,
             down_after=DOWN_AFTER_MS,
         )
+        if self._passwords:
+            configured += (
+                f"requirepass {self._passwords.sentinel}\nsentinel auth-pass {NAME} {self._passwords.servers}\n"
+            )
+        if self._tls:
+            options = self._tls.options(self._port)
+            configured += "".join(
+                f"{name.removeprefix('--')} {value}\n" for name, value in zip(options[::2], options[1::2], strict=True)
+            )
+        return configured
 
 
-def start_sentinel(binary: Path, data_dir: Path) -> RedisSentinel:
+def start_sentinel(
+    binary: Path, data_dir: Path, passwords: Passwords | None = None, tls: RedisTls | None = None
+) -> RedisSentinel:
     """Start a master, a replica and a Sentinel that keep their data in ``data_dir``.
 
     Raises:
         ServiceUnavailableError: they cannot be started here.
     """
-    sentinel = RedisSentinel(binary, data_dir)
+    sentinel = RedisSentinel(binary, data_dir, passwords, tls)
     sentinel.start()
     return sentinel
 
 
-def _server(binary: Path, data_dir: Path) -> OwnRedis:
+def _server(binary: Path, data_dir: Path, password: str, tls: RedisTls | None) -> OwnRedis:
     data_dir.mkdir(parents=True)
     # A replica waits this long for others before it is served; there are none.
-    return OwnRedis(binary, data_dir, options=("--repl-diskless-sync-delay", "0"))
+    options: tuple[str, ...] = ("--repl-diskless-sync-delay", "0")
+    if not password:
+        return OwnRedis(binary, data_dir, options=options, tls=tls)
+    options = (*options, "--requirepass", password, "--masterauth", password)
+    server = OwnRedis(binary, data_dir, options=options, tls=tls)
+    server.url = server.url.replace("://", f"://:{password}@")
+    return server
 
 
 def _role(server: OwnRedis) -> list[Any]:

@@ -10,6 +10,7 @@ from replog import redis_url
 from replog.errors import StoreIncompatible, StoreRefused, StoreUnavailable
 from replog.settings import mask_url
 from replog.store.client.cluster import Cluster
+from replog.store.client.credentials import CurrentUrl
 from replog.store.client.epoch import Epoch
 from replog.store.client.layout_check import ForeignLayoutError
 from replog.store.client.node import open_node
@@ -68,8 +69,8 @@ class Connection:
         layouts: Collection[int] = READABLE,
     ) -> None:
         self.prefix = settings.redis_prefix
-        url = redis_url.parse(settings.redis_url)
-        self._server = _Server(mask_url(settings.redis_url), url.secrets)
+        url = CurrentUrl(settings)
+        self._server = _Server(mask_url(settings.redis_url), url)
         self._epoch = Epoch()
         needs = Needs(settings.redis_prefix, rights, layouts)
         self._topology = _topology_of(url, needs, self._epoch, timeout_s, pool_size)
@@ -157,13 +158,13 @@ class Connection:
         return replies
 
 
-def _topology_of(url: redis_url.RedisUrl, needs: Needs, epoch: Epoch, timeout_s: float, pool_size: int) -> Topology:
-    match url.topology:
+def _topology_of(url: CurrentUrl, needs: Needs, epoch: Epoch, timeout_s: float, pool_size: int) -> Topology:
+    match url.first.topology:
         case "sentinel":
             return SentinelNode(url, needs, epoch, timeout_s=timeout_s, pool_size=pool_size)
         case "cluster":
             return Cluster(
-                url.addresses,
+                url.first.addresses,
                 lambda address: open_node(
                     url, address, needs.in_cluster, epoch, timeout_s=timeout_s, pool_size=pool_size
                 ),
@@ -193,15 +194,15 @@ _OF_CONTENT = ("WRONGTYPE", "ERR")
 
 
 class _Server(NamedTuple):
-    """A server in messages: its URL without secrets, and the secrets that no message may show."""
+    """A server in messages: its URL without secrets, and the one with those that no message may show."""
 
     shown: str
-    secrets: Sequence[str]
+    url: CurrentUrl
 
     def message(self, error: Exception) -> str:
         """The server and the text of ``error``, without secrets: a server without AUTH echoes what it was sent."""
         text = str(error)
-        for secret in self.secrets:
+        for secret in self.url.secrets:
             text = text.replace(secret, redis_url.MASK)
         return f"{self.shown}: {text}"
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -19,8 +18,9 @@ from replog.store.client.replies import replies_over
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from replog.redis_url import Address, RedisUrl
+    from replog.redis_url import Address
     from replog.store.client.command import Command
+    from replog.store.client.credentials import CurrentUrl
     from replog.store.client.epoch import Epoch
     from replog.store.client.rights import Needs
 
@@ -177,30 +177,23 @@ def patience(timeout_s: float) -> dict[str, Any]:
     }
 
 
-def server_options(url: RedisUrl) -> dict[str, Any]:
-    """Options of connections to any server of ``url``: credentials, database, TLS."""
-    options = dict(parse_url(url.server))
-    return {name: value for name, value in options.items() if name not in {"host", "port"}}
-
-
 def greeted(epoch: Epoch, needs: Needs) -> dict[str, Any]:
     """Options of the connections to one node: ``epoch`` knows of them, and the store's layout is checked."""
     return {"redis_connect_func": Greeting(epoch, LayoutCheck(needs.prefix, needs.layouts)).greet}
 
 
 def open_node(
-    url: RedisUrl, address: Address | None, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int
+    url: CurrentUrl, address: Address | None, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int
 ) -> Node:
     """The server at ``address``, or the one of a URL that names one alone; nothing is sent yet."""
     # A burst waits for a connection instead of failing.
     options = {
+        **url.server_options(),
         "max_connections": pool_size,
         "timeout": timeout_s,
         **patience(timeout_s),
         **greeted(epoch, needs),
     }
-    if address is None:
-        return Node(Redis.from_pool(BlockingConnectionPool.from_url(url.server, **options)), needs)
-    host, port = address
-    pool = BlockingConnectionPool(host=host, port=port, **server_options(url), **options)
-    return Node(Redis.from_pool(pool), needs)
+    if address is not None:
+        options["host"], options["port"] = address
+    return Node(Redis.from_pool(BlockingConnectionPool(**options)), needs)

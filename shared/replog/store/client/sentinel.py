@@ -15,15 +15,15 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from replog.store.client.node import Node, greeted, patience, server_options
+from replog.store.client.node import Node, greeted, patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis.asyncio.connection import AbstractConnection
 
-    from replog.redis_url import RedisUrl
     from replog.store.client.command import Command
+    from replog.store.client.credentials import CurrentUrl
     from replog.store.client.epoch import Epoch
     from replog.store.client.rights import Needs
 
@@ -46,13 +46,14 @@ class _WaitingPool(SentinelConnectionPool, BlockingConnectionPool):
 class SentinelNode(Node):
     """The master of the moment. Where it is replaced, the next calls break or go to the new one."""
 
-    def __init__(self, url: RedisUrl, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int) -> None:
-        credentials = {"username": url.sentinel_username, "password": url.sentinel_password}
-        self._sentinels = Sentinel(url.addresses, sentinel_kwargs={**credentials, **patience(timeout_s)})
-        options: dict[str, Any] = server_options(url)
+    def __init__(self, url: CurrentUrl, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int) -> None:
+        known = url.first
+        self._sentinels = Sentinel(known.addresses, sentinel_kwargs={**url.sentinel_options(), **patience(timeout_s)})
+        # Where the server is, the Sentinels say.
+        options = {name: value for name, value in url.server_options().items() if name not in {"host", "port"}}
         encrypted = options.pop("connection_class", None) is not None
         master = self._sentinels.master_for(
-            url.name,
+            known.name,
             connection_pool_class=_WaitingPool,
             connection_class=SentinelManagedSSLConnection if encrypted else SentinelManagedConnection,
             max_connections=pool_size,
