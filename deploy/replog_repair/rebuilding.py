@@ -14,7 +14,7 @@ from replog.errors import FatalError, InvalidEventError, StoreRewound
 from replog.events import parse
 from replog.store.client.command import Command
 from replog.store.format.keys import BucketKeys, RecordKeys, task_keys
-from replog.store.format.layout import all_buckets
+from replog.store.format.layout import COPYABLE, all_buckets
 from replog.store.inspect.task_check import indexed_tasks
 from replog.store.maintain.restoring import Restoring
 from replog.store.write.batch import Batch
@@ -175,7 +175,8 @@ async def _drop_records(connection: CommandRunner, bucket: BucketKeys) -> int:
         if not ids:
             return removed
         # The entries go after the records: what is removed half is found again.
-        keys = [key for raw_id in ids for key in RecordKeys(connection.prefix, raw_id.decode(errors="replace")).all]
+        records = [RecordKeys(connection.prefix, raw_id.decode(errors="replace")) for raw_id in ids]
+        keys = [key for record in records for key in (*record.all, *record.former)]
         await connection.run([Command("UNLINK", [key]) for key in keys])
         await connection.run([Command("ZREM", [bucket.due], ids)])
         removed += len(ids)
@@ -198,7 +199,8 @@ async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report:
     live = store_of("", settings)
     async with AsyncExitStack() as opened:
         connection = await opened.enter_async_context(shared_store(into))
-        of_live = await opened.enter_async_context(shared_store(live))
+        # That of the version before this one, where this is an upgrade.
+        of_live = await opened.enter_async_context(shared_store(live, layouts=COPYABLE))
         await _refuse_live(connection, of_live, into)
         reader = await opened.enter_async_context(TopicReader(settings, settings.kafka_topic))
         checkpoints = Checkpoints(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
@@ -216,8 +218,8 @@ async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report:
 async def drop_store(settings: CollectorSettings, place: NamedStore, *, report: Reporter) -> int:
     """Remove a store that is not the live one; returns the number of records removed. Raises FatalError."""
     async with AsyncExitStack() as opened:
-        connection = await opened.enter_async_context(shared_store(place))
-        live = await opened.enter_async_context(shared_store(store_of("", settings)))
+        connection = await opened.enter_async_context(shared_store(place, layouts=COPYABLE))
+        live = await opened.enter_async_context(shared_store(store_of("", settings), layouts=COPYABLE))
         await _refuse_live(connection, live, place)
         report.begin(f"drop {place.shown}")
         return await drop(connection, progress=report.update)

@@ -31,5 +31,14 @@ STATUSES = (
 RUNNING, SUCCESS, FAILED = (status.name for status in STATUSES)
 #: The letter of each name.
 STATUS_LETTERS: dict[str, bytes] = {status.name: status.letter for status in STATUSES}
+#: All letters, in the order of the table.
+LETTERS = tuple(status.letter for status in STATUSES)
+#: The same, ascending, as one.
+SORTED_LETTERS = b"".join(sorted(LETTERS))
 #: The status of each letter, as an integer.
 BY_LETTER = {status.letter[0]: status for status in STATUSES}
+
+
+def letters_of(status: str) -> tuple[bytes, ...]:
+    """The letter of the status of this name; those of all statuses for an empty one."""
+    return (STATUS_LETTERS[status],) if status else LETTERS

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from replog.statuses import SORTED_LETTERS
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import RECORD_FIELDS
@@ -33,7 +34,7 @@ async def page_details(request: Request) -> Response:
     keys = RecordKeys(PREFIX, request.path_params["id"])
     pipeline = redis.pipeline(transaction=False)
     pipeline.hmget(keys.record, ["v", "w", "nR"])
-    pipeline.evalsha(PAGE.sha, 3, *keys.all[:3], *_window(request), BYTES_A_CALL)
+    pipeline.evalsha(PAGE.sha, 3, *keys.all[:3], *_window(request), BYTES_A_CALL, SORTED_LETTERS, SORTED_LETTERS)
     _, (_, _, _, values) = await pipeline.execute()
     return _answer(values)
 

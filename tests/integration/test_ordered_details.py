@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import islice, product
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.client.scripts import FACETS, SEEK, WINDOW
+from replog.store.client.scripts import FOLLOW, WINDOW
+from replog.store.read.detail_search import SearchLimits
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.ordered_details import Bounds, ordered_details
 from tests.support.model import Model
@@ -113,7 +114,7 @@ async def test_every_way_finds_all_in_order(connection: Connection, events: list
         watched = Watched(connection)
         assert await found(watched, flt, bounds) == expected(model, flt), (flt, bounds)
         taken |= watched.scripts()
-    assert {SEEK.name, WINDOW.name, "ZRANGEBYLEX"} <= taken
+    assert {FOLLOW.name, WINDOW.name, "ZRANGEBYLEX"} <= taken
     assert sum(bool(expected(model, flt)) for flt in FILTERS) > 10
 
 
@@ -172,12 +173,39 @@ async def test_few_of_many_take_few_calls(connection: Connection) -> None:
         watched = Watched(connection)
         assert len(await found(watched, flt, Bounds())) == rows
         assert len(watched.calls) <= 12, watched.scripts()
-        assert SEEK.name not in watched.scripts()
+        assert FOLLOW.name not in watched.scripts()
 
 
-async def test_a_status_of_too_many_pairs_is_read_without_them(connection: Connection, events: list[Event]) -> None:
-    """Two counts decide it: to read the numbers of thousands of pairs takes longer than the first rows do."""
+@pytest.mark.parametrize("status", ["", "RUNNING", "SUCCESS", "FAILED"])
+async def test_a_status_alone_is_one_range(connection: Connection, events: list[Event], status: str) -> None:
+    """It is read without the pairs: to read the numbers of thousands of them takes longer than the first rows do."""
     await merge(connection, events)
-    watched, flt = Watched(connection), DetailFilter(status="FAILED")
-    assert await found(watched, flt, Bounds(most_heads=0)) == expected(Model(events), flt)
-    assert FACETS.name not in watched.scripts()
+    watched, flt = Watched(connection), DetailFilter(status=status)
+    ids = await found(watched, flt, Bounds())
+    assert ids == expected(Model(events), flt)
+    assert watched.scripts() == {FOLLOW.name}
+    assert len(watched.calls) == 1 + len(ids) // 250
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(search=SearchLimits(step=1)), Bounds(search=SearchLimits(step=7))])
+async def test_details_that_end_meanwhile_are_found_once(connection: Connection, bounds: Bounds) -> None:
+    """A detail whose status changes goes from one range to another, and stays where it is in time."""
+    chance = Random(SEED)
+    heads = [{"recordId": RECORD, "detailId": f"d{number}"} for number in range(120)]
+    started = [
+        {**head, "type": "detail.started", "eventTime": f"2021-05-12T12:00:{chance.randrange(40):02}Z"}
+        for head in heads
+    ]
+    await merge(connection, started)
+    chance.shuffle(heads)
+    left = iter(heads)
+
+    async def end_some() -> None:
+        ended = {"type": "detail.finished", "eventTime": "2021-05-13T00:00:00Z"}
+        await merge(
+            connection, [{**ended, **head, "status": chance.choice(("SUCCESS", "FAILED"))} for head in islice(left, 3)]
+        )
+
+    assert await found(Watched(connection, end_some), NO_FILTER, bounds) == expected(Model(started), NO_FILTER)
+    # Each step but that of all details ends some more.
+    assert (len([*left]) == 120) == (bounds == Bounds())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import count, cycle
 from random import Random
@@ -244,10 +244,10 @@ class Dying:
 class Indexes(NamedTuple):
     """What a record's indexes hold, or have to; ``counts`` are those fields of its hash that are not 0."""
 
-    times: dict[bytes, float]
+    by_status: set[bytes]
     by_pair: set[bytes]
     by_name: set[bytes]
-    counts: dict[bytes, int]
+    counts: dict[bytes, bytes]
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -706,19 +706,17 @@ async def joined(steps: AsyncIterator[list[T]]) -> list[T]:
 async def assert_indexes_are_of_the_details(connection: Connection, record_id: str) -> None:
     """Require every entry, count and sum to be what the details' registers say, and no other to exist."""
     keys = RecordKeys(connection.prefix, record_id).all
-    details, scored, pairs, by_pair, by_name, fields = await connection.run(
+    details, by_status, pairs, by_pair, by_name, fields = await connection.run(
         [
             Command("HGETALL", [keys[1]]),
-            Command("ZRANGE", [keys[2]], [0, -1, "WITHSCORES"]),
-            *(Command("ZRANGE", [key], [0, -1]) for key in keys[3:]),
+            *(Command("ZRANGE", [key], [0, -1]) for key in keys[2:]),
             Command("HGETALL", [keys[0]]),
         ]
     )
-    starts = {detail_id: float(score) for detail_id, score in by_twos(scored)}
-    counts = {name: int(number) for name, number in by_twos(fields) if is_count(name) and int(number)}
+    counts = {name: number for name, number in by_twos(fields) if is_count(name) and number.strip(b"0,")}
     numbers = {pair[: -len(number)]: number for pair in pairs for number in split_pair(pair)[-1:]}
     assert len({*numbers.values()}) == len(pairs)
-    assert Indexes(starts, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
+    assert Indexes({*by_status}, {*by_pair}, {*by_name}, counts) == indexes_of(dict(by_twos(details)), numbers)
 
 
 async def assert_listed_as_it_runs(connection: Connection, record_id: str) -> None:
@@ -745,7 +743,7 @@ _NO_COUNTS = _REGISTERS | {b"tasks", b"lists", b"gone", b"ahead", b"pairs", b"v"
 
 
 def is_count(field: bytes) -> bool:
-    """Whether this field of a record's hash counts or sums details: ``nX``, ``s1`` or ``fPAIRX``."""
+    """Whether this field of a record's hash counts or sums details: ``nX``, ``s1`` or ``fPAIR``."""
     return field not in _NO_COUNTS
 
 
@@ -760,22 +758,28 @@ def progress_of_event(progress: bytes) -> Progress | None:
 
 def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Indexes:
     """What the indexes have to hold of stored ``details``, where ``numbers`` are those of the pairs."""
-    indexes, counts = Indexes({}, set(), set(), {}), Counter[bytes]()
+    indexes, counts = Indexes(set(), set(), set(), {}), Counter[bytes]()
+    of_pairs = defaultdict[bytes, list[int]](lambda: [0, 0, 0])
     for detail_id, value in details.items():
         start, facts, outcome, progress, _ = detail_codec.unpack(value)
         known: Any = {name: facts_of(facts).get(letter) for name, letter in DETAIL_CODES.items()}
         event = DetailStarted(record_id="", detail_id="", event_us=TimeUs(0), **known)
-        placement, at_ms = placement_of(event if facts else None), start_ms(start)
+        placement = placement_of(event if facts else None)
         number, status = numbers[placement.pair], outcome[-1:]
-        tail = (at_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id)
+        time = (start_ms(start) + MS_BIAS).to_bytes(TIME_BYTES, "big")
+        tail = time + short_of(detail_id)
         assert head_of(value) == number + status
-        indexes.times[detail_id] = at_ms
+        indexes.by_status.add(status + time + detail_id)
         indexes.by_pair.add(number + status + tail)
         indexes.by_name.update(status + name + b"\x00" + number + tail for name in placement.names)
-        counts.update([b"n" + status, b"f" + number + status])
+        counts.update([b"n" + status])
+        of_pairs[b"f" + number][b"RSF".index(status)] += 1
         for i, sum_ in enumerate(sums_of(placement.conflicts, progress_of_event(progress)), start=1):
             counts[b"s%d" % i] += sum_
-    return indexes._replace(counts={name: number for name, number in counts.items() if number})
+    numbers_of_pairs = {name: b"%d,%d,%d" % (*of,) for name, of in of_pairs.items()}
+    return indexes._replace(
+        counts={name: b"%d" % number for name, number in counts.items() if number} | numbers_of_pairs
+    )
 
 
 @pytest.fixture

@@ -102,8 +102,9 @@ class Wrong(NamedTuple):
 async def _wrongs(connection: Connection) -> dict[str, Wrong]:
     keys, bucket = RecordKeys(connection.prefix, "r1"), RecordKeys(connection.prefix, "r1").bucket
     task, time, status = task_keys(connection.prefix, "t1")
-    by_pair, by_name, statuses, indexed, value = await connection.run(
+    by_status, by_pair, by_name, statuses, indexed, value = await connection.run(
         [
+            Command("ZRANGE", [keys.by_status], [0, 0]),
             Command("ZRANGE", [keys.by_pair], [0, 0]),
             Command("ZRANGE", [keys.by_name], [0, 0]),
             Command("ZRANGE", [status], [0, 0]),
@@ -120,14 +121,22 @@ async def _wrongs(connection: Connection) -> dict[str, Wrong]:
         ),
         "sum off by one": Wrong([Command("HINCRBY", [keys.record], ["s1", 1])], "sum"),
         "count off by one": Wrong([Command("HINCRBY", [keys.record], ["nS", 1])], "sum"),
-        "count of a pair": Wrong([Command("HSET", [keys.record], [b"f\x7fS", 3])], "sum"),
+        "count of a pair": Wrong([Command("HSET", [keys.record], [b"f\x7f", b"0,3,0"])], "sum"),
+        "no count of a pair": Wrong([Command("HDEL", [keys.record], [b"f\x01"])], "sum"),
         "a detail missing": Wrong([Command("HDEL", [keys.details], ["d1"])], "missing_detail", "d1"),
         "a detail too many": Wrong(
             [Command("HSET", [keys.details], ["dx", value])], "extra_detail", "dx", repaired=False
         ),
-        "not by time": Wrong([Command("ZREM", [keys.time], ["d1"])], "missing_entry", "d1"),
-        "another time": Wrong([Command("ZADD", [keys.time], [5, "d1"])], "missing_entry", "d1"),
-        "by time too many": Wrong([Command("ZADD", [keys.time], [5, "dx"])], "extra_entry", "dx"),
+        "not by status": Wrong([Command("ZREM", [keys.by_status], by_status)], "missing_entry"),
+        "by status, out of order": Wrong([Command("ZADD", [keys.by_status], [5, by_status[0]])], "missing_entry"),
+        "by status too many": Wrong(
+            [Command("ZADD", [keys.by_status], [0, by_status[0][:8] + b"dx"])], "extra_entry", "dx"
+        ),
+        "by another status": Wrong([Command("ZADD", [keys.by_status], [0, b"?" + by_status[0][1:]])], "extra_entry"),
+        "by status at another time": Wrong(
+            [Command("ZADD", [keys.by_status], [0, by_status[0][:1] + b"\0" * 7 + by_status[0][8:]])], "extra_entry"
+        ),
+        "nonsense by status": Wrong([Command("ZADD", [keys.by_status], [0, b"?"])], "extra_entry"),
         "not by pair": Wrong([Command("ZREM", [keys.by_pair], by_pair)], "missing_entry"),
         "by pair too many": Wrong([Command("ZADD", [keys.by_pair], [0, by_pair[0][:-1] + b"\x7f"])], "extra_entry"),
         "by pair in another status": Wrong(
@@ -185,8 +194,10 @@ async def _wrongs(connection: Connection) -> dict[str, Wrong]:
 
 
 NAMES = [
-    *("out of its task's list", "sum off by one", "count off by one", "count of a pair", "a detail missing"),
-    *("a detail too many", "not by time", "another time", "by time too many", "not by pair", "by pair too many"),
+    *("out of its task's list", "sum off by one", "count off by one", "count of a pair", "no count of a pair"),
+    *("a detail missing",),
+    *("a detail too many", "not by status", "by status, out of order", "by status too many", "by another status"),
+    *("by status at another time", "nonsense by status", "not by pair", "by pair too many"),
     *("by pair in another status", "not by name", "by name too many", "nonsense in an index", "sums of a detail"),
     *("not due", "not running", "nobody running", "unfinished", "nobody unfinished", "lost"),
     *("an old outcome in a list", "not in a list by time", "not in a list by status", "in a list by status too many"),

@@ -26,7 +26,7 @@ import msgpack
 
 from replog.errors import FatalError
 from replog.records import Registers
-from replog.store.format.layout import LAYOUT
+from replog.store.format.layout import COPYABLE
 from replog.store.transfer.register_scan import Erasure, RecordPart, RemovedRecord
 
 if TYPE_CHECKING:
@@ -119,9 +119,10 @@ def head_of(found: Frame | None, path: str) -> Head:
             head = Head._make((version, *rest))
         case _:
             raise BrokenFileError(path, len(MAGIC), "the head is missing")
-    if head.layout != LAYOUT:
+    if head.layout not in COPYABLE:
+        readable = " and ".join(map(str, sorted(COPYABLE)))
         raise FatalError(
-            f"{path} was written by replog {head.writer} with layout {head.layout}; this version reads {LAYOUT}"
+            f"{path} was written by replog {head.writer} with layout {head.layout}; this version reads {readable}"
         )
     return head
 

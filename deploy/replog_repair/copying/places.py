@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from replog.errors import FatalError
 from replog.store.client.connection import Connection
 from replog.store.client.rights import OPERATOR
+from replog.store.format.layout import COPYABLE, READABLE
 from replog_repair.copying.copier import Copied, copy
 from replog_repair.copying.file_ends import FileDestination, FileOrigin
 from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
@@ -16,7 +17,7 @@ from replog_repair.patience import PatientRunner
 from replog_repair.stores import NamedStore, is_store, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from replog.settings import StoreSettings
     from replog_repair.copying.chunks import Destination, Origin
@@ -69,7 +70,7 @@ async def _origin(place: Place, unreadable: Callable[[bytes, str], None]) -> Asy
         with FileOrigin(place) as file:
             yield file
         return
-    async with opened_store(place) as connection:
+    async with opened_store(place, layouts=COPYABLE) as connection:
         yield StoreOrigin(PatientRunner(connection), identity=place.shown, unreadable=unreadable)
 
 
@@ -84,8 +85,8 @@ async def _destination(place: Place, origin: str) -> AsyncIterator[Destination]:
 
 
 @asynccontextmanager
-async def opened_store(place: NamedStore) -> AsyncIterator[Connection]:
-    """A connection to the store, with which this version can work. Raises StoreIncompatible, StoreUnavailable."""
-    async with Connection(place.settings, timeout_s=TIMEOUT_S, rights=OPERATOR) as connection:
+async def opened_store(place: NamedStore, layouts: Collection[int] = READABLE) -> AsyncIterator[Connection]:
+    """A connection to the store, which has one of ``layouts``. Raises StoreIncompatible, StoreUnavailable."""
+    async with Connection(place.settings, timeout_s=TIMEOUT_S, rights=OPERATOR, layouts=layouts) as connection:
         await connection.check()
         yield connection

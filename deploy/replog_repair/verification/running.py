@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.pipelining import SharedPipelines
+from replog.store.format.layout import COPYABLE, READABLE
 from replog.store.inspect.task_check import listed_records
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.topics.reader import TopicReader
@@ -18,7 +19,7 @@ from replog_repair.verification.topic_fold import TopicFold
 from replog_repair.verification.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from replog.settings import CollectorSettings
     from replog.store.client.pipelining import CommandRunner
@@ -54,7 +55,7 @@ async def verify(
     async with AsyncExitStack() as opened:
         connection = await opened.enter_async_context(shared_store(store))
         if against:
-            other = await opened.enter_async_context(shared_store(against))
+            other = await opened.enter_async_context(shared_store(against, layouts=COPYABLE))
             expectation: Expectation = OtherStore(other, unreadable=lambda *_: None)
         else:
             reader = await opened.enter_async_context(TopicReader(settings, settings.kafka_topic))
@@ -91,9 +92,9 @@ def kept_since_ms(settings: CollectorSettings) -> int:
 
 
 @asynccontextmanager
-async def shared_store(place: NamedStore) -> AsyncIterator[CommandRunner]:
-    """A store whose concurrent calls share pipelines, and that waits through short outages."""
-    async with opened_store(place) as connection:
+async def shared_store(place: NamedStore, layouts: Collection[int] = READABLE) -> AsyncIterator[CommandRunner]:
+    """A store of one of ``layouts``, whose concurrent calls share pipelines, and that waits through short outages."""
+    async with opened_store(place, layouts=layouts) as connection:
         pipelines = SharedPipelines(connection, timeout_s=TIMEOUT_S)
         try:
             yield PatientRunner(pipelines)

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog.store.client.scripts import FACETS, SEEK
+from replog.store.client.scripts import FACETS, FOLLOW
 from replog.store.read.queries import StoreQueries
 from replog_api.admission.limits import BURST_S, Limits
 from tests.support.api.refusals import refused
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.live import LiveService
 
 #: Rows of a list that is read in several parts.
-ROWS = 1200
+ROWS = 1800
 LIST = f"{BASE}/detail/list/r"
 SEARCH = f"{BASE}/detail/page/r?pageNumber=1&pageSize=5&clusterName=c"
 #: Longer than any of these tests may take.
@@ -40,7 +40,7 @@ class HeldUpReads:
 
     def store(self, connection: CommandRunner) -> StoreQueries:
         """A read port of which each search, and each part of a list, stands here first."""
-        return StoreQueries(Intercepted(connection, FACETS, SEEK, before=self.wait))
+        return StoreQueries(Intercepted(connection, FACETS, FOLLOW, before=self.wait))
 
     async def wait(self) -> None:
         """Stand here; who is cancelled is counted."""
@@ -69,7 +69,7 @@ class FailsAfter:
 
     def __call__(self, connection: CommandRunner) -> StoreQueries:
         """Make the read port."""
-        return StoreQueries(Intercepted(connection, SEEK, before=self._read))
+        return StoreQueries(Intercepted(connection, FOLLOW, before=self._read))
 
     async def _read(self) -> None:
         self._left -= 1

@@ -18,10 +18,11 @@ from replog.store.client.rights import COLLECTOR, Needs
 from replog.store.client.sentinel import SentinelNode
 from replog.store.client.server_state import state_of
 from replog.store.client.versions import LEAST_VERSION, is_too_old
+from replog.store.format.layout import READABLE
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from types import TracebackType
 
     from replog.settings import StoreSettings
@@ -55,7 +56,7 @@ class Connection:
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer within ``timeout_s``,
     answers that it cannot serve now, or holds a store of another layout; and :class:`~replog.errors.StoreRefused` where
     what a key holds is in the way. ``rights`` are those that the process needs; where its user lacks one, the message
-    names it.
+    names it. ``layouts`` are those of the stores that it can work on.
     """
 
     def __init__(
@@ -65,12 +66,13 @@ class Connection:
         timeout_s: float,
         pool_size: int = 64,
         rights: tuple[Right, ...] = COLLECTOR,
+        layouts: Collection[int] = READABLE,
     ) -> None:
         self.prefix = settings.redis_prefix
         url = CurrentUrl(settings)
         self._server = _Server(mask_url(settings.redis_url), url)
         self._epoch = Epoch()
-        needs = Needs(settings.redis_prefix, rights)
+        needs = Needs(settings.redis_prefix, rights, layouts)
         self._topology = _topology_of(url, needs, self._epoch, timeout_s, pool_size)
         self._missing: list[str] = []
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from redis import exceptions
 
 from replog.store.client.replies import replies_over
-from replog.store.format.layout import all_buckets, evidence_of_data, problem_of_marks, problem_of_unmarked
+from replog.store.format.layout import READABLE, all_buckets, evidence_of_data, problem_of_marks, problem_of_unmarked
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from redis.asyncio.connection import AbstractConnection
 
 
@@ -21,10 +23,11 @@ class ForeignLayoutError(exceptions.RedisError):
 
 
 class LayoutCheck:
-    """Refuses servers whose store under ``prefix`` has another layout. A store without any data is none."""
+    """Refuses servers whose store under ``prefix`` has a layout beside ``layouts``. A store without data has none."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, layouts: Collection[int] = READABLE) -> None:
         self._prefix = prefix
+        self._layouts = layouts
         buckets = all_buckets(prefix)
         # Data first: a bucket that gets its first data meanwhile has its mark by then.
         self._questions = [
@@ -42,7 +45,8 @@ class LayoutCheck:
         # What the user may not ask, or another node serves, is an error, and says nothing.
         half = len(replies) // 2
         counts, marks = replies[:half], replies[half:]
-        problem = problem_of_marks(self._prefix, [mark for mark in marks if isinstance(mark, bytes)])
+        known = [mark for mark in marks if isinstance(mark, bytes)]
+        problem = problem_of_marks(self._prefix, known, self._layouts)
         if not problem and any(
             mark is None and isinstance(count, int) and count > 0 for count, mark in zip(counts, marks, strict=True)
         ):

@@ -177,9 +177,9 @@ def patience(timeout_s: float) -> dict[str, Any]:
     }
 
 
-def greeted(epoch: Epoch, prefix: str) -> dict[str, Any]:
-    """Options of the connections to one node: ``epoch`` knows of them, and what is under ``prefix`` is checked."""
-    return {"redis_connect_func": Greeting(epoch, LayoutCheck(prefix)).greet}
+def greeted(epoch: Epoch, needs: Needs) -> dict[str, Any]:
+    """Options of the connections to one node: ``epoch`` knows of them, and the store's layout is checked."""
+    return {"redis_connect_func": Greeting(epoch, LayoutCheck(needs.prefix, needs.layouts)).greet}
 
 
 def open_node(
@@ -192,7 +192,7 @@ def open_node(
         "max_connections": pool_size,
         "timeout": timeout_s,
         **patience(timeout_s),
-        **greeted(epoch, needs.prefix),
+        **greeted(epoch, needs),
     }
     if address is not None:
         options["host"], options["port"] = address

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from redis import exceptions
 
 from replog.store.client.scripts import SEEK
+from replog.store.format.layout import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class Right(NamedTuple):
@@ -110,10 +111,11 @@ _KEYLESS = ("EVALSHA", SEEK.sha, 0)
 
 
 class Needs(NamedTuple):
-    """The rights that a process needs on the keys under a prefix."""
+    """The rights that a process needs on the keys under a prefix, and the layouts of the store that it can work on."""
 
     prefix: str
     rights: tuple[Right, ...]
+    layouts: Collection[int] = READABLE
 
     @property
     def key(self) -> bytes:
@@ -123,7 +125,7 @@ class Needs(NamedTuple):
     @property
     def in_cluster(self) -> Needs:
         """The same, of a node of a cluster."""
-        return Needs(self.prefix, (*self.rights, *IN_CLUSTER))
+        return self._replace(rights=(*self.rights, *IN_CLUSTER))
 
 
 class Asked(Protocol):

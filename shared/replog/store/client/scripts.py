@@ -52,6 +52,7 @@ EXPIRE = _script("maintain/expire.lua")
 PAGE = _script("read/page.lua")
 TASK_PAGE = _script("read/task_page.lua")
 SEEK = _script("read/seek.lua")
+FOLLOW = _script("read/follow.lua")
 VALUES = _script("read/values.lua")
 COUNT = _script("read/count.lua")
 GLIMPSE = _script("read/glimpse.lua")
@@ -81,6 +82,7 @@ ALL = (
     PAGE,
     TASK_PAGE,
     SEEK,
+    FOLLOW,
     VALUES,
     COUNT,
     GLIMPSE,

@@ -60,7 +60,7 @@ class SentinelNode(Node):
             timeout=timeout_s,
             **options,
             **patience(timeout_s),
-            **greeted(epoch, needs.prefix),
+            **greeted(epoch, needs),
         )
         super().__init__(master, needs)
         self._pool: Any = master.connection_pool

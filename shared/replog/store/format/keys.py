@@ -15,10 +15,11 @@ record     hash      of a record: its registers ``start facts outcome progress l
                      ``ahead``, time of its newest event in ms, where that was later than when it was written; ``nX``,
                      details of status X; ``s1``..``s5``, sums over its details (see
                      :mod:`replog.store.format.index_entries`); ``pairs``, numbers given to pairs so far;
-                     ``fPAIRX``, details of the pair and status X
+                     ``fPAIR``, the pair's numbers of details, of each status in the order of
+                     :data:`replog.statuses.STATUSES`, with commas in between
 details    hash      of a record: detail id -> pair number, status, registers, indexed names and sums, packed as
                      :mod:`replog.store.format.detail_codec` says
-time       zset      of a record: detail id, score = start in ms
+bystatus   lex zset  of a record: ``X time id``, each detail: the details of one status are in order of time
 pairs      lex zset  of a record: ``cluster NUL repo NUL scheme NUL PAIR``, each distinct pair and its number
 bypair     lex zset  of a record: ``PAIR X time short``, each detail
 byname     lex zset  of a record: ``X kind name NUL PAIR time short``, each name of each detail
@@ -87,6 +88,12 @@ class RecordKeys:
         self.all = [self.bucket.head + kind + raw for kind in _RECORD_KINDS]
 
     @property
+    def former(self) -> list[bytes]:
+        """Keys that earlier layouts have of a record, and this one has not."""
+        raw = self.record[len(self.bucket.head + _RECORD_KINDS[0]) :]
+        return [self.bucket.head + kind + raw for kind in _FORMER_KINDS]
+
+    @property
     def record(self) -> bytes:
         """The record's hash."""
         return self.all[0]
@@ -97,8 +104,8 @@ class RecordKeys:
         return self.all[1]
 
     @property
-    def time(self) -> bytes:
-        """Its details by time."""
+    def by_status(self) -> bytes:
+        """Its details by status and time."""
         return self.all[2]
 
     @property
@@ -108,7 +115,7 @@ class RecordKeys:
 
     @property
     def by_pair(self) -> bytes:
-        """Its details by pair and status."""
+        """Its details by pair, status and time."""
         return self.all[4]
 
     @property
@@ -253,5 +260,7 @@ def task_keys(prefix: str, task_key: str) -> list[bytes]:
     return [head + kind + task_key.encode() for kind in _TASK_KINDS]
 
 
-_RECORD_KINDS = (b"record:", b"details:", b"time:", b"pairs:", b"bypair:", b"byname:")
+_RECORD_KINDS = (b"record:", b"details:", b"bystatus:", b"pairs:", b"bypair:", b"byname:")
+#: Of layout 1: the record's details by time.
+_FORMER_KINDS = (b"time:",)
 _TASK_KINDS = (b"task:", b"tasktime:", b"taskstat:")

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.store.format.keys import BUCKETS, BucketKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: The layout of this version: of the keys and what they hold (:mod:`replog.store.format.keys`) and of registers
 #: (:mod:`replog.records`). It moves on with each change that another version would misread; a new fact is none.
-LAYOUT = 1
+LAYOUT = 2
+#: The layouts that this version reads and writes, and those of which it can read the registers, to copy a store to
+#: another one. Layout 1 has the same registers; it has a record's details by time, and not by status and time.
+READABLE, COPYABLE = frozenset({LAYOUT}), frozenset({1, LAYOUT})
 
 _MARK = re.compile(rb"([0-9]{1,9}) (\S{1,100})")
 
@@ -53,8 +56,8 @@ def evidence_of_data(bucket: BucketKeys) -> tuple[bytes, ...]:
     return bucket.due, bucket.removed, bucket.tasks
 
 
-def problem_of_marks(prefix: str, marks: Iterable[bytes]) -> str:
-    """Message that says why this version cannot read a store with these marks, and what to do; empty where it can."""
+def problem_of_marks(prefix: str, marks: Iterable[bytes], layouts: Collection[int] = READABLE) -> str:
+    """Message that says why a store with these marks is of none of ``layouts``, and what to do; empty where it is."""
     for stored in marks:
         found = _MARK.fullmatch(stored)
         if not found:
@@ -62,16 +65,17 @@ def problem_of_marks(prefix: str, marks: Iterable[bytes]) -> str:
                 f"the store with the prefix {prefix} has the mark {stored[:100]!r} of no version of replog; {_REBUILD}"
             )
         mark = Mark(int(found[1]), found[2].decode(errors="replace"))
-        if mark.layout != LAYOUT:
+        if mark.layout not in layouts:
             return _other_layout(prefix, mark)
     return ""
 
 
 def _other_layout(prefix: str, mark: Mark) -> str:
+    copied = f"{_COPY}, or " if mark.layout in COPYABLE else ""
     return (
         f"the store with the prefix {prefix} has layout {mark.layout}, written by replog {mark.writer}; "
         f"this is replog {version('replog')} with layout {LAYOUT}: "
-        f"run the version that wrote it, or {_REBUILD}"
+        f"run the version that wrote it, or {copied}{_REBUILD}"
     )
 
 
@@ -83,4 +87,5 @@ def problem_of_unmarked(prefix: str) -> str:
     )
 
 
+_COPY = "copy it to an empty prefix with `replog copy` (docs/operations.md, Upgrades)"
 _REBUILD = "fill an empty prefix from the topic (docs/operations.md, Rebuilding the store)"

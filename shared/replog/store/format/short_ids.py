@@ -4,7 +4,6 @@ Workers mostly make ids of hexadecimal digits. Up to the first other character, 
 characters become five bytes. A *digit* stands for a character, and for what it lies between where it has none of its
 own; 0 for the end. Digits are packed by eight, the last ones filled up with 0, and behind them stand the first other
 character and all that follows, as they are. So short ids sort as the ids do, byte by byte, and give them back.
-``tails.lua`` makes the same.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ version of the record that was examined; :func:`examine` says where that has mov
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
 from replog.records import EMPTY, Registers, last_ms, progress_of, start_ms
-from replog.statuses import RUNNING, STATUS_LETTERS
+from replog.statuses import LETTERS, RUNNING, STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES, pair_bytes
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 VERSION = b"v"
 _RUNNING = STATUS_LETTERS[RUNNING]
 _BIAS_BYTES = 7
+#: The numbers of a pair that has no details.
+_NO_DETAILS = b",".join([b"0"] * len(LETTERS))
 #: Entries that are read in one step of a walk over an index.
 _ENTRIES = 500
 _FIRST, _MOST, _BYTES = 20, 500, 1024 * 1024
@@ -71,7 +73,7 @@ class _Wanted(NamedTuple):
     """The entries and addends that the store should have of a detail."""
 
     head: bytes
-    ms: int
+    by_status: bytes
     by_pair: bytes
     by_name: set[bytes]
     sums: tuple[int, ...]
@@ -86,6 +88,7 @@ class _RecordCheck:
         self._fields: dict[bytes, bytes] = {}
         self._pairs: dict[bytes, bytes] = {}
         self._counts: Counter[bytes] = Counter()
+        self._pair_counts = defaultdict[bytes, list[int]](lambda: [0] * len(LETTERS))
         self._sums = [0] * 5
         self._details = 0
         self._entries: Counter[bytes] = Counter()
@@ -149,14 +152,15 @@ class _RecordCheck:
         ms, status = start_ms(registers.start), registers.outcome[-1:]
         tail = (ms + (1 << 46)).to_bytes(_BIAS_BYTES, "big") + short_of(raw_id)
         by_name = {status + name + b"\0" + number + tail for name in placement.names}
-        return _Wanted(number + status, ms, number + status + tail, by_name, tuple(sums), placement.names)
+        by_status = status + tail[:TIME_BYTES] + raw_id
+        return _Wanted(number + status, by_status, number + status + tail, by_name, tuple(sums), placement.names)
 
     def _count(self, registers: Registers, of: _Wanted) -> None:
         self._details += 1
         self._counts[b"n" + of.head[-1:]] += 1
-        self._counts[b"f" + of.head] += 1
+        self._pair_counts[of.head[:-1]][LETTERS.index(of.head[-1:])] += 1
         self._sums = [total + number for total, number in zip(self._sums, of.sums, strict=True)]
-        self._entries[self._keys.time] += 1
+        self._entries[self._keys.by_status] += 1
         self._entries[self._keys.by_pair] += 1
         self._entries[self._keys.by_name] += len(of.by_name)
         ms = last_ms(registers.last)
@@ -178,32 +182,30 @@ class _RecordCheck:
             return
         names = [(raw_id, entry) for raw_id, of in wanted.items() for entry in of.by_name]
         calls = [
-            Command("ZMSCORE", [self._keys.time], [*wanted]),
+            Command("ZMSCORE", [self._keys.by_status], [of.by_status for of in wanted.values()]),
             Command("ZMSCORE", [self._keys.by_pair], [of.by_pair for of in wanted.values()]),
         ]
         parts = [names[i : i + _ENTRIES] for i in range(0, len(names), _ENTRIES)]
         calls += [Command("ZMSCORE", [self._keys.by_name], [entry for _, entry in part]) for part in parts]
-        times, pairs, *of_names = await self._run(*calls)
-        for (raw_id, of), time, pair in zip(wanted.items(), times, pairs, strict=True):
-            if time is None or int(float(time)) != of.ms:
-                self._missing[self._keys.time] += time is None
-                self._miss(self._keys.time, raw_id, of.ms, raw_id)
-            if pair is None:
-                self._missing[self._keys.by_pair] += 1
-                self._miss(self._keys.by_pair, of.by_pair, 0, raw_id)
+        statuses, pairs, *of_names = await self._run(*calls)
+        for (raw_id, of), status, pair in zip(wanted.items(), statuses, pairs, strict=True):
+            self._examine_score(self._keys.by_status, of.by_status, status, raw_id)
+            self._examine_score(self._keys.by_pair, of.by_pair, pair, raw_id)
         for part, scores in zip(parts, of_names, strict=True):
             for (raw_id, entry), score in zip(part, scores, strict=True):
-                if score is None:
-                    self._missing[self._keys.by_name] += 1
-                    self._miss(self._keys.by_name, entry, 0, raw_id)
+                self._examine_score(self._keys.by_name, entry, score, raw_id)
 
-    def _miss(self, key: bytes, entry: bytes, score: int, raw_id: bytes) -> None:
-        text = f"the entry {shown(entry)} is missing" + (f", or not at {score}" if key == self._keys.time else "")
-        self._find("missing_entry", key, text, raw_id, Edit("zadd", key, (score, entry)))
+    def _examine_score(self, key: bytes, entry: bytes, score: float | None, raw_id: bytes) -> None:
+        """Entries are in order only where all scores are equal."""
+        if score is not None and not float(score):
+            return
+        self._missing[key] += score is None
+        text = f"the entry {shown(entry)} is missing, or its score is not 0"
+        self._find("missing_entry", key, text, raw_id, Edit("zadd", key, (0, entry)))
 
     async def examine_sizes(self) -> None:
         """Walk each index that has more entries than its details should have."""
-        keys = (self._keys.time, self._keys.by_pair, self._keys.by_name)
+        keys = (self._keys.by_status, self._keys.by_pair, self._keys.by_name)
         for key, size in zip(keys, await self._run(*(Command("ZCARD", [key]) for key in keys)), strict=True):
             if size > self._entries[key] - self._missing[key]:
                 await self._find_extra(key)
@@ -224,21 +226,24 @@ class _RecordCheck:
             wanted = self._wanted(raw_id, value, detail_codec.unpack(value))
         except GARBLED:
             return True
-        if key == self._keys.time:
-            return True
-        return entry == wanted.by_pair if key == self._keys.by_pair else entry in wanted.by_name
+        if key == self._keys.by_name:
+            return entry in wanted.by_name
+        return entry == (wanted.by_pair if key == self._keys.by_pair else wanted.by_status)
 
     def examine_fields(self) -> None:
         """Compare counts and sums with those of the details."""
         if self._garbled:
             return
         self._counts.update({b"s%d" % at: number for at, number in enumerate(self._sums, start=1)})
+        wanted = {name: b"%d" % number for name, number in self._counts.items()}
+        wanted |= {b"f" + pair: b",".join([b"%d" % number for number in of]) for pair, of in self._pair_counts.items()}
         stored = {name for name in self._fields if _is_count(name)}
-        for name in sorted(stored | {*self._counts}):
-            has, should = self._fields.get(name, b"0"), self._counts[name]
-            if has != b"%d" % should:
-                text = f"{shown(name)} is {shown(has)}, and the details give {should}"
-                self._find("sum", self._keys.record, text, edit=Edit("hset", self._keys.record, (name, b"%d" % should)))
+        for name in sorted(stored | {*wanted}):
+            none = _NO_DETAILS if name[:1] == b"f" else b"0"
+            has, should = self._fields.get(name, none), wanted.get(name, none)
+            if has != should:
+                text = f"{shown(name)} is {shown(has)}, and the details give {shown(should)}"
+                self._find("sum", self._keys.record, text, edit=Edit("hset", self._keys.record, (name, should)))
 
     async def examine_places(self) -> None:
         """Compare the record's places in its bucket's indexes, and in its tasks' lists."""
@@ -368,8 +373,8 @@ def _texts(names: Any, facts: bytes) -> list[bytes]:
 
 def _id_in(entry: bytes, key: bytes, keys: RecordKeys) -> bytes | None:
     """The id of the detail that an entry of one of the record's indexes is of; None where it is none."""
-    if key == keys.time:
-        return entry
+    if key == keys.by_status:
+        return entry[1 + TIME_BYTES :]
     try:
         if key == keys.by_name:
             entry = entry[entry.index(b"\0") + 1 :]

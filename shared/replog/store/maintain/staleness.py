@@ -23,11 +23,8 @@ from replog.store.client.command import Command
 from replog.store.format import detail_codec
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys
-from replog.store.format.short_ids import ids_of
 from replog.store.maintain.retention import log_refusal
 from replog.store.read.bounded_reads import values_of
-from replog.store.read.facets import read_facets
-from replog.store.read.filters import DetailFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 #: What reading bytes of another shape raises.
 _GARBLED = (ValueError, TypeError, LookupError)
 _LETTER = STATUS_LETTERS[RUNNING]
-_OF_RUNNING = DetailFilter(status=RUNNING)
 
 
 @dataclass(frozen=True)
@@ -121,21 +117,15 @@ class Staleness:
                     break
 
     async def _of_record(self, keys: RecordKeys, until_ms: int) -> int:
-        begun_s = time.perf_counter()
-        facets = await read_facets(self._connection, keys, _OF_RUNNING)
-        await self._rest(begun_s)
-        return sum([await self._of_head(keys, head, until_ms) for head in facets.matching])
-
-    async def _of_head(self, keys: RecordKeys, head: bytes, until_ms: int) -> int:
-        """The stale ones of one pair: they began no later than they were heard of last."""
-        low, high = b"[" + head, b"(" + head + max(0, until_ms + 1 + MS_BIAS).to_bytes(TIME_BYTES, "big")
+        """The stale ones of one record: they began no later than they were heard of last."""
+        low, high = b"[" + _LETTER, b"(" + _LETTER + max(0, until_ms + 1 + MS_BIAS).to_bytes(TIME_BYTES, "big")
         found = 0
         while True:
             begun_s = time.perf_counter()
             (entries,) = await self._connection.run(
-                [Command("ZRANGEBYLEX", [keys.by_pair], [low, high, "LIMIT", 0, self._pace.step])]
+                [Command("ZRANGEBYLEX", [keys.by_status], [low, high, "LIMIT", 0, self._pace.step])]
             )
-            ids = ids_of([entry[len(head) + TIME_BYTES :] for entry in entries])
+            ids = [entry[len(_LETTER) + TIME_BYTES :] for entry in entries]
             found += await self._stale_among(keys, ids, until_ms)
             await self._rest(begun_s)
             if len(entries) < self._pace.step:

@@ -1,15 +1,5 @@
+-- include: read/less.lua
 -- Put before each script that goes on behind a member of a zset, which need not be there any more.
-
--- Ids are compared as bytes: Lua's `<` follows the server's locale.
-local function less(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, i), string.byte(b, i)
-    if x ~= y then
-      return x < y
-    end
-  end
-  return #a < #b
-end
 
 -- Rank in a zset of the first member behind (score, id), newest first, where ids of equal scores descend; or with
 -- `ascending` the other way round.

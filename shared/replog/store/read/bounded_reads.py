@@ -67,16 +67,23 @@ async def completed(
 async def ordered_values(
     connection: CommandRunner, key: bytes, ids: Sequence[bytes]
 ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-    """The ids that a hash has, with their values, in their order, in steps: the first step is shorter."""
-    begin, parts_at_once = 0, 1
+    """The ids that a hash has, with their values, in their order, in steps: the first step is shorter.
+
+    Of wide values, a step has no more than one call may find.
+    """
+    begin, parts_at_once, wary = 0, 1, False
     while begin < len(ids):
-        end = begin + parts_at_once * IDS_A_CALL
-        parts = [ids[at : at + IDS_A_CALL] for at in range(begin, min(end, len(ids)), IDS_A_CALL)]
-        replies = await connection.run([values_call(key, part) for part in parts])
-        for part, first in zip(parts, replies, strict=True):
-            values = await completed(connection, key, part, first)
-            yield [(detail_id, value) for detail_id, value in zip(part, values, strict=True) if value is not None]
-        begin, parts_at_once = end, CALLS_AT_ONCE
+        end = min(len(ids), begin + parts_at_once * IDS_A_CALL)
+        parts = [ids[at : min(end, at + IDS_A_CALL)] for at in range(begin, end, IDS_A_CALL)]
+        replies = await connection.run([values_call(key, part, wary=wary) for part in parts])
+        wary = False
+        for part, values in zip(parts, replies, strict=True):
+            yield [(detail_id, value) for detail_id, value in zip(part, values, strict=False) if value is not None]
+            begin += len(values)
+            if len(values) < len(part):
+                wary = True
+                break
+        parts_at_once = 1 if wary else CALLS_AT_ONCE
 
 
 async def entries_of(

@@ -1,7 +1,7 @@
 """Numbers of a record's details by status, for each remote cluster, repository or pair of both.
 
 Nothing is counted here: the record's hash holds the numbers of each pair, kept by the same atomic step as the details.
-Reading them takes one call for some 300 pairs. Of more, short calls read 1,000 pairs or 1,000 of their numbers each.
+Reading them takes one call for some 950 pairs. Of more, short calls read 1,000 pairs, or their numbers, each.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Conditions that all details of the record (of the asked status) meet are left ou
 ``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
              rank (:mod:`replog.store.read.page_by_rank`)
 ``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
-             details are read in order of time, in steps of :attr:`SearchLimits.step`, until the page is full
+             details of the asked status are read in order of time until the page is full
+             (:mod:`replog.store.read.newest_first`)
 ``names``    entries are read from the indexes as :mod:`replog.store.read.filter_planner` says
              (:mod:`replog.store.read.page_by_name`)
 """
@@ -13,21 +14,22 @@ Conditions that all details of the record (of the asked status) meet are left ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.statuses import STATUS_LETTERS
+from replog.statuses import letters_of
 from replog.store.client.command import Command
-from replog.store.client.scripts import SEEK
 from replog.store.format.rows import StoredDetail
 from replog.store.read import filter_planner
-from replog.store.read.bounded_reads import BYTES_A_CALL, values_of
+from replog.store.read.bounded_reads import values_of
 from replog.store.read.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.filter_planner import COSTS, Costs
+from replog.store.read.newest_first import details_of
 from replog.store.read.page_by_name import NAME_LIMITS, NameIndex, NameLimits, Source, Span, Ways
 from replog.store.read.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
@@ -125,7 +127,7 @@ class Search:
         self._limits = limits
         self._record_id = record_id
         self._filter, self._needle = flt, flt.needle
-        self._letters = [STATUS_LETTERS[flt.status]] if flt.status else list(STATUS_LETTERS.values())
+        self._letters = letters_of(flt.status)
 
     async def page(self, offset: int, limit: int) -> SearchResult | None:
         """The page of ``limit`` matches from ``offset`` on; None where the record does not exist."""
@@ -160,15 +162,14 @@ class Search:
         return Selection(facets, starts, rarest.entries)
 
     async def _facets(self) -> Facets:
-        return await read_facets(self._connection, self._keys, self._filter, limits=self._limits.facets)
+        return await read_facets(self._connection, self._keys, self._filter, self._limits.facets)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
-        facets = await read_facets(
-            self._connection, self._keys, self._filter, with_others=True, limits=self._limits.facets
-        )
+        facets = await self._facets()
         if facets.version is None:
             return None
-        ids = await RankedDetails(self._connection, self._keys, facets, self._limits.rank).page(offset, limit)
+        ranked = RankedDetails(self._connection, self._keys, facets, self._letters, self._limits.rank)
+        ids = await ranked.page(offset, limit)
         return SearchResult(facets.version, facets.matches, ids, "pairs")
 
     async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
@@ -239,19 +240,16 @@ class Search:
 
     async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
         """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
-        seen, matches, ids = 0, 0, list[bytes]()
-        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details, self._limits.step):
-            seen += 1
-            if seen > most:
-                return None
-            if not self.matches(detail_id, value):
-                continue
-            matches += 1
-            if matches > offset:
-                ids.append(detail_id)
-            if len(ids) == wanted:
+        left, ids, end = most, list[bytes](), offset + wanted
+        async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
+            matching = (detail_id for detail_id, value in rows[:left] if self.matches(detail_id, value))
+            ids += islice(matching, end - len(ids))
+            if len(ids) == end:
                 break
-        return ids
+            left -= len(rows)
+            if left < 0:
+                return None
+        return ids[offset:]
 
     def matches(self, detail_id: bytes, value: bytes) -> bool:
         """Whether a detail meets the filter."""
@@ -266,28 +264,3 @@ def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:
 
 def _spans(counts: Sequence[int]) -> list[Span]:
     return [Span(first, entries) for first, entries in zip(counts[::2], counts[1::2], strict=True)]
-
-
-async def scan(
-    connection: CommandRunner, time_key: bytes, values_key: bytes | None, step: int = SEARCH_LIMITS.step
-) -> AsyncIterator[tuple[bytes, bytes]]:
-    """All ids of a time index, newest first, with their values in a hash (``b""`` where no hash is given).
-
-    ``step`` ids are read in one call.
-
-    What is added, moved or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
-    """
-    keys = [time_key] if values_key is None else [time_key, values_key]
-    score, last, wary = b"", b"", 0
-    while True:
-        ((scored, values),) = await connection.run([Command(SEEK, keys, [step, score, last, BYTES_A_CALL, wary])])
-        ids = scored[::2]
-        # Of wide values only the first were read.
-        read = len(values) if values_key else len(ids)
-        for member, value in zip(ids[:read], values or [b""] * read, strict=True):
-            if value is not None:
-                yield member, value
-        if read == len(ids) < step:
-            return
-        last, score = scored[2 * read - 2 : 2 * read]
-        wary = int(read < len(ids))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.json import Decoder
 
-from replog.statuses import STATUS_LETTERS, STATUSES
+from replog.statuses import LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import FACETS
 from replog.store.format.index_entries import KEYED, split_pair
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from replog.store.format.keys import RecordKeys
     from replog.store.read.filters import DetailFilter
 
-#: All statuses, in the order in which a pair's numbers of details stand.
-LETTERS = tuple(status.letter for status in STATUSES)
-
-#: A member of the index of pairs, split, and how many details of each status that was asked for its pair has.
+#: A member of the index of pairs, split, and how many details of each status its pair has, in the order of LETTERS.
 _Counted = tuple[list[bytes], tuple[int, ...]]
 
 
@@ -31,11 +28,10 @@ _Counted = tuple[list[bytes], tuple[int, ...]]
 class FacetLimits:
     """Limits of reading the pairs of a record."""
 
-    #: Fields of a record's hash that are read at once, with all pairs: those of some 300 pairs.
+    #: Fields of a record's hash that are read at once, with all pairs: those of some 950 pairs.
     few_fields: int = 1000
-    #: Pairs, and then fields, that one call reads where there are more.
+    #: Pairs that one call reads where there are more.
     pairs_a_call: int = 1000
-    fields_a_call: int = 1000
 
 
 FACET_LIMITS = FacetLimits()
@@ -44,9 +40,10 @@ FACET_LIMITS = FacetLimits()
 class Facets(NamedTuple):
     """Heads (pair and status) that have details, with their numbers.
 
-    ``others`` are those that a filter does not admit, where all heads of the record are known; else None. ``keyed`` are
-    the pairs (their numbers) among the matching ones whose keys are not scheme and name. ``version`` is the record's;
-    None: there is no such record.
+    ``details`` is the number of the record's details that have the filter's status, or of all. ``others`` are the heads
+    that a filter does not admit, where all heads of the record are known; else None. ``keyed`` are the pairs (their
+    numbers) among the matching ones whose keys are not scheme and name. ``version`` is the record's; None: there is no
+    such record.
     """
 
     version: bytes | None
@@ -67,9 +64,10 @@ class Facets(NamedTuple):
 
 
 class CountedPairs(NamedTuple):
-    """Pairs of one record, each with its numbers of details by status, in the order in which these were asked for.
+    """Pairs of one record, each with its numbers of details.
 
-    ``is_whole``: no other pair has details. ``is_atomic``: all is of one moment.
+    ``details`` is the number of the record's details that have the filter's status, or of all. ``is_whole``: no other
+    pair has details. ``is_atomic``: all is of one moment.
     """
 
     version: bytes | None
@@ -80,41 +78,34 @@ class CountedPairs(NamedTuple):
 
 
 async def read_pairs(
-    connection: CommandRunner,
-    keys: RecordKeys,
-    flt: DetailFilter,
-    letters: Sequence[bytes] = LETTERS,
-    limits: FacetLimits = FACET_LIMITS,
+    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
 ) -> CountedPairs:
     """All pairs of a record that ``flt``'s cluster and repository may admit, and perhaps others.
 
-    They come by cluster, repository and scheme. ``letters`` are those of the statuses to be counted.
+    They come by cluster, repository and scheme.
     """
     begin = flt.first_pairs
-    asked = (b"[" + begin, b"(" + begin + b"\xff", limits.few_fields)
-    (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs, keys.time], asked)])
-    version, details, every_pair, before, within, members, fields = first
+    numbers = [b"n" + letter for letter in letters_of(flt.status)]
+    asked = (b"[" + begin, b"(" + begin + b"\xff", limits.few_fields, "v", *numbers)
+    (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs], asked)])
+    (version, *numbered), every_pair, before, within, members, fields = first
+    details = sum(int(number or 0) for number in numbered)
     if fields:
-        return CountedPairs(version, details, _counted(members, fields, letters), is_whole=True, is_atomic=True)
-    pairs = await _in_parts(connection, keys, range(before, before + within, limits.pairs_a_call), letters, limits)
-    return CountedPairs(version, details, pairs, is_whole=within == every_pair, is_atomic=not within)
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        pairs = [*map(split_pair, members)]
+        counted = _counted(pairs, [values.get(b"f" + pair[-1]) for pair in pairs])
+        return CountedPairs(version, details, counted, is_whole=True, is_atomic=True)
+    parts = range(before, before + within, limits.pairs_a_call)
+    counted = await _in_parts(connection, keys, parts)
+    return CountedPairs(version, details, counted, is_whole=within == every_pair, is_atomic=not within)
 
 
 async def read_facets(
-    connection: CommandRunner,
-    keys: RecordKeys,
-    flt: DetailFilter,
-    *,
-    with_others: bool = False,
-    limits: FacetLimits = FACET_LIMITS,
+    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
 ) -> Facets:
-    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them.
-
-    Only ``with_others`` are those read that the filter does not admit.
-    """
-    letters = LETTERS if with_others or not flt.status else (STATUS_LETTERS[flt.status],)
-    counted = await read_pairs(connection, keys, flt, letters, limits)
-    status = STATUS_LETTERS.get(flt.status)
+    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
+    counted = await read_pairs(connection, keys, flt, limits)
+    letters = letters_of(flt.status)
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
     keyed: set[bytes] = set()
@@ -123,38 +114,28 @@ async def read_facets(
         is_asked = admits is None or admits(cluster, repo, scheme)
         if is_asked and scheme.endswith(KEYED):
             keyed.add(pair)
-        for letter, count in zip(letters, counts, strict=True):
+        for letter, count in zip(LETTERS, counts, strict=True):
             if count:
-                admitted = is_asked and (status is None or letter == status)
-                (matching if admitted else others)[pair + letter] = count
-    is_known = with_others and counted.is_whole
-    return Facets(counted.version, counted.details, matching, others if is_known else None, frozenset(keyed))
+                (matching if is_asked and letter in letters else others)[pair + letter] = count
+    return Facets(counted.version, counted.details, matching, others if counted.is_whole else None, frozenset(keyed))
 
 
-def _counted(members: Iterable[bytes], fields: Sequence[bytes], letters: Sequence[bytes]) -> Iterator[_Counted]:
-    """The pairs with their counts, from all ``fields`` of the record's hash."""
-    values = dict(zip(fields[::2], fields[1::2], strict=True))
-    for pair in map(split_pair, members):
-        field = b"f" + pair[-1]
-        yield pair, tuple([int(values.get(field + letter, 0)) for letter in letters])
+def _counted(pairs: Sequence[list[bytes]], stored: Sequence[bytes | None]) -> Iterator[_Counted]:
+    """The pairs with their numbers, of which ``stored`` are the fields."""
+    numbers = _integers(b"[%b]" % b",".join([field or _NONE for field in stored]))
+    return zip(pairs, zip(*[iter(numbers)] * len(LETTERS), strict=True), strict=True)
 
 
-async def _in_parts(
-    connection: CommandRunner, keys: RecordKeys, parts: range, letters: Sequence[bytes], limits: FacetLimits
-) -> Iterator[_Counted]:
-    """The pairs with their counts, from the first rank of ``parts`` to its end, in calls as long as its step.
+async def _in_parts(connection: CommandRunner, keys: RecordKeys, parts: range) -> Iterator[_Counted]:
+    """The pairs with their numbers, from the first rank of ``parts`` to its end, in calls as long as its step.
 
     Commands of their own: a script that finds the fields of the pairs takes Redis three times as long.
     """
     steps = [(begin, min(parts.stop, begin + parts.step) - 1) for begin in parts]
-    members = await _joined(connection, [Command("ZRANGE", [keys.pairs], step) for step in steps])
-    pairs = [*map(split_pair, members)]
-    fields = [b"f" + pair[-1] + letter for pair in pairs for letter in letters]
-    starts = range(0, len(fields), limits.fields_a_call)
-    calls = [Command("HMGET", [keys.record], fields[at : at + limits.fields_a_call]) for at in starts]
-    counts = await _joined(connection, calls)
-    numbers = _integers(b"[%b]" % b",".join([count or b"0" for count in counts]))
-    return zip(pairs, zip(*[iter(numbers)] * len(letters), strict=True), strict=True)
+    pairs = [*map(split_pair, await _joined(connection, [Command("ZRANGE", [keys.pairs], step) for step in steps]))]
+    fields = [b"f" + pair[-1] for pair in pairs]
+    calls = [Command("HMGET", [keys.record], fields[at : at + parts.step]) for at in range(0, len(fields), parts.step)]
+    return _counted(pairs, await _joined(connection, calls))
 
 
 async def _joined(connection: CommandRunner, calls: Sequence[Command]) -> list[Any]:
@@ -162,5 +143,7 @@ async def _joined(connection: CommandRunner, calls: Sequence[Command]) -> list[A
     return [*chain.from_iterable(await connection.run(calls))]
 
 
+#: Of a pair that has come meanwhile.
+_NONE = b",".join([b"0"] * len(LETTERS))
 #: Faster than ``int`` for each.
 _integers = Decoder(list[int]).decode

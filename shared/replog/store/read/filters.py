@@ -65,6 +65,11 @@ class DetailFilter(NamedTuple):
             self.cluster_name or self.remote_cluster or self.repo_name or self.local_repo_name or self.package_key
         )
 
+    @property
+    def is_of_status(self) -> bool:
+        """Whether it has no condition but one on the status, or none at all."""
+        return not any(self[1:])
+
     def admission(self) -> Callable[[bytes, bytes, bytes], bool]:
         """A test of a pair's cluster, repository and scheme, as the index has them: whether its details may match."""
         cluster, repo = escape(self.cluster_name), escape(self.repo_name)

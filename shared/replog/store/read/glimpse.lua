@@ -1,15 +1,14 @@
--- include: read/tails.lua
--- The members of the index by pair between two ranks in time, behind each of many heads, and how many lie before those.
+-- The members of the index by pair between two places, behind each of many heads, and how many lie before those.
 --
--- KEYS[1] bypair lex zset   KEYS[2] time zset
--- ARGV[1] first rank, included, and ARGV[2] last rank, excluded   ARGV[3] msgpack array of heads, at most 50
--- ARGV[4] most members to read, at most 1000
+-- KEYS[1] bypair lex zset
+-- ARGV[1] place above them and ARGV[2] place of the oldest, included: time and short id, '\255' above all and '' below
+-- ARGV[3] msgpack array of heads, at most 50   ARGV[4] most members to read, at most 1000
 -- ARGV[5] '1' where what lies before each head is to be counted too: that takes half the time
 --
--- Returns {members older than the first rank, these included, {member, ...}}, or nil where there are more of the latter.
+-- Returns {members older than the first place, these included, {member, ...}}, or nil where there are more of the latter.
 -- Cost: O(heads * log(n) + members), 5 to 10 us a head in a record of a million. Only reads.
 
-local above, below = tail_before(tonumber(ARGV[1]), KEYS[2]), tail_before(tonumber(ARGV[2]), KEYS[2])
+local above, below = ARGV[1], ARGV[2]
 local older, found, left = 0, {}, tonumber(ARGV[4])
 for _, head in ipairs(cmsgpack.unpack(ARGV[3])) do
   local low, high = '[' .. head .. below, '(' .. head .. above

@@ -2,11 +2,13 @@
 
 The first that fits:
 
+``status``   a status alone, or nothing, is asked for: the details of the status are one range of an index
+             (:mod:`replog.store.read.newest_first`)
 ``names``    a name decides that few enough have (:attr:`Bounds.kept`): their ids are read from the index by name and
              sorted, and their values compared with the whole filter
-``windows``  status, cluster, repository or a package's scheme leave few enough: of the details in a stretch of time,
-             those are read from the index by pair, head by head; then the next stretch
-``scan``     all details are read in order of time, :data:`STEP` a call, and compared
+``windows``  cluster, repository or a package's scheme leave few enough: of the details in a stretch of time, those are
+             read from the index by pair, head by head; then the next stretch
+``scan``     all details of the status are read in order of time, and compared
 
 What is added, changed or removed meanwhile may or may not be seen; nothing else is missed or seen twice.
 """
@@ -15,21 +17,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from replog.records import MS_BIAS
-from replog.statuses import STATUS_LETTERS
+from replog.statuses import LETTERS, SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PLACE, WINDOW
 from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import StoredDetail
-from replog.store.format.short_ids import ids_of, short_of
+from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import members_of, ordered_values
-from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, Selection, scan
-from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits
+from replog.store.read.newest_first import TOP, details_of, short_tail
 from replog.store.read.page_by_name import tails_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.facets import Facets
+    from replog.store.read.filters import DetailFilter
 
 #: How many times more or fewer matches than wanted make the next stretch of time shorter or longer.
 TOLERATED = 4
@@ -47,7 +49,6 @@ HEADS_A_CALL = 200
 #: What a match costs that is found first and read then, in details read.
 MATCH_COSTS = 1.5
 
-_TOP = b"\xff"
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
@@ -70,35 +71,18 @@ class Bounds:
 _BOUNDS = Bounds()
 
 
-class _Place(NamedTuple):
-    """A detail in the order of time; empty before the first."""
-
-    detail_id: bytes = b""
-    score: bytes = b""
-
-    @property
-    def tail(self) -> bytes:
-        """Its time and short id, as entries of the index by pair end."""
-        if not self.detail_id:
-            return _TOP
-        return (int(self.score) + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(self.detail_id)
-
-
 async def ordered_details(
     connection: CommandRunner,
     record_id: str,
     flt: DetailFilter,
     bounds: Bounds = _BOUNDS,
-    facets: Facets | None = None,
 ) -> AsyncGenerator[list[StoredDetail]]:
     """The details in steps, none of which is empty; no step where the record is unknown.
-
-    ``facets`` are those of a filter without names, where they have been read already.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    async for rows in _Ordered(connection, record_id, flt, bounds, facets).rows():
+    async for rows in _Ordered(connection, record_id, flt, bounds).rows():
         if rows:
             yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
 
@@ -112,13 +96,12 @@ class _Ordered:
         record_id: str,
         flt: DetailFilter,
         bounds: Bounds,
-        facets: Facets | None,
     ) -> None:
         self._connection = connection
         self._keys = keys = RecordKeys(connection.prefix, record_id)
         self._filter = flt
+        self._letters = letters_of(flt.status)
         self._bounds = bounds
-        self._facets = facets
         self._limits = bounds.search
         self._search = Search(connection, keys, record_id, flt, bounds.search)
 
@@ -128,11 +111,9 @@ class _Ordered:
             yield rows
 
     async def _chosen(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        if self._filter == NO_FILTER:
-            return self._scanned(lambda *_: True)
-        if self._facets is None and (letter := await self._scanned_status()):
-            return self._scanned(lambda _, value: head_of(value)[-1:] == letter)
-        selection = Selection(self._facets) if self._facets else await self._search.selection()
+        if self._filter.is_of_status:
+            return self._scanned(lambda _, value: head_of(value)[-1:] in self._letters)
+        selection = await self._search.selection()
         if selection.is_empty:
             return self._read([], self._search.matches)
         if selection.names and selection.entries <= self._bounds.kept:
@@ -143,20 +124,6 @@ class _Ordered:
         # Of details of these heads, names are all that may be wrong.
         admits = self._search.matches if selection.names else lambda _, value: head_of(value) in heads
         return self._of_heads(heads, selection.facets, admits)
-
-    async def _scanned_status(self) -> bytes:
-        """The letter of a status that is all the filter asks for, where its heads are too many; else empty.
-
-        It takes two numbers. To read those of thousands of pairs first would take longer than the first details do.
-        """
-        status, keys = self._filter.status, self._keys
-        if self._filter != DetailFilter(status=status):
-            return b""
-        letter = STATUS_LETTERS[status]
-        calls = [Command("ZCARD", [key]) for key in (keys.pairs, keys.time)]
-        pairs, details, number = await self._connection.run([*calls, Command("HGET", [keys.record], [b"n" + letter])])
-        heads, matches = min(pairs, int(number or 0)), int(number or 0)
-        return letter if matches and self._is_scanned(heads, self._wanted(heads), details / matches) else b""
 
     def _of_heads(
         self, heads: frozenset[bytes], facets: Facets, admits: Callable[[bytes, bytes], bool]
@@ -187,7 +154,7 @@ class _Ordered:
         """All statuses that count of the pairs that match: a detail may come to another before it is read."""
         if self._filter.status:
             return frozenset(facets.matching)
-        return frozenset(pair + letter for pair in facets.pairs for letter in STATUS_LETTERS.values())
+        return frozenset(pair + letter for pair in facets.pairs for letter in LETTERS)
 
     async def _named(self, starts: Sequence[bytes]) -> list[bytes]:
         """Times and short ids of the details that have a name which begins so, newest first."""
@@ -198,16 +165,8 @@ class _Ordered:
         return sorted(tails, reverse=True)
 
     async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        rows: list[tuple[bytes, bytes]] = []
-        read, step = 0, self._limits.step
-        async for detail_id, value in scan(self._connection, self._keys.time, self._keys.details, step):
-            read += 1
-            if admits(detail_id, value):
-                rows.append((detail_id, value))
-            if read == step:
-                yield rows
-                rows, read = [], 0
-        yield rows
+        async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
+            yield [row for row in rows if admits(*row)]
 
     async def _read(
         self, tails: list[bytes], admits: Callable[[bytes, bytes], bool]
@@ -225,8 +184,8 @@ class _Ordered:
 
         The first stretch is of so many details as ``length`` says.
         """
-        begin = _Place()
-        while (end := await self._behind(begin, length)) is not None:
+        begin = TOP
+        while end := await self._behind(begin, length):
             tails = await self._between(begin, end, parts)
             if tails is None:
                 length = max(1, length // 2)
@@ -239,15 +198,16 @@ class _Ordered:
             elif len(tails) > TOLERATED * wanted:
                 length //= 2
 
-    async def _behind(self, place: _Place, length: int) -> _Place | None:
-        """The place so many details behind another, or the last one; None where that was the last."""
-        asked = (length, place.score, place.detail_id)
-        (found,) = await self._connection.run([Command(PLACE, [self._keys.time], asked)])
-        return _Place(*found) if found else None
+    async def _behind(self, place: bytes, length: int) -> bytes:
+        """The place so many details of the status behind another, or the last one; empty where that was the last."""
+        asked = (b"".join(self._letters), length, place, SORTED_LETTERS)
+        found: bytes
+        (found,) = await self._connection.run([Command(PLACE, [self._keys.record, self._keys.by_status], asked)])
+        return found
 
-    async def _between(self, begin: _Place, end: _Place, parts: list[bytes]) -> list[bytes] | None:
+    async def _between(self, begin: bytes, end: bytes, parts: list[bytes]) -> list[bytes] | None:
         """Times and short ids of the matches behind one place up to another, newest first; None for too many."""
-        above, below = begin.tail, end.tail
+        above, below = short_tail(begin), short_tail(end)
         calls = [
             Command(WINDOW, [self._keys.by_pair], (above, below, part, self._bounds.found_a_call)) for part in parts
         ]

@@ -1,15 +1,15 @@
+-- include: read/ranks.lua
 -- include: read/within.lua
--- One page of a record's details, newest first, without a filter.
+-- One page of the details of a record that have one of some statuses, newest first.
 --
--- KEYS[1] record hash   KEYS[2] details hash   KEYS[3] time zset
+-- KEYS[1] record hash   KEYS[2] details hash   KEYS[3] bystatus lex zset
 -- ARGV[1] offset   ARGV[2] limit, at most 1000   ARGV[3] bytes of stored details after which no more are read
+-- ARGV[4] letters of these statuses   ARGV[5] letters of all statuses, ascending
 --
--- Returns {1 where the record exists, total, {id, ...}, {stored detail, ...}}: of the first ids alone where all are more
--- than the bytes, and of one at least.
--- Cost: O(log(details of the record) + limit + bytes). Only reads.
+-- Returns {1 where the record exists, number of details of these statuses, {id, ...}, {stored detail, ...}}: of the first
+-- ids alone where all are more than the bytes, and of one at least.
+-- Cost: O(log(details of the record) + limit + bytes), a few times that logarithm for several statuses. Only reads.
 
-local known = redis.call('EXISTS', KEYS[1])
-local total = redis.call('ZCARD', KEYS[3])
-local offset = tonumber(ARGV[1])
-local ids = redis.call('ZREVRANGE', KEYS[3], offset, offset + ARGV[2] - 1)
+local parts, total, known = parts_of(KEYS[1], ARGV[4], ARGV[5])
+local ids = ids_of(page_of(KEYS[3], parts, total, tonumber(ARGV[1]), tonumber(ARGV[2])))
 return { known, total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }

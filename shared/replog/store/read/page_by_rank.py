@@ -1,8 +1,8 @@
-"""A page of details that status, cluster and repository decide: counted near by rank, then read from there.
+"""A page of details that cluster, repository and status decide: counted near by rank, then read from there.
 
-What lies before a rank is counted in the index by pair, head by head. The page itself is then read from the order of
-all details where many of them match, else head by head; then, if it is where matches that are spread evenly have it,
-together with the counting.
+A rank is a place in the order of the details of the filter's status, or of all. What matches before it is counted in
+the index by pair, head by head. The page itself is then read from that order where many of its details match, else head
+by head; then, if it is where matches that are spread evenly have it, together with the counting.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
 
+from replog.statuses import SORTED_LETTERS
 from replog.store.client.command import Command
-from replog.store.client.scripts import COUNT, GLIMPSE, PAGE
+from replog.store.client.scripts import COUNT, GLIMPSE, PAGE, PLACE
 from replog.store.format.detail_codec import TIME_BYTES, head_of
 from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed
+from replog.store.read.newest_first import TOP, short_tail
 from replog.store.read.rank_selection import Mark, approach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
@@ -81,20 +83,27 @@ class _RankWindow(NamedTuple):
 
 
 class RankedDetails:
-    """The details of one record that ``facets`` admit, in order."""
+    """The details of one record that ``facets`` admit, in order; ``letters`` are of the filter's status, or of all."""
 
     def __init__(
-        self, connection: CommandRunner, keys: RecordKeys, facets: Facets, limits: RankLimits = RANK_LIMITS
+        self,
+        connection: CommandRunner,
+        keys: RecordKeys,
+        facets: Facets,
+        letters: Sequence[bytes],
+        limits: RankLimits = RANK_LIMITS,
     ) -> None:
         self._connection = connection
         self._keys = keys
         self._facets = facets
+        self._letters = b"".join(letters)
         self._limits = limits
         self._heads = self._parts(facets.matching)
-        # What is not counted is the rest: whichever are fewer are counted.
+        # What is not counted of the order is the rest: whichever are fewer are counted.
         others = facets.others
-        self._counts_others = others is not None and len(others) < len(facets.matching)
-        counted = others if others is not None and self._counts_others else facets.matching
+        rest = {head: number for head, number in (others or {}).items() if head[-1:] in letters}
+        self._counts_others = others is not None and len(rest) < len(facets.matching)
+        counted = rest if self._counts_others else facets.matching
         self._counted = self._parts(counted)
         self._all_counted = sum(counted.values())
         #: By head: entries of the index that lie before its own; None where that is not known.
@@ -146,9 +155,9 @@ class RankedDetails:
 
     async def _between(self, begin: int, end: int) -> tuple[int, list[bytes]] | None:
         """Matches before a rank, and those from there to another, as entries of the index; None for too many."""
-        asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
-        most = self._limits.fetched_a_call
-        calls = [Command(GLIMPSE, asked, [begin, end, part, most, whole]) for part in self._heads]
+        whole, most = int(self._begins is not None), self._limits.fetched_a_call
+        above, below = await self._places(begin, end)
+        calls = [Command(GLIMPSE, [self._keys.by_pair], [above, below, part, most, whole]) for part in self._heads]
         replies = await self._connection.run(calls)
         if None in replies:
             return None
@@ -161,11 +170,19 @@ class RankedDetails:
 
     async def _newer(self, rank: int) -> int:
         """Matches before a rank."""
-        asked, whole = [self._keys.by_pair, self._keys.time], int(self._begins is not None)
-        calls = [Command(COUNT, asked, [rank, part, whole]) for part in self._counted]
+        (place,) = await self._places(rank)
+        whole = int(self._begins is not None)
+        calls = [Command(COUNT, [self._keys.by_pair], [place, part, whole]) for part in self._counted]
         older: int = sum(await self._connection.run(calls)) - self._before
         newer = self._all_counted - older
         return rank - newer if self._counts_others else newer
+
+    async def _places(self, *ranks: int) -> list[bytes]:
+        """Time and short id of the last detail before each rank; above all where there is none."""
+        keys = [self._keys.record, self._keys.by_status]
+        calls = [Command(PLACE, keys, [self._letters, rank, TOP, SORTED_LETTERS]) for rank in ranks if rank]
+        found = iter(await self._connection.run(calls))
+        return [short_tail(next(found)) if rank else TOP for rank in ranks]
 
     async def _read(self, near: Near, wanted: int) -> list[bytes]:
         """The first ``wanted`` ids behind a mark; fewer where the record has changed and has no more."""
@@ -198,10 +215,11 @@ class RankedDetails:
 
     async def _walked(self, begin: int, end: int) -> tuple[list[bytes], int]:
         """As :meth:`_matches`, detail by detail."""
-        asked = [self._keys.record, self._keys.details, self._keys.time]
+        asked = [self._keys.record, self._keys.details, self._keys.by_status]
         step = self._limits.step
         end = min(end, begin + self._limits.calls_at_once * step)
-        calls = [Command(PAGE, asked, [at, min(step, end - at), BYTES_A_CALL]) for at in range(begin, end, step)]
+        windows = [(at, min(step, end - at)) for at in range(begin, end, step)]
+        calls = [Command(PAGE, asked, [*window, BYTES_A_CALL, self._letters, SORTED_LETTERS]) for window in windows]
         matching, ids = self._facets.matching, list[bytes]()
         for _, _, read, first in await self._connection.run(calls):
             values = await completed(self._connection, self._keys.details, read, first)

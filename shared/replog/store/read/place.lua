@@ -1,13 +1,21 @@
--- include: read/behind.lua
--- The last of so many members that follow a given one in a time index, newest first.
+-- include: read/ranks.lua
+-- The last of so many details that follow a place in the order of time of some statuses, newest first.
 --
--- KEYS[1] zset by time
--- ARGV[1] how many members, at least 1   ARGV[2] score and ARGV[3] id of the last member seen; both '' to begin
+-- KEYS[1] record hash   KEYS[2] bystatus lex zset
+-- ARGV[1] letters of these statuses   ARGV[2] how many details, at least 1
+-- ARGV[3] time and id of the last detail seen, which need not be there any more; '\255' to begin
+-- ARGV[4] letters of all statuses, ascending
 --
--- Returns {id, score} of the last of them, or of all where there are fewer; empty where none follows. The last member
--- seen need not be there any more. Cost: O(log(n)^2), also where all scores are equal. Only reads.
+-- Returns time and id of the last of them, or of all where there are fewer; '' where none follows.
+-- Cost: a few times O(log(details of the record)). Only reads.
 
-local TIME = KEYS[1]
-local from = ARGV[2] == '' and 0 or rank_behind(TIME, ARGV[2], ARGV[3])
-local last = math.min(from + ARGV[1], redis.call('ZCARD', TIME)) - 1
-return last < from and {} or redis.call('ZREVRANGE', TIME, last, last, 'WITHSCORES')
+local parts, total = parts_of(KEYS[1], ARGV[1], ARGV[4])
+for _, part in ipairs(parts) do
+  part.low = not_older(KEYS[2], part, ARGV[3])
+end
+local seen = lows_of(parts)
+if seen == total then
+  return ''
+end
+local before_last = math.min(seen + ARGV[2], total) - 1
+return merged(KEYS[2], parts, total, search(KEYS[2], parts, before_last), 1)[1] or ''

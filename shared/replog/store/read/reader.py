@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from replog.statuses import STATUS_LETTERS
+from replog.statuses import LETTERS, SORTED_LETTERS, STATUS_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
-from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult, scan
-from replog.store.read.filters import NO_FILTER, DetailFilter
+from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult
+from replog.store.read.newest_first import details_of, records_of_task
 from replog.store.read.results import Page
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from replog.entities import Overview
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord
-
-T = TypeVar("T")
+    from replog.store.read.filters import DetailFilter
 
 #: How often a page that takes several calls is read anew because the record changed in between. After that the
 #: last reading stands: its total and order are of one moment, its rows may be newer.
@@ -33,7 +32,7 @@ ATTEMPTS = 5
 class ReadLimits:
     """Limits of reads of one record or task."""
 
-    #: Rows of one step of a list.
+    #: Records of one step of a list.
     step: int = 250
     search: SearchLimits = SEARCH_LIMITS
 
@@ -93,21 +92,21 @@ class Reader:
     async def listed_records(self, task_key: str) -> AsyncIterator[list[StoredRecord]]:
         """All records that the task's list names, as above, with those that are not there any more."""
         time_key = task_keys(self._connection.prefix, task_key)[1]
-        async for ids in self._in_steps(time_key, None):
-            yield await self._records([record_id for record_id, _ in ids])
+        async for ids in records_of_task(self._connection, time_key, self._limits.step):
+            yield await self._records(ids)
 
     async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
         """All details of the record, newest first, in steps."""
-        keys = self._keys(record_id).all
-        async for values in self._in_steps(keys[2], keys[1]):
-            yield [StoredDetail(record_id, detail_id, value) for detail_id, value in values]
+        keys, step = self._keys(record_id), self._limits.search.step
+        async for rows in details_of(self._connection, keys, LETTERS, step):
+            yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
 
     async def detail_page(
         self, record_id: str, flt: DetailFilter, offset: int, limit: int
     ) -> Page[StoredDetail] | None:
         """A page of the record's details; None where neither the record nor a detail of it was seen."""
-        if flt == NO_FILTER:
-            return await self._unfiltered_page(record_id, offset, limit)
+        if flt.is_of_status:
+            return await self._page_of_status(record_id, flt.status, offset, limit)
         for _ in range(ATTEMPTS):
             found = await self._search(record_id, flt).page(offset, limit)
             if found is None:
@@ -117,9 +116,9 @@ class Reader:
                 break
         return page
 
-    async def _unfiltered_page(self, record_id: str, offset: int, limit: int) -> Page[StoredDetail] | None:
+    async def _page_of_status(self, record_id: str, status: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
-        call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL])
+        call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL, b"".join(letters_of(status)), SORTED_LETTERS])
         ((known, total, ids, first),) = await self._connection.run([call])
         if not known:
             return None
@@ -142,10 +141,6 @@ class Reader:
     def _search(self, record_id: str, flt: DetailFilter) -> Search:
         return Search(self._connection, self._keys(record_id), record_id, flt, self._limits.search)
 
-    def _in_steps(self, time_key: bytes, values_key: bytes | None) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        """Ids and values as :func:`scan` yields them, in steps."""
-        return _in_steps(scan(self._connection, time_key, values_key, self._limits.search.step), self._limits.step)
-
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)
 
@@ -153,17 +148,6 @@ class Reader:
 def known_of(records: Iterable[StoredRecord]) -> list[StoredRecord]:
     """Those of ``records`` that are there."""
     return [record for record in records if record.known]
-
-
-async def _in_steps(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:
-    step: list[T] = []
-    async for item in items:
-        step.append(item)
-        if len(step) == size:
-            yield step
-            step = []
-    if step:
-        yield step
 
 
 def _details(record_id: str, ids: Iterable[bytes], values: Iterable[bytes | None]) -> list[StoredDetail]:

@@ -6,23 +6,24 @@
 --
 -- KEYS[1] record  hash       KEYS[4] pairs   lex zset
 -- KEYS[2] details hash       KEYS[5] bypair  lex zset
--- KEYS[3] time    zset       KEYS[6] byname  lex zset
+-- KEYS[3] bystatus lex zset  KEYS[6] byname  lex zset
 -- KEYS[7] due     zset       KEYS[8] removed zset       (of the bucket)
 -- KEYS[9] calls   string     (of the bucket and this merge of a batch)
 -- KEYS[10] running zset      KEYS[11] unfinished set    KEYS[12] claimed hash   KEYS[13] layout string
 -- KEYS[14] erased hash       KEYS[15] erasedat zset     (of the bucket)
 -- KEYS[16] outbox lex zset (of the bucket), only where transitions are to be noted in it
 -- ARGV[1] msgpack {start, facts, outcome, progress, last, task key, ...} of the record, or ''
--- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, start in ms, time and short id, names (a
---         text where there is one, else an array), sums (a number, or an array) and packed, these two as the details'
---         hash holds them but for the head (see stored.py); one flat array, because tables cost more here than what is
---         in them
+-- ARGV[2] msgpack array of details, of each in a row: id, pair, status letter, time and short id, names (a text where
+--         there is one, else an array), sums (a number, or an array) and packed, these two as the details' hash holds
+--         them but for the head (see detail_codec.py); one flat array, because tables cost more here than what is in
+--         them
 -- ARGV[3] the record's id   ARGV[4] time of the newest of these events, ms   ARGV[5] time now, ms
 -- ARGV[6] number of this call among those that the bucket gets of this merge
 -- ARGV[7] era of the writer   ARGV[8] id of this merge   ARGV[9] codes of facts, in the order of the fields' names
 -- ARGV[10] letter of the status that is not terminal   ARGV[11] mark of the writer's layout
 -- ARGV[12] generation of the record that the writer knows: all of these events are later
--- ARGV[13] msgpack array: fields of the record's hash that go into the outbox; only with KEYS[16]
+-- ARGV[13] letters of all statuses, in the order in which a pair's numbers of details stand
+-- ARGV[14] msgpack array: fields of the record's hash that go into the outbox; only with KEYS[16]
 --
 -- Of the record's task keys the MOST_TASKS smallest are kept. Its tasks' lists are behind where its start, its outcome or
 -- these keys changed, and where another writer's era, or no settled one, is noted in `lists`; then this merge is noted
@@ -42,16 +43,16 @@
 -- Cost: O(details * log(details of the record)); about 20 us for a detail that is new in a record of a million.
 -- Safe to repeat: what is not greater than the state changes nothing.
 
-local RECORD, DETAILS, TIME, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local RECORD, DETAILS, BY_STATUS, PAIRS, BY_PAIR, BY_NAME = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local DUE, REMOVED, CALLS, RUNNING, UNFINISHED = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local CLAIMED, LAYOUT, ERA, MERGE_ID = KEYS[12], KEYS[13], ARGV[7], ARGV[8]
-local CODES, OPEN, MARK = ARGV[9], ARGV[10], ARGV[11]
+local CODES, OPEN, MARK, LETTERS = ARGV[9], ARGV[10], ARGV[11], ARGV[13]
 local OUTBOX = ARGV[1] ~= '' and KEYS[16]
 local ID, NEWEST, NOW = ARGV[3], ARGV[4], ARGV[5]
 local MOST_TASKS = 16
 local FIELDS = { 'start', 'facts', 'outcome', 'progress', 'last' }
 -- Places of an incoming detail, behind where it stands in its array; and how many they are.
-local ID_OF, PAIR, STATUS, START_MS, TAIL, TEXTS, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 8, 8
+local ID_OF, PAIR, STATUS, TAIL, TEXTS, ADDS, PACKED, PLACES = 1, 2, 3, 4, 5, 6, 7, 7
 -- Positions in a packed one; 1 to 5 are its registers.
 local START, FACTS, OUTCOME, PROGRESS, LAST, NAMES, SUMS = 1, 2, 3, 4, 5, 6, 7
 -- Which of the sums come from the facts; the others come from the progress.
@@ -102,12 +103,23 @@ local function list()
   return { n = 0 }
 end
 
-local written, timed = list(), list()
+local written, by_status = list(), { on = list(), off = list() }
 local by_pair, by_name = { on = list(), off = list() }, { on = list(), off = list() }
 
-local function count_all(head, status, sums, sign)
+local pair_counts, pair_list = {}, {} -- number of a pair -> how much its numbers of details move, by status; the pairs
+local function count_in_pair(number, status, by)
+  local moves = pair_counts[number]
+  if not moves then
+    moves = { 0, 0, 0 }
+    pair_counts[number], pair_list[#pair_list + 1] = moves, number
+  end
+  local place = string.find(LETTERS, status, 1, true)
+  moves[place] = moves[place] + by
+end
+
+local function count_all(number, status, sums, sign)
   count('n' .. status, sign)
-  count('f' .. head, sign)
+  count_in_pair(number, status, sign)
   if type(sums) == 'number' then
     count('s1', sign * sums)
     return
@@ -126,8 +138,9 @@ local function put(to, first, second)
   to.n = length + 2
 end
 
--- Names are a text where there is one, else a list.
-local function index(on_or_off, number, status, names, tail)
+-- Names are a text where there is one, else a list; the tail is time and short id.
+local function index(on_or_off, id, number, status, names, tail)
+  put(by_status[on_or_off], '0', status .. string.sub(tail, 1, MS_BYTES) .. id)
   put(by_pair[on_or_off], '0', number .. status .. tail)
   local entries, place = by_name[on_or_off], '\0' .. number .. tail
   if type(names) == 'string' then
@@ -143,9 +156,8 @@ end
 local function add(details, at)
   local id, number, status = details[at + ID_OF], pair_number(details[at + PAIR]), details[at + STATUS]
   local head = number .. status
-  index('on', number, status, details[at + TEXTS], details[at + TAIL])
-  count_all(head, status, details[at + ADDS], 1)
-  put(timed, details[at + START_MS], id)
+  index('on', id, number, status, details[at + TEXTS], details[at + TAIL])
+  count_all(number, status, details[at + ADDS], 1)
   put(written, id, head .. details[at + PACKED])
 end
 
@@ -238,20 +250,22 @@ local function rewrite(details, at, value)
   if effect ~= APPLIED then
     return effect
   end
-  local was, short = start_ms(start), string.sub(details[at + TAIL], MS_BYTES + 1)
-  index('off', number, status, names, index_time(was) .. short)
-  count_all(number .. status, status, sums, -1)
+  local short = string.sub(details[at + TAIL], MS_BYTES + 1)
+  -- Progress alone, the commonest change, moves no entry.
+  local moves = changed[START] or changed[FACTS] or string.sub(detail[OUTCOME], -1) ~= status
+  if moves then
+    index('off', id, number, status, names, index_time(start_ms(start)) .. short)
+  end
+  count_all(number, status, sums, -1)
   if changed[FACTS] then
     number, detail[NAMES], names = pair_number(details[at + PAIR]), candidate[NAMES], details[at + TEXTS]
   end
   detail[SUMS] = joined_sums(sums, candidate[SUMS], changed)
   status = string.sub(detail[OUTCOME], -1)
-  local ms = start_ms(detail[START])
-  index('on', number, status, names, index_time(ms) .. short)
-  count_all(number .. status, status, detail[SUMS], 1)
-  if ms ~= was then
-    put(timed, decimal(ms), id)
+  if moves then
+    index('on', id, number, status, names, index_time(start_ms(detail[START])) .. short)
   end
+  count_all(number, status, detail[SUMS], 1)
   put(written, id, number .. status .. packed(detail))
   return effect
 end
@@ -298,11 +312,30 @@ local function write_index(key, entries)
   end
 end
 
+-- All numbers of a pair stand in one field: readers read thousands of them.
+local function write_pair_counts()
+  local fields, moved = {}, {}
+  for _, number in ipairs(pair_list) do
+    local moves = pair_counts[number]
+    if moves[1] ~= 0 or moves[2] ~= 0 or moves[3] ~= 0 then
+      fields[#fields + 1], moved[#moved + 1] = 'f' .. number, moves
+    end
+  end
+  if #fields == 0 then
+    return
+  end
+  local words = {}
+  for i, stored in ipairs(redis.call('HMGET', RECORD, unpack(fields))) do
+    local a, b, c = string.match(stored or '0,0,0', '^(%d+),(%d+),(%d+)$')
+    local moves = moved[i]
+    words[2 * i - 1], words[2 * i] = fields[i], string.format('%.0f,%.0f,%.0f', a + moves[1], b + moves[2], c + moves[3])
+  end
+  redis.call('HSET', RECORD, unpack(words))
+end
+
 local function write_details()
   redis.call('HSET', DETAILS, unpack(written, 1, written.n))
-  if timed.n > 0 then
-    redis.call('ZADD', TIME, unpack(timed, 1, timed.n))
-  end
+  write_index(BY_STATUS, by_status)
   write_index(BY_PAIR, by_pair)
   write_index(BY_NAME, by_name)
   for field, by in pairs(counts) do
@@ -310,6 +343,7 @@ local function write_details()
       redis.call('HINCRBY', RECORD, field, decimal(by))
     end
   end
+  write_pair_counts()
 end
 
 -- Adds the task keys that are new to those known, and keeps the smallest. Returns whether that changed them; those that
@@ -469,6 +503,6 @@ if written.n > 0 or answer[2] == APPLIED then
 end
 local outcome, before = answer[4], answer[7]
 if OUTBOX and before then
-  put_in_outbox(OUTBOX, RECORD, ID, string.sub(outcome, 1, order_bytes(outcome)), cmsgpack.unpack(ARGV[13]))
+  put_in_outbox(OUTBOX, RECORD, ID, string.sub(outcome, 1, order_bytes(outcome)), cmsgpack.unpack(ARGV[14]))
 end
 return answer

@@ -14,7 +14,7 @@ import msgpack
 
 from replog.cancellation import cancel_and_wait
 from replog.records import FACTS, MS_BIAS, Effect, last_ms, start_ms, time_bytes, time_us
-from replog.statuses import RUNNING, STATUS_LETTERS
+from replog.statuses import LETTERS, RUNNING, STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import ENLIST, ERASE, LEAVE, MERGE, RELIST, RELISTED, SETTLE
 from replog.store.format import detail_codec
@@ -48,6 +48,7 @@ _EFFECTS_ALONE, _REFUSED, _WITH_LISTS = 2, 3, 6
 
 # Redis 7.0's cmsgpack rejects the bin type: everything goes as raw.
 _pack = msgpack.Packer(use_bin_type=False).pack
+_LETTERS = b"".join(LETTERS)
 
 
 def _new_id() -> str:
@@ -256,6 +257,7 @@ class Writer:
                     STATUS_LETTERS[RUNNING],
                     self._mark,
                     generation,
+                    _LETTERS,
                     *self._of_outbox,
                 ),
             )
@@ -349,9 +351,8 @@ def _incoming(detail_id: str, detail: Mergeable) -> tuple[Any, ...]:
     registers = detail.registers
     placement = placement_of(detail.facts_event)
     sums = detail_codec.shortened(sums_of(placement.conflicts, getattr(detail.progress_event, "progress", None)))
-    begun_ms = start_ms(registers.start)
-    tail = (begun_ms + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())
+    tail = (start_ms(registers.start) + MS_BIAS).to_bytes(TIME_BYTES, "big") + short_of(detail_id.encode())
     names = placement.names
     packed = detail_codec.pack(registers, names, sums)
     texts = names[0] if len(names) == 1 else names
-    return (detail_id, placement.pair, registers.outcome[-1:], b"%d" % begun_ms, tail, texts, sums, packed)
+    return (detail_id, placement.pair, registers.outcome[-1:], tail, texts, sums, packed)
