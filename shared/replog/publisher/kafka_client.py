@@ -149,9 +149,13 @@ async def _reasons(settings: KafkaSettings) -> list[Exception]:
     if settings.kafka_security_protocol == "PLAINTEXT":
         return []
     options = _connection_options(settings)
-    hosts = collect_hosts(settings.kafka_bootstrap_servers)
-    reasons = await asyncio.gather(*(_reason(host, port, options) for host, port, _ in hosts))
-    return sorted(filter(None, reasons), key=lambda reason: _refusal_in(reason) is None)
+    async with asyncio.TaskGroup() as group:
+        asked = [
+            group.create_task(_reason(host, port, options), name="reason of a refusal")
+            for host, port, _ in collect_hosts(settings.kafka_bootstrap_servers)
+        ]
+    reasons = [reason for one in asked if (reason := one.result())]
+    return sorted(reasons, key=lambda reason: _refusal_in(reason) is None)
 
 
 async def _reason(host: str, port: int, options: dict[str, Any]) -> Exception | None:
