@@ -30,7 +30,7 @@ Undo: TypeAlias = tuple[Content, bytes, Any]
 
 _ABSENT = object()
 _NAMES = (b"start", b"facts", b"outcome", b"progress", b"last")
-_PLACES = 8
+_PLACES = 7
 _SUPERSEDED, _DUPLICATE, _APPLIED = b"0", b"1", b"2"
 _EFFECTS = (_SUPERSEDED, _DUPLICATE, _APPLIED)
 _SUM_NAMES = (b"s1", b"s2", b"s3", b"s4", b"s5")
@@ -264,7 +264,7 @@ class _Merge:
         details, places = self.store.content(self.keys[1]), msgpack.unpackb(self.packed_details, raw=True)
         effects = []
         for at in range(0, len(places), _PLACES):
-            detail_id, pair, status, _, _, _, _, packed = places[at : at + _PLACES]
+            detail_id, pair, status, _, _, _, packed = places[at : at + _PLACES]
             candidate, sums = _registers_of(status, packed)
             stored = details.get(detail_id)
             effects.append(
@@ -414,7 +414,7 @@ def _joined_sums(old: tuple[int, ...], new: tuple[int, ...], *, of_facts: bool, 
 def _merge(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:
     merge = _Merge(store, keys, arguments)
     if len(keys) > 15:
-        merge.arguments_of_outbox = arguments[12]
+        merge.arguments_of_outbox = arguments[13]
     return merge.run()
 
 
@@ -505,6 +505,9 @@ def _erase(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> 
 
 def _forget(store: Keyspace, keys: Sequence[bytes], key: bytes, time: bytes, ms: int) -> None:
     record, due, relisting = store.content(keys[0]), store.content(keys[6]), store.content(keys[13])
+    outbox = store.content(keys[16])
+    for member in [member for member in outbox if member.startswith(key + b"\0")]:
+        store.drop(outbox, member)
     tasks = dict.fromkeys(
         [
             *_unpacked(record.get(b"tasks") or _pack([])),
@@ -605,9 +608,12 @@ def _newest(time: Content) -> list[bytes]:
 
 def _page(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:
     record, details, time = map(store.content, keys)
-    offset, limit = arguments[:2]
-    ids = _newest(time)[offset : offset + limit]
-    return [int(bool(record)), len(time), ids, [_reply(details[detail_id]) for detail_id in ids]]
+    offset, limit, _, letters, every_letter = arguments
+    newest = _newest(time)
+    if {*letters} != {*every_letter}:
+        newest = [detail_id for detail_id in newest if details[detail_id].registers.outcome[-1] in letters]
+    ids = newest[offset : offset + limit]
+    return [int(bool(record)), len(newest), ids, [_reply(details[detail_id]) for detail_id in ids]]
 
 
 def _task_page(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import msgpack
 
 from replog.errors import BrokerUnavailable, StoreRefused, StoreRewound, StoreUnavailable
 from replog.records import EMPTY, Effect, Registers, fold, outcome_order
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from replog.store.write.offsets import Moment, Reached, Span
     from replog_collector.kafka.dead_letters import DeadLetter
     from replog_collector.kafka.source import Message
+
+_pack = msgpack.Packer(use_bin_type=False).pack
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ class MemoryOutbox:
     def note(self, record_id: str, registers: Registers) -> None:
         """Do what the merge does that makes a transition."""
         known: dict[str, bytes] = {**registers._asdict(), "v": b"1", "w": b"%d" % self.clock_ms}
-        record = StoredRecord(record_id, tuple(known.get(name) or None for name in RECORD_FIELDS))
-        number, member = bucket_of(record_id), record_id.encode() + b"\0" + outcome_order(registers.outcome)
+        fields = [known.get(name, b"") for name in RECORD_FIELDS]
+        record = StoredRecord(record_id, tuple(value or None for value in fields))
+        # Two outcomes of one time and attempt are two entries.
+        packed = _pack([*chain.from_iterable(zip(RECORD_FIELDS, fields, strict=True))])
+        number, member = bucket_of(record_id), record_id.encode() + b"\0" + outcome_order(registers.outcome) + packed
         self.entries.setdefault(number, {})[member] = OutboxEntry(number, member, record)
 
     async def read(self, after: Mapping[int, bytes]) -> list[OutboxEntry]:
