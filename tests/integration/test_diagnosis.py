@@ -17,6 +17,7 @@ from replog.store.client.command import Command
 from replog.store.client.connection import Connection
 from replog.store.client.weaknesses import log_weaknesses
 from replog.store.format.keys import BucketKeys
+from replog.store.format.layout import LAYOUT
 from replog.store.read.stored_checkpoints import has_checkpoints, read_checkpoints
 from replog.store.write.layout_claim import claim_layout
 from replog_repair.diagnosis.checking.store_checks import store_checks
@@ -67,7 +68,7 @@ async def test_a_redis_that_is_set_up_well(redis_url: str, redis_prefix: str) ->
     assert verdicts(found) == {}
     assert len(found.latencies_s) > 1
     assert not isinstance(found.layouts, Unknown)
-    assert [layout.split()[0] for layout in found.layouts] == ["1"]
+    assert [layout.split()[0] for layout in found.layouts] == [str(LAYOUT)]
     assert found.has_data is False
 
 
