@@ -194,8 +194,16 @@ def test_ctrl_c_finishes_what_the_demo_was_doing(tmp_path: Path) -> None:
     again = LocalStack(data)
     try:
         again.start()
-        tasks = data_of(f"{again.api_url}/replication/api/task/list?pageNumber=1&pageSize=100")["records"]
-        records = [row["record"] for row in tasks]
+        latest = f"{again.api_url}/replication/api/task/list?pageNumber=1&pageSize=100"
+
+        def records_now() -> list[Any]:
+            return [row["record"] for row in data_of(latest)["records"]]
+
+        # What was not applied before the stop is applied now.
+        assert wait_until(
+            lambda: not any(record["replicaOverview"]["running"] for record in records_now()), START_TIMEOUT_S
+        )
+        records = records_now()
         assert {record["status"] for record in records} <= {"FAILED", "SUCCESS"}
         cut_off = [record for record in records if record["errorReason"] == STOPPED]
         assert cut_off
