@@ -25,7 +25,6 @@ from replog.store.read.stored_checkpoints import has_checkpoints
 from replog.telemetry import logger
 from replog.tokens import parse as parse_tokens
 from replog_api import metrics
-from replog_api.access_log import AccessLog
 from replog_api.admission.auth import Tokens, client_of
 from replog_api.admission.hosts import known_hosts
 from replog_api.admission.limits import Limits, RateLimit
@@ -34,23 +33,25 @@ from replog_api.admission.token_rotation import INTERVAL_S, TokenRotation
 from replog_api.admission.waiting_clients import END_WAITING, Timings, WaitingClients
 from replog_api.http import errors
 from replog_api.http.as_of import Freshness
-from replog_api.http.request_context import TIME_ZONE_HEADER, context_of
+from replog_api.http.request_context import TIME_ZONE_HEADER
 from replog_api.http.store_trouble import StoreTrouble
 from replog_api.live.snapshots import Snapshots
 from replog_api.middleware import OPEN_PATHS, RequestMiddleware
+from replog_api.observability.access_log import AccessLog
+from replog_api.observability.request_metrics import Observed
+from replog_api.observability.tracing import Traced
 from replog_api.page.serving import page_paths, page_routes
 from replog_api.queries.query_runner import QueryRunner, now_ms
 from replog_api.routes import EndpointRoute, query_routes, service_routes
 from replog_api.server.connections import Drain, room_for_connections
 from replog_api.service import ServiceEndpoints
-from replog_api.tracing import Traced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
     from typing import Any
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from replog.settings import ApiSettings
     from replog.store.client.pipelining import CommandRunner
@@ -212,40 +213,3 @@ def _for_other_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
             TIME_ZONE_HEADER,
         ],
     )
-
-
-class Observed:
-    """Counts and times requests by the label of their route and status, and logs them if there is a log."""
-
-    def __init__(self, app: ASGIApp, access_log: AccessLog | None = None) -> None:
-        self._app = app
-        self._access_log = access_log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and count it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        status = 500
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, observed)
-        finally:
-            route = getattr(scope.get("route"), "label", "unknown")
-            metrics.requests_of(route, status).inc()
-            context = context_of(scope)
-            duration_s = time.perf_counter() - began
-            metrics.request_seconds_of(route).observe(duration_s - context.waited_s)
-            if context.token:
-                metrics.TOKEN_REQUESTS.labels(context.token).inc()
-            if context.store_trouble:
-                metrics.STORE_ERRORS.labels(context.store_trouble).inc()
-            if self._access_log:
-                self._access_log.write(scope, context, route=route, status=status, duration_s=duration_s)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from replog_collector.topics.administration import Administration
 from replog_collector.topics.deletion import delete_before
 from replog_collector.topics.group_reader import GroupReader
 from replog_collector.topics.reader import TopicReader
+from tests.support.background import Background
 from tests.support.certificates import Authority
 from tests.support.query_service import serving
 from tests.support.services import ServiceUnavailableError
@@ -302,27 +302,21 @@ def test_a_command_has_the_collectors_way_in(system: System, broker: SecuredBrok
         assert ended.returncode == 0, ended.stderr
 
 
-class Worker:
+class Worker(Background):
     """A publisher in a thread, which publishes details until it is stopped."""
 
     def __init__(self, settings: CollectorSettings) -> None:
+        super().__init__()
         self.published = 0
         self._settings = settings
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=[self._publish()], name="worker")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(DEADLINE_S)
-        assert not self._thread.is_alive()
+    def run(self) -> None:
+        """Publish details of one record."""
+        asyncio.run(self._publish())
 
     async def _publish(self) -> None:
         async with Publisher(self._settings) as publisher, publisher.record(task_key="t", record_id="r") as record:
-            while not self._stopping.is_set():
+            while not self.over.is_set():
                 async with record.detail(
                     detail_id=f"d{self.published}",
                     local_cluster="a",

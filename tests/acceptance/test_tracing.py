@@ -9,7 +9,7 @@ import pytest
 
 from replog import Publisher
 from replog.settings import KafkaSettings, TracingSettings, load
-from tests.support.otlp_receiver import receiving_traces
+from tests.support.otlp_receiver import SPAN, TRACE, receiving_traces
 from tests.support.services.plain_http import NO_TLS
 from tests.support.services.process import wait_until
 from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, RECORDS, system_on
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tests.support.otlp_receiver import OtlpReceiver
     from tests.support.services.kafka import Broker
     from tests.support.system import Process, System
-
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @pytest.fixture

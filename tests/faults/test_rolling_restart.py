@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from tests.support.background import Background
 from tests.support.monitored import collector_of
 from tests.support.prometheus import Prometheus, rules_of
 from tests.support.scenario import stream
@@ -36,23 +37,14 @@ PATHS = ("list/busy", "page/busy?pageNumber=1&pageSize=5", "detail/page/run-1-0?
 RETRIED = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS)
 
 
-class Service:
+class Service(Background):
     """A Service of Kubernetes: the query services that answered 200 on `/readyz`, and do not end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._pods: list[Process] = []
         self._ready: list[str] = []
         self._turn = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._probe)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(DEADLINE_S)
 
     def add(self, pod: Process) -> None:
         """Send it requests from when it is ready; return then."""
@@ -70,8 +62,9 @@ class Service:
         ready = [url for url in self._ready if url != other_than] or [other_than]
         return ready[self._turn % len(ready)]
 
-    def _probe(self) -> None:
-        while not self._over.wait(PROBE_S):
+    def run(self) -> None:
+        """Probe the pods."""
+        while not self.over.wait(PROBE_S):
             self._ready = [pod.url for pod in list(self._pods) if _is_ready(pod)]
 
 
@@ -82,35 +75,25 @@ def _is_ready(pod: Process) -> bool:
         return False
 
 
-class Clients:
+class Clients(Background):
     """Clients of a Service over connections that they keep. What fails at one pod, they ask once at another."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__(threads=CLIENTS)
         self._service = service
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
         self.answers = 0
         self.retries = 0
         self.failures: list[str] = []
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(DEADLINE_S)
 
     def get_on(self) -> None:
         """Return once there are more answers."""
         before = self.answers
         assert wait_until(lambda: self.answers > before + 10 * CLIENTS, DEADLINE_S), self.failures
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Ask for each path in turn."""
         with httpx.Client(timeout=DEADLINE_S, verify=NO_TLS) as client:
-            while not self._over.is_set():
+            while not self.over.is_set():
                 for path in PATHS:
                     self._ask(client, path)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from tests.support.api.tokens import ALL, TOKENS, bearer
+from tests.support.background import Background
 from tests.support.services.plain_http import NO_TLS
 from tests.support.services.process import free_port
 from tests.support.system import API, COLLECTOR, RECORDS
@@ -38,26 +38,17 @@ def api_of(system: System, **variables: str) -> Process:
     return system.process(API, **settings, **variables)
 
 
-class Asking:
+class Asking(Background):
     """A client of ``url`` that asks again and again, whatever it is answered."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._url = url
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._tag = ""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(DEADLINE_S)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Ask, and ask again with the tag of the answer."""
         with httpx.Client(base_url=self._url, headers=bearer(ALL), timeout=DEADLINE_S, verify=NO_TLS) as client:
-            while not self._over.wait(PAUSE_S):
+            while not self.over.wait(PAUSE_S):
                 for path in PATHS:
                     self._ask(client, path)
 

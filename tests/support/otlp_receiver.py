@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from replog.tracing.otlp import CLOSING
+from tests.support.http_server import QuietHandler, serving_http
 from tests.support.services.process import wait_until
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 DEADLINE_S = 30.0
+#: Ids of a trace and of a span in it, as a client gives them.
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 #: Code of a span's status that says that it failed, as OTLP has it.
 ERROR = 2
 
@@ -77,9 +80,7 @@ def receiving_traces() -> Iterator[OtlpReceiver]:
     receiver = OtlpReceiver()
     receiver.answering.set()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.requests.append(request)
@@ -92,21 +93,13 @@ def receiving_traces() -> Iterator[OtlpReceiver]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class has it so
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    receiver.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, name="OTLP receiver", daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.answering.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving_http(Handler, "OTLP receiver") as receiver.port:
+        try:
+            yield receiver
+        finally:
+            receiver.answering.set()
+            # A tracer that was closed before it got an answer logs the answer, which is no line of the next test.
+            assert wait_until(lambda: not any(thread.name == CLOSING for thread in threading.enumerate()), DEADLINE_S)
 
 
 def _spans_of(request: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.support.http_server import QuietHandler, serving_http
 from tests.support.services.plain_http import NO_TLS
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ def proxied(target: str, prefix: str) -> Iterator[str]:
     """The URL at which ``target`` is served, which ends with ``prefix``; all else there is a 404."""
     client = httpx.Client(base_url=target, timeout=TIMEOUT_S, verify=NO_TLS)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             """Pass on what is asked below the prefix."""
             if not self.path.startswith(f"{prefix}/"):
@@ -42,17 +39,5 @@ def proxied(target: str, prefix: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing of each request."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{prefix}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(TIMEOUT_S)
-        client.close()
+    with client, serving_http(Handler, "prefix proxy") as port:
+        yield f"http://127.0.0.1:{port}{prefix}"

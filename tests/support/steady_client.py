@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.support.background import Background
 from tests.support.system import RECORDS
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 DEADLINE_S = 60.0
 
 
-class SteadyClient:
+class SteadyClient(Background):
     """Asks one service after the other over kept connections; what fails at one, it asks once at the next."""
 
     def __init__(self, urls: Sequence[str], paths: Sequence[str], *, pause_s: float = 0.0) -> None:
+        super().__init__()
         self._clients = [_client(url) for url in urls]
         #: Those that are not asked any more: one may be in use, so that it is closed at the end.
         self._former: list[httpx.Client] = []
@@ -26,18 +27,11 @@ class SteadyClient:
         #: Seconds between two rounds.
         self._pause_s = pause_s
         self._turn = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="steady client")
         self.answers: list[tuple[str, Any]] = []
         self.failures: list[str] = []
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(DEADLINE_S)
+        super().__exit__()
         for client in [*self._clients, *self._former]:
             client.close()
 
@@ -46,8 +40,9 @@ class SteadyClient:
         self._former += self._clients
         self._clients = [_client(url)]
 
-    def _run(self) -> None:
-        while not self._over.wait(self._pause_s):
+    def run(self) -> None:
+        """Ask for each path in turn."""
+        while not self.over.wait(self._pause_s):
             for path in self._paths:
                 try:
                     self.answers.append((path, self._asked(path)))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from tests.support.http_server import QuietHandler, serving_http
 from tests.support.services.kafka_secured import unsigned_token
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def issuing(life_s: float = 3600.0) -> Iterator[TokenEndpoint]:
     """An endpoint that answers until the end of the block."""
     endpoint = TokenEndpoint(life_s)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             status, answer = endpoint.answer(self.headers["authorization"] or "", body)
@@ -62,15 +61,5 @@ def issuing(life_s: float = 3600.0) -> Iterator[TokenEndpoint]:
             self.end_headers()
             self.wfile.write(text)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing: the tests read their own lines."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        endpoint.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, name="token endpoint")
-        thread.start()
-        try:
-            yield endpoint
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_http(Handler, "token endpoint") as endpoint.port:
+        yield endpoint

@@ -7,8 +7,9 @@ import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+
+from tests.support.http_server import QuietHandler, serving_http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,9 +64,7 @@ def receiving(port: int = 0) -> Iterator[WebhookReceiver]:
     receiver = WebhookReceiver()
     receiver.answering.set()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.received.append(Received(self.path, dict(self.headers.items()), body))
@@ -81,18 +80,8 @@ def receiving(port: int = 0) -> Iterator[WebhookReceiver]:
                 self.end_headers()
                 self.wfile.write(content)
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class has it so
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    receiver.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, name="webhook receiver", daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.answering.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving_http(Handler, "webhook receiver", port) as receiver.port:
+        try:
+            yield receiver
+        finally:
+            receiver.answering.set()

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from replog.settings import ApiSettings, load
-from replog_api.access_log import MAX_PATH
 from replog_api.admission.proxies import Proxies, parse_proxies
 from replog_api.app import create_app
+from replog_api.observability.access_log import MAX_PATH
 from tests.support.api.tokens import ALL, STRANGE, TOKENS, bearer
 from tests.support.query_service import BASE
 

@@ -14,8 +14,8 @@ from replog.settings import TracingSettings, load
 from replog.tracing.reports import LibraryReport
 from replog.tracing.tracer import opened_tracer
 from replog_api.http.request_context import context_of
-from replog_api.tracing import Traced
-from tests.support.otlp_receiver import receiving_traces
+from replog_api.observability.tracing import Traced
+from tests.support.otlp_receiver import SPAN, TRACE, receiving_traces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from tests.support.otlp_receiver import OtlpReceiver
-
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +13,7 @@ from replog.settings import ClientSettings
 from replog_cli.client.api import Api
 from replog_cli.client.errors import ApiUnavailable
 from replog_cli.client.export_file import ExportCut, receive, whole_file
+from tests.support.http_server import QuietHandler, serving_http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +28,7 @@ ROWS = b'{"id":"a"}\n{"id":"b"}\n'
 def served(pieces: list[bytes], *, whole: bool) -> Iterator[Api]:
     """A client of a server that sends ``pieces`` as chunks, and then the end of the body if it is ``whole``."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -42,19 +39,11 @@ def served(pieces: list[bytes], *, whole: bool) -> Iterator[Api]:
                 self.wfile.write(b"0\r\n\r\n")
             self.close_connection = True
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        with Api(ClientSettings(api_url=f"http://127.0.0.1:{server.server_port}", api_token=None)) as api:
-            yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with (
+        serving_http(Handler, "export") as port,
+        Api(ClientSettings(api_url=f"http://127.0.0.1:{port}", api_token=None)) as api,
+    ):
+        yield api
 
 
 def received(export_format: ExportFormat, pieces: list[bytes], *, whole: bool = True) -> tuple[bytes, int]:

@@ -96,6 +96,20 @@ class System:
         await run
 
 
+def held_merges(system: System) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold merges from now on: an event that is set in the first one, and one that lets all of them go on."""
+    in_merge, go_on = asyncio.Event(), asyncio.Event()
+    merge = system.store.merge
+
+    async def held(batch: Batch) -> MergeResult:
+        in_merge.set()
+        await go_on.wait()
+        return await merge(batch)
+
+    system.store.merge = held  # type: ignore[method-assign]
+    return in_merge, go_on
+
+
 @pytest.fixture
 def timings() -> Timings:
     """Of the collector; a test may have others."""
@@ -333,15 +347,7 @@ async def test_what_cannot_start_is_tried_until_it_can(system: System) -> None:
 
 
 async def test_finishing_waits_for_the_batch_in_flight(system: System) -> None:
-    in_merge, go_on = asyncio.Event(), asyncio.Event()
-    merge = system.store.merge
-
-    async def slow(batch: Batch) -> MergeResult:
-        in_merge.set()
-        await go_on.wait()
-        return await merge(batch)
-
-    system.store.merge = slow  # type: ignore[method-assign]
+    in_merge, go_on = held_merges(system)
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     async with asyncio.timeout(10):
@@ -616,15 +622,7 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
 
 async def test_a_partition_that_goes_back_to_the_begin_of_the_batch_in_hand_goes_on(system: System) -> None:
     """The batch moves it on, and so does what was read again from the same begin, but for what the batch had."""
-    in_merge, go_on = asyncio.Event(), asyncio.Event()
-    merge = system.store.merge
-
-    async def slow(batch: Batch) -> MergeResult:
-        in_merge.set()
-        await go_on.wait()
-        return await merge(batch)
-
-    system.store.merge = slow  # type: ignore[method-assign]
+    in_merge, go_on = held_merges(system)
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     system.topic.publish(event(detailId="d0"))
     await running(system, in_merge.is_set)

@@ -157,6 +157,18 @@ def clients() -> Clients:
     return Clients()
 
 
+def impatient_source(clients: Clients) -> KafkaSource:
+    """A source that gives up a client soon which does not stop."""
+    return KafkaSource(
+        CollectorSettings(),
+        MemoryMarkers(),
+        revoking=give_up,
+        assigned=lambda _: None,
+        timings=GroupTimings(answer_s=0.01),
+        client=clients.make,
+    )
+
+
 async def give_up() -> None:
     """Nothing is in hand."""
 
@@ -224,14 +236,7 @@ async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
 
 async def test_a_client_that_does_not_leave_in_time_sends_no_more_heartbeats(clients: Clients) -> None:
     """They would keep its partitions in the group for a member that reads nothing."""
-    source = KafkaSource(
-        CollectorSettings(),
-        MemoryMarkers(),
-        revoking=give_up,
-        assigned=lambda _: None,
-        timings=GroupTimings(answer_s=0.01),
-        client=clients.make,
-    )
+    source = impatient_source(clients)
     await source.start()
     (client,) = clients
     beating = client._coordinator._heartbeat_task = asyncio.get_running_loop().create_future()
@@ -284,14 +289,7 @@ async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients:
 
 async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: Clients) -> None:
     """Its broker does not answer that it has left; what it has fetched and would go on fetching is let go."""
-    source = KafkaSource(
-        CollectorSettings(),
-        MemoryMarkers(),
-        revoking=give_up,
-        assigned=lambda _: None,
-        timings=GroupTimings(answer_s=0.01),
-        client=clients.make,
-    )
+    source = impatient_source(clients)
     await source.start()
     (client,) = clients
     client.stopping.clear()

@@ -13,13 +13,10 @@ from replog_collector.kafka.source import Unreadable
 from replog_collector.pipeline.merging import Merging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from replog.store.write.merge_result import MergeResult
     from replog_collector.event_accounting import EventAccounting
     from replog_collector.kafka.dead_letters import DeadLetters
-    from replog_collector.pipeline.batch_tracing import BatchTracing
+    from replog_collector.pipeline.batch_tracing import BatchTracing, Step
     from replog_collector.pipeline.checkpointing import Checkpointing
     from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
     from replog_collector.pipeline.decoding import Decoded
@@ -72,7 +69,7 @@ class Delivery:
             await self._deliver(decoded, step)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - decoded.began_s)
 
-    async def _deliver(self, decoded: Decoded, step: Callable[[str], AbstractContextManager[None]]) -> None:
+    async def _deliver(self, decoded: Decoded, step: Step) -> None:
         with step("merge"):
             results = await self._merging.merge(decoded)
         self._limit.take(decoded.events, len(decoded.letters))

@@ -40,6 +40,8 @@ DELAY_MS = 1000
 EXPORT_TIMEOUT_S = 5.0
 #: Path of the receiver, behind the endpoint.
 TRACES_PATH = "/v1/traces"
+#: Name of the thread that sends the last spans of a tracer that was closed.
+CLOSING = "tracer shutdown"
 _KINDS = {kind.name: kind for kind in trace.SpanKind}
 
 
@@ -88,7 +90,7 @@ class OtlpTracer:
 
     def close(self, timeout_s: float) -> None:
         """Send what waits; give up after ``timeout_s`` seconds."""
-        closing = threading.Thread(target=self._provider.shutdown, name="tracer shutdown", daemon=True)
+        closing = threading.Thread(target=self._provider.shutdown, name=CLOSING, daemon=True)
         closing.start()
         closing.join(timeout_s)
 

@@ -6,9 +6,10 @@ from http.client import INTERNAL_SERVER_ERROR
 from typing import TYPE_CHECKING
 
 from replog.tracing.traceparent import TRACEPARENT, parse
+from replog_api.observability.sent_status import SentStatus
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from replog.tracing.tracer import Tracer
 
@@ -39,23 +40,16 @@ class Traced:
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"], "url.path": scope["path"]}
         span = self._tracer.begin(method, "SERVER", attributes, parent=parent)
         scope["headers"] = [*scope["headers"], (_HEADER, str(span.parent).encode())]
-        status = 0
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        sent = SentStatus(send, unsent=0)
         error: str | None = "cancelled"
         try:
-            await self._app(scope, receive, observed)
-            error = f"HTTP {status}" if status >= INTERNAL_SERVER_ERROR else None
+            await self._app(scope, receive, sent)
+            error = f"HTTP {sent.status}" if sent.status >= INTERNAL_SERVER_ERROR else None
         except Exception as raised:
             error = repr(raised)
             raise
         finally:
             route = getattr(scope.get("route"), "label", "unknown")
-            answered = {"http.response.status_code": status} if status else {}
+            answered = {"http.response.status_code": sent.status} if sent.status else {}
             span.describe(f"{method} {route}", {"http.route": route, **answered})
             span.end(error=error)
