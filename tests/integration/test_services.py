@@ -139,8 +139,9 @@ def test_a_named_binary_that_there_is_not_fails_the_run(tmp_path: Path) -> None:
 
 
 def run_of(tests: Sequence[str], variables: dict[str, str]) -> str:
-    """The output of a run of ``tests``, in a process of its own with these variables of those about Redis."""
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("REPLOG_")} | variables
+    """The output of a run of ``tests``, in a process of its own with these variables of those about tests."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("REPLOG_", "PYTEST_"))}
+    environment = kept | variables
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=RUN_S)
     return ended.stdout.strip()
