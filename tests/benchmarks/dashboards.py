@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.read.failure_reasons import EXAMINED
+from replog.store.read.details.failure_reasons import EXAMINED
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import Clock, Times
 from tests.benchmarks.page import BASE, started

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
 from replog.store.read.silent_records import silent_records
-from replog.store.read.task_pages import Tasks
-from replog.store.read.task_runs import task_runs
+from replog.store.read.tasks.task_pages import Tasks
+from replog.store.read.tasks.task_runs import task_runs
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from replog.store.read.detail_counts import detail_counts
-from replog.store.read.failure_reasons import EXAMINED, failure_reasons
+from replog.store.read.details.detail_counts import detail_counts
+from replog.store.read.details.failure_reasons import EXAMINED, failure_reasons
+from replog.store.read.details.ordered_details import ordered_details
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.ordered_details import ordered_details
 from tests.benchmarks.asking import ORDER, Clock, Times
 from tests.benchmarks.store_data import BROAD, narrow_package
 from tests.benchmarks.store_table import Line, Section

@@ -19,7 +19,7 @@ from replog.store.client.connection import Connection
 from replog.store.format.keys import BUCKETS, RecordKeys, task_bucket
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
-from replog.store.read.task_pages import Tasks
+from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.writer import Writer
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys

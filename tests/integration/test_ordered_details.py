@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.store.client.scripts import FOLLOW, WINDOW
-from replog.store.read.detail_search import SearchLimits
+from replog.store.read.details.detail_search import SearchLimits
+from replog.store.read.details.ordered_details import Bounds, ordered_details
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.ordered_details import Bounds, ordered_details
 from tests.support.model import Model
 from tests.support.query_service import merge
 from tests.support.streams import awkward_details, shuffled

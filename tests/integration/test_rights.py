@@ -22,7 +22,7 @@ from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Staleness
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from replog.store.read.reader import Reader
-from replog.store.read.task_pages import Tasks
+from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.batch import Batch
 from replog.store.write.checkpoints import Checkpoints
 from replog.store.write.offsets import Span

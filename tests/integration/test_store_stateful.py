@@ -42,9 +42,9 @@ from replog.store.format.short_ids import short_of
 from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
-from replog.store.read import detail_search, facets, page_by_name, page_by_rank
+from replog.store.read.details import detail_search, facets, page_by_name, page_by_rank
 from replog.store.read.reader import READ_LIMITS, Reader
-from replog.store.read.task_pages import Tasks
+from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.writer import Limits, Writer
 from replog.times import TimeUs
 from replog_api.http.query_values import DetailPageQuery

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
 from replog.store.format.keys import task_bucket
-from replog.store.read.detail_counts import detail_counts
-from replog.store.read.failure_reasons import failure_reasons, mask
+from replog.store.read.details.detail_counts import detail_counts
+from replog.store.read.details.failure_reasons import failure_reasons, mask
+from replog.store.read.details.silent_details import silent_details
 from replog.store.read.results import Grouping
-from replog.store.read.silent_details import silent_details
 from replog.store.read.silent_records import silent_records
-from replog.store.read.task_runs import runs_version, task_runs
+from replog.store.read.tasks.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked
 from tests.support.query_service import event, merge
 from tests.support.services.redis import remove_keys

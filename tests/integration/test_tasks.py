@@ -21,8 +21,8 @@ from replog.store.client.connection import Connection
 from replog.store.client.scripts import DELIST
 from replog.store.format.keys import BUCKETS, BucketKeys, task_keys
 from replog.store.maintain.retention import Policy, Retention
-from replog.store.read.task_pages import Tasks
-from replog.store.read.tasks_by_activity import TASK_LIMITS, TaskLimits
+from replog.store.read.tasks.task_pages import Tasks
+from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS, TaskLimits
 from replog.store.write.writer import Writer
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys

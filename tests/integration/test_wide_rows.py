@@ -11,12 +11,12 @@ from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
 from replog.store.maintain.staleness import Pace, Staleness
 from replog.store.read.bounded_reads import BYTES_A_CALL
-from replog.store.read.failure_reasons import failure_reasons
+from replog.store.read.details.failure_reasons import failure_reasons
+from replog.store.read.details.ordered_details import Bounds, ordered_details
 from replog.store.read.filters import NO_FILTER, DetailFilter
-from replog.store.read.ordered_details import Bounds, ordered_details
 from replog.store.read.reader import Reader
-from replog.store.read.task_pages import Tasks
-from replog.store.read.task_runs import task_runs
+from replog.store.read.tasks.task_pages import Tasks
+from replog.store.read.tasks.task_runs import task_runs
 from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from replog.times import TimeUs

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replog.store.read.filter_planner import Condition, Pairs, Plan, cheapest, cost
+from replog.store.read.details.filter_planner import Condition, Pairs, Plan, cheapest, cost
 
 conditions = st.lists(
     st.builds(Condition, st.integers(1, 1_000_000), st.booleans()),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from replog.store.read import detail_search
-from replog.store.read.detail_search import SearchLimits
+from replog.store.read.details import detail_search
+from replog.store.read.details.detail_search import SearchLimits
 from replog.store.read.queries import StoreQueries
 from replog_api.admission.limits import Limits
 from tests.support import streams

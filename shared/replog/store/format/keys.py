@@ -28,7 +28,7 @@ task       hash      of a task: record id -> msgpack of its start and outcome re
 tasktime   zset      of a task: record id, score = start in ms
 taskstat   lex zset  of a task: ``X time id``, each record
 tasks      lex zset  of a bucket: ``X time key``, ``* time key`` and ``=X key NUL time``, each task: status of its
-                     latest record, and when that had its last activity (see :mod:`replog.store.read.task_pages`)
+                     latest record, and when that had its last activity (see :mod:`replog.store.read.tasks.task_pages`)
 moved      string    of a bucket: a counter that moves with every change of a task's list
 due        zset      of a bucket: record id, score = time of its last event, its own or a detail's, in ms; none
                      counts as later than when it was written

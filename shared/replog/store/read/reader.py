@@ -11,9 +11,10 @@ from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
-from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult
+from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult
 from replog.store.read.newest_first import details_of, records_of_task
 from replog.store.read.results import Page
+from replog.store.read.versions import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord
     from replog.store.read.filters import DetailFilter
-
-#: How often a page that takes several calls is read anew because the record changed in between. After that the
-#: last reading stands: its total and order are of one moment, its rows may be newer.
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)

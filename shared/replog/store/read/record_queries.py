@@ -6,13 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.detail_counts import detail_counts
-from replog.store.read.failure_reasons import failure_reasons
-from replog.store.read.ordered_details import Bounds, ordered_details
+from replog.store.read.details.detail_counts import detail_counts
+from replog.store.read.details.failure_reasons import failure_reasons
+from replog.store.read.details.ordered_details import Bounds, ordered_details
+from replog.store.read.details.silent_details import silent_details
 from replog.store.read.ownership import task_keys_of
 from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits
 from replog.store.read.results import Versioned, VersionedSteps
-from replog.store.read.silent_details import silent_details
 from replog.store.read.versions import VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ class RecordQueries:
     async def detail_counts(
         self, record_id: str, by: Grouping, remote_cluster: str = ""
     ) -> Versioned[list[DetailCount]]:
-        """The numbers of the record's details by place; see :func:`replog.store.read.detail_counts.detail_counts`."""
+        """The numbers of the record's details by place; see :mod:`replog.store.read.details.detail_counts`."""
         return await detail_counts(self._connection, record_id, by, remote_cluster)
 
     async def failure_reasons(self, record_id: str) -> Versioned[FailureReasons]:
-        """Reasons for which details failed; see :func:`replog.store.read.failure_reasons.failure_reasons`."""
+        """Reasons for which details failed; see :func:`replog.store.read.details.failure_reasons.failure_reasons`."""
         return await failure_reasons(self._connection, record_id)
 
     async def silent_details(self, record_id: str, limit: int) -> Versioned[SilentDetails]:
-        """The details that the record waits for; see :func:`replog.store.read.silent_details.silent_details`."""
+        """The details that the record waits for; see :mod:`replog.store.read.details.silent_details`."""
         return await silent_details(self._connection, record_id, limit)
 
     async def export_details(self, record_id: str, flt: DetailFilter) -> VersionedSteps[StoredDetail]:

@@ -14,8 +14,8 @@ from replog.store.format.keys import record_key, task_keys
 from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits, known_of
 from replog.store.read.results import NOTHING, Page, Versioned, VersionedSteps
 from replog.store.read.silent_records import silent_records
-from replog.store.read.task_pages import Tasks
-from replog.store.read.task_runs import runs_version, task_runs
+from replog.store.read.tasks.task_pages import Tasks
+from replog.store.read.tasks.task_runs import runs_version, task_runs
 from replog.store.read.versions import (
     PageRead,
     RowVersion,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord, StoredTask
     from replog.store.read.results import SilentRecord, TaskRuns
-    from replog.store.read.task_pages import TaskRows
-    from replog.store.read.task_runs import Pulse
+    from replog.store.read.tasks.task_pages import TaskRows
+    from replog.store.read.tasks.task_runs import Pulse
 
 #: Pages of records, and pages of tasks, that are remembered.
 REMEMBERED = 256

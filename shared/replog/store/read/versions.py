@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord, StoredTask
 
+#: How often a page that takes several calls is read anew because the record changed in between. After that the
+#: last reading stands: its total and order are of one moment, its rows may be newer.
+ATTEMPTS = 5
 _VERSION_BYTES = 16
 _COUNTER_AND_TIME = ("v", "w")
 

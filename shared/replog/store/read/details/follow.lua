@@ -1,4 +1,4 @@
--- include: read/ranks.lua
+-- include: read/details/ranks.lua
 -- include: read/within.lua
 -- The details that follow a place in the order of time of some statuses, newest first, with their values.
 --

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
-    from replog.store.read.facets import Facets
+    from replog.store.read.details.facets import Facets
     from replog.store.read.rank_selection import Near
 
 _pack = msgpack.Packer(use_bin_type=False).pack

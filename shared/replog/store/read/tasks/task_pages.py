@@ -14,15 +14,15 @@ from replog.store.client.command import Command
 from replog.store.format.keys import task_keys
 from replog.store.format.rows import StoredRecord, StoredTask
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.tasks_by_activity import TASK_LIMITS, ActivityOrder
-from replog.store.read.tasks_by_prefix import TaskNameIndex
+from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS, ActivityOrder
+from replog.store.read.tasks.tasks_by_prefix import TaskNameIndex
 from replog.store.read.versions import counter_call, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.tasks_by_activity import TaskLimits
+    from replog.store.read.tasks.tasks_by_activity import TaskLimits
 
 #: Stands for every status in the index.
 ANY = b"*"

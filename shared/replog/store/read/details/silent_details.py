@@ -15,8 +15,8 @@ from replog.store.client.command import Command
 from replog.store.format.detail_codec import last_of
 from replog.store.format.keys import RecordKeys
 from replog.store.read.bounded_reads import records_of
+from replog.store.read.details.ordered_details import ordered_details
 from replog.store.read.filters import DetailFilter
-from replog.store.read.ordered_details import ordered_details
 from replog.store.read.results import SilentDetails, Versioned
 from replog.store.read.versions import record_version
 

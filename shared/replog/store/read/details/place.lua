@@ -1,4 +1,4 @@
--- include: read/ranks.lua
+-- include: read/details/ranks.lua
 -- The last of so many details that follow a place in the order of time of some statuses, newest first.
 --
 -- KEYS[1] record hash   KEYS[2] bystatus lex zset

@@ -29,15 +29,15 @@ from replog.store.format.keys import RecordKeys
 from replog.store.format.rows import StoredDetail
 from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import members_of, ordered_values
-from replog.store.read.detail_search import SEARCH_LIMITS, Search, SearchLimits
+from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits
+from replog.store.read.details.page_by_name import tails_of
 from replog.store.read.newest_first import TOP, details_of, short_tail
-from replog.store.read.page_by_name import tails_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.facets import Facets
+    from replog.store.read.details.facets import Facets
     from replog.store.read.filters import DetailFilter
 
 #: How many times more or fewer matches than wanted make the next stretch of time shorter or longer.

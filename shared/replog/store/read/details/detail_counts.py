@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 from replog.store.format.index_entries import unescape
 from replog.store.format.keys import RecordKeys
-from replog.store.read.facets import read_pairs
+from replog.store.read.details.facets import read_pairs
 from replog.store.read.filters import DetailFilter
-from replog.store.read.reader import ATTEMPTS
 from replog.store.read.results import DetailCount, Versioned
-from replog.store.read.versions import VersionRecorder, record_version, version_call
+from replog.store.read.versions import ATTEMPTS, VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.facets import CountedPairs
+    from replog.store.read.details.facets import CountedPairs
     from replog.store.read.results import Grouping
 
 

@@ -1,4 +1,4 @@
--- include: read/ranks.lua
+-- include: read/details/ranks.lua
 -- include: read/within.lua
 -- One page of the details of a record that have one of some statuses, newest first.
 --

@@ -1,9 +1,9 @@
 """A page of the details that meet conditions on names: from indexes, in short calls and bounded memory.
 
 The entries of a name's prefix stand together, status by status, in order of name. Those of one condition are read (see
-:mod:`replog.store.read.filter_planner`), and what does not meet the others is left out. Few matches are sorted. Of
-many, the newest are kept where the page is among them; for a page far behind, all are read once to count them and to
-draw a sample of their times, and once more to take those between two of the sample's that enclose the page.
+:mod:`~replog.store.read.details.filter_planner`), and what does not meet the others is left out. Few matches are
+sorted. Of many, the newest are kept where the page is among them; for a page far behind, all are read once to count
+them and to draw a sample of their times, and once more to take those between two of the sample's that enclose the page.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Source(NamedTuple):
 
 
 class Ways(NamedTuple):
-    """A :class:`replog.store.read.filter_planner.Plan` with the sources and names that its numbers stand for.
+    """A :class:`replog.store.read.details.filter_planner.Plan` with the sources and names that its numbers stand for.
 
     ``asked`` are exact names, behind their kind and with the NUL. ``admits``, where given, picks the ids of those that
     meet the conditions that are checked.

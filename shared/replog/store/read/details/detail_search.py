@@ -3,12 +3,12 @@
 Conditions that all details of the record (of the asked status) meet are left out first. Then, the first that fits:
 
 ``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
-             rank (:mod:`replog.store.read.page_by_rank`)
+             rank (:mod:`replog.store.read.details.page_by_rank`)
 ``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
              details of the asked status are read in order of time until the page is full
              (:mod:`replog.store.read.newest_first`)
-``names``    entries are read from the indexes as :mod:`replog.store.read.filter_planner` says
-             (:mod:`replog.store.read.page_by_name`)
+``names``    entries are read from the indexes as :mod:`replog.store.read.details.filter_planner` says
+             (:mod:`replog.store.read.details.page_by_name`)
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.statuses import letters_of
 from replog.store.client.command import Command
 from replog.store.format.rows import StoredDetail
-from replog.store.read import filter_planner
 from replog.store.read.bounded_reads import values_of
-from replog.store.read.facets import FACET_LIMITS, FacetLimits, read_facets
-from replog.store.read.filter_planner import COSTS, Costs
+from replog.store.read.details import filter_planner
+from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
+from replog.store.read.details.filter_planner import COSTS, Costs
+from replog.store.read.details.page_by_name import NAME_LIMITS, NameIndex, NameLimits, Source, Span, Ways
+from replog.store.read.details.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
 from replog.store.read.newest_first import details_of
-from replog.store.read.page_by_name import NAME_LIMITS, NameIndex, NameLimits, Source, Span, Ways
-from replog.store.read.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
-    from replog.store.read.facets import Facets
+    from replog.store.read.details.facets import Facets
     from replog.store.read.filters import DetailFilter, NameCondition
 
 _TOP = b"\xff"

@@ -19,8 +19,8 @@ from replog.statuses import FAILED
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import head_of, reason_of, unpack_contents
 from replog.store.format.keys import RecordKeys
+from replog.store.read.details.ordered_details import ordered_details
 from replog.store.read.filters import DetailFilter
-from replog.store.read.ordered_details import ordered_details
 from replog.store.read.results import FailureReason, FailureReasons, Versioned
 from replog.store.read.versions import record_version
 

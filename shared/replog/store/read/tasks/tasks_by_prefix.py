@@ -13,11 +13,11 @@ from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
-from replog.store.read.tasks_by_activity import TASK_LIMITS, read_head
+from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS, read_head
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.tasks_by_activity import ActivityOrder, TaskIndexHead, TaskLimits
+    from replog.store.read.tasks.tasks_by_activity import ActivityOrder, TaskIndexHead, TaskLimits
 
 _TOP = b"\xff"
 

@@ -1,0 +1,1 @@
+"""Pages of tasks and of their records, with their Lua scripts."""
