@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.support.api.broken_store import broken_store
 from tests.support.api.refusals import refused
-from tests.support.query_service import BASE, serving
+from tests.support.query_service import BASE, of_requests, serving
 from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ async def test_readiness_tells_a_stranger_the_kind_of_trouble_alone(redis_prefix
         with capture_logs() as lines:
             bodies = {(await running.client.get("/readyz")).text for _ in range(3)}
     assert bodies == {"redis: connection\n"}
-    [line] = lines
+    [line] = of_requests(lines)
     assert (line["event"], line["dependency"], line["kind"]) == ("not_ready", "redis", "connection")
     assert str(port) in line["error"]
     assert SECRET not in line["error"]
@@ -254,7 +254,7 @@ async def test_the_unexpected_is_answered_without_its_cause(redis_url: str, redi
         async with serving(redis_url, redis_prefix, store=broken_store) as service:
             answer = await service.get("", "r")
     assert "secret" not in refused(answer, 500, 250102)
-    [line] = lines
+    [line] = of_requests(lines)
     assert (line["event"], line["trace_id"]) == ("request_failed", answer.json()["traceId"])
     assert "secret" in str(line["exc_info"])
 
