@@ -53,18 +53,21 @@ def publish(servers: str, topic: str, *, records: int, details_per_record: int) 
 def ours(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
     """The collector as it is deployed; watched through its metrics."""
     port = free_port()
-    environment = {
-        **os.environ,
+    environment = {**os.environ, **settings(servers, topic, redis_url, prefix), "REPLOG_COLLECTOR_PORT": str(port)}
+    with _started([sys.executable, "-m", "replog_collector.main"], environment):
+        return _watched(port, total)
+
+
+def settings(servers: str, topic: str, redis_url: str, prefix: str) -> dict[str, str]:
+    """The variables of a process that works on ``topic`` and on the store under ``prefix``."""
+    return {
         "REPLOG_KAFKA_BOOTSTRAP_SERVERS": servers,
         "REPLOG_KAFKA_TOPIC": topic,
         "REPLOG_KAFKA_GROUP_ID": f"bench-{prefix}",
         "REPLOG_REDIS_URL": redis_url,
         "REPLOG_REDIS_PREFIX": prefix,
-        "REPLOG_COLLECTOR_PORT": str(port),
         "REPLOG_LOG_LEVEL": "WARNING",
     }
-    with _started([sys.executable, "-m", "replog_collector.main"], environment):
-        return _watched(port, total)
 
 
 def _watched(port: int, total: int) -> Rate:
