@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The collector has this core for itself; Redis and the broker share the other.
 COLLECTOR_CORE, SERVERS_CORE = 0, 1
+#: Seconds to wait where the producer's queue is full.
+_FULL_S = 0.1
 _APPLIED = re.compile(r"^replog_events_total\{.*\} (\S+)$", re.MULTILINE)
 
 
@@ -41,13 +43,24 @@ class Rate(NamedTuple):
 
 def publish(servers: str, topic: str, *, records: int, details_per_record: int) -> int:
     """Publish the simulated stream; returns the number of events."""
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000})
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "queue.buffering.max.messages": 500_000})
     published = 0
     for event in simulate(1, records=records, details_per_record=details_per_record):
-        producer.produce(topic, key=event.record_id.encode(), value=encode(event))
+        key, value = event.record_id.encode(), encode(event)
+        while not _queued(producer, topic, key, value):
+            producer.poll(_FULL_S)
         published += 1
     producer.flush()
     return published
+
+
+def _queued(producer: Producer, topic: str, key: bytes, value: bytes) -> bool:
+    """Hand a message to the producer; False where its queue is full."""
+    try:
+        producer.produce(topic, key=key, value=value)
+    except BufferError:
+        return False
+    return True
 
 
 def ours(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
