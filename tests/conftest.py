@@ -34,9 +34,14 @@ if TYPE_CHECKING:
 # No test is timed: a deadline of hypothesis fails on a busy machine alone.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-# Mutants are tried with this one: that an example fails is enough, nobody reads the smallest.
+# Mutants are tried with this one: that an example fails is enough, nobody reads the smallest. mutmut runs the tests
+# several times in one process, so each method has more than one instance.
 hypothesis.settings.register_profile(
-    "mutants", deadline=None, database=None, phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    "mutants",
+    deadline=None,
+    database=None,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+    suppress_health_check=[hypothesis.HealthCheck.differing_executors],
 )
 
 pytest_plugins = ["tests.support.faults_table"]

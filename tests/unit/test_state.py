@@ -251,3 +251,53 @@ def test_a_start_that_comes_again_is_a_duplicate_and_one_that_comes_late_is_appl
         Effect.DUPLICATE,
         Effect.SUPERSEDED,
     ]
+
+
+EARLY, LATE = "2021-05-12T12:19:07Z", "2021-05-12T12:19:11Z"
+STARTED_EARLY = tied("detail.started", eventTime=EARLY)
+#: Events of one order key in one register, and what outweighs them in all other registers.
+TIES_ALONE: dict[str, tuple[Callable[[str], AnyEvent], AnyEvent]] = {
+    "facts": (
+        lambda text: tied("detail.started", path=text),
+        tied("detail.finished", status="SUCCESS", eventTime=LATE),
+    ),
+    "reasons": (
+        lambda text: tied("detail.finished", status="FAILED", errorReason=text),
+        tied("detail.started", eventTime=LATE),
+    ),
+    "numbers": (
+        lambda text: tied("detail.progressed", progress={"totalSize": len(text)}),
+        tied("detail.finished", status="SUCCESS", eventTime=LATE),
+    ),
+}
+
+
+@pytest.mark.parametrize(("event_of", "outweighing"), TIES_ALONE.values(), ids=TIES_ALONE)
+def test_a_tie_decides_whether_an_event_is_a_duplicate_or_superseded(
+    event_of: Callable[[str], AnyEvent], outweighing: AnyEvent
+) -> None:
+    state = State()
+    for event in (STARTED_EARLY, outweighing, event_of("bb")):
+        assert state.fold(event) is Effect.APPLIED
+    assert state.fold(event_of("a")) is Effect.SUPERSEDED
+    assert state.fold(event_of("bb")) is Effect.DUPLICATE
+
+
+def test_an_event_that_is_no_more_than_the_latest_is_applied() -> None:
+    """A lower attempt that outlives a higher one: only the time of the last event is of it."""
+    state, latest = State(), tied("detail.progressed", progress={}, eventTime=LATE)
+    for event in (STARTED_EARLY, tied("detail.progressed", attempt=1, progress={})):
+        state.fold(event)
+    before = state.registers
+    assert state.fold(latest) is Effect.APPLIED
+    assert state.registers == before._replace(last=registers_of(latest).last)
+    assert state.registers != before
+
+
+def test_without_a_start_the_earliest_event_takes_its_place() -> None:
+    early, late = (tied("detail.progressed", progress={}, eventTime=time) for time in (EARLY, LATE))
+    for order in ([early, late], [late, early]):
+        state = State()
+        for event in order:
+            state.fold(event)
+        assert state.start_event is early
