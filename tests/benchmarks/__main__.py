@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replog.settings import mask_url
-from tests.benchmarks import browser, collect, dashboards, decode, page, polling, rows, soak, store
+from tests.benchmarks import browser, collect, dashboards, decode, page, polling, rows, soak, store, verifying
 from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, alone, broker_with, given_redis, start_redis
@@ -61,6 +61,10 @@ def main() -> None:
         table = _on_redis(redis_url, prefix, options, folder, stack)
         if table is not None:
             console.print(table)
+            return
+        if options.what == "verify":
+            broker = broker_with(stack, folder / "kafka", options.kafka, prefix)
+            console.print(_verifying(broker, redis_url, prefix, options.records, options.details))
             return
         if options.what != "collect":
             console.print(_pages(redis_url, f"{prefix}.pages", options.records, options.details))
@@ -119,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("polling", parents=[given], help="what pollers of one running record cost Redis")
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
     names.add_parser("soak", parents=[given], help="a minute of pollers, with query services restarted behind them")
+    names.add_parser("verify", parents=all_of_both, help="time and memory of verifying a store with its topic")
     whole = names.add_parser("store", parents=[at_size], help="the store at size")
     whole.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
     whole.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
@@ -196,6 +201,24 @@ def _collecting(broker: Broker, redis_url: str, topic: str, records: int, detail
         table.add_column(column, justify="left" if column == "what" else "right")
     table.add_row("replog-collector", f"{ours:,.0f}", "40,000")
     table.add_row("hand-made consumer, one HSET and ZADD an event", f"{plain:,.0f}", "")
+    return table
+
+
+def _verifying(broker: Broker, redis_url: str, topic: str, records: int, details: int) -> Table:
+    total = collect.publish(broker.address, topic, records=records, details_per_record=details)
+    collected = collect.ours(broker.address, topic, redis_url, topic, total)
+    verified = verifying.run(broker.address, topic, redis_url, topic)
+    table = Table("what", "figure", title=f"replog verify, {total:,} events, {broker.version}")
+    for what, figure in {
+        "result, exit code": f"{verified.answer['result']}, {verified.code}",
+        "records, details compared": f"{verified.answer['records']:,}, {verified.answer['details']:,}",
+        "time, s": f"{verified.seconds:,.0f}",
+        "events a second": f"{total / verified.seconds:,.0f}",
+        "CPU time, s": f"{verified.cpu_s:,.0f}",
+        "peak memory, MiB": f"{verified.peak_mb:,.0f}",
+        "collecting the same events, s": f"{collected.seconds:,.0f}",
+    }.items():
+        table.add_row(what, figure)
     return table
 
 

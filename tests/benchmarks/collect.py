@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The collector has this core for itself; Redis and the broker share the other.
 COLLECTOR_CORE, SERVERS_CORE = 0, 1
+#: Seconds to wait where the producer's queue is full.
+_FULL_S = 0.1
 _APPLIED = re.compile(r"^replog_events_total\{.*\} (\S+)$", re.MULTILINE)
 
 
@@ -41,30 +43,44 @@ class Rate(NamedTuple):
 
 def publish(servers: str, topic: str, *, records: int, details_per_record: int) -> int:
     """Publish the simulated stream; returns the number of events."""
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000})
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "queue.buffering.max.messages": 500_000})
     published = 0
     for event in simulate(1, records=records, details_per_record=details_per_record):
-        producer.produce(topic, key=event.record_id.encode(), value=encode(event))
+        key, value = event.record_id.encode(), encode(event)
+        while not _queued(producer, topic, key, value):
+            producer.poll(_FULL_S)
         published += 1
     producer.flush()
     return published
 
 
+def _queued(producer: Producer, topic: str, key: bytes, value: bytes) -> bool:
+    """Hand a message to the producer; False where its queue is full."""
+    try:
+        producer.produce(topic, key=key, value=value)
+    except BufferError:
+        return False
+    return True
+
+
 def ours(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
     """The collector as it is deployed; watched through its metrics."""
     port = free_port()
-    environment = {
-        **os.environ,
+    environment = {**os.environ, **settings(servers, topic, redis_url, prefix), "REPLOG_COLLECTOR_PORT": str(port)}
+    with _started([sys.executable, "-m", "replog_collector.main"], environment):
+        return _watched(port, total)
+
+
+def settings(servers: str, topic: str, redis_url: str, prefix: str) -> dict[str, str]:
+    """The variables of a process that works on ``topic`` and on the store under ``prefix``."""
+    return {
         "REPLOG_KAFKA_BOOTSTRAP_SERVERS": servers,
         "REPLOG_KAFKA_TOPIC": topic,
         "REPLOG_KAFKA_GROUP_ID": f"bench-{prefix}",
         "REPLOG_REDIS_URL": redis_url,
         "REPLOG_REDIS_PREFIX": prefix,
-        "REPLOG_COLLECTOR_PORT": str(port),
         "REPLOG_LOG_LEVEL": "WARNING",
     }
-    with _started([sys.executable, "-m", "replog_collector.main"], environment):
-        return _watched(port, total)
 
 
 def _watched(port: int, total: int) -> Rate:

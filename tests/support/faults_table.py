@@ -58,7 +58,7 @@ def _table(reports: list[pytest.TestReport]) -> str:
     for report in reports:
         journal: list[str] = dict(report.user_properties)[JOURNAL]  # type: ignore[assignment]
         words = re.sub(r"^test_", "", report.nodeid.rpartition("::")[2]).replace("_", " ")
-        name = words.replace("[", " (").replace("]", ")")
+        name = words.replace("[", " (").replace("]", ")").replace("*", r"\*")
         counted = Counter(what for what in journal if not what.startswith(GONE))
         done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in counted.items())
         gone = [what.removeprefix(GONE) for what in journal if what.startswith(GONE)]

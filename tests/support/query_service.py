@@ -42,6 +42,8 @@ TIMEOUT_S = 10.0
 #: How long Redis may take before a service of the tests' process answers 503, in seconds. A machine that is busy with
 #: other tests may stop Redis for longer than a real service waits.
 STORE_TIMEOUT_S = 30.0
+#: How long the check of a Redis that does not answer may hold up a test, in seconds.
+CHECK_S = 2.0
 START_WARNINGS = {"append_only_off", "eviction_on", "checkpoints_missing"}
 
 
@@ -167,9 +169,20 @@ async def _alive(app: ASGIApp) -> AsyncIterator[None]:
         assert (await answered.get())["type"] == f"lifespan.{step}.complete"
 
     await complete("startup")
+    await _checked()
     try:
         yield
     finally:
         # Also where the test failed: without being asked to end, it never does.
         await complete("shutdown")
         await life
+
+
+async def _checked() -> None:
+    """Return once the services of this loop have checked their store, or its Redis keeps them waiting.
+
+    What the check sends to Redis, and what it logs, is no part of what a test counts.
+    """
+    checks = [task for task in asyncio.all_tasks() if task.get_name() == "store check"]
+    if checks:
+        await asyncio.wait(checks, timeout=CHECK_S)
