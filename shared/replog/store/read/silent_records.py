@@ -110,11 +110,10 @@ class _Survey:
             replies = await self._connection.run([self._call(part, records) for part in asked])
             calls, records = CALLS_AT_ONCE, self._a_call
             await self._add(asked, replies)
-            left += [
-                _Part(part.bucket, *last, is_counted)
-                for part, (_, is_counted, _, *last) in zip(asked, replies, strict=True)
-                if last
-            ]
+            for part, (_, is_counted, _, *last) in zip(asked, replies, strict=True):
+                if last:
+                    score, record_id = last
+                    left.append(_Part(part.bucket, score, record_id, is_counted))
         return self._total, self._first
 
     def _call(self, part: _Part, records: int) -> Command:
