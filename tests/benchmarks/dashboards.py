@@ -124,11 +124,16 @@ def _task_keys(tasks: int) -> list[str]:
 
 
 def _record_events(tasks: int) -> Iterator[RecordEvent]:
-    keys = _task_keys(tasks)
-    for key, row in zip(keys, record_rows(tasks), strict=True):
+    for key, row in _runs(tasks):
         yield record_event(key, row)
+
+
+def _runs(tasks: int) -> Iterator[tuple[str, RecordRow]]:
+    """All records, each with its task."""
+    keys = _task_keys(tasks)
+    yield from zip(keys, record_rows(tasks), strict=True)
     for number, row in enumerate(record_rows(_OFTEN_RUN * _RUNS)):
-        yield record_event(keys[number % _OFTEN_RUN], row._replace(record_id=f"again-{row.record_id}"))
+        yield keys[number % _OFTEN_RUN], row._replace(record_id=f"again-{row.record_id}")
 
 
 async def _figures(redis_url: str, prefix: str, port: int, details: int) -> list[Figure]:
@@ -176,14 +181,16 @@ def _questions(details: int) -> Iterator[_Question]:
             lambda: _new_run(keys[0]),
             partial(_has_runs, strips),
         )
-    running = sum(row.status == "RUNNING" for row in record_rows(tasks))
-    running += sum(row.status == "RUNNING" for row in record_rows(_OFTEN_RUN * _RUNS))
-    yield _Question(
-        f"silent: the first 20 of {running:,}",
-        "/replication/api/task/silent?silentForS=900&pageNumber=1&pageSize=20",
-        lambda: _new_run(keys[0]),
-        lambda body: _is((_data(body)["totalRecords"], len(_data(body)["records"])), (running, 20)),
-    )
+    owners = [key for key, row in _runs(tasks) if row.status == "RUNNING"]
+    for prefix in ("", keys[1].partition("/")[0] + "/"):
+        running = sum(key.startswith(prefix) for key in owners)
+        query = urlencode({"silentForS": 900, "pageNumber": 1, "pageSize": 20, "prefix": prefix})
+        yield _Question(
+            f"silent: the first 20 of {running:,}{' of one team' if prefix else ''}",
+            f"/replication/api/task/silent?{query}",
+            lambda: _new_run(keys[0]),
+            partial(_has_silent, running),
+        )
 
 
 def _of_record(shape: Shape) -> Iterator[_Question]:
@@ -221,6 +228,10 @@ def _of_record(shape: Shape) -> Iterator[_Question]:
 
 def _has_runs(tasks: int, body: bytes) -> None:
     _is(len([task for task in _data(body) if task["runs"]]), tasks)
+
+
+def _has_silent(running: int, body: bytes) -> None:
+    _is((_data(body)["totalRecords"], len(_data(body)["records"])), (running, 20))
 
 
 def _meets(filters: dict[str, str], body: bytes) -> None:

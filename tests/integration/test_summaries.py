@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
-from replog.store.format.keys import task_bucket
+from replog.store.format.keys import bucket_of, task_bucket
+from replog.store.read.bounded_reads import BYTES_A_CALL
 from replog.store.read.details.detail_counts import detail_counts
 from replog.store.read.details.failure_reasons import failure_reasons, mask
 from replog.store.read.details.silent_details import silent_details
 from replog.store.read.results import Grouping
-from replog.store.read.silent_records import silent_records
+from replog.store.read.silent_records import RECORDS_A_CALL, silent_records
 from replog.store.read.tasks.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked
 from tests.support.query_service import event, merge
@@ -72,18 +74,26 @@ async def is_as_the_oracle_says(connection: Any, events: list[Event]) -> None:
             expected = model.silent_details(record_id, 2, examined=examined)
             assert [detail.detail_id.decode() for detail in waits.details] == [row["id"] for row in expected["details"]]
             assert waits.examined == expected["examined"]
-    for last in (1, 2, 1500):
-        runs, _ = await task_runs(connection, [*model.task_keys, "nobody"], last)
-        expected_runs = model.runs([*model.task_keys, "nobody"], last)
+    keys = [*model.task_keys, "nobody", *model.task_keys]
+    for last, bytes_a_call in product((1, 2, 1500), (BYTES_A_CALL, 100, 1)):
+        runs, pulse = await task_runs(connection, keys, last, bytes_a_call=bytes_a_call)
+        assert await runs_version(connection, keys, pulse) == runs.version
+        expected_runs = model.runs(keys, last)
         assert [task.total for task in runs.data] == [task["totalRecords"] for task in expected_runs]
         assert [[(run.id, run.status) for run in task.runs] for task in runs.data] == [
             [(run["id"], run["status"]) for run in task["runs"]] for task in expected_runs
         ]
     for prefix in ("", "t1", "plain", "with"):
         rows = model.silent(900, prefix)
-        for offset, limit in ((0, 1), (1, 2), (0, 1000), (5, 1000)):
+        for (offset, limit), records_a_call in product(((0, 1), (1, 2), (0, 1000), (5, 1000)), (RECORDS_A_CALL, 2, 1)):
             found = await silent_records(
-                connection, now_ms=now_ms, silent_for_s=900, offset=offset, limit=limit, prefix=prefix
+                connection,
+                now_ms=now_ms,
+                silent_for_s=900,
+                offset=offset,
+                limit=limit,
+                prefix=prefix,
+                records_a_call=records_a_call,
             )
             page = found.data
             assert page.total == len(rows)
@@ -181,6 +191,26 @@ async def test_reasons_are_read_in_calls_of_250(connection: Connection) -> None:
     assert sum(counting.calls.values()) <= 16
 
 
+@pytest.mark.parametrize("still_active", [1, 250, 550])
+async def test_silent_records_beside_many_that_are_not(connection: Connection, still_active: int) -> None:
+    """Of one bucket: counted without being read where few are active, by steps of 500 where many are."""
+    now = datetime.now(UTC)
+    ids = [name for name in map("s{}".format, range(45_000)) if bucket_of(name) == 0][:600]
+    events = [event("record.started", recordId=name, at=_ago(now, 90_000 - at)) for at, name in enumerate(ids)]
+    events += [event("detail.started", recordId=name, at=_ago(now, 1)) for name in ids[:still_active]]
+    await merge(connection, events)
+    now_ms = (now - EPOCH) // timedelta(milliseconds=1)
+    for offset in (0, 40):
+        found = await silent_records(connection, now_ms=now_ms, silent_for_s=900, offset=offset, limit=20)
+        assert found.data.total == 600 - still_active
+        shown = [row.record.record_id for row in found.data.rows]
+        assert shown == ids[still_active + offset :][:20]
+
+
+def _ago(now: datetime, seconds: int) -> str:
+    return (now - timedelta(seconds=seconds)).isoformat()
+
+
 async def test_silent_records_are_looked_at_by_500(connection: Connection) -> None:
     """One call a bucket, where none has more; for a limited token, the tasks of the silent ones are asked for, too."""
     now = datetime.now(UTC)
@@ -198,4 +228,4 @@ async def test_silent_records_are_looked_at_by_500(connection: Connection) -> No
     counting = Counting(connection)
     mine = await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10, prefix="team-1/")
     assert mine.data.total == 100
-    assert counting.calls == {"silent": 64, "HGET": 200, "HMGET": 10}
+    assert counting.calls == {"silent": 64, "owners": 64, "HMGET": 10}

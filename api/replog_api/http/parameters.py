@@ -82,17 +82,20 @@ def read_query_string(query_string: bytes, lists: AbstractSet[str] = frozenset()
     found: dict[str, Any] = {}
     for part in query_string.decode("latin-1").split("&"):
         name, _, value = part.partition("=")
-        encoded = "%" in part or "+" in part
-        if encoded:
-            name = unquote_plus(name)
+        name = _unquoted(name)
         if name in lists:
             found.setdefault(name, []).append(_decoded(value.replace("+", " ")))
         else:
-            found[name] = unquote_plus(value) if encoded else value
+            found[name] = _unquoted(value)
     empty = [name for name, value in found.items() if not value or (name in lists and "" in value)]
     for name in empty:
         del found[name]
     return found
+
+
+def _unquoted(text: str) -> str:
+    # Of a list of many values, most names and some values have nothing encoded.
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _decoded(raw: str) -> str | bytes:

@@ -54,6 +54,14 @@ class _TaskRun(Struct, rename="camel", gc=False):
     end_time: str | None
 
 
+class _TaskRuns(Struct, rename="camel", gc=False):
+    """One of at most two thousand."""
+
+    task_key: str
+    total_records: int
+    runs: list[_TaskRun]
+
+
 #: The facts that a run shows, and what it shows where they are absent.
 _RUN_FACTS = [(field.name, field.default) for field in RUN if field.default]
 
@@ -146,7 +154,7 @@ class Renderer:
             )
             for run in task.runs
         ]
-        return encode({"taskKey": task.task_key, "totalRecords": task.total, "runs": runs})
+        return encode(_TaskRuns(task.task_key, task.total, runs))
 
     def detail(self, stored: DetailRow) -> bytes:
         """A Detail of docs/api.md."""

@@ -27,8 +27,9 @@ class TaskRunsEndpoint:
 
     async def list_runs(self, request: Request, query: TaskRunsQuery) -> Response:
         """A row for each key, in the order asked."""
+        prefix = context_of(request.scope).prefix
         for key in query.task_keys:
-            Rights.check_task(context_of(request.scope).prefix, key)
+            Rights.check_task(prefix, key)
         query_key = self._runner.query_key(request, "list_runs", query.last, *query.task_keys)
 
         async def version() -> bytes | None:

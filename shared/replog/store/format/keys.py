@@ -133,6 +133,10 @@ class BucketKeys:
         self.number = bucket
         self.head = b"%b:{%d}:" % (prefix.encode(), bucket)
 
+    def record(self, raw_id: bytes) -> bytes:
+        """The hash of a record of this id, which is one of its."""
+        return self.head + _RECORD_KINDS[0] + raw_id
+
     @property
     def tasks(self) -> bytes:
         """Its tasks by activity and by key."""
@@ -238,9 +242,9 @@ class BucketKeys:
         return self.head + b"leaving"
 
 
-def bucket_of(record_id: str) -> int:
-    """The number of the bucket that holds a record."""
-    return crc32(record_id.encode()) % BUCKETS
+def bucket_of(name: str) -> int:
+    """The number of the bucket that holds the record of this id, or the list of the task of this key."""
+    return crc32(name.encode()) % BUCKETS
 
 
 def record_key(prefix: str, record_id: str) -> bytes:
@@ -256,8 +260,10 @@ def task_bucket(prefix: str, task_key: str) -> BucketKeys:
 
 def task_keys(prefix: str, task_key: str) -> list[bytes]:
     """The three keys of a task's list of records: entries, by time, by status."""
-    head = task_bucket(prefix, task_key).head
-    return [head + kind + task_key.encode() for kind in _TASK_KINDS]
+    raw = task_key.encode()
+    # As of its bucket, which is not made for each of many tasks.
+    head = b"%b:{%d}:" % (prefix.encode(), crc32(raw) % BUCKETS)
+    return [head + kind + raw for kind in _TASK_KINDS]
 
 
 _RECORD_KINDS = (b"record:", b"details:", b"bystatus:", b"pairs:", b"bypair:", b"byname:")

@@ -5,9 +5,13 @@
 local AT_ONCE, WIDE = 20, 32768
 
 -- The values of the first `ids` in hash `key`, false for none: of one at least, and of no more once they have `most`
--- bytes together. `wary` where wide ones are known to be there.
-local function values_within(key, ids, most, wary)
-  local values, used, at, step = {}, 0, 1, 1
+-- bytes together. `wary` where wide ones are known to be there. `first`, where given, is a table with the first value,
+-- which has been read and does not count. Beside the values, returns the bytes that were read.
+local function values_within(key, ids, most, wary, first)
+  local values, used, at, step = first or {}, 0, 1, 1
+  if first then
+    at, step = 2, AT_ONCE - 1
+  end
   while at <= #ids and used < most do
     if wary then
       step = 1
@@ -22,5 +26,5 @@ local function values_within(key, ids, most, wary)
     end
     step = at < AT_ONCE and AT_ONCE - at + 1 or AT_ONCE
   end
-  return values
+  return values, used
 end

@@ -39,12 +39,17 @@ _KEPT_REASONS = 2048
 
 _FAILED = DetailFilter(status=FAILED)
 _placed_facts = facts_decoder([field for field in DETAIL if field.name == "remote_cluster"], Any)
+_HEX = "[0-9A-Fa-f]"
 #: A UUID; hexadecimal digits behind 0x; six and more of them, with a decimal one, that are a word of their own; then
-#: decimal digits.
+#: decimal digits. Written so that it begins with the digits that all of these begin with: the search skips whatever
+#: else there is, and looks behind a digit only once it has found one. Classes name both cases, for with IGNORECASE it
+#: would not skip.
 _VARIES = re.compile(
-    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|(?=[a-f]*[0-9])[0-9a-f]{6,})(?![0-9a-z])"
-    r"|[0-9]+",
-    re.IGNORECASE | re.ASCII,
+    rf"{_HEX}(?:(?<![0-9A-Za-z].)"
+    rf"(?:{_HEX}{{7}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|(?<=0)[Xx]{_HEX}+|(?:(?<=[0-9])|(?=[A-Fa-f]*[0-9])){_HEX}{{5,}})"
+    r"(?![0-9A-Za-z])"
+    r"|(?<=[0-9])[0-9]*)",
+    re.DOTALL,
 )
 
 

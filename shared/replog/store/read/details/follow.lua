@@ -16,4 +16,4 @@ for _, part in ipairs(parts) do
   part.low = not_older(KEYS[3], part, ARGV[3])
 end
 local tails = total > 0 and merged(KEYS[3], parts, total, 0, tonumber(ARGV[2])) or {}
-return { tails, values_within(KEYS[2], ids_of(tails), tonumber(ARGV[4]), ARGV[5] == '1') }
+return { tails, (values_within(KEYS[2], ids_of(tails), tonumber(ARGV[4]), ARGV[5] == '1')) }

@@ -12,4 +12,4 @@
 
 local parts, total, known = parts_of(KEYS[1], ARGV[4], ARGV[5])
 local ids = ids_of(page_of(KEYS[3], parts, total, tonumber(ARGV[1]), tonumber(ARGV[2])))
-return { known, total, ids, values_within(KEYS[2], ids, tonumber(ARGV[3]), false) }
+return { known, total, ids, (values_within(KEYS[2], ids, tonumber(ARGV[3]), false)) }

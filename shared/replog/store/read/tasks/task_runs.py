@@ -1,21 +1,22 @@
 """The newest runs of many tasks: when each began and ended, and how.
 
 A task's hash holds the start and the outcome of all its records, whatever these records are like. Tasks whose lists
-share a bucket are read together, in one call of moderate length. As of a task's page, a run's status may be, for a
-moment, behind what the record itself says.
+share a bucket are read together, in one call of moderate length, and what it finds is decoded at once. As of a task's
+page, a run's status may be, for a moment, behind what the record itself says.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from replog.records import outcome_of, start_ms
+from replog.records import outcome_content, start_ms
 from replog.store.client.command import Command
 from replog.store.client.scripts import RUNS
-from replog.store.format.keys import task_bucket, task_keys
+from replog.store.format.keys import bucket_of, task_keys
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed
 from replog.store.read.results import Run, TaskRuns, Versioned
 from replog.store.read.versions import digest_version
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
     from replog.store.client.pipelining import CommandRunner
 
-#: Runs and tasks that one call reads at most, and calls sent at once: a run has a reason of an error with it, mostly
-#: short, at most 16 KiB.
-RUNS_A_CALL, TASKS_A_CALL, CALLS_AT_ONCE = 1000, 50, 16
+#: Runs and tasks that one call reads at most, calls sent at once, and bytes of values that these find together: a run
+#: has a reason of an error with it, mostly short, at most 16 KiB.
+RUNS_A_CALL, TASKS_A_CALL, CALLS_AT_ONCE, BYTES_AT_ONCE = 1000, 50, 32, 16 * BYTES_A_CALL
 
 _pack = msgpack.Packer().pack
 
@@ -44,92 +45,142 @@ class Pulse(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """Tasks that are read together, by their places among all that are asked for, and which of their runs."""
+    """Tasks that are read together, by their places among all that are asked for, and which of their runs.
+
+    ``lists`` are the keys of their lists, two of each: of the entries, and of their order by time.
+    """
 
     places: Sequence[int]
+    lists: Sequence[bytes]
     offset: int
     limit: int
 
 
-class _TaskPage(NamedTuple):
-    """Some runs of a task, as the script answers."""
+class _Lists(NamedTuple):
+    """What one call reads of its tasks' lists, in their order.
 
-    counter: bytes | None
-    total: int
-    ids: list[bytes]
-    values: list[bytes | None]
+    Of each list: its counter, the number of its records, and the ids and values of those that were asked for.
+    """
+
+    counters: list[bytes | None]
+    totals: list[int]
+    ids: list[list[bytes]]
+    values: list[Sequence[bytes | None]]
 
 
 async def task_runs(
-    connection: CommandRunner, keys: Sequence[str], last: int
+    connection: CommandRunner, keys: Sequence[str], last: int, *, bytes_a_call: int = BYTES_A_CALL
 ) -> tuple[Versioned[list[TaskRuns]], Pulse]:
     """The ``last`` runs of each task of ``keys``, in this order; none where a task is unknown.
+
+    Once a call has found ``bytes_a_call``, others read the rest of what it was to find.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    tasks = [TaskRuns(key, 0, []) for key in keys]
-    seen: list[Any] = [None] * len(keys)
-    async for place, offset, page in _pages(connection, keys, last):
-        if not offset:
-            seen[place] = _look(page)
-            tasks[place] = TaskRuns(keys[place], page.total, [])
-        tasks[place].runs.extend(await _read(connection, keys[place], page))
-    version = digest_version(_pack(tasks))
-    return Versioned(version, tasks), Pulse(version, digest_version(_pack(seen)))
+    tasks: dict[int, TaskRuns] = {}
+    pulses = _Pulses()
+    async for call, lists in _read(connection, keys, last, bytes_a_call):
+        runs = zip(call.places, _runs(lists), strict=True)
+        if call.offset:
+            for place, later in runs:
+                tasks[place].runs.extend(later)
+            continue
+        pulses.add(lists)
+        for (place, newest), total in zip(runs, lists.totals, strict=True):
+            tasks[place] = TaskRuns(keys[place], total, [*newest])
+    in_order = [tasks[place] for place in range(len(keys))]
+    version = digest_version(_pack(in_order))
+    return Versioned(version, in_order), Pulse(version, pulses.digest())
 
 
 async def runs_version(connection: CommandRunner, keys: Sequence[str], known: Pulse | None) -> bytes | None:
     """The version of runs that were ``known``; None where they have changed since, or nothing was known."""
     if known is None:
         return None
-    seen: list[Any] = [None] * len(keys)
-    async for place, _, page in _pages(connection, keys, 1):
-        seen[place] = _look(page)
-    return known.version if digest_version(_pack(seen)) == known.seen else None
+    pulses = _Pulses()
+    async for _, lists in _read(connection, keys, 1, BYTES_A_CALL):
+        pulses.add(lists)
+    return known.version if pulses.digest() == known.seen else None
 
 
-async def _pages(
-    connection: CommandRunner, keys: Sequence[str], last: int
-) -> AsyncIterator[tuple[int, int, _TaskPage]]:
-    """The pages of the tasks' newest runs, each with its task's place among ``keys`` and its offset."""
+async def _read(
+    connection: CommandRunner, keys: Sequence[str], last: int, bytes_a_call: int
+) -> AsyncIterator[tuple[_Call, _Lists]]:
+    """All calls, those of one task in the order of its runs, each with what it read."""
     calls = list(_calls(connection.prefix, keys, last))
     for at in range(0, len(calls), CALLS_AT_ONCE):
         part = calls[at : at + CALLS_AT_ONCE]
-        replies = await connection.run([_command(connection.prefix, keys, call) for call in part])
-        for call, pages in zip(part, replies, strict=True):
-            for place, page in zip(call.places, pages, strict=True):
-                yield place, call.offset, _TaskPage(*page)
+        most = min(bytes_a_call, BYTES_AT_ONCE // len(part))
+        commands = [Command(RUNS, call.lists, (call.offset, call.limit, most)) for call in part]
+        for call, reply in zip(part, await connection.run(commands), strict=True):
+            lists = _Lists(*reply)
+            if [*map(len, lists.values)] != [*map(len, lists.ids)]:
+                lists = lists._replace(values=await _completed(connection, call, lists))
+            yield call, lists
+
+
+async def _completed(connection: CommandRunner, call: _Call, lists: _Lists) -> list[Sequence[bytes | None]]:
+    """The values of all ids, of which the first of each task have been read."""
+    tasks = zip(call.lists[::2], lists.ids, lists.values, strict=True)
+    return [await completed(connection, key, ids, values) for key, ids, values in tasks]
 
 
 def _calls(prefix: str, keys: Sequence[str], last: int) -> Iterator[_Call]:
     """The calls, those of one task in the order of its runs."""
     places = defaultdict[int, list[int]](list)
     for place, key in enumerate(keys):
-        places[task_bucket(prefix, key).number].append(place)
+        places[bucket_of(key)].append(place)
     size = max(1, min(TASKS_A_CALL, RUNS_A_CALL // last))
     for of_bucket in places.values():
         for at in range(0, len(of_bucket), size):
+            part = of_bucket[at : at + size]
+            lists = [list_key for place in part for list_key in task_keys(prefix, keys[place])[:2]]
             for offset in range(0, last, RUNS_A_CALL):
-                yield _Call(of_bucket[at : at + size], offset, min(RUNS_A_CALL, last - offset))
+                yield _Call(part, lists, offset, min(RUNS_A_CALL, last - offset))
 
 
-def _command(prefix: str, keys: Sequence[str], call: _Call) -> Command:
-    lists = [key for place in call.places for key in task_keys(prefix, keys[place])[:2]]
-    return Command(RUNS, lists, (call.offset, call.limit, BYTES_A_CALL))
+class _Pulses:
+    """The part of tasks' lists that small reads of the newest run of each alone give, too."""
+
+    def __init__(self) -> None:
+        self._parts: tuple[list[Any], ...] = ([], [], [], [])
+
+    def add(self, lists: _Lists) -> None:
+        """The next tasks, by their newest runs: calls of any length have them in one order."""
+        # A task without runs has no place there, but its number of records.
+        ids, values = [ids[0] for ids in lists.ids if ids], [values[0] for values in lists.values if values]
+        for part, more in zip(self._parts, (lists.counters, lists.totals, ids, values), strict=True):
+            part.extend(more)
+
+    def digest(self) -> bytes:
+        """Another one where any of it is."""
+        return digest_version(_pack(self._parts))
 
 
-def _look(page: _TaskPage) -> tuple[Any, ...]:
-    """The part of a page that a small read of its newest run alone gives, too."""
-    return page.counter, page.total, page.ids[:1], page.values[:1]
+def _runs(lists: _Lists) -> Iterator[Iterator[Run]]:
+    """The runs of each task. All are decoded at once."""
+    values = [value or _NIL for value in chain.from_iterable(lists.values)]
+    entries = msgpack.unpackb(b"".join([_array_head(len(values)), *values]), raw=True)
+    runs = map(_run, chain.from_iterable(lists.ids), entries)
+    for ids in lists.ids:
+        # Consumed before the next.
+        yield filter(None, islice(runs, len(ids)))
 
 
-async def _read(connection: CommandRunner, key: str, page: _TaskPage) -> list[Run]:
-    values = await completed(connection, task_keys(connection.prefix, key)[0], page.ids, page.values)
-    return [_run(record_id, packed) for record_id, packed in zip(page.ids, values, strict=True) if packed]
+def _run(record_id: bytes, entry: list[bytes] | None) -> Run | None:
+    """A run of what a task's list holds of it; None where it holds nothing."""
+    if entry is None:
+        return None
+    start, outcome = entry
+    status, ms, _ = outcome_content(outcome)
+    return Run(record_id.decode(), status.name, start_ms(start), ms if status.terminal else None)
 
 
-def _run(record_id: bytes, packed: bytes) -> Run:
-    start, outcome = msgpack.unpackb(packed, raw=True)
-    status, end_ms, _ = outcome_of(outcome)
-    return Run(record_id.decode(), status, start_ms(start), end_ms)
+def _array_head(size: int) -> bytes:
+    """The first bytes of a msgpack array, whose elements are to follow."""
+    return b"\xdd" + size.to_bytes(4, "big")
+
+
+#: Msgpack of nothing.
+_NIL = b"\xc0"
