@@ -25,9 +25,9 @@ from replog_collector.collector import Collector
 from replog_collector.health.progress import Progress
 from replog_collector.health.server import HealthServer
 from replog_collector.health.watchdog import Watchdog
-from replog_collector.kafka.consumer import KafkaSource
-from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
-from replog_collector.kafka.outcome_topic import OutcomeTopic
+from replog_collector.kafka.group.consumer import KafkaSource
+from replog_collector.kafka.produce.dead_letter_topic import DeadLetterTopic
+from replog_collector.kafka.produce.outcome_topic import OutcomeTopic
 from replog_collector.periodic_task import (
     COUNT_S,
     OUTBOX_S,

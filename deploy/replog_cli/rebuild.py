@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from replog.errors import StoreIncompatible
 from replog.settings import mask_url
 from replog_cli import verify
 from replog_cli.collector_settings import collector_settings
@@ -17,8 +18,10 @@ from replog_cli.options import JsonOption, print_json
 from replog_repair.stores import store_of
 
 if TYPE_CHECKING:
+    from replog.settings import CollectorSettings
     from replog_repair.rebuilding import Rebuilt
     from replog_repair.stores import NamedStore
+    from replog_repair.verification.verifier import Verdict
 
 
 def rebuild(
@@ -34,7 +37,8 @@ def rebuild(
     """Fill a second store from the topic while the live one serves, compare the two, and say what to set.
 
     It may be stopped and run again: it goes on. Exit code 0: equal to the live store; 1: different, which may be right:
-    the live store has what the topic no longer has; 2: it could not be rebuilt or compared. With --drop, 1: it failed.
+    the live store has what the topic no longer has; 2: it could not be rebuilt or compared. A live store of another
+    layout does not prevent the rebuild, only the comparison. With --drop, 1: it failed.
     """
     if bool(into) == bool(drop):
         raise typer.BadParameter("give one of --into and --drop")
@@ -47,15 +51,34 @@ def rebuild(
             removed = asyncio.run(drop_store(settings, place, report=progress))
         _tell_dropped(place, removed, as_json=as_json)
         return
-    with verify.could_not(), WorkProgress(console.messages(), "offsets") as progress:
-        rebuilt, verdict = asyncio.run(rebuild_into(settings, place, report=progress))
-    code = verify.exit_code(verdict)
+    with verify.could_not():
+        with WorkProgress(console.messages(), "offsets") as progress:
+            rebuilt = asyncio.run(rebuild_into(settings, place, report=progress))
+        verdict = _compared(settings, place)
+    code = verify.exit_code(verdict) if verdict else verify.COULD_NOT
     if as_json:
-        print_json({**rebuilt._asdict(), "settings": _settings(place), "comparison": verify.as_object(verdict, code)})
+        comparison = verify.as_object(verdict, code) if verdict else None
+        print_json({**rebuilt._asdict(), "settings": _settings(place), "comparison": comparison})
     else:
-        verify.print_verdict(verdict)
+        if verdict:
+            verify.print_verdict(verdict)
         _tell_rebuilt(place, rebuilt)
     raise typer.Exit(code)
+
+
+def _compared(settings: CollectorSettings, place: NamedStore) -> Verdict | None:
+    """The verdict on a new store against the live one; None if this version cannot read that, which is told."""
+    from replog_repair.verification import running  # noqa: PLC0415 - of an extra
+
+    scope, live = running.Scope(), store_of("", settings)
+    try:
+        with WorkProgress(console.messages(), "rows") as progress:
+            return asyncio.run(
+                running.verify(settings, store=place, against=live, scope=scope, repair=False, report=progress)
+            )
+    except StoreIncompatible as error:
+        typer.echo(f"not compared with the live store: {error}", err=True)
+        return None
 
 
 def _settings(place: NamedStore) -> dict[str, str]:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-from replog.errors import FatalError, InvalidEventError, StoreRewound
+from replog.errors import FatalError, InvalidEventError, StoreIncompatible, StoreRewound
 from replog.events import parse
 from replog.store.client.command import Command
 from replog.store.format.keys import BucketKeys, RecordKeys, task_keys
@@ -27,9 +27,7 @@ from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.topics.reader import TopicReader
 from replog_collector.topics.topic_events import TopicEvents
 from replog_repair.stores import NamedStore, store_of
-from replog_repair.verification.other_store import OtherStore
-from replog_repair.verification.running import kept_since_ms, shared_store
-from replog_repair.verification.verifier import Verifier
+from replog_repair.verification.running import shared_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.write.merge_result import MergeResult
     from replog_collector.kafka.source import Message
-    from replog_repair.verification.verifier import Reporter, Verdict
+    from replog_repair.verification.verifier import Reporter
 
 #: Batches between two checkpoints.
 BATCHES_A_CHECKPOINT = 10
@@ -189,19 +187,16 @@ async def _drop_tasks(connection: CommandRunner, bucket: BucketKeys) -> None:
             await connection.run([Command("UNLINK", [key]) for key in lists])
 
 
-async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report: Reporter) -> tuple[Rebuilt, Verdict]:
-    """Fill the store ``into`` from the topic, then compare it with the live one.
+async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report: Reporter) -> Rebuilt:
+    """Fill the store ``into`` from the topic.
 
     Raises:
         FatalError: ``into`` is the live store, or cannot be used.
         RecoverableError: Kafka or Redis did not answer for too long; run it again.
     """
-    live = store_of("", settings)
     async with AsyncExitStack() as opened:
         connection = await opened.enter_async_context(shared_store(into))
-        # That of the version before this one, where this is an upgrade.
-        of_live = await opened.enter_async_context(shared_store(live, layouts=COPYABLE))
-        await _refuse_live(connection, of_live, into)
+        await _refuse_live(settings, connection, into)
         reader = await opened.enter_async_context(TopicReader(settings, settings.kafka_topic))
         checkpoints = Checkpoints(connection, group=settings.kafka_group_id, topic=settings.kafka_topic)
         report.begin(f"rebuild {settings.kafka_topic} into {into.shown}")
@@ -210,21 +205,24 @@ async def rebuild_into(settings: CollectorSettings, into: NamedStore, *, report:
         rebuilt = await rebuild.run()
         topic = TopicEvents(settings, latest_us=ahead.latest_us)
         await Restoring(connection, topic, ahead_s=settings.max_ahead_s).restore()
-        live_store = OtherStore(of_live, unreadable=lambda *_: None)
-        verifier = Verifier(connection, live_store, kept_since_ms=kept_since_ms(settings), report=report)
-        return rebuilt, await verifier.verify_all()
+        return rebuilt
 
 
 async def drop_store(settings: CollectorSettings, place: NamedStore, *, report: Reporter) -> int:
     """Remove a store that is not the live one; returns the number of records removed. Raises FatalError."""
-    async with AsyncExitStack() as opened:
-        connection = await opened.enter_async_context(shared_store(place, layouts=COPYABLE))
-        live = await opened.enter_async_context(shared_store(store_of("", settings), layouts=COPYABLE))
-        await _refuse_live(connection, live, place)
+    async with shared_store(place, layouts=COPYABLE) as connection:
+        await _refuse_live(settings, connection, place)
         report.begin(f"drop {place.shown}")
         return await drop(connection, progress=report.update)
 
 
-async def _refuse_live(connection: CommandRunner, live: CommandRunner, place: NamedStore) -> None:
-    if await is_same_store(connection, live):
+async def _refuse_live(settings: CollectorSettings, connection: CommandRunner, place: NamedStore) -> None:
+    try:
+        # Its layout is that of the version before this one, where this is an upgrade.
+        async with shared_store(store_of("", settings), layouts=COPYABLE) as live:
+            is_live = await is_same_store(connection, live)
+    except StoreIncompatible:
+        # This version cannot read the live store. It could open ``place``, which is another store then.
+        return
+    if is_live:
         raise FatalError(f"{place.shown} is the live store, which REPLOG_REDIS_URL and REPLOG_REDIS_PREFIX name")

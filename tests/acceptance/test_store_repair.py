@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from datetime import UTC, datetime
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.store.format.keys import RecordKeys, task_keys
+from replog.store.format.layout import LAYOUT, Mark, all_buckets
+from tests.support.administered import AdministeredConnection
 from tests.support.model import Model
 from tests.support.operator_commands import COULD_NOT, DIFFERENT, EQUAL, OperatorCommands
 from tests.support.services.process import wait_until
 from tests.support.services.redis import connected, remove_keys
+from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.batches import many_events
+from tests.support.store.former_layout import turn_back
 from tests.support.system import API, COLLECTOR, READABLE_TIMEOUT_S, answers_what, message, system_on
 
 if TYPE_CHECKING:
@@ -63,6 +68,29 @@ class Operated:
         """Run a command, and kill it once ``key``, or one that begins so, is there."""
         self._commands.kill(*words, redis_url=self.server.url, keys=f"{key}*")
 
+    def turn_back(self) -> None:
+        """Make the store, which no process writes, one of layout 1."""
+
+        async def run() -> None:
+            async with AdministeredConnection(url_as_operator(self.server.url), self.prefix) as connection:
+                await turn_back(connection, Model(self.events).record_ids)
+
+        asyncio.run(run())
+
+    def mark(self, mark: Mark) -> None:
+        """Have the store say that it has another layout."""
+        with connected(self.server.url) as client:
+            for bucket in all_buckets(self.prefix):
+                client.set(bucket.layout, mark.encoded())
+
+    def dropped(self, prefix: str, **variables: str) -> None:
+        """Remove a store, and require that nothing is left of it but notes of merges."""
+        code, _, err = self.run("rebuild", "--drop", f"#{prefix}", **variables)
+        assert code == 0, err
+        with connected(self.server.url) as client:
+            left = {key.split(b"}:", 1)[1][:5] for key in client.scan_iter(match=f"{prefix}:*", count=1000)}
+        assert left <= {b"calls"}
+
     def answers(self, prefix: str) -> None:
         """Require that a query service on ``prefix`` answers what the oracle says."""
         answers_what(self.system.started(API, REPLOG_REDIS_PREFIX=prefix), Model(self.events, now=datetime.now(UTC)))
@@ -96,6 +124,11 @@ def test_a_store_moves_to_another_prefix_while_it_is_written(operated: Operated)
     operated.answers(operated.other)
     code, _, err = operated.run("verify", REPLOG_REDIS_PREFIX=operated.other)
     assert code == EQUAL, err
+    # The way back: the old store's checkpoints are older than the group's commits.
+    assert new.stop() == 0
+    old.start()
+    operated.collected(old)
+    operated.answers(operated.prefix)
 
 
 def test_a_backup_gives_the_store_back(operated: Operated, tmp_path: Path) -> None:
@@ -148,10 +181,54 @@ def test_a_second_store_is_rebuilt_beside_the_live_one(operated: Operated) -> No
         code, _, err = operated.run("rebuild", option, f"#{operated.prefix}")
         assert code == failed
         assert "is the live store" in err
-    assert operated.run("rebuild", "--drop", f"#{operated.other}")[0] == 0
-    with connected(operated.server.url) as client:
-        left = {key.split(b"}:", 1)[1][:5] for key in client.scan_iter(match=f"{operated.other}:*", count=1000)}
-    assert left <= {b"calls"}
+    operated.dropped(operated.other)
+
+
+def test_a_store_of_the_former_layout_is_upgraded_in_the_documented_steps(operated: Operated) -> None:
+    """As docs/operations.md says under "A new layout". What came since the copy is read from the topic."""
+    former = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(former)
+    assert former.stop() == 0
+    operated.turn_back()
+    on_new = {"REPLOG_REDIS_PREFIX": operated.other}
+    code, _, err = operated.run("copy", "--to", f"#{operated.other}")
+    assert code == 0, err
+    operated.publish(2)
+    new = operated.system.started(COLLECTOR, **on_new)
+    operated.collected(new)
+    assert sum(new.metrics("replog_events_total").values()) < len(operated.events)
+    operated.answers(operated.other)
+    code, _, err = operated.run("verify", **on_new)
+    assert code == EQUAL, err
+    operated.dropped(operated.prefix, **on_new)
+    operated.answers(operated.other)
+
+
+def test_a_store_is_rebuilt_beside_one_that_this_version_cannot_read(operated: Operated) -> None:
+    """Only the comparison falls away."""
+    former = operated.system.started(COLLECTOR)
+    operated.publish(1)
+    operated.collected(former)
+    assert former.stop() == 0
+    operated.mark(Mark(LAYOUT + 1, "9.9"))
+    into = ("rebuild", "--into", f"#{operated.other}")
+    code, out, err = operated.run(*into)
+    assert code == COULD_NOT, err
+    assert f"REPLOG_REDIS_PREFIX={operated.other}" in out
+    assert "not compared with the live store" in err
+    assert f"layout {LAYOUT + 1}, written by replog 9.9" in err
+    code, out, err = operated.run(*into, "--json")
+    assert (code, json.loads(out)["comparison"]) == (COULD_NOT, None), err
+    operated.publish(2)
+    new = operated.system.started(COLLECTOR, REPLOG_REDIS_PREFIX=operated.other)
+    operated.collected(new)
+    operated.answers(operated.other)
+    assert new.stop() == 0
+    code, _, err = operated.run("rebuild", "--drop", f"#{operated.prefix}", REPLOG_REDIS_PREFIX=operated.other)
+    assert code == 1
+    assert f"layout {LAYOUT + 1}" in err
+    operated.dropped(operated.other)
 
 
 def test_verify_names_what_is_wrong_and_repairs_it(operated: Operated) -> None:

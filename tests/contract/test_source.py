@@ -15,8 +15,8 @@ from replog.errors import BrokerUnavailable, RecoverableError, StoreUnavailable
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
-from replog_collector.kafka.client import GroupTimings
-from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.group.consumer import KafkaSource
+from replog_collector.kafka.group.subscription import GroupTimings
 from replog_collector.kafka.source import Message, Source, Standing, Unreadable
 from tests.support import batches
 from tests.support.fakes import MemoryMarkers, MemorySource, MemoryTopic

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.errors import FatalError, StoreIncompatible
-from replog.records import start_ms
-from replog.store.client.command import Command
 from replog.store.client.connection import Connection
-from replog.store.format import detail_codec
-from replog.store.format.keys import RecordKeys
-from replog.store.format.layout import COPYABLE, LAYOUT, Mark, all_buckets
+from replog.store.format.layout import COPYABLE, LAYOUT
 from replog_repair.copying import file_format
 from replog_repair.copying.places import copy_between
 from replog_repair.rebuilding import drop
@@ -27,6 +23,7 @@ from tests.support.services.redis import connected, servers_of
 from tests.support.services.redis_acl import url_as_operator
 from tests.support.store.answers import answers, expected
 from tests.support.store.batches import many_events
+from tests.support.store.former_layout import turn_back
 from tests.support.store.indexes import assert_indexes_agree
 
 if TYPE_CHECKING:
@@ -56,33 +53,11 @@ def events() -> list[Event]:
 
 @pytest.fixture
 async def former(redis_url: str, redis_prefix: str, events: list[Event]) -> NamedStore:
-    """A store as layout 1 has it: details by time, and a field for each number of a pair."""
+    """A store of layout 1."""
     async with AdministeredConnection(url_as_operator(redis_url), redis_prefix, timeout_s=TIMEOUT_S) as connection:
         await merge(connection, events)
-        for record_id in Model(events).record_ids:
-            await _as_before(connection, RecordKeys(redis_prefix, record_id))
-        mark = Mark(1, "0.1.0").encoded()
-        await connection.run([Command("SET", [bucket.layout], [mark]) for bucket in all_buckets(redis_prefix)])
+        await turn_back(connection, Model(events).record_ids)
     return NamedStore(url_as_operator(redis_url), redis_prefix)
-
-
-async def _as_before(connection: Connection, keys: RecordKeys) -> None:
-    values, fields = await connection.run(
-        [Command("HGETALL", [keys.details]), Command("HGETALL", [keys.record])],
-    )
-    starts = {raw_id: start_ms(detail_codec.unpack(value).start) for raw_id, value in _pairs(values)}
-    (time_key,) = keys.former
-    calls = [Command("ZADD", [time_key], [ms, raw_id]) for raw_id, ms in starts.items()]
-    for name, numbers in _pairs(fields):
-        if name[:1] == b"f" and b"," in numbers and name != b"facts":
-            calls.append(Command("HDEL", [keys.record], [name]))
-            of_status = zip((b"R", b"S", b"F"), numbers.split(b","), strict=True)
-            calls += [Command("HSET", [keys.record], [name + letter, number]) for letter, number in of_status]
-    await connection.run([*calls, Command("UNLINK", [keys.by_status])])
-
-
-def _pairs(reply: dict[bytes, bytes] | list[bytes]) -> list[tuple[bytes, bytes]]:
-    return [*reply.items()] if isinstance(reply, dict) else [*zip(reply[::2], reply[1::2], strict=True)]
 
 
 def unexpected(key: bytes, why: str) -> None:

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
-from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.group.consumer import KafkaSource
 from tests.support.fakes import MemoryMarkers
 
 if TYPE_CHECKING:

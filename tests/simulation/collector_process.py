@@ -21,9 +21,9 @@ from replog_collector.backoff import Backoff
 from replog_collector.collector import Collector, Timings
 from replog_collector.event_accounting import EventAccounting
 from replog_collector.health.progress import Progress
-from replog_collector.kafka.consumer import KafkaSource
-from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
-from replog_collector.kafka.outcome_topic import OutcomeTopic
+from replog_collector.kafka.group.consumer import KafkaSource
+from replog_collector.kafka.produce.dead_letter_topic import DeadLetterTopic
+from replog_collector.kafka.produce.outcome_topic import OutcomeTopic
 from replog_collector.kafka.source import Polled
 from replog_collector.periodic_task import PeriodicTask, publish_left
 from replog_collector.pipeline.clock_limit import AheadLimit

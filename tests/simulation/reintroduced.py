@@ -17,7 +17,7 @@ from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from replog_api.http.as_of import AsOf, Freshness, header_of
 from replog_collector.collector import Collector
-from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.periodic_task import PeriodicTask
 from replog_collector.pipeline.delivery import Delivery
 from replog_collector.pipeline.in_flight import InFlight

@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import KafkaSettings
-from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
 from replog_collector.kafka.dead_letters import DeadLetter
+from replog_collector.kafka.produce.dead_letter_topic import DeadLetterTopic
 from tests.support.fakes import FakeMessage
 from tests.support.services.kafka_admin import PARTITIONS
 from tests.support.terminal import piped

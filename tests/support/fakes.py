@@ -15,7 +15,7 @@ from replog.store.format.keys import bucket_of
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
 from replog.store.write.outbox import OutboxEntry
-from replog_collector.kafka.positions import Positions
+from replog_collector.kafka.offsets.positions import Positions
 from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from replog.letters import (
     VERSION,
     Letter,
 )
-from replog_collector.kafka.dead_letter_topic import TOGETHER_BYTES, DeadLetterTopic
 from replog_collector.kafka.dead_letters import DeadLetter
+from replog_collector.kafka.produce.dead_letter_topic import TOGETHER_BYTES, DeadLetterTopic
 from tests.support.fakes import FakeMessage
 
 if TYPE_CHECKING:

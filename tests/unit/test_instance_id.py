@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from replog.errors import BrokerUnavailable
 from replog_collector.backoff import Backoff
-from replog_collector.kafka.instance_id import InstanceId
+from replog_collector.kafka.group.instance_id import InstanceId
 
 FREE, FENCED, LOADING, OTHER_COORDINATOR, UNKNOWN_MEMBER = 0, 82, 14, 16, 25
 

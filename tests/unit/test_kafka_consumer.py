@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
-from replog_collector.kafka.client import GroupTimings
-from replog_collector.kafka.consumer import KafkaSource
+from replog_collector.kafka.group.consumer import KafkaSource
+from replog_collector.kafka.group.subscription import GroupTimings
 from tests.support.fakes import FakeMessage, MemoryMarkers
 
 if TYPE_CHECKING:

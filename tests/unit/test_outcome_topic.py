@@ -10,7 +10,7 @@ import pytest
 from cloudevents.core.v1.event import CloudEvent
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
-from replog_collector.kafka.outcome_topic import OutcomeTopic
+from replog_collector.kafka.produce.outcome_topic import OutcomeTopic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

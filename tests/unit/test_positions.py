@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from replog.store.write.offsets import Span
-from replog_collector.kafka.positions import Positions
+from replog_collector.kafka.offsets.positions import Positions
 
 
 def begun(offset: int, *, committed: int | None = None) -> Positions:

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
-from replog_collector.kafka.start_offsets import StartOffsets
+from replog_collector.kafka.offsets.start_offsets import StartOffsets
 from tests.support.fakes import MemoryMarkers
 
 if TYPE_CHECKING:

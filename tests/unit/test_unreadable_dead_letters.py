@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from replog_collector.kafka.dead_letter_topic import DeadLetterTopic
 from replog_collector.kafka.dead_letters import DeadLetter
+from replog_collector.kafka.produce.dead_letter_topic import DeadLetterTopic
 from replog_collector.kafka.source import Unreadable
 
 

@@ -1,1 +1,1 @@
-"""The collector's edge to Kafka: the consumer, where it starts, and dead letters."""
+"""The collector's edge to Kafka. Its ports are ``source`` and ``dead_letters``; the folders implement them."""

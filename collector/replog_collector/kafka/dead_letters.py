@@ -19,7 +19,7 @@ class DeadLetter(NamedTuple):
 
 
 class DeadLetters(Protocol):
-    """The destination of dead letters: :class:`replog_collector.kafka.dead_letter_topic.DeadLetterTopic`."""
+    """The destination of dead letters: :class:`replog_collector.kafka.produce.dead_letter_topic.DeadLetterTopic`."""
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Return once all ``letters`` are acknowledged. Raises BrokerUnavailable: send them all again."""

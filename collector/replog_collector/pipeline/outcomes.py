@@ -46,7 +46,7 @@ class OutboxStore(Protocol):
 
 
 class OutcomeSink(Protocol):
-    """The port to the topic: :class:`replog_collector.kafka.outcome_topic.OutcomeTopic`."""
+    """The port to the topic: :class:`replog_collector.kafka.produce.outcome_topic.OutcomeTopic`."""
 
     async def send(self, events: Sequence[BaseCloudEvent]) -> None:
         """Return once all ``events`` are acknowledged, in order for each key. Raises BrokerUnavailable."""

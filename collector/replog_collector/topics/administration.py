@@ -17,7 +17,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from replog.errors import AuthenticationFailed, BrokerRefused, BrokerUnavailable
 from replog.publisher.kafka_client import REFUSALS, client_options, connected
-from replog_collector.kafka.topic_queries import Place, offsets_of
+from replog_collector.kafka.offsets.topic_queries import Place, offsets_of
 from replog_collector.topics.descriptions import (
     GroupDescription,
     Member,

@@ -14,8 +14,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from replog.errors import AuthenticationFailed, BrokerUnavailable
 from replog.publisher.kafka_client import connected, consumer_options
-from replog_collector.kafka.client import has_ended, stop_consumer
-from replog_collector.kafka.fetching import SafeConsumer
+from replog_collector.kafka.fetch.client import has_ended, stop_consumer
+from replog_collector.kafka.fetch.safe_consumer import SafeConsumer
 from replog_collector.kafka.source import Unreadable
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from replog.errors import BrokerUnavailable, FatalError, TopicMissing
 from replog.publisher.kafka_client import REFUSALS, connected
 from replog.store.write.offsets import Span
 from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
-from replog_collector.kafka.client import assigned_consumer, has_ended, stop_consumer
-from replog_collector.kafka.topic_queries import high_watermarks
+from replog_collector.kafka.fetch.client import assigned_consumer, has_ended, stop_consumer
+from replog_collector.kafka.offsets.topic_queries import high_watermarks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping

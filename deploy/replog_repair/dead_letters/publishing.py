@@ -11,7 +11,7 @@ from replog.errors import BrokerUnavailable, MessageTooLargeError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from replog_collector.kafka.timed_producer import Producer
+    from replog_collector.kafka.produce.timed_producer import Producer
     from replog_repair.dead_letters.checking import Checked
 
 #: Seconds that the broker may take to acknowledge a chunk, and to let the producer go.

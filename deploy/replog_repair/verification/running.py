@@ -68,7 +68,7 @@ async def verify(
                 )
             )
             report.begin(f"read {settings.kafka_topic}")
-        verifier = Verifier(connection, expectation, kept_since_ms=kept_since_ms(settings), report=report)
+        verifier = Verifier(connection, expectation, kept_since_ms=_kept_since_ms(settings), report=report)
         if scope.record_id is not None:
             return await verifier.verify_record(scope.record_id, repair=repair)
         if scope.task_key is not None:
@@ -85,7 +85,7 @@ async def _selection(scope: Scope, connection: CommandRunner) -> Selection:
     return Selection(listed, task_key=scope.task_key)
 
 
-def kept_since_ms(settings: CollectorSettings) -> int:
+def _kept_since_ms(settings: CollectorSettings) -> int:
     """Time of the last event, in ms, before which retention may have removed a record."""
     days = min(settings.retention_days, settings.retention_failed_days or settings.retention_days)
     return int(time.time() * 1000 - days * _DAY_MS)

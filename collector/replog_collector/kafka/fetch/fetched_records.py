@@ -14,10 +14,10 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from replog.errors import UnreadableError
-from replog_collector.kafka import legacy_batches
-from replog_collector.kafka.decompression import Decompressor
-from replog_collector.kafka.legacy_batches import NO_TIMESTAMP
-from replog_collector.kafka.record_batches import (
+from replog_collector.kafka.fetch import legacy_batches
+from replog_collector.kafka.fetch.decompression import Decompressor
+from replog_collector.kafka.fetch.legacy_batches import NO_TIMESTAMP
+from replog_collector.kafka.fetch.record_batches import (
     DEFAULT_FORMAT,
     HEADER_BYTES,
     LENGTH_END,

@@ -14,12 +14,13 @@ from replog.errors import AuthenticationFailed, BrokerUnavailable, RecoverableEr
 from replog.publisher.kafka_client import connected
 from replog.telemetry import logger
 from replog_collector import metrics
-from replog_collector.kafka.client import GroupTimings, has_ended, stop_consumer, subscribed_consumer
-from replog_collector.kafka.instance_id import InstanceId
-from replog_collector.kafka.positions import Positions
+from replog_collector.kafka.fetch.client import has_ended, stop_consumer
+from replog_collector.kafka.group.instance_id import InstanceId
+from replog_collector.kafka.group.subscription import GroupTimings, subscribed_consumer
+from replog_collector.kafka.offsets.positions import Positions
+from replog_collector.kafka.offsets.start_offsets import StartOffsets
+from replog_collector.kafka.offsets.topic_queries import bounds_of, count_partitions, ends_of
 from replog_collector.kafka.source import Message, Polled, Standing, TopicSnapshot, Unreadable
-from replog_collector.kafka.start_offsets import StartOffsets
-from replog_collector.kafka.topic_queries import bounds_of, count_partitions, ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping

@@ -12,8 +12,8 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replog_collector.kafka.record_batches import Batches, Record
-from replog_collector.kafka.records import FetchedRecords, RecordReader
+from replog_collector.kafka.fetch.fetched_records import FetchedRecords, RecordReader
+from replog_collector.kafka.fetch.record_batches import Batches, Record
 from replog_collector.kafka.source import Unreadable
 from tests.support import batches
 from tests.support.batches import GZIP, LZ4, SNAPPY, ZSTD, Raw, batch, batch_of, bomb, legacy, signed, varint

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cloudevents.core.bindings.kafka import to_binary_event
 
 from replog.errors import BrokerUnavailable, MessageTooLargeError
-from replog_collector.kafka.timed_producer import SEND_TIMEOUT_S, STOP_TIMEOUT_S, TimedProducer
+from replog_collector.kafka.produce.timed_producer import SEND_TIMEOUT_S, STOP_TIMEOUT_S, TimedProducer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cloudevents.core.base import BaseCloudEvent
 
-    from replog_collector.kafka.timed_producer import Producer
+    from replog_collector.kafka.produce.timed_producer import Producer
 
 
 class _Message(NamedTuple):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from replog.errors import BrokerUnavailable, MessageTooLargeError
 from replog.letters import LIMITS, Cause, Letter, Origin, Original
 from replog.times import format_time_us
-from replog_collector.kafka.timed_producer import SEND_TIMEOUT_S, STOP_TIMEOUT_S, TimedProducer
+from replog_collector.kafka.produce.timed_producer import SEND_TIMEOUT_S, STOP_TIMEOUT_S, TimedProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from replog_collector.kafka.dead_letters import DeadLetter
-    from replog_collector.kafka.timed_producer import Producer
+    from replog_collector.kafka.produce.timed_producer import Producer
 
 #: Letters up to this size are sent together: one request may hold those of many partitions.
 TOGETHER_BYTES = 1024 * 1024

@@ -10,8 +10,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 
-from replog_collector.kafka.fetching import SafeConsumer, _with_names
-from replog_collector.kafka.records import FetchedRecords
+from replog_collector.kafka.fetch.fetched_records import FetchedRecords
+from replog_collector.kafka.fetch.safe_consumer import SafeConsumer, _with_names
 from tests.support import batches
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from replog.errors import UnreadableError
-from replog_collector.kafka.decompression import LZ4, ZSTD
-from replog_collector.kafka.record_batches import LENGTH_END, START, Batches, Record
+from replog_collector.kafka.fetch.decompression import LZ4, ZSTD
+from replog_collector.kafka.fetch.record_batches import LENGTH_END, START, Batches, Record
 from replog_collector.kafka.source import Unreadable
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A Kafka client that reads what it fetches with :mod:`replog_collector.kafka.records`."""
+"""A Kafka client that reads what it fetches with :mod:`replog_collector.kafka.fetch.fetched_records`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 
-from replog_collector.kafka.record_batches import Batches
-from replog_collector.kafka.records import FetchedRecords, RecordReader
+from replog_collector.kafka.fetch.fetched_records import FetchedRecords, RecordReader
+from replog_collector.kafka.fetch.record_batches import Batches
 
 
 class SafeConsumer(AIOKafkaConsumer):

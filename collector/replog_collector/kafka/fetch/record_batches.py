@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: by format its number (the magic).
 START = struct.Struct(">qi4xb")
 LENGTH_END = struct.calcsize(">qi")
-#: The number of the format that is read here; those below are in :mod:`replog_collector.kafka.legacy_batches`.
+#: The number of the format that is read here; those below are in :mod:`replog_collector.kafka.fetch.legacy_batches`.
 DEFAULT_FORMAT = 2
 
 _HEADER = struct.Struct(">qi4xb4xhiqq8x2x4xi")

@@ -1,0 +1,1 @@
+"""Topics that a collector sends to: dead letters, and outcomes."""
