@@ -150,7 +150,8 @@ class _Pulses:
         """The next tasks, by their newest runs: calls of any length have them in one order."""
         # A task without runs has no place there, but its number of records.
         ids, values = [ids[0] for ids in lists.ids if ids], [values[0] for values in lists.values if values]
-        for part, more in zip(self._parts, (lists.counters, lists.totals, ids, values), strict=True):
+        added: tuple[list[Any], ...] = (lists.counters, lists.totals, ids, values)
+        for part, more in zip(self._parts, added, strict=True):
             part.extend(more)
 
     def digest(self) -> bytes:
