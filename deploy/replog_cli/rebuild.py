@@ -67,7 +67,7 @@ def rebuild(
 
 
 def _compared(settings: CollectorSettings, place: NamedStore) -> Verdict | None:
-    """The verdict on a new store against the live one; None if this version cannot read that, which is told."""
+    """The verdict on a new store against the live one; None if this version cannot read that, which is printed."""
     from replog_repair.verification import running  # noqa: PLC0415 - of an extra
 
     scope, live = running.Scope(), store_of("", settings)

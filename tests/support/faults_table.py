@@ -20,6 +20,8 @@ BEGIN, END = "<!-- the table begins -->\n\n", "\n<!-- the table ends -->\n"
 JOURNAL = "journal"
 #: How a journal's entry begins that is about what is lost.
 GONE = "lost: "
+#: Length of a cell: the documents' tables are narrow.
+MOST_CHARACTERS = 140
 #: How a test ended, in the words of the table.
 LOST = {"passed": "nothing", "skipped": "not tried here", "failed": "**the test failed**"}
 
@@ -60,8 +62,21 @@ def _table(reports: list[pytest.TestReport]) -> str:
         words = re.sub(r"^test_", "", report.nodeid.rpartition("::")[2]).replace("_", " ")
         name = words.replace("[", " (").replace("]", ")").replace("*", r"\*")
         counted = Counter(what for what in journal if not what.startswith(GONE))
-        done = ", ".join(f"{what} ({count} times)" if count > 1 else what for what, count in counted.items())
+        done = _listed([f"{what} ({count} times)" if count > 1 else what for what, count in counted.items()])
         gone = [what.removeprefix(GONE) for what in journal if what.startswith(GONE)]
         lost = gone[0] if gone and report.passed else LOST[report.outcome]
         lines.append(f"| {name} | {done or 'nothing'} | {lost} |")
     return "\n".join(lines) + "\n"
+
+
+def _listed(actions: list[str]) -> str:
+    """As many of the actions as a cell takes, and the number of the others."""
+    shown = len(actions)
+    while len(listed := _cut_after(actions, shown)) > MOST_CHARACTERS:
+        shown -= 1
+    return listed
+
+
+def _cut_after(actions: list[str], shown: int) -> str:
+    others = len(actions) - shown
+    return ", ".join([*actions[:shown], f"and {others} more"] if others else actions)

@@ -203,7 +203,7 @@ async def test_many_watchers_cost_one_read_an_interval(service: Service, timings
     await until(lambda: all(client.kinds == ["snapshot"] for client in clients))
     for number in range(1, 4):
         service.store.count(nR=number)
-        await until(lambda seen=number: all(len(client.sent) == 3 + seen for client in clients))  # type: ignore[misc]
+        await until(lambda seen=number: all(len(client.sent) >= 3 + seen for client in clients))  # type: ignore[misc]
     took_s = time.monotonic() - began_s
     assert service.store.reads - before <= took_s / timings.interval_s + 1
     assert metrics.STREAM_CLIENTS._value.get() == 1000

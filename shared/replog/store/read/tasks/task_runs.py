@@ -57,7 +57,7 @@ class _Call(NamedTuple):
 
 
 class _Lists(NamedTuple):
-    """What one call reads of its tasks' lists, in their order.
+    """The part of its tasks' lists that one call reads, in their order.
 
     Of each list: its counter, the number of its records, and the ids and values of those that were asked for.
     """
