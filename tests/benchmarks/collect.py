@@ -79,6 +79,8 @@ def settings(servers: str, topic: str, redis_url: str, prefix: str) -> dict[str,
         "REPLOG_KAFKA_GROUP_ID": f"bench-{prefix}",
         "REPLOG_REDIS_URL": redis_url,
         "REPLOG_REDIS_PREFIX": prefix,
+        # The simulated events are of one day long ago, and are to stay.
+        "REPLOG_RETENTION_DAYS": "36500",
         "REPLOG_LOG_LEVEL": "WARNING",
     }
 
