@@ -5,6 +5,7 @@ Every function raises ``KafkaError`` where the broker does not answer, and may w
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,11 +69,16 @@ async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> tuple[
     Between the two lie messages of open transactions, and what came after them; neither can be read yet.
     """
     partitions = [TopicPartition(topic, number) for number in numbers]
-    stable = await consumer.end_offsets(partitions)
-    ends = await high_watermarks(consumer, partitions)
+    try:
+        # A leader answers what it was sent before first, and a fetch may take it half a second: both wait for it once.
+        async with asyncio.TaskGroup() as asking:
+            stable = asking.create_task(consumer.end_offsets(partitions), name="last stable offsets")
+            ends = asking.create_task(high_watermarks(consumer, partitions), name="end offsets")
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     return (
-        {partition.partition: offset for partition, offset in stable.items()},
-        {partition.partition: offset for partition, offset in ends.items()},
+        {partition.partition: offset for partition, offset in stable.result().items()},
+        {partition.partition: offset for partition, offset in ends.result().items()},
     )
 
 
