@@ -108,7 +108,7 @@ class Index:
 def _paging(near: int) -> str:
     """A script that reads a page, with another limit, and counts its probes."""
     folder = files("replog.store") / "read"
-    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("less.lua", "ranks.lua"))
+    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in ("less.lua", "details/ranks.lua"))
     for line, changed in (
         ("local NEAR = 32\n", f"local NEAR = {near}\n"),
         ("probes = probes + 1\n", "probes = probes + 1\n    redis.call('INCR', KEYS[2])\n"),
