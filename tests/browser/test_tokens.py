@@ -38,7 +38,7 @@ async def give(tab: Visit, token: str, *, keep: bool = False) -> None:
     await tab.page.get_by_role("button", name="Use it").click()
 
 
-async def test_a_token_is_asked_for_and_the_address_stays(visit: Open, guarded: LiveService) -> None:
+async def test_a_token_is_asked_for_and_the_address_stays(guarded: LiveService, visit: Open) -> None:
     tab = await visit("tasks?prefix=mine", *REFUSED, service=guarded)
     dialog = tab.page.get_by_role("dialog", name="A token is needed")
     await dialog.wait_for()
@@ -51,7 +51,7 @@ async def test_a_token_is_asked_for_and_the_address_stays(visit: Open, guarded: 
     assert tab.page.url.endswith("/ui/tasks?prefix=mine")
 
 
-async def test_it_is_kept_over_a_reload_only_where_the_user_wants_that(visit: Open, guarded: LiveService) -> None:
+async def test_it_is_kept_over_a_reload_only_where_the_user_wants_that(guarded: LiveService, visit: Open) -> None:
     tab = await visit("tasks", *REFUSED, service=guarded)
     await give(tab, ALL, keep=True)
     await tab.main.get_by_role("link", name="mine/task").wait_for()
@@ -65,7 +65,7 @@ async def test_it_is_kept_over_a_reload_only_where_the_user_wants_that(visit: Op
     await tab.page.get_by_role("dialog").wait_for()
 
 
-async def test_what_a_token_may_not_read_is_said_in_the_apis_words(visit: Open, guarded: LiveService) -> None:
+async def test_what_a_token_may_not_read_is_said_in_the_apis_words(guarded: LiveService, visit: Open) -> None:
     tab = await visit("record?id=run-of-othe", *REFUSED, service=guarded)
     await give(tab, MINE)
     await tab.shows("Not allowed")
@@ -74,7 +74,7 @@ async def test_what_a_token_may_not_read_is_said_in_the_apis_words(visit: Open, 
     await tab.shows("other/task")
 
 
-async def test_a_token_never_stands_in_an_address_or_in_local_storage(visit: Open, guarded: LiveService) -> None:
+async def test_a_token_never_stands_in_an_address_or_in_local_storage(guarded: LiveService, visit: Open) -> None:
     tab = await visit("record?id=run-of-mine", *REFUSED, service=guarded)
     asked: list[str] = []
     tab.page.on("request", lambda request: asked.append(request.url))

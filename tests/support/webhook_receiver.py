@@ -66,7 +66,12 @@ def receiving(port: int = 0) -> Iterator[WebhookReceiver]:
 
     class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # The sender ended before it had sent its request.
+                self.close_connection = True
+                return
             receiver.received.append(Received(self.path, dict(self.headers.items()), body))
             status, headers = receiver.answers.pop(0) if receiver.answers else (204, {})
             receiver.answering.wait()
