@@ -67,7 +67,7 @@ def rebuild(
 
 
 def _compared(settings: CollectorSettings, place: NamedStore) -> Verdict | None:
-    """The verdict on a new store against the live one; None if this version cannot read that, which is printed."""
+    """The verdict on a new store against the live one; None, after a message, if it cannot be read."""
     from replog_repair.verification import running  # noqa: PLC0415 - of an extra
 
     scope, live = running.Scope(), store_of("", settings)

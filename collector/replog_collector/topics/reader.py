@@ -29,7 +29,7 @@ from replog.errors import BrokerUnavailable, FatalError, TopicMissing
 from replog.publisher.kafka_client import REFUSALS, connected
 from replog.store.write.offsets import Span
 from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
-from replog_collector.kafka.fetch.client import assigned_consumer, has_ended, stop_consumer
+from replog_collector.kafka.fetch.client import fetching_consumer, has_ended, stop_consumer
 from replog_collector.kafka.offsets.topic_queries import high_watermarks
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TopicReader:
         topic: str,
         *,
         timings: ReaderTimings = _TIMINGS,
-        client: Callable[[CollectorSettings], Any] = assigned_consumer,
+        client: Callable[[CollectorSettings], Any] = fetching_consumer,
     ) -> None:
         self._make_client = client
         self._settings = settings

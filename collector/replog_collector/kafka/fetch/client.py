@@ -1,4 +1,4 @@
-"""Kafka clients that fetch: set up in no group, watched, and closed."""
+"""Kafka clients that fetch: set up, watched, and closed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
     from replog.settings import CollectorSettings
 
 #: Bytes fetched ahead from each partition.
-FETCH_BYTES = 4 * 1024 * 1024
+_FETCH_BYTES = 4 * 1024 * 1024
 #: A topic or partition that appears while the collector runs is found within this time.
-METADATA_AGE_MS = 10_000
+_METADATA_AGE_MS = 10_000
 #: Seconds in which the tasks of an abandoned client end.
 _CANCEL_S = 1.0
 
 
-def assigned_consumer(settings: CollectorSettings) -> Any:
-    """A client, not started yet, that is in no group: it reads the partitions that are assigned to it by hand.
+def fetching_consumer(settings: CollectorSettings, *, group_id: str | None = None, **membership: Any) -> Any:
+    """A client, not started yet: a member of a group, or of none and with partitions that are assigned by hand.
 
-    It returns only committed messages, and commits nothing.
+    It returns only committed messages, and commits nothing by itself. ``membership`` are options of
+    :class:`aiokafka.AIOKafkaConsumer` that only members of a group need.
 
     Raises:
         SettingsError: credentials are missing, or a certificate file cannot be read.
     """
     return SafeConsumer(
         max_batch_bytes=settings.max_batch_bytes,
-        group_id=None,
+        group_id=group_id,
         enable_auto_commit=False,
+        # Messages of aborted and of open transactions do not count.
         isolation_level="read_committed",
-        # Offsets that Kafka has deleted raise, so that the reader can count them.
+        # The reader decides where each partition begins. Offsets that Kafka has deleted raise: it counts them.
         auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        metadata_max_age_ms=METADATA_AGE_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        metadata_max_age_ms=_METADATA_AGE_MS,
+        **membership,
         **consumer_options(settings),
     )
 

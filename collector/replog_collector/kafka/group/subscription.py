@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
-from replog.publisher.kafka_client import consumer_options
-from replog_collector.kafka.fetch.client import FETCH_BYTES, METADATA_AGE_MS
-from replog_collector.kafka.fetch.safe_consumer import SafeConsumer
+from replog_collector.kafka.fetch.client import fetching_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,20 +46,12 @@ def subscribed_consumer(
         SettingsError: credentials are missing, or a certificate file cannot be read.
     """
     static = settings.kafka_group_instance_id
-    consumer: Any = SafeConsumer(
-        max_batch_bytes=settings.max_batch_bytes,
+    consumer = fetching_consumer(
+        settings,
         group_id=settings.kafka_group_id,
         group_instance_id=static,
         session_timeout_ms=_STATIC_SESSION_MS if static else timings.session_ms,
         rebalance_timeout_ms=_REBALANCE_MS,
-        enable_auto_commit=False,
-        # Messages of aborted and of open transactions do not count.
-        isolation_level="read_committed",
-        # The listener decides where each partition begins, and counts what is missing.
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        metadata_max_age_ms=METADATA_AGE_MS,
-        **consumer_options(settings),
     )
     consumer.subscribe([settings.kafka_topic], listener=_Listener(revoked, assigned))
     return consumer

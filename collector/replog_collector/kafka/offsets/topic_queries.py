@@ -70,7 +70,8 @@ async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> tuple[
     """
     partitions = [TopicPartition(topic, number) for number in numbers]
     try:
-        # A leader answers what it was sent before first, and a fetch may take it half a second: both wait for it once.
+        # A broker answers in the order of requests, and the fetch before these may take half a second. Sent together,
+        # they wait for it once.
         async with asyncio.TaskGroup() as asking:
             stable = asking.create_task(consumer.end_offsets(partitions), name="last stable offsets")
             ends = asking.create_task(high_watermarks(consumer, partitions), name="end offsets")

@@ -7,7 +7,7 @@
 -- ARGV[3] score and ARGV[4] id of the last record looked at, both '' to begin   ARGV[5] records to look at, at most 500
 -- ARGV[6] '1' where the records need not be counted, or have been   ARGV[7] records to look at then, at most 500
 --
--- Returns {silent ones that were not counted before, 1 where that are all, {id, last event in ms, ...} of those that are
+-- Returns {silent ones that were not counted before, 1 where these are all, {id, last event in ms, ...} of those that are
 -- listed, score and id of the last one looked at}, without the latter two where no other is to be looked at. Goes from
 -- the one that is silent longest by itself to later ones.
 -- All are counted at once where few records of the bucket, running or not, had a later event: those that are silent

@@ -1,11 +1,12 @@
 """RUNNING records that are silent: neither they nor any of their details had an event for some time.
 
-Each bucket knows its RUNNING records by the time of their own last event, and all records by that of the last event of
-their details, too. The candidates are those of the first that are silent themselves. They are counted without being
-read, less those that the second has with a later event, where these are few. Only candidates that may be on the page
-are read then, in order, and looked up in the second: none whose last event is later than that of as many rows as the
-page and those before it have. Where many records had later events, all candidates are read and looked up. Either way
-the count is exact, and a call looks at 500 records.
+Each bucket has two indexes: its RUNNING records by the time of their own last event, and all its records by the time of
+the last event of the record or of a detail. A candidate is a RUNNING record that is silent itself, by the first index.
+It is silent if the second index has no later event of it.
+
+Where few records had a later event, candidates are counted by a range of the first index, less those among these
+records. Then only candidates that may be on the page are read. Where many had one, all candidates are read and looked
+up in the second index. Either way the count is exact, and a call looks at 500 records at most.
 
 An event that is dated ahead of the clock counts as of its own time where it is of the record, and as of when it came
 where it is of a detail.

@@ -155,7 +155,7 @@ class _Pulses:
             part.extend(more)
 
     def digest(self) -> bytes:
-        """Another one where any of it is."""
+        """A digest of all parts."""
         return digest_version(_pack(self._parts))
 
 
