@@ -193,18 +193,26 @@ async def test_reasons_are_read_in_calls_of_250(connection: Connection) -> None:
 
 @pytest.mark.parametrize("still_active", [1, 250, 550])
 async def test_silent_records_beside_many_that_are_not(connection: Connection, still_active: int) -> None:
-    """Of one bucket: counted without being read where few are active, by steps of 500 where many are."""
+    """Of one bucket: counted without being read where few are active, by steps of 500 where many are.
+
+    Those of one team are found among the candidates, by steps of 500, too.
+    """
     now = datetime.now(UTC)
     ids = [name for name in map("s{}".format, range(45_000)) if bucket_of(name) == 0][:600]
-    events = [event("record.started", recordId=name, at=_ago(now, 90_000 - at)) for at, name in enumerate(ids)]
+    events = [
+        event("record.started", recordId=name, taskKey=f"team-{at % 2}/t", at=_ago(now, 90_000 - at))
+        for at, name in enumerate(ids)
+    ]
     events += [event("detail.started", recordId=name, at=_ago(now, 1)) for name in ids[:still_active]]
     await merge(connection, events)
     now_ms = (now - EPOCH) // timedelta(milliseconds=1)
-    for offset in (0, 40):
-        found = await silent_records(connection, now_ms=now_ms, silent_for_s=900, offset=offset, limit=20)
-        assert found.data.total == 600 - still_active
-        shown = [row.record.record_id for row in found.data.rows]
-        assert shown == ids[still_active + offset :][:20]
+    for prefix, offset in product(("", "team-0/", "team-1/"), (0, 40)):
+        expected = [name for at, name in enumerate(ids) if at >= still_active and f"team-{at % 2}/".startswith(prefix)]
+        found = await silent_records(
+            connection, now_ms=now_ms, silent_for_s=900, offset=offset, limit=20, prefix=prefix
+        )
+        assert found.data.total == len(expected)
+        assert [row.record.record_id for row in found.data.rows] == expected[offset:][:20]
 
 
 def _ago(now: datetime, seconds: int) -> str:
@@ -228,4 +236,5 @@ async def test_silent_records_are_looked_at_by_500(connection: Connection) -> No
     counting = Counting(connection)
     mine = await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10, prefix="team-1/")
     assert mine.data.total == 100
-    assert counting.calls == {"silent": 64, "owners": 64, "HMGET": 10}
+    own_buckets = len({bucket_of(f"s{number:03}") for number in range(1, 300, 2)})
+    assert counting.calls == {"candidates": 64, "owners": 64, "ZMSCORE": 2 * own_buckets, "HMGET": 10}

@@ -61,6 +61,7 @@ HEADS = _script("read/details/heads.lua")
 PLACE = _script("read/details/place.lua")
 WINDOW = _script("read/details/window.lua")
 SILENT = _script("read/silent.lua")
+CANDIDATES = _script("read/candidates.lua")
 OWNERS = _script("read/owners.lua")
 RUNS = _script("read/tasks/runs.lua")
 
@@ -92,6 +93,7 @@ ALL = (
     PLACE,
     WINDOW,
     SILENT,
+    CANDIDATES,
     OWNERS,
     RUNS,
 )

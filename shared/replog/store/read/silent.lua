@@ -5,7 +5,7 @@
 -- KEYS[1] running zset   KEYS[2] due zset
 -- ARGV[1] last event that is long enough ago, ms   ARGV[2] last event of those to be listed, ms; both included
 -- ARGV[3] score and ARGV[4] id of the last record looked at, both '' to begin   ARGV[5] records to look at, at most 500
--- ARGV[6] '1' where the records need not be counted, or have been   ARGV[7] records to look at then, at most 500
+-- ARGV[6] '1' where the records have been counted   ARGV[7] records to look at then, at most 500
 --
 -- Returns {silent ones that were not counted before, 1 where these are all, {id, last event in ms, ...} of those that are
 -- listed, score and id of the last one looked at}, without the latter two where no other is to be looked at. Goes from
