@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,14 @@ from aiokafka.errors import (
     IllegalStateError,
     KafkaConnectionError,
     KafkaTimeoutError,
-    NotLeaderForPartitionError,
     OffsetOutOfRangeError,
     RebalanceInProgressError,
     TopicAuthorizationFailedError,
     UnknownMemberIdError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
+from replog_collector.kafka.offsets.topic_queries import Place
 from replog_collector.kafka.source import Unreadable
 from tests.simulation.broker import RETRY_S
 from tests.support.fakes import FakeMessage
@@ -64,28 +66,38 @@ class _Network:
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def force_metadata_update(self) -> bool:
-        kafka = self._consumer.kafka
-        try:
-            self._consumer.learn(await kafka.ask(lambda: len(kafka.partitions)))
-        except KafkaConnectionError:
-            return False
-        return True
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=1)]
+
+    def update_metadata(self, answer: Any) -> None:
+        self._consumer.learn(answer.partitions)
 
     def leader_for_partition(self, _: TopicPartition) -> int:
         return -1 if self._consumer.kafka.leaderless else 1
 
-    async def send(self, _: int, request: Any) -> Any:
-        """Answer a request for offsets."""
-        kafka, topics = self._consumer.kafka, request._topics
+    async def send(self, _: int, request: Any, *, group: int) -> Any:
+        """Answer a request for metadata or for offsets, which waits for no fetch."""
+        assert group
+        kafka = self._consumer.kafka
+        if isinstance(request, MetadataRequest):
+            return await kafka.ask(lambda: SimpleNamespace(brokers=self.brokers(), partitions=len(kafka.partitions)))
+        place = _PLACES[request._topics[0][1][0][1], request._isolation_level]
         return await kafka.ask(
             lambda: SimpleNamespace(
                 topics=[
-                    (topic, [(number, 0, 0, kafka.partitions[number].end) for number, _ in numbers])
-                    for topic, numbers in topics
+                    (topic, [(number, 0, 0, place(kafka.partitions[number])) for number, _ in numbers])
+                    for topic, numbers in request._topics
                 ]
             )
         )
+
+
+#: By timestamp and isolation level of a request.
+_PLACES: dict[tuple[int, int], Callable[[Partition], int]] = {
+    (Place.FIRST.timestamp, Place.FIRST.isolation): attrgetter("first"),
+    (Place.END.timestamp, Place.END.isolation): attrgetter("end"),
+    (Place.STABLE.timestamp, Place.STABLE.isolation): attrgetter("stable"),
+}
 
 
 class SimulatedConsumer:
@@ -179,12 +191,6 @@ class SimulatedConsumer:
             if offset is not None:
                 return offset
             await asyncio.sleep(RETRY_S)
-
-    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._offsets_of(partitions, lambda partition: partition.first)
-
-    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return await self._offsets_of(partitions, lambda partition: partition.stable)
 
     async def committed(self, partition: TopicPartition) -> int | None:
         committed: int | None = await self.kafka.ask_again(lambda: self.kafka.group.committed.get(partition.partition))
@@ -315,19 +321,6 @@ class SimulatedConsumer:
                 return await self.kafka.ask_again(question)
         except TimeoutError:
             raise KafkaTimeoutError from None
-
-    async def _offsets_of(
-        self, partitions: Iterable[TopicPartition], offset_of: Callable[[Partition], int]
-    ) -> dict[TopicPartition, int]:
-        asked = list(partitions)
-
-        def answer() -> dict[TopicPartition, int]:
-            if self.kafka.leaderless:
-                raise NotLeaderForPartitionError
-            return {partition: offset_of(self.kafka.partitions[partition.partition]) for partition in asked}
-
-        offsets: dict[TopicPartition, int] = await self._question(answer)
-        return offsets
 
     def _fetched(
         self, partitions: Iterable[TopicPartition], most: int

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.protocol.offset import OffsetRequest
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
 from replog.store.write.offsets import Span
 from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.kafka.group.subscription import GroupTimings
+from replog_collector.kafka.offsets.topic_queries import Place
 from tests.support.fakes import FakeMessage, MemoryMarkers
 
 if TYPE_CHECKING:
@@ -39,20 +41,35 @@ class Part:
 class Network(Part):
     """The part that speaks to the brokers, which all are one."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: asyncio.Event, asked: asyncio.Event) -> None:
         super().__init__()
         self.cluster = self
         self.silent = False
+        self._runner, self._asked = runner, asked
 
-    async def force_metadata_update(self) -> bool:
-        return not self.silent
+    def brokers(self) -> list[Any]:
+        return [SimpleNamespace(nodeId=1)]
+
+    def update_metadata(self, _: Any) -> None:
+        """It knows its one partition."""
 
     def leader_for_partition(self, _: TopicPartition) -> int:
         return 1
 
-    async def send(self, _: int, request: Any) -> Any:
+    async def send(self, _: int, request: Any, *, group: int) -> Any:
+        assert group
+        if isinstance(request, OffsetRequest):
+            self._asked.set()
+            await self._runner.wait()
+        if self.silent:
+            raise KafkaConnectionError
+        if not isinstance(request, OffsetRequest):
+            return SimpleNamespace(brokers=self.brokers())
         # As of the versions that tell a timestamp too.
-        topics = [(topic, [(number, 0, 0, 9) for number, _ in numbers]) for topic, numbers in request._topics]
+        topics = [
+            (topic, [(number, 0, 0, 0 if place == Place.FIRST.timestamp else 9) for number, place in numbers])
+            for topic, numbers in request._topics
+        ]
         return SimpleNamespace(topics=topics)
 
 
@@ -77,13 +94,12 @@ class Client:
     ) -> None:
         self.revoked = revoked
         self.assigned = assigned
-        #: What it does itself with others of aiokafka's.
-        self._fetcher, self._client, self._coordinator = Part(), Network(), Coordinator()
-        self.stop_error: BaseException | None = None
-        self.stopping, self.runner = asyncio.Event(), asyncio.Event()
+        self.stopping, self.runner, self.asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.stopping.set()
         self.runner.set()
-        self.asked = asyncio.Event()
+        #: What it does itself with others of aiokafka's.
+        self._fetcher, self._client, self._coordinator = Part(), Network(self.runner, self.asked), Coordinator()
+        self.stop_error: BaseException | None = None
         self.broken = False
         #: Offsets behind the one that was sought, without a message.
         self.gone_past = 0
@@ -110,18 +126,6 @@ class Client:
 
     def pause(self, *_: TopicPartition) -> None:
         """It fetches nothing anyway."""
-
-    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        self.asked.set()
-        await self.runner.wait()
-        if self._client.silent:
-            raise KafkaConnectionError
-        return dict.fromkeys(partitions, 0)
-
-    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        if self._client.silent:
-            raise KafkaConnectionError
-        return dict.fromkeys(partitions, 9)
 
     async def committed(self, _: TopicPartition) -> int:
         return 5

@@ -36,7 +36,8 @@ class Network:
     def leader_for_partition(self, _: TopicPartition) -> int:
         return 1
 
-    async def send(self, _: int, request: Any) -> Any:
+    async def send(self, _: int, request: Any, *, group: int) -> Any:
+        assert group
         topics = [(topic, [(number, 0, 0, self._end) for number, _ in numbers]) for topic, numbers in request._topics]
         return SimpleNamespace(topics=topics)
 

@@ -6,12 +6,15 @@ Every function raises ``KafkaError`` where the broker does not answer, and may w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from enum import Enum
+from random import shuffle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import LeaderNotAvailableError, NoError, for_code
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from replog.errors import BrokerUnavailable
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 _ANY_CONSUMER = -1
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1
 _LATEST, _EARLIEST = -1, -2
+#: The client's group of connections for these questions; it fetches on group 0 and has group 1 for its coordinator. A
+#: broker answers a connection in the order of requests, and a fetch may take half a second, or bring some megabytes.
+_QUESTIONS = 2
 
 
 class Place(Enum):
@@ -55,8 +61,7 @@ class Bounds(NamedTuple):
 async def bounds_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, Bounds]:
     """The bounds of partitions, by their numbers."""
     partitions = {number: TopicPartition(topic, number) for number in numbers}
-    firsts = await consumer.beginning_offsets(list(partitions.values()))
-    ends = await high_watermarks(consumer, partitions.values())
+    firsts, ends = await _places_of(consumer, partitions.values(), Place.FIRST, Place.END)
     return {
         number: Bounds(firsts[partition], ends[partition], await consumer.committed(partition))
         for number, partition in partitions.items()
@@ -69,29 +74,31 @@ async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> tuple[
     Between the two lie messages of open transactions, and what came after them; neither can be read yet.
     """
     partitions = [TopicPartition(topic, number) for number in numbers]
-    try:
-        # A broker answers in the order of requests, and the fetch before these may take half a second. Sent together,
-        # they wait for it once.
-        async with asyncio.TaskGroup() as asking:
-            stable = asking.create_task(consumer.end_offsets(partitions), name="last stable offsets")
-            ends = asking.create_task(high_watermarks(consumer, partitions), name="end offsets")
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    stable, ends = await _places_of(consumer, partitions, Place.STABLE, Place.END)
     return (
-        {partition.partition: offset for partition, offset in stable.result().items()},
-        {partition.partition: offset for partition, offset in ends.result().items()},
+        {partition.partition: offset for partition, offset in stable.items()},
+        {partition.partition: offset for partition, offset in ends.items()},
     )
 
 
 async def count_partitions(consumer: Any, topic: str) -> int:
-    """The number of partitions that the topic has now. Raises BrokerUnavailable.
+    """The number of partitions that the topic has now, which the client knows from then on. Raises BrokerUnavailable.
 
     The client refreshes its metadata by itself, but only now and then. Until then an event in a new partition could be
     older than the freshness that is known of the others, and the group would learn of the partition later.
     """
-    if not await consumer._client.force_metadata_update():  # noqa: SLF001 - nothing public asks for one topic
-        raise BrokerUnavailable("no broker tells what the topic has")
-    return len(consumer.partitions_for_topic(topic) or ())
+    client = consumer._client  # noqa: SLF001 - nothing public asks for one topic
+    brokers = [broker.nodeId for broker in client.cluster.brokers()]
+    # Another one each time, so that not all collectors ask the same one.
+    shuffle(brokers)
+    for broker in brokers:
+        with contextlib.suppress(KafkaError):
+            answer = await client.send(broker, MetadataRequest([topic]), group=_QUESTIONS)
+            # One that is starting knows none.
+            if answer.brokers:
+                client.cluster.update_metadata(answer)
+                return len(consumer.partitions_for_topic(topic) or ())
+    raise BrokerUnavailable("no broker tells what the topic has")
 
 
 async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -121,11 +128,28 @@ async def offsets_of(client: Any, partitions: Iterable[TopicPartition], place: P
         if leader in (None, -1):
             raise LeaderNotAvailableError(theirs)
         topics = [(partition.topic, [(partition.partition, place.timestamp)]) for partition in theirs]
-        answer = await client.send(leader, OffsetRequest(_ANY_CONSUMER, place.isolation, topics))
+        request = OffsetRequest(_ANY_CONSUMER, place.isolation, topics)
+        answer = await client.send(leader, request, group=_QUESTIONS)
         for topic, offsets in answer.topics:
             for number, error_code, *_, offset in offsets:
                 found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))
     return found
+
+
+async def _places_of(
+    consumer: Any, partitions: Iterable[TopicPartition], *places: Place
+) -> list[dict[TopicPartition, int]]:
+    """The offsets of each of ``places``, in this order."""
+    client = consumer._client  # noqa: SLF001 - what is public asks on the connections that fetch
+    try:
+        async with asyncio.TaskGroup() as asking:
+            tasks = [
+                asking.create_task(offsets_of(client, partitions, place), name=f"offsets {place.name}")
+                for place in places
+            ]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _checked(offset: int, error: type[Exception]) -> int:
