@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -18,6 +19,8 @@ from replog.store.write.offsets import Span
 from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.kafka.group.subscription import GroupTimings
 from replog_collector.kafka.source import Message, Source, Standing, Unreadable
+from tests.simulation.broker import SimulatedKafka
+from tests.simulation.clients import SimulatedConsumer
 from tests.support import batches
 from tests.support.fakes import MemoryMarkers, MemorySource, MemoryTopic
 from tests.support.services.kafka_admin import PARTITIONS
@@ -136,16 +139,90 @@ class InKafka:
         await batches.produce(self.settings.kafka_bootstrap_servers, self.settings.kafka_topic, partition, data)
 
     def member(self) -> Source:
-        async def give_up() -> None:
-            return
+        return KafkaSource(
+            self.settings, self.markers, revoking=_give_up, assigned=lambda _: None, timings=self.timings
+        )
 
-        return KafkaSource(self.settings, self.markers, revoking=give_up, assigned=lambda _: None, timings=self.timings)
+
+class RealTime:
+    """The simulated broker's view of the test's own loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.create_future = self._loop.create_future
+
+    @property
+    def now_s(self) -> float:
+        return self._loop.time()
+
+    def in_world(self, delay_s: float, callback: Callable[..., object], *args: Any) -> object:
+        return self._loop.call_later(delay_s, callback, *args)
+
+    create_future: Callable[[], asyncio.Future[Any]]
 
 
-@pytest.fixture(params=["memory", "kafka"])
+class InSimulatedKafka:
+    """The product's source over the broker and the client that simulations have."""
+
+    def __init__(self) -> None:
+        self.kafka = SimulatedKafka(RealTime(), Random(1), PARTITIONS, _now_ms, "events")
+        self.markers = MemoryMarkers()
+        self._partition = self.kafka.partition_of(b"k")
+
+    async def publish(self, *values: bytes | None) -> None:
+        for value in values:
+            self.kafka.append(self._partition, value=value, key=b"k")
+
+    async def open_transaction(self, value: bytes) -> Transaction:
+        self._partition.open_at = self._partition.end
+        opened = self.kafka.append(self._partition, value=value, key=b"k")
+
+        async def end(*, commit: bool) -> None:
+            opened.control = not commit
+            self._partition.open_at = None
+            self.kafka.append(self._partition, control=True)
+
+        return end
+
+    async def publish_unreadable(self) -> None:
+        self._publish_unreadable("a name", key=b"k", value=b"b", headers=(("a", b"1"), ("r\\xe9gion", b"eu")))
+
+    async def publish_bomb(self) -> None:
+        self._publish_unreadable("too large", messages=3)
+
+    async def publish_damaged(self) -> None:
+        self._publish_unreadable("damaged", messages=3)
+
+    def _publish_unreadable(self, error: str, **parts: Any) -> None:
+        self.kafka.append_unreadable(self._partition, error, **parts)
+
+    def member(self) -> Source:
+        def client(_: CollectorSettings, *, timings: GroupTimings, **listeners: Any) -> SimulatedConsumer:
+            return SimulatedConsumer(self.kafka, chance=Random(2), **listeners)
+
+        return KafkaSource(
+            CollectorSettings(kafka_topic="events"),
+            self.markers,
+            revoking=_give_up,
+            assigned=lambda _: None,
+            client=client,
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _give_up() -> None:
+    return
+
+
+@pytest.fixture(params=["memory", "simulated", "kafka"])
 async def topic(request: pytest.FixtureRequest) -> Topic:
     if request.param == "memory":
         return InMemory()
+    if request.param == "simulated":
+        return InSimulatedKafka()
     embedded = request.getfixturevalue("kafka").kind == "embedded"
     name: str = request.getfixturevalue("kafka_topic")
     return InKafka(

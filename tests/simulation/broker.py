@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from aiokafka.errors import (
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from tests.simulation.loop import SimulatedLoop
     from tests.simulation.workload import Published
 
 #: Seconds that a request or an answer takes at most, where nothing holds it up.
@@ -44,8 +43,9 @@ class Entry:
     value: bytes | None = None
     key: bytes | None = None
     event: Published | None = None
-    #: Why it cannot be read; then ``value`` is not known.
+    #: Why it cannot be read; then ``value`` is not known. The offsets up to ``last`` are of the same batch.
     error: str | None = None
+    last: int = -1
     #: Whether it is the end of a transaction, or an aborted message.
     control: bool = False
     headers: tuple[tuple[str, bytes | None], ...] = ()
@@ -188,12 +188,24 @@ class Group:
                 joining.set_result((self.generation, mine))
 
 
+class Clock(Protocol):
+    """What servers need of the loop that they run on: that of a simulation, or a real one."""
+
+    @property
+    def now_s(self) -> float:
+        """The time."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of the loop."""
+
+    def in_world(self, delay_s: float, callback: Callable[..., object], *args: Any) -> object:
+        """Call a part of a server later."""
+
+
 class SimulatedKafka:
     """The cluster: the topic of events with its group, and the dead letters that it has taken."""
 
-    def __init__(
-        self, loop: SimulatedLoop, chance: Random, partitions: int, clock_ms: Callable[[], int], topic: str
-    ) -> None:
+    def __init__(self, loop: Clock, chance: Random, partitions: int, clock_ms: Callable[[], int], topic: str) -> None:
         self.loop = loop
         self.chance = chance
         self.clock_ms = clock_ms
@@ -225,6 +237,12 @@ class SimulatedKafka:
         self.appended(entry)
         self.wake()
         return entry
+
+    def append_unreadable(self, partition: Partition, error: str, *, messages: int = 1, **parts: Any) -> None:
+        """Add a batch of so many messages that cannot be read."""
+        self.append(partition, error=error, last=partition.end + messages - 1, **parts)
+        for _ in range(messages - 1):
+            self.append(partition, control=True)
 
     def wake(self) -> None:
         """Let the consumers look again that wait for something to read."""

@@ -351,7 +351,16 @@ class SimulatedConsumer:
 
 def _message_of(entry: Entry) -> FakeMessage | Unreadable:
     if entry.error is not None:
-        return Unreadable(entry.partition, entry.offset, entry.error, timestamp=entry.timestamp)
+        return Unreadable(
+            entry.partition,
+            entry.offset,
+            entry.error,
+            last=entry.last,
+            timestamp=entry.timestamp,
+            key=entry.key,
+            value=entry.value,
+            headers=entry.headers,
+        )
     return FakeMessage(entry.value, entry.partition, entry.offset, entry.timestamp, entry.key, entry.headers)
 
 

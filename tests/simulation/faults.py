@@ -141,7 +141,7 @@ def _transaction(world: World, fault: Fault) -> _Begun:
 
 def _unreadable(world: World, fault: Fault) -> _Begun:
     partition = _partition_of(world, fault)
-    world.kafka.append(partition, error="simulated: damaged")
+    world.kafka.append_unreadable(partition, "simulated: damaged", messages=1 + fault.number % 3)
     return fault.words(number=partition.number), _nothing
 
 

@@ -241,6 +241,31 @@ def test_the_start_of_a_higher_attempt_replaces_that_of_a_lower_one() -> None:
         assert state.start_event is second
 
 
+HIGHER = {"attempt": 1, "eventTime": "2021-05-12T12:19:07Z"}
+
+
+@pytest.mark.parametrize(
+    ("register", "lower", "higher"),
+    [
+        ("facts_event", tied("detail.started", path="a"), tied("detail.started", path="a", **HIGHER)),
+        (
+            "outcome_event",
+            tied("record.finished", status="FAILED"),
+            tied("record.finished", status="SUCCESS", **HIGHER),
+        ),
+        ("progress_event", tied("record.progressed", totalBytes=2), tied("record.progressed", totalBytes=1, **HIGHER)),
+    ],
+)
+def test_what_a_higher_attempt_says_stands_also_where_it_is_earlier(
+    register: str, lower: AnyEvent, higher: AnyEvent
+) -> None:
+    for order in ([lower, higher], [higher, lower]):
+        state = State()
+        for event in order:
+            state.fold(event)
+        assert getattr(state, register) is higher
+
+
 def test_a_start_that_comes_again_is_a_duplicate_and_one_that_comes_late_is_applied() -> None:
     started, later = tied("detail.started"), tied("detail.started", eventTime="2021-05-12T12:19:09Z")
     ended = tied("detail.finished", status="SUCCESS", eventTime="2021-05-12T12:19:10Z")
