@@ -18,8 +18,8 @@ from replog.settings import ApiSettings, load, load_or_exit, mask_url, read_argu
 from replog.store.client.connection import Connection
 from replog.store.client.rights import QUERY_SERVICE
 from replog.telemetry import configure_logs, logger
+from replog.tracing.opening import check_extra, opened_tracer
 from replog.tracing.reports import ServiceReport
-from replog.tracing.tracer import check_extra, opened_tracer
 from replog_api import metrics
 from replog_api.admission.hosts import is_loopback
 from replog_api.admission.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies

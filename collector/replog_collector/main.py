@@ -11,8 +11,8 @@ import uvloop
 from replog.errors import FatalError
 from replog.settings import CollectorSettings, load_or_exit, read_arguments, report_environment
 from replog.telemetry import configure_logs
+from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import ServiceReport
-from replog.tracing.tracer import opened_tracer
 from replog_collector import metrics
 from replog_collector.process import CollectorProcess
 

@@ -21,8 +21,9 @@ from replog_local.catalogue import TASKS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from replog_local.addresses import Addresses
     from replog_local.figures import Figures
-    from replog_local.stack import Addresses, Plan
+    from replog_local.stack import Plan
 
 #: Seconds between two figures of the line that moves, and between two lines where there is no terminal.
 MOVE_INTERVAL_S, LOG_INTERVAL_S = 1.0, 60.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
     from prometheus_client.samples import Sample
 
-    from replog_local.stack import Addresses
+    from replog_local.addresses import Addresses
 
 _EVENTS = "replog_events_total"
 _AS_OF = "replog_as_of_timestamp_seconds"

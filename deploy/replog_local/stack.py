@@ -16,6 +16,7 @@ from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
 from replog_local import embedded_redis
+from replog_local.addresses import Addresses
 from replog_local.places import dialled, free_port
 from replog_local.processes import Children
 
@@ -51,18 +52,6 @@ class Plan:
     demo: bool
     #: Nobody balances requests between local services: Ctrl-C need not wait, unless that was set.
     api_drain_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Addresses of all services."""
-
-    api_url: str
-    collector_url: str
-    kafka: str
-    topic: str
-    outcomes_topic: str
-    redis_url: str
 
 
 class Reporter(Protocol):

@@ -9,12 +9,9 @@ from __future__ import annotations
 import logging
 import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
-
-if TYPE_CHECKING:
-    from replog.settings import LogSettings
 
 LogAction = Literal[
     # A process started, with its settings (secrets masked).
@@ -125,7 +122,19 @@ class Logger(Protocol):
         """Log what a person should look at."""
 
 
-def configure_logs(settings: LogSettings, *, service: str) -> None:
+class LogChoices(Protocol):
+    """The settings of a process's log."""
+
+    @property
+    def log_format(self) -> Literal["json", "console"] | None:
+        """None: console on a terminal, JSON elsewhere."""
+
+    @property
+    def log_level(self) -> Literal["DEBUG", "INFO", "WARNING", "ERROR"]:
+        """The least level that is logged."""
+
+
+def configure_logs(settings: LogChoices, *, service: str) -> None:
     """Send this process's logs to stderr, as ``settings`` say (format, level); each line names ``service``."""
     log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
     renderer: Any = structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()

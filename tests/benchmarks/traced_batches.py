@@ -78,8 +78,8 @@ def tracing(endpoint: str, stack: ExitStack) -> dict[str, Any]:
     """The argument of the delivery that traces batches; none in a version without tracing."""
     try:
         from replog.settings import TracingSettings  # noqa: PLC0415 - an earlier version has none
+        from replog.tracing.opening import opened_tracer  # noqa: PLC0415 - as above
         from replog.tracing.reports import LibraryReport  # noqa: PLC0415 - as above
-        from replog.tracing.tracer import opened_tracer  # noqa: PLC0415 - as above
         from replog_collector.pipeline.batch_tracing import BatchTracing  # noqa: PLC0415 - as above
     except ImportError:
         assert not endpoint

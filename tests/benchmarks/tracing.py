@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replog.settings import TracingSettings, load
+from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import LibraryReport
-from replog.tracing.tracer import opened_tracer
 from replog_collector.pipeline.batch_tracing import UNTRACED, BatchTracing
 from replog_collector.pipeline.decoding import Decoded
 from tests.benchmarks.servers import start_redis

@@ -14,8 +14,8 @@ from replog.errors import BrokerRefused, BrokerUnavailable, TopicMissing
 from replog.settings import CollectorSettings
 from replog_collector.topics.administration import Administration
 from replog_collector.topics.descriptions import GroupDescription, Member, PartitionOffsets, Replicas
-from replog_repair.diagnosis.observations import Unknown
 from replog_repair.diagnosis.observing.lag_observation import newest_time, observe_lag
+from replog_repair.diagnosis.unknown import Unknown
 from tests.support import batches
 from tests.support.services.kafka_admin import PARTITIONS
 from tests.support.services.process import free_port

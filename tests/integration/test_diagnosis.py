@@ -21,9 +21,9 @@ from replog.store.format.layout import LAYOUT
 from replog.store.read.stored_checkpoints import has_checkpoints, read_checkpoints
 from replog.store.write.layout_claim import claim_layout
 from replog_repair.diagnosis.checking.store_checks import store_checks
-from replog_repair.diagnosis.observations import StoreObservation, Unknown
 from replog_repair.diagnosis.observing.observer import TimeLimits, observe
 from replog_repair.diagnosis.observing.store_observation import observe_store
+from replog_repair.diagnosis.unknown import Unknown
 from tests.support import observations
 from tests.support.services import redis_acl
 from tests.support.services.redis import OwnRedis, connected
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from replog.store.write.checkpoints import Checkpoints
+    from replog_repair.diagnosis.observations import StoreObservation
     from tests.support.services.redis import RedisServer
 
 TIMEOUT_S = 20.0

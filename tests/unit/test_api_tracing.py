@@ -11,8 +11,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from replog.settings import TracingSettings, load
+from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import LibraryReport
-from replog.tracing.tracer import opened_tracer
 from replog_api.http.request_context import context_of
 from replog_api.observability.tracing import Traced
 from tests.support.otlp_receiver import SPAN, TRACE, receiving_traces

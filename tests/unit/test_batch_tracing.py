@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog.settings import TracingSettings, load
+from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import LibraryReport
 from replog.tracing.traceparent import TraceParent
-from replog.tracing.tracer import opened_tracer
 from replog_collector.pipeline.batch_tracing import MOST_LINKS, UNTRACED, BatchTracing, recorded_parents
 from replog_collector.pipeline.decoding import Decoded
 from tests.support.fakes import FakeMessage

@@ -8,7 +8,7 @@ import pytest
 
 from replog_collector.topics.descriptions import GroupDescription, PartitionOffsets
 from replog_repair.diagnosis.lag import partition_lag
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 from tests.support.observations import NOW_MS, group_lag
 
 UNKNOWN = Unknown("connection", "nobody there")

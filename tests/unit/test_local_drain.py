@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replog_cli.up import plan_of
+from replog_local.addresses import Addresses
 from replog_local.places import DataFolder
-from replog_local.stack import Addresses, _environment
+from replog_local.stack import _environment
 
 if TYPE_CHECKING:
     from pathlib import Path

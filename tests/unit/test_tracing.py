@@ -16,16 +16,18 @@ from structlog.testing import capture_logs
 
 from replog.errors import SettingsError
 from replog.settings import TracingSettings, load
-from replog.tracing import tracer as port
+from replog.tracing import opening
+from replog.tracing.opening import CLOSE_S, opened_tracer
 from replog.tracing.otlp import QUEUE_SPANS
 from replog.tracing.reports import LibraryReport, ServiceReport
 from replog.tracing.traceparent import TraceParent
-from replog.tracing.tracer import CLOSE_S, Tracer, opened_tracer
 from tests.support.otlp_receiver import OtlpReceiver, receiving_traces
 from tests.support.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from replog.tracing.tracer import Tracer
 
 SAMPLED = TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
 UNSAMPLED = SAMPLED._replace(sampled=False)
@@ -221,7 +223,7 @@ def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_imported() -> 
 
 def test_an_endpoint_without_the_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line that says what to install."""
-    monkeypatch.setattr(port, "find_spec", lambda name: None if name.endswith(".sdk") else find_spec(name))
+    monkeypatch.setattr(opening, "find_spec", lambda name: None if name.endswith(".sdk") else find_spec(name))
     with (
         pytest.raises(SettingsError, match=r"REPLOG_OTLP_ENDPOINT=http://127\.0\.0\.1:4318 needs the extra `tracing`"),
         opened_tracer(settings("http://127.0.0.1:4318"), service="s", report=LibraryReport()),

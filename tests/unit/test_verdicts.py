@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +11,7 @@ from replog.environment import Notice
 from replog.store.client.rights import COLLECTOR, QUERY_SERVICE
 from replog_collector.topics.descriptions import GroupDescription, Member, PartitionOffsets
 from replog_repair.diagnosis.checking.checks import worst
-from replog_repair.diagnosis.observations import Observations, Unknown
+from replog_repair.diagnosis.unknown import Unknown
 from replog_repair.diagnosis.verdicts import diagnose
 from tests.support.observations import (
     DAY_MS,
@@ -29,6 +29,9 @@ from tests.support.observations import (
     store,
     topic,
 )
+
+if TYPE_CHECKING:
+    from replog_repair.diagnosis.observations import Observations
 
 DENIED = Unknown("denied", "not for you")
 UNAVAILABLE = Unknown("unavailable", "nobody there")

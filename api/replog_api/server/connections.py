@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
-    from replog_api.server.protocol import BoundedProtocol
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Open files reserved for other uses than clients: connections to the store, logs, metrics.
 OTHER_FILES = 128
@@ -53,13 +53,13 @@ class Connections(ServerState):
         self.limits = limits
         self.drain = drain
         #: Connections without a request, or that do not read their response; the longest idle first.
-        self._silent: dict[BoundedProtocol, None] = {}
+        self._silent: dict[HttpToolsProtocol, None] = {}
 
-    def is_silent(self, connection: BoundedProtocol) -> None:
+    def is_silent(self, connection: HttpToolsProtocol) -> None:
         """Note that ``connection`` is idle from now on."""
         self._silent[connection] = None
 
-    def is_served(self, connection: BoundedProtocol) -> None:
+    def is_served(self, connection: HttpToolsProtocol) -> None:
         """Note that ``connection`` has sent a request, or is closed."""
         self._silent.pop(connection, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,28 +12,9 @@ if TYPE_CHECKING:
     from replog.store.client.server_state import ServerState
     from replog_collector.topics.descriptions import TopicDescription, TopicSettings
     from replog_repair.diagnosis.lag import GroupLag
+    from replog_repair.diagnosis.unknown import Unknown
 
 T = TypeVar("T")
-
-#: Kinds of :class:`Unknown` where the server answers, but not this question.
-UNTOLD = frozenset({"denied", "unsupported", "noperm"})
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An answer that could not be got, and why.
-
-    ``kind`` is one of ``unavailable``, ``timeout``, ``denied``, ``unsupported``, ``incompatible``, ``refused``,
-    ``settings``, ``missing``, or a kind of :class:`replog.errors.StoreUnavailable`.
-    """
-
-    kind: str
-    message: str
-
-    @property
-    def untold(self) -> bool:
-        """Whether the server answers other questions, and only this one not."""
-        return self.kind in UNTOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from replog.publisher.kafka import KafkaProducer
 from replog.publisher.scopes import RecordScope, checked_event
 from replog.publisher.traced_record import TracedRecord, trace_headers
 from replog.settings import KafkaSettings, TracingSettings, load
+from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import LibraryReport
-from replog.tracing.tracer import opened_tracer
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from replog_repair.diagnosis.observations import Unknown
+    from replog_repair.diagnosis.unknown import Unknown
 
 Verdict: TypeAlias = Literal["pass", "warn", "fail"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from replog.settings import variable
 from replog_repair.diagnosis.checking.checks import KAFKA
 from replog_repair.diagnosis.checking.topic_checks import topic_checks
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

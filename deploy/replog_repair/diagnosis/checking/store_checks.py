@@ -9,7 +9,7 @@ from replog.settings import variable
 from replog.store.client.rights import COLLECTOR, QUERY_SERVICE
 from replog.store.client.versions import LEAST_VERSION, is_too_old
 from replog_repair.diagnosis.checking.checks import Area
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from replog_collector.topics.requirements import (
     too_small_for_outcomes,
 )
 from replog_repair.diagnosis.checking.checks import KAFKA
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from replog.errors import RecoverableError
-from replog_repair.diagnosis.observations import ApiObservation, Unknown
+from replog_repair.diagnosis.observations import ApiObservation
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from replog.settings import ClientSettings

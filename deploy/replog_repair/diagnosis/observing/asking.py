@@ -14,7 +14,7 @@ from replog.errors import (
     StoreUnavailable,
     TopicMissing,
 )
-from replog_repair.diagnosis.observations import Unknown
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

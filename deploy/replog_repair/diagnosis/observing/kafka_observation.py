@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replog_collector.topics.administration import Administration
-from replog_repair.diagnosis.observations import KafkaObservation, Unknown
+from replog_repair.diagnosis.observations import KafkaObservation
 from replog_repair.diagnosis.observing.asking import answered
 from replog_repair.diagnosis.observing.lag_observation import newest_time, observe_lag
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from replog.settings import CollectorSettings
     from replog_collector.topics.administration import Administration
     from replog_repair.diagnosis.lag import PartitionLag
-    from replog_repair.diagnosis.observations import Unknown
+    from replog_repair.diagnosis.unknown import Unknown
 
 #: Offsets in which a message is looked for, and looked for again: some hold none, such as the ends of transactions.
 _LOOKED_AT = (1, 500)

@@ -11,8 +11,9 @@ from replog.store.client.connection import Connection
 from replog.store.client.server_settings import server_setting
 from replog.store.format.layout import all_buckets, evidence_of_data
 from replog.store.read.stored_checkpoints import read_checkpoints
-from replog_repair.diagnosis.observations import StoreObservation, Unknown
+from replog_repair.diagnosis.observations import StoreObservation
 from replog_repair.diagnosis.observing.asking import answered
+from replog_repair.diagnosis.unknown import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
