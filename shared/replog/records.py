@@ -206,8 +206,7 @@ def outcome_order_size(outcome: bytes) -> int:
 
 def outcome_time_us(outcome: bytes) -> int:
     """Microseconds since the epoch at which the event happened that an outcome register is of."""
-    time = outcome[outcome_order_size(outcome) - TIME_BYTES :]
-    return last_ms(time) * 1000 + int.from_bytes(time[7:TIME_BYTES], "big")
+    return time_us(outcome_order(outcome)[-TIME_BYTES:])
 
 
 def outcome_content(outcome: bytes) -> tuple[Status, int, bytes]:

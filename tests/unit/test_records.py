@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,9 +29,14 @@ from replog.records import (
     last_ms,
     outcome_content,
     outcome_of,
+    outcome_order,
+    outcome_order_size,
+    outcome_time_us,
     progress_content,
     progress_of,
     start_ms,
+    time_bytes,
+    time_us,
 )
 from replog.state import registers_of
 from tests.support.model import Model
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_DETAILS = Overview(0, 0, 0, None, 0, 0, 0)
 
 
@@ -237,6 +244,34 @@ class TestWhatRegistersSay:
         assert progress_of(state.progress) == Progressed(None, Tallied(1, 2, 3, 6), 7, None)
         assert bytes_of(self.of("record.progressed", attempt, totalBytes=5).progress) == (None, 5)
         assert bytes_of(self.of("record.progressed", attempt, replicatedBytes=4).progress) == (4, None)
+
+
+@given(st.datetimes(timezones=st.just(UTC)).map(lambda time: (time - EPOCH) // timedelta(microseconds=1)))
+def test_times_are_restored_to_the_microsecond(us: int) -> None:
+    assert time_us(time_bytes(us)) == us
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 255, 256, 2**31 - 1])
+@pytest.mark.parametrize("reason", [None, "\u0000 reason"])
+def test_an_outcome_begins_with_its_order_and_time(attempt: int, reason: str | None) -> None:
+    event = {
+        "type": "detail.finished",
+        "recordId": "r",
+        "detailId": "d",
+        "attempt": attempt,
+        "eventTime": "2021-05-12T12:19:08.813507Z",
+        "status": "FAILED",
+        "errorReason": reason,
+    }
+    outcome = registers(event).outcome
+    order = outcome_order(outcome)
+    assert outcome.startswith(order)
+    assert len(order) == outcome_order_size(outcome) == outcome_order_size(order)
+    assert order.endswith(b"\x01" + time_bytes(outcome_time_us(outcome)))
+    assert outcome_time_us(outcome) == 1_620_821_948_813_507
+    later = registers({**event, "eventTime": "2021-05-12T12:19:08.813508Z"}).outcome
+    assert outcome_order(later) > order
+    assert outcome_time_us(later) == outcome_time_us(outcome) + 1
 
 
 def test_empty_registers_say_nothing() -> None:
