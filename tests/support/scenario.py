@@ -80,6 +80,7 @@ class Scenario:
         self._journal = journal
         self._began_s = time.monotonic()
         self._collectors: list[Process] = []
+        self._admin: AdminClient | None = None
 
     @property
     def broker(self) -> MavenBroker:
@@ -232,22 +233,24 @@ class Scenario:
 
     def lag(self) -> int:
         """Messages behind the group's commits, by the broker's word."""
-        admin, group = self._admin(), self.system.topic
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-        committed = {
-            partition.partition: partition.offset
-            for partition in asked[group].result(ANSWER_S).topic_partitions
-            if partition.topic == self.system.topic
-        }
+        group = self.system.topic
+        with self._asking() as admin:
+            asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+            committed = {
+                partition.partition: partition.offset
+                for partition in asked[group].result(ANSWER_S).topic_partitions
+                if partition.topic == self.system.topic
+            }
         return sum(end - committed.get(number, 0) for number, end in self.ends().items())
 
     def ends(self) -> dict[int, int]:
         """The end of each partition."""
-        admin, topic = self._admin(), self.system.topic
-        numbers = admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
-        return {partition.partition: answer.result(ANSWER_S).offset for partition, answer in found.items()}
+        topic = self.system.topic
+        with self._asking() as admin:
+            numbers = admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
+            return {partition.partition: answer.result(ANSWER_S).offset for partition, answer in found.items()}
 
     def caught_up(self) -> None:
         """Return once everything published is committed."""
@@ -295,9 +298,9 @@ class Scenario:
         """As retention would; returns the number of messages deleted."""
         ends = self.ends()
         partitions = [TopicPartition(self.system.topic, number, end) for number, end in ends.items()]
-        admin = self._admin()
-        for deleted in admin.delete_records(partitions).values():
-            deleted.result(ANSWER_S)
+        with self._asking() as admin:
+            for deleted in admin.delete_records(partitions).values():
+                deleted.result(ANSWER_S)
         return sum(ends.values())
 
     def delete_topic(self, name: str) -> None:
@@ -308,9 +311,18 @@ class Scenario:
         """Make a topic."""
         kafka_admin.create_topics(self._kafka.address, [name])
 
-    def _admin(self) -> AdminClient:
-        """A new client, to be held by a name: one that saw a coordinator die may wait for it without end."""
-        return AdminClient({"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+    @contextmanager
+    def _asking(self) -> Iterator[AdminClient]:
+        """The client, not used again once it failed: one that saw a coordinator die may wait for it without end.
+
+        Waiting asks several times a second, and a client each time would start threads and connections by the thousand.
+        """
+        admin = self._admin or AdminClient(
+            {"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
+        )
+        self._admin = None
+        yield admin
+        self._admin = admin
 
     def progress(self, *collectors: Process) -> None:
         """Wait until each of ``collectors`` has got on from where it is now; under load, or it need not."""
@@ -319,9 +331,9 @@ class Scenario:
 
     def add_partitions(self, count: int) -> None:
         """Give the topic ``count`` partitions in all."""
-        admin = self._admin()
-        for created in admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
-            created.result(ANSWER_S)
+        with self._asking() as admin:
+            for created in admin.create_partitions([NewPartitions(self.system.topic, count)]).values():
+                created.result(ANSWER_S)
 
 
 #: Keys of a record that its end decides.
