@@ -1,3 +1,4 @@
+-- include: read/details/between.lua
 -- The members of the index by pair between two places, behind each of many heads, and how many lie before those.
 --
 -- KEYS[1] bypair lex zset
@@ -8,18 +9,14 @@
 -- Returns {members older than the first place, these included, {member, ...}}, or nil where there are more of the latter.
 -- Cost: O(heads * log(n) + members), 5 to 10 us a head in a record of a million. Only reads.
 
-local above, below = ARGV[1], ARGV[2]
-local older, found, left = 0, {}, tonumber(ARGV[4])
-for _, head in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local low, high = '[' .. head .. below, '(' .. head .. above
-  local members = redis.call('ZRANGEBYLEX', KEYS[1], low, high, 'LIMIT', 0, left + 1)
-  left = left - #members
-  if left < 0 then
-    return false
-  end
-  for _, member in ipairs(members) do
-    found[#found + 1] = member
-  end
-  older = older + redis.call('ZLEXCOUNT', KEYS[1], ARGV[5] == '1' and '-' or '[' .. head, high)
+local above, below, heads = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
+local found = members_between(KEYS[1], heads, above, below, tonumber(ARGV[4]))
+if not found then
+  return false
+end
+local older = 0
+for _, head in ipairs(heads) do
+  local low = ARGV[5] == '1' and '-' or '[' .. head
+  older = older + redis.call('ZLEXCOUNT', KEYS[1], low, '(' .. head .. above)
 end
 return { older, found }

@@ -1,3 +1,4 @@
+-- include: read/details/between.lua
 -- The members of the index by pair between two places in time, behind each of many heads.
 --
 -- KEYS[1] bypair lex zset
@@ -7,16 +8,4 @@
 -- Returns {member, ...}, or nil where there are more. Cost: O(heads * log(n) + members), 3 to 7 us a head in a record of
 -- a million. Only reads.
 
-local above, below, found, left = ARGV[1], ARGV[2], {}, tonumber(ARGV[4])
-for _, head in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local low, high = '[' .. head .. below, '(' .. head .. above
-  local members = redis.call('ZRANGEBYLEX', KEYS[1], low, high, 'LIMIT', 0, left + 1)
-  left = left - #members
-  if left < 0 then
-    return false
-  end
-  for _, member in ipairs(members) do
-    found[#found + 1] = member
-  end
-end
-return found
+return members_between(KEYS[1], cmsgpack.unpack(ARGV[3]), ARGV[1], ARGV[2], tonumber(ARGV[4]))
