@@ -214,6 +214,20 @@ async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clien
         await source.poll(0)
 
 
+@pytest.mark.parametrize(("applied", "ends"), [(9, {0: 9}), (10, None)])
+async def test_a_partition_that_ends_before_what_is_applied_of_it_is_not_known(
+    clients: Clients, applied: int, ends: dict[int, int] | None
+) -> None:
+    """Its topic was made anew: that nothing lies behind the position says nothing of what there is now."""
+    source = KafkaSource(
+        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
+    await source.start()
+    await source.commit({0: applied})
+    await source.poll(0)
+    assert (source.snapshot and source.snapshot.ends) == ends
+
+
 async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: Clients) -> None:
     """A topic in which there is always a message has ends of transactions too."""
     source = KafkaSource(

@@ -297,7 +297,7 @@ class KafkaSource:
     async def _take_snapshot(self) -> None:
         # The broker itself is asked: what the client learns while fetching stands still when its fetching does.
         self._snapshot_due_s = asyncio.get_running_loop().time() + SNAPSHOT_INTERVAL_S
-        assignment, asked_ms = self._assignment, self._clock() // 1_000_000
+        assignment, applied, asked_ms = self._assignment, self.positions, self._clock() // 1_000_000
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 # Also without an assignment: that the broker does not answer may be the reason for having none.
@@ -305,6 +305,10 @@ class KafkaSource:
                 stable, ends = await ends_of(self._consumer, self._topic, assignment or ())
             if assignment is self._assignment:
                 self._ends, self._snapshot = stable, TopicSnapshot(asked_ms, count, ends)
+                # A partition that ends before what was applied of it was truncated, or made anew with its topic. Until
+                # it is begun again, nobody knows what of it is applied.
+                if any(stable[number] < applied[number] for number in applied.keys() & stable.keys()):
+                    self._snapshot = None
             metrics.TOPIC_PARTITIONS.set(count)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
