@@ -153,8 +153,7 @@ class Administration:
     async def _offsets(self, group: str, topic: str, partitions: Collection[int]) -> dict[int, PartitionOffsets]:
         await self._topics([topic])
         asked = [TopicPartition(topic, number) for number in partitions]
-        firsts = await offsets_of(self._client, asked, Place.FIRST)
-        stable = await offsets_of(self._client, asked, Place.STABLE)
+        firsts, stable = await offsets_of(self._client, asked, Place.FIRST, Place.STABLE)
         committed = await self._committed(group, topic, partitions)
         return {
             partition.partition: PartitionOffsets(

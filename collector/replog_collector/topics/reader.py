@@ -30,7 +30,7 @@ from replog.publisher.kafka_client import REFUSALS, connected
 from replog.store.write.offsets import Span
 from replog_collector.backoff import FIRST_BACKOFF_S, Backoff
 from replog_collector.kafka.fetch.client import fetching_consumer, has_ended, stop_consumer
-from replog_collector.kafka.offsets.topic_queries import high_watermarks
+from replog_collector.kafka.offsets.topic_queries import Place, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
@@ -275,7 +275,7 @@ class TopicReader:
         """Go on with the first offset that Kafka has, where retention deleted those before it."""
         partitions = self._partitions(TopicPartition(*partition).partition for partition in refused)
         firsts = await consumer.beginning_offsets(partitions)
-        ends = await high_watermarks(consumer, partitions)
+        (ends,) = await offsets_of(consumer._client, partitions, Place.END)  # noqa: SLF001 - nothing public asks so
         for partition in partitions:
             position = self._reading.positions[partition.partition]
             if position > ends[partition]:

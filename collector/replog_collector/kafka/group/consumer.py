@@ -304,11 +304,11 @@ class KafkaSource:
                 count = await count_partitions(self._consumer, self._topic)
                 stable, ends = await ends_of(self._consumer, self._topic, assignment or ())
             if assignment is self._assignment:
-                self._ends, self._snapshot = stable, TopicSnapshot(asked_ms, count, ends)
+                self._ends = stable
                 # A partition that ends before what was applied of it was truncated, or made anew with its topic. Until
                 # it is begun again, nobody knows what of it is applied.
-                if any(stable[number] < applied[number] for number in applied.keys() & stable.keys()):
-                    self._snapshot = None
+                is_behind = any(stable[number] < applied[number] for number in applied.keys() & stable.keys())
+                self._snapshot = None if is_behind else TopicSnapshot(asked_ms, count, ends)
             metrics.TOPIC_PARTITIONS.set(count)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()

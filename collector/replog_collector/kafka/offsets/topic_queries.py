@@ -20,7 +20,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from replog.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 #: Arguments of Kafka's ListOffsets request: any consumer; messages of open transactions included, or not; the end of a
 #: partition, its first message.
@@ -61,7 +61,8 @@ class Bounds(NamedTuple):
 async def bounds_of(consumer: Any, topic: str, numbers: Collection[int]) -> dict[int, Bounds]:
     """The bounds of partitions, by their numbers."""
     partitions = {number: TopicPartition(topic, number) for number in numbers}
-    firsts, ends = await _places_of(consumer, partitions.values(), Place.FIRST, Place.END)
+    client = consumer._client  # noqa: SLF001 - what is public asks on the connections that fetch
+    firsts, ends = await offsets_of(client, partitions.values(), Place.FIRST, Place.END)
     return {
         number: Bounds(firsts[partition], ends[partition], await consumer.committed(partition))
         for number, partition in partitions.items()
@@ -74,7 +75,8 @@ async def ends_of(consumer: Any, topic: str, numbers: Collection[int]) -> tuple[
     Between the two lie messages of open transactions, and what came after them; neither can be read yet.
     """
     partitions = [TopicPartition(topic, number) for number in numbers]
-    stable, ends = await _places_of(consumer, partitions, Place.STABLE, Place.END)
+    client = consumer._client  # noqa: SLF001 - as above
+    stable, ends = await offsets_of(client, partitions, Place.STABLE, Place.END)
     return (
         {partition.partition: offset for partition, offset in stable.items()},
         {partition.partition: offset for partition, offset in ends.items()},
@@ -101,25 +103,26 @@ async def count_partitions(consumer: Any, topic: str) -> int:
     raise BrokerUnavailable("no broker tells what the topic has")
 
 
-async def high_watermarks(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The offsets after the last messages of ``partitions``, as their leaders tell them now.
-
-    Messages of open transactions count. ``end_offsets`` of a client that reads only committed messages stops before
-    them.
-
-    Raises:
-        KafkaError: a leader is not known, does not answer, or is no leader any more.
-    """
-    client = consumer._client  # noqa: SLF001 - nothing public asks for them
-    return await offsets_of(client, partitions, Place.END)
-
-
-async def offsets_of(client: Any, partitions: Iterable[TopicPartition], place: Place) -> dict[TopicPartition, int]:
-    """The offsets of a place in each of ``partitions``, as their leaders tell them now to the driver's low client.
+async def offsets_of(
+    client: Any, partitions: Collection[TopicPartition], *places: Place
+) -> list[dict[TopicPartition, int]]:
+    """The offsets of each of ``places`` in ``partitions``, as leaders tell them now to the driver's low client.
 
     Raises:
         KafkaError: a leader is not known, does not answer, or is no leader any more.
     """
+    try:
+        async with asyncio.TaskGroup() as asking:
+            tasks = [
+                asking.create_task(_offsets_of(client, partitions, place), name=f"offsets {place.name}")
+                for place in places
+            ]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _offsets_of(client: Any, partitions: Collection[TopicPartition], place: Place) -> dict[TopicPartition, int]:
     led = defaultdict(list)
     for partition in partitions:
         led[client.cluster.leader_for_partition(partition)].append(partition)
@@ -134,22 +137,6 @@ async def offsets_of(client: Any, partitions: Iterable[TopicPartition], place: P
             for number, error_code, *_, offset in offsets:
                 found[TopicPartition(topic, number)] = _checked(offset, for_code(error_code))
     return found
-
-
-async def _places_of(
-    consumer: Any, partitions: Iterable[TopicPartition], *places: Place
-) -> list[dict[TopicPartition, int]]:
-    """The offsets of each of ``places``, in this order."""
-    client = consumer._client  # noqa: SLF001 - what is public asks on the connections that fetch
-    try:
-        async with asyncio.TaskGroup() as asking:
-            tasks = [
-                asking.create_task(offsets_of(client, partitions, place), name=f"offsets {place.name}")
-                for place in places
-            ]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _checked(offset: int, error: type[Exception]) -> int:

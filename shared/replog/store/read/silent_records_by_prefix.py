@@ -102,8 +102,10 @@ async def _silent(connection: CommandRunner, records: Sequence[_Records], until_
     found: list[SilentSince] = []
     for (_, ids), owns, lasts in zip(records, replies[::2], replies[1::2], strict=True):
         for record_id, own, last in zip(ids, owns, lasts, strict=True):
-            # One may have ended meanwhile.
-            active_ms = until_ms + 1 if own is None else int(max(float(own), float(last or own)))
+            if own is None:
+                # It has ended meanwhile.
+                continue
+            active_ms = int(max(float(own), float(last or own)))
             if active_ms <= until_ms:
                 found.append(SilentSince(active_ms, record_id))
     return found
