@@ -118,7 +118,7 @@ class Counting:
         self._connection = connection
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
-        """As the protocol says."""
+        """The replies of the connection behind it; counts one trip."""
         self.trips += bool(calls)
         return await self._connection.run(calls)
 
@@ -132,7 +132,7 @@ class Ours:
         self._reader = Reader(self.connection)
 
     async def page(self, record_id: str, flt: DetailFilter, offset: int) -> Answer:
-        """As the protocol says."""
+        """A page, read as the query service reads it."""
         page = await self._reader.detail_page(record_id, flt, offset, LIMIT)
         assert page
         return Answer(page.total, [row.detail_id.decode() for row in page.rows])

@@ -40,10 +40,10 @@ class Quiet:
     """Reports nothing."""
 
     def begin(self, step: str) -> None:
-        """As the protocol says."""
+        """Nothing is reported."""
 
     def update(self, done: int, total: int) -> None:
-        """As the protocol says."""
+        """Nothing is reported."""
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ class KeyspaceConnection:
         self.keyspace = Keyspace()
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
-        """As the protocol says."""
+        """The replies of the keyspace, at once."""
         return [self.keyspace.run(call) for call in calls]
 
 

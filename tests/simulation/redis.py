@@ -120,7 +120,7 @@ class SimulatedConnection:
         self.epoch = 0
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
-        """As the protocol says."""
+        """The replies of the simulated servers, or the trouble that they are in."""
         if not calls:
             return []
         requests: dict[int, _Request] = {}

@@ -66,7 +66,7 @@ class MemoryOutbox:
         self.entries.setdefault(number, {})[member] = OutboxEntry(number, member, record)
 
     async def read(self, after: Mapping[int, bytes]) -> list[OutboxEntry]:
-        """As the protocol says."""
+        """The first entry of each bucket behind those given."""
         self._fail()
         found = {
             number: sorted(member for member in self.entries.get(number, {}) if member > at)
@@ -75,13 +75,13 @@ class MemoryOutbox:
         return [self.entries[number][members[0]] for number, members in found.items() if members]
 
     async def remove(self, entries: Iterable[OutboxEntry]) -> None:
-        """As the protocol says."""
+        """Remove entries; unknown ones are passed over."""
         self._fail()
         for entry in entries:
             self.entries[entry.bucket].pop(entry.member, None)
 
     async def size(self) -> int:
-        """As the protocol says."""
+        """The number of all entries."""
         self._fail()
         return sum(map(len, self.entries.values()))
 
@@ -98,7 +98,7 @@ class MemoryOutcomeTopic:
         self.failures: list[BrokerUnavailable] = []
 
     async def send(self, events: Sequence[BaseCloudEvent]) -> None:
-        """As the protocol says."""
+        """Keep the outcomes, in order."""
         if self.failures:
             raise self.failures.pop(0)
         self.events.extend(events)
@@ -120,7 +120,7 @@ class MemoryStore:
         self.renewals = 0
 
     def renew(self) -> None:
-        """As the protocol says."""
+        """Count that events come again."""
         self.renewals += 1
 
     async def merge(self, batch: Batch) -> MergeResult:
@@ -187,19 +187,19 @@ class MemoryMarkers:
         self.lost_calls = False
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
-        """As the protocol says."""
+        """The checkpoints of these partitions; None for those that have none."""
         self._fail()
         return {number: self.stored.get(number) for number in partitions}
 
     async def begin(self, positions: Mapping[int, int]) -> None:
-        """As the protocol says."""
+        """Set checkpoints."""
         self._fail()
         self.stored.update(positions)
 
     async def advance(
         self, spans: Mapping[int, Span], merges: Iterable[MergeResult], reached: Reached | None = None
     ) -> None:
-        """As the protocol says."""
+        """Move checkpoints over ``spans``. Raises StoreRewound where one stands before its span, or calls are lost."""
         self._fail()
         lost, self.lost_calls = self.lost_calls and any(True for _ in merges), False
         if lost or any(self.stored.get(number, -1) < span.begin for number, span in spans.items()):
@@ -274,11 +274,11 @@ class MemorySource:
 
     @property
     def positions(self) -> Mapping[int, int]:
-        """As the protocol says."""
+        """The offset of the next message to apply, of the one partition."""
         return self._positions.applied
 
     async def start(self) -> None:
-        """As the protocol says."""
+        """Take the partition, from where its checkpoint and the group's commit say."""
         marker = (await self.markers.read([0]))[0]
         self._position = 0 if marker is None else min(self.topic.committed, marker)
         if marker is None:
@@ -287,11 +287,11 @@ class MemorySource:
         self.topic.committed = self._position
 
     async def stop(self) -> None:
-        """As the protocol says."""
+        """Give the partition back; commits nothing."""
         self._position, self._positions = None, Positions()
 
     async def rewind(self) -> None:
-        """As the protocol says."""
+        """Go back to the checkpoint."""
         await self.start()
 
     def give_up(self) -> None:
@@ -299,7 +299,7 @@ class MemorySource:
         self._position, self._positions = None, Positions()
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
-        """As the protocol says; ``failures`` are raised first, one a call."""
+        """The next messages; ``failures`` are raised first, one a call."""
         if self.failures:
             raise self.failures.pop(0)
         if self._position is None:
@@ -321,19 +321,19 @@ class MemorySource:
         return Polled(messages, spans, unreadable)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
-        """As the protocol says."""
+        """Commit offsets, and never back."""
         self._positions.apply(offsets)
         if self.commit_fails:
             raise BrokerUnavailable("the group is rebalancing")
         self.topic.committed = self._positions.uncommitted.get(0, self.topic.committed)
 
     async def check(self) -> None:
-        """As the protocol says."""
+        """Return where it is started. Raises BrokerUnavailable."""
         if self._position is None:
             raise BrokerUnavailable("not connected")
 
     def standings(self) -> dict[int, Standing]:
-        """As the protocol says."""
+        """Position and end of the partition, once it has begun."""
         return {number: Standing(at, max(at, self.topic.stable)) for number, at in self.positions.items()}
 
 
@@ -362,7 +362,7 @@ class MemoryGroupReader:
         self._done: int | None = None
 
     async def poll(self, timeout_s: float) -> list[Any]:
-        """As the protocol says."""
+        """The next two messages at most; ``failures`` are raised first, one a call."""
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
@@ -375,18 +375,18 @@ class MemoryGroupReader:
         return found
 
     def done(self, message: Any) -> None:
-        """As the protocol says."""
+        """Note that everything up to ``message`` is done with."""
         self._done = message.offset + 1
 
     async def commit(self) -> None:
-        """As the protocol says."""
+        """Commit what is done with; ``commit_failures`` are raised first."""
         if self.commit_failures:
             raise self.commit_failures.pop(0)
         if self._done is not None:
             self.group.committed, self._done = self._done, None
 
     async def stop(self) -> None:
-        """As the protocol says."""
+        """Leave the group."""
         self.move()
 
     def move(self) -> None:
@@ -403,7 +403,7 @@ class MemoryDeadLetters:
         self.failures: list[BrokerUnavailable] = []
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """As the protocol says."""
+        """Keep the letters, in order."""
         if self.failures:
             raise self.failures.pop(0)
         self.letters.extend(letters)

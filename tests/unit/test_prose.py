@@ -105,6 +105,16 @@ def test_docstrings_name_the_thing(module: Path) -> None:
     assert riddles(module) == []
 
 
+def test_no_docstring_of_a_test_or_its_support_says_nothing() -> None:
+    """Fakes say what they do in place of the real thing."""
+    tests = [file for file in sorted((ROOT / "tests").rglob("*.py")) if "node_modules" not in file.parts]
+    said = [
+        f"{name_of(file)}, line {line}" for file in tests for line, text in docstrings(file) if text == EMPTY_PHRASE
+    ]
+    assert len(tests) > 1
+    assert said == []
+
+
 @pytest.mark.parametrize("file", [*CODE, *PAGES], ids=name_of)
 def test_retired_words_are_not_used(file: Path) -> None:
     """One word for each thing, and that of the field."""

@@ -56,7 +56,7 @@ class Store:
         self.fields: dict[str, bytes] = {}
 
     async def run(self, calls: Sequence[Command]) -> list[Any]:
-        """As the protocol says."""
+        """The fields of the record that are asked for; counts them as reads."""
         self.reads += len(calls)
         await asyncio.sleep(0)
         if self.failing:
