@@ -22,6 +22,7 @@ from replog.store.read.details.failure_reasons import EXAMINED
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import Clock, Times
 from tests.benchmarks.page import BASE, started
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.servers import pid_of, settle
 from tests.benchmarks.store_data import (
     BATCH,
@@ -34,7 +35,6 @@ from tests.benchmarks.store_data import (
     record_event,
     record_rows,
 )
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,11 +142,11 @@ async def _figures(redis_url: str, prefix: str, port: int, details: int) -> list
         writer = Writer(connection)
         for question in _questions(details):
             clock = Clock(pid_of(redis_url))
-            with Witness(redis_url) as witness:
+            with CallRecorder(redis_url) as recorder:
                 for _ in range(TIMES):
                     await writer.merge(batch_of([question.change()]))
                     question.check(await _asked(port, question, clock))
-            figures.append(Figure(question.what, clock.times, witness.calls.longest_of_all))
+            figures.append(Figure(question.what, clock.times, recorder.calls.longest_of_all))
     return figures
 
 

@@ -1,6 +1,6 @@
 """What 200 pollers of one running record cost Redis: with the tags of what they have, and without.
 
-Redis itself is the witness: the commands that it counted, the time that it spent in them, and the time of its process.
+Redis itself tells: the commands that it counted, the time that it spent in them, and the time of its process.
 """
 
 from __future__ import annotations

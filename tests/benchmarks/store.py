@@ -27,12 +27,12 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.machine import description, memory
 from tests.benchmarks.plain_store import PlainStore
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.servers import alone, pid_of, settle, start_redis
 from tests.benchmarks.store_data import Known, Shape, WholeKnown, WholeShape, record_rows
 from tests.benchmarks.store_questions import questions
 from tests.benchmarks.store_table import Line, Section, markdown, show
 from tests.benchmarks.stores import Stores
-from tests.benchmarks.witness import Witness
 from tests.support.services.redis import version_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _Run:
         self._postgres = postgres
         self._plain = PlainStore(plain_url)
         stack.callback(self._plain.close)
-        self._witnessed: dict[str, Witness] = {}
+        self._recorded: dict[str, CallRecorder] = {}
         #: By record: seconds that merging each batch took.
         self._filled: dict[str, list[float]] = {}
         self.machine = f"{description()}; {version_of(self._url)}, append-only file on, {scheduled}; {_load()}"
@@ -93,7 +93,7 @@ class _Run:
             asked = questions(self._wide, self._many, self._tied, self._whole)
             stores = Stores(connection, self._url, pid_of(self._url), self._plain, self._postgres)
             reads = await self._noted("reading pages", store_reads.read(stores, asked, self._say))
-            listing, self._witnessed["reading the list"] = store_list.read(self._url, _PREFIX, self._wide.shape)
+            listing, self._recorded["reading the list"] = store_list.read(self._url, _PREFIX, self._wide.shape)
             self._say("listed")
             summaries = await self._noted("summaries and exports", store_summaries.read(stores, self._wide, self._many))
             tasks = await self._noted("records of one task", store_tasks.read(stores, self._records))
@@ -104,18 +104,18 @@ class _Run:
             ]
             shapes = [known.shape for known in (self._grown, self._many, self._wide)]
             writes = await self._noted("new details", store_writes.grow(stores, shapes, filled))
-            removed, witness = await store_removal.remove(stores)
-            self._witnessed[f"removing all {removed:,} records"] = witness
+            removed, recorder = await store_removal.remove(stores)
+            self._recorded[f"removing all {removed:,} records"] = recorder
         return [reads, self._calls(), listing, memory, whole_memory, writes, tasks, many, summaries]
 
     async def _noted(self, what: str, measuring: Any) -> Section:
         section: Section
-        section, self._witnessed[what] = await measuring
+        section, self._recorded[what] = await measuring
         self._say(f"{what}: done")
         return section
 
     async def _fill(self, connection: Connection) -> None:
-        with Witness(self._url) as self._witnessed["filling the records"]:
+        with CallRecorder(self._url) as self._recorded["filling the records"]:
             for known in (self._wide, self._many, self._tied, self._grown, self._whole):
                 seconds = await store_writes.fill(connection, known.shape.record_id, known.noted(known.shape.rows()))
                 rate = known.shape.details / sum(seconds)
@@ -136,8 +136,8 @@ class _Run:
 
     def _calls(self) -> Section:
         lines: list[Line] = []
-        for what, witness in self._witnessed.items():
-            calls = witness.calls
+        for what, recorder in self._recorded.items():
+            calls = recorder.calls
             met = (calls.p99_ms or 0) <= _P99_MS and calls.longest_ms <= _LONGEST_MS
             lines.append(Line(what, str(calls), f"{_P99_MS} / {_LONGEST_MS}", met=met))
         return Section("2. Calls of Redis, ms: goals are of the 99th of 100 and of the longest", lines)

@@ -53,13 +53,13 @@ async def _written(url: str, events: Iterable[RecordEvent | DetailEvent]) -> tup
     with Redis.from_url(url, socket_timeout=60) as redis:
         before = _used(redis)
         async with Connection(StoreSettings(redis_url=url, redis_prefix=_PREFIX), timeout_s=60) as connection:
-            writer, markers, offset = Writer(connection), Checkpoints(connection, group="bench", topic="bench"), 0
-            await markers.begin({0: offset})
+            writer, checkpoints, offset = Writer(connection), Checkpoints(connection, group="bench", topic="bench"), 0
+            await checkpoints.begin({0: offset})
             for chunk in chunks(events, BATCH):
                 batch = batch_of(chunk)
                 result = await writer.merge(batch)
                 # As a collector does, which takes away what the merge was noted under.
-                await markers.advance({0: Span(offset, offset + len(chunk))}, [result])
+                await checkpoints.advance({0: Span(offset, offset + len(chunk))}, [result])
                 offset += len(chunk)
         used = _used(redis) - before
         kinds, stored = _by_kind(redis)

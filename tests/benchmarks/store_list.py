@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks.asking import shown_ms
 from tests.benchmarks.machine import pin
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 from tests.support.services.process import free_port, wait_until
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class Listing(NamedTuple):
     rows: int
 
 
-def read(url: str, prefix: str, shape: Shape) -> tuple[Section, Witness]:
+def read(url: str, prefix: str, shape: Shape) -> tuple[Section, CallRecorder]:
     """Ask for a short list once, then for the whole long one."""
     with _started(url, prefix) as (port, pid):
         _listed(port, "no-such-record")
         before = _peak_mb(pid)
-        with Witness(url) as witness:
+        with CallRecorder(url) as recorder:
             listing = _listed(port, shape.record_id)
         after = _peak_mb(pid)
     assert listing.rows >= shape.details, listing
@@ -57,9 +57,9 @@ def read(url: str, prefix: str, shape: Shape) -> tuple[Section, Witness]:
         Line("rows a second", f"{listing.rows / listing.seconds:,.0f}"),
         Line("length, MB", f"{listing.bytes / 1e6:,.0f}"),
         Line("peak memory of the process before / after, MB", f"{before:,.0f} / {after:,.0f}"),
-        Line("longest call of Redis meanwhile, ms", witness.calls.longest_of_all),
+        Line("longest call of Redis meanwhile, ms", recorder.calls.longest_of_all),
     ]
-    return Section(f"3. GET detail/list of {listing.rows:,} details from replog-api", lines), witness
+    return Section(f"3. GET detail/list of {listing.rows:,} details from replog-api", lines), recorder
 
 
 def _listed(port: int, record_id: str) -> Listing:

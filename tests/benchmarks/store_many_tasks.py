@@ -13,10 +13,10 @@ from replog.store.read.tasks.task_pages import Tasks
 from replog.store.read.tasks.task_runs import task_runs
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
 from tests.benchmarks.store_questions import LIMIT
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from tests.benchmarks.stores import Stores
@@ -38,12 +38,12 @@ _QUESTIONS = (
 )
 
 
-async def read(stores: Stores, tasks: int) -> tuple[Section, Witness]:
+async def read(stores: Stores, tasks: int) -> tuple[Section, CallRecorder]:
     """Fill and ask."""
     settings = StoreSettings(redis_url=stores.url, redis_prefix=_PREFIX)
     keys = [f"team-{number % _TEAMS}/task-{number:08}" for number in range(tasks)]
     async with Connection(settings, timeout_s=60) as connection:
-        with Witness(stores.url) as witness:
+        with CallRecorder(stores.url) as recorder:
             writer = Writer(connection)
             for chunk in chunks(zip(keys, record_rows(tasks), strict=True), BATCH):
                 await writer.merge(batch_of(record_event(key, row) for key, row in chunk))
@@ -58,7 +58,7 @@ async def read(stores: Stores, tasks: int) -> tuple[Section, Witness]:
             silent = await _silent(connection, running, stores.pid)
             what = f"first page of silent records ({running:,})"
             lines.append(Line(what, str(silent), str(GOAL_MS), met=silent.p50 <= GOAL_MS))
-    return Section(f"7. Pages of {LIMIT} tasks of {tasks:,}, {ORDER}", lines), witness
+    return Section(f"7. Pages of {LIMIT} tasks of {tasks:,}, {ORDER}", lines), recorder
 
 
 async def _pages(tasks: Tasks, prefix: str, status: str, pid: int, *, first: bool) -> tuple[int, Times]:

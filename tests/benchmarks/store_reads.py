@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.asking import ORDER, Ours, ask, shown_ms
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _OURS_S, _PLAIN_S, _POSTGRES_S = 60, 2, 10
 
 
-async def read(stores: Stores, questions: list[Question], say: Callable[[str], None]) -> tuple[Section, Witness]:
+async def read(stores: Stores, questions: list[Question], say: Callable[[str], None]) -> tuple[Section, CallRecorder]:
     """Ask each store each question; the plain design only about the records that it has."""
     ours, plain, postgres = Ours(stores.ours, stores.pid), stores.plain, stores.postgres
     lines: list[Line] = []
     answered: list[list[Answer]] = []
-    with Witness(stores.url) as witness:
+    with CallRecorder(stores.url) as recorder:
         for question in questions:
             before = ours.connection.trips
             times, answers = await ask(ours, question, budget_s=_OURS_S)
@@ -41,7 +41,7 @@ async def read(stores: Stores, questions: list[Question], say: Callable[[str], N
         )
         say(f"{question.what}: plain {lines[number].plain}, PostgreSQL {lines[number].postgres}")
     title = f"1. Pages of 20 with exact totals, {ORDER}"
-    return Section(title, lines), witness
+    return Section(title, lines), recorder
 
 
 def _line(question: Question, times: Times, trips: float) -> Line:

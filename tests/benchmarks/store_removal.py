@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from redis import Redis
 
 from replog.store.maintain.retention import Policy, Retention
-from tests.benchmarks.witness import Witness
+from tests.benchmarks.redis_calls import CallRecorder
 
 if TYPE_CHECKING:
     from tests.benchmarks.stores import Stores
@@ -20,12 +20,12 @@ _LATER_S = 2 * 86_400
 _LOOK_EVERY_S = 0.1
 
 
-async def remove(stores: Stores) -> tuple[int, Witness]:
+async def remove(stores: Stores) -> tuple[int, CallRecorder]:
     """Remove every record; returns how many there were."""
     retention = Retention(stores.ours, _KEPT, clock=lambda: time.time() + _LATER_S)
-    with Witness(stores.url) as witness:
+    with CallRecorder(stores.url) as recorder:
         removed = await retention.sweep()
         with Redis.from_url(stores.url) as redis:
             while redis.info("memory")["lazyfree_pending_objects"]:
                 await asyncio.sleep(_LOOK_EVERY_S)
-    return removed, witness
+    return removed, recorder

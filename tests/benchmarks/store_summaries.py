@@ -10,9 +10,9 @@ from replog.store.read.details.failure_reasons import EXAMINED, failure_reasons
 from replog.store.read.details.ordered_details import ordered_details
 from replog.store.read.filters import NO_FILTER, DetailFilter
 from tests.benchmarks.asking import ORDER, Clock, Times
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.store_data import BROAD, narrow_package
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,10 +38,10 @@ def _exports(known: Known) -> list[tuple[str, DetailFilter]]:
     ]
 
 
-async def read(stores: Stores, wide: Known, many: Known) -> tuple[Section, Witness]:
+async def read(stores: Stores, wide: Known, many: Known) -> tuple[Section, CallRecorder]:
     """Ask for each some times; the numbers are checked."""
     lines: list[Line] = []
-    with Witness(stores.url) as witness:
+    with CallRecorder(stores.url) as recorder:
         for known, by in ((wide, "cluster"), (wide, "pair"), (many, "cluster"), (many, "pair")):
             what = f"counts by {by}, {known.shape.details:,} details, {known.shape.pairs:,} pairs"
             lines.append(_line(what, await _timed(stores.pid, _counts(stores, known, by))))
@@ -54,7 +54,7 @@ async def read(stores: Stores, wide: Known, many: Known) -> tuple[Section, Witne
                 first = await _timed(stores.pid, _first_rows(stores, known, flt))
                 shown = "" if matches is None else f" ({matches:,})"
                 lines.append(_line(f"first rows of an export, {known.shape.pairs:,} pairs: {what}{shown}", first))
-    return Section(f"8. Summaries and exports, {ORDER}", lines), witness
+    return Section(f"8. Summaries and exports, {ORDER}", lines), recorder
 
 
 def _line(what: str, times: Times) -> Line:

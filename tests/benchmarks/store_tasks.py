@@ -12,10 +12,10 @@ from replog.store.format.keys import task_keys
 from replog.store.read.reader import Reader
 from replog.store.write.writer import Writer
 from tests.benchmarks.asking import ORDER, Clock, Times
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.store_data import BATCH, batch_of, chunks, record_event, record_rows
 from tests.benchmarks.store_questions import LIMIT
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,11 +63,11 @@ class TaskPages:
         return page.total
 
 
-async def read(stores: Stores, records: int) -> tuple[Section, Witness]:
+async def read(stores: Stores, records: int) -> tuple[Section, CallRecorder]:
     """Fill and ask."""
     pages, lines = TaskPages(stores.ours, records), list[Line]()
     stores.plain.add_records(record_rows(records))
-    with Witness(stores.url) as witness:
+    with CallRecorder(stores.url) as recorder:
         await pages.fill()
         for status, total in pages.totals().items():
             ids = await _timed(pages.ids, status, total, _PAGES, stores.pid)
@@ -80,7 +80,7 @@ async def read(stores: Stores, records: int) -> tuple[Section, Witness]:
                 Line(f"whole page, {shown}", str(whole), plain=await others[0], postgres=await others[1]),
             ]
     title = f"6. Pages of 20 records of a task with {records:,}, {ORDER}"
-    return Section(title, lines), witness
+    return Section(title, lines), recorder
 
 
 def _others(stores: Stores, status: str, total: int) -> tuple[Awaitable[str], Awaitable[str]]:

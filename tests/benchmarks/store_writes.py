@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from replog.store.write.writer import Writer
+from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.servers import settle
 from tests.benchmarks.store_data import BATCH, detail_batches
 from tests.benchmarks.store_table import Line, Section
-from tests.benchmarks.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,12 +63,12 @@ async def _grown(stores: Stores, shape: Shape) -> Line:
     return _line(what, details, seconds, None)
 
 
-async def grow(stores: Stores, shapes: list[Shape], filled: list[Line]) -> tuple[Section, Witness]:
+async def grow(stores: Stores, shapes: list[Shape], filled: list[Line]) -> tuple[Section, CallRecorder]:
     """Add new details to records that have many; the others are asked for the last record alone.
 
     ``filled`` are the lines about how those records came to be.
     """
-    with Witness(stores.url) as witness:
+    with CallRecorder(stores.url) as recorder:
         lines = [*filled, *[await _grown(stores, shape) for shape in shapes]]
     last = shapes[-1]
     lines[-1] = lines[-1]._replace(
@@ -76,7 +76,7 @@ async def grow(stores: Stores, shapes: list[Shape], filled: list[Line]) -> tuple
         postgres=_rate(stores.postgres.merge(last.record_id, fresh(last))) if stores.postgres else "",
     )
     title = f"5. New details a second, batches of {BATCH:,} into one record, folded before (events outside the time)"
-    return Section(title, lines), witness
+    return Section(title, lines), recorder
 
 
 def fresh(shape: Shape) -> Iterator[Row]:

@@ -148,7 +148,7 @@ async def test_a_group_and_what_it_has_committed(administration: Administration,
 
 @pytest.mark.real_broker
 async def test_an_open_transaction_is_no_lag(administration: Administration, settings: CollectorSettings) -> None:
-    """What cannot be read does not count; once it is committed, its marker does."""
+    """What cannot be read does not count; once it is committed, its transaction marker does."""
     producer = Producer(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": settings.kafka_topic}
     )
@@ -158,7 +158,7 @@ async def test_an_open_transaction_is_no_lag(administration: Administration, set
     producer.flush(DEADLINE_S)
     assert (await observe_lag(administration, settings, {}, answer_timeout_s=DEADLINE_S)).total == 0
     producer.commit_transaction(DEADLINE_S)
-    # The broker writes the marker some time after it has acknowledged the commit.
+    # The broker writes the transaction marker some time after it has acknowledged the commit.
     async with asyncio.timeout(DEADLINE_S):
         while not (total := (await observe_lag(administration, settings, {}, answer_timeout_s=DEADLINE_S)).total):
             await asyncio.sleep(0.1)

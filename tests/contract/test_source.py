@@ -22,7 +22,7 @@ from replog_collector.kafka.source import Message, Source, Standing, Unreadable
 from tests.simulation.broker import SimulatedKafka
 from tests.simulation.clients import SimulatedConsumer
 from tests.support import batches
-from tests.support.fakes import MemoryMarkers, MemorySource, MemoryTopic
+from tests.support.fakes import MemoryCheckpoints, MemorySource, MemoryTopic
 from tests.support.services.kafka_admin import PARTITIONS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Transaction(Protocol):
 class Topic(Protocol):
     """A topic of which one key's messages are one partition's, and its group's members."""
 
-    markers: MemoryMarkers
+    checkpoints: MemoryCheckpoints
 
     async def publish(self, *values: bytes | None) -> None: ...
 
@@ -63,7 +63,7 @@ class Topic(Protocol):
 class InMemory:
     def __init__(self) -> None:
         self.topic = MemoryTopic()
-        self.markers = MemoryMarkers()
+        self.checkpoints = MemoryCheckpoints()
 
     async def publish(self, *values: bytes | None) -> None:
         for value in values:
@@ -88,14 +88,14 @@ class InMemory:
         self.topic.publish_unreadable("damaged", messages=3)
 
     def member(self) -> Source:
-        return MemorySource(self.topic, self.markers)
+        return MemorySource(self.topic, self.checkpoints)
 
 
 class InKafka:
     def __init__(self, settings: CollectorSettings, timings: GroupTimings) -> None:
         self.settings = settings
         self.timings = timings
-        self.markers = MemoryMarkers()
+        self.checkpoints = MemoryCheckpoints()
 
     async def publish(self, *values: bytes | None) -> None:
         producer = KafkaProducer(self.settings, self.settings.kafka_topic)
@@ -140,7 +140,7 @@ class InKafka:
 
     def member(self) -> Source:
         return KafkaSource(
-            self.settings, self.markers, revoking=_give_up, assigned=lambda _: None, timings=self.timings
+            self.settings, self.checkpoints, revoking=_give_up, assigned=lambda _: None, timings=self.timings
         )
 
 
@@ -166,7 +166,7 @@ class InSimulatedKafka:
 
     def __init__(self) -> None:
         self.kafka = SimulatedKafka(RealTime(), Random(1), PARTITIONS, _now_ms, "events")
-        self.markers = MemoryMarkers()
+        self.checkpoints = MemoryCheckpoints()
         self._partition = self.kafka.partition_of(b"k")
 
     async def publish(self, *values: bytes | None) -> None:
@@ -202,7 +202,7 @@ class InSimulatedKafka:
 
         return KafkaSource(
             CollectorSettings(kafka_topic="events"),
-            self.markers,
+            self.checkpoints,
             revoking=_give_up,
             assigned=lambda _: None,
             client=client,
@@ -272,7 +272,7 @@ async def everything(source: Source, end: int) -> tuple[list[Message], list[Unre
 async def applied(topic: Topic, member: Source, message: Message) -> None:
     """What a collector does once everything up to ``message`` is in the store."""
     span = Span(member.positions[message.partition], message.offset + 1)
-    await topic.markers.advance({message.partition: span}, ())
+    await topic.checkpoints.advance({message.partition: span}, ())
     await member.commit({message.partition: span.end})
 
 
@@ -314,7 +314,7 @@ async def test_what_cannot_be_read_and_is_committed_does_not_come_again(topic: T
     (first,) = await taken(member, 1)
     await topic.publish_bomb()
     _, (unreadable,) = await everything(member, first.offset + 4)
-    await topic.markers.advance({first.partition: Span(first.offset, unreadable.last + 1)}, ())
+    await topic.checkpoints.advance({first.partition: Span(first.offset, unreadable.last + 1)}, ())
     await member.commit({first.partition: unreadable.last + 1})
     await member.stop()
     await topic.publish(b"c")
@@ -389,7 +389,7 @@ async def test_a_transaction_is_gone_past(topic: Topic, member: Source, commit: 
     end = first.offset + 3
     messages = await gone_to(member, end)
     assert [message.value for message in messages] == ([b"b"] if commit else [])
-    await topic.markers.advance({first.partition: Span(first.offset, end)}, ())
+    await topic.checkpoints.advance({first.partition: Span(first.offset, end)}, ())
     await member.commit({first.partition: end})
     async with asyncio.timeout(DEADLINE_S):
         while member.standings().get(first.partition) != Standing(end, end):
@@ -463,7 +463,7 @@ async def test_what_the_store_has_lost_comes_again_to_the_next_member(topic: Top
     messages = await taken(member, 3)
     await applied(topic, member, messages[2])
     await member.stop()
-    topic.markers.stored[messages[1].partition] = messages[1].offset
+    topic.checkpoints.stored[messages[1].partition] = messages[1].offset
     successor = topic.member()
     await successor.start()
     assert [message.value for message in await taken(successor, 2)] == [b"b", b"c"]
@@ -474,12 +474,12 @@ async def test_a_store_that_knows_nothing_gets_everything_again(topic: Topic, me
     await topic.publish(b"a", b"b")
     await applied(topic, member, (await taken(member, 2))[1])
     await member.stop()
-    topic.markers.stored.clear()
+    topic.checkpoints.stored.clear()
     successor = topic.member()
     await successor.start()
     (message, _) = await taken(successor, 2)
     assert message.value == b"a"
-    assert topic.markers.stored[message.partition] == message.offset
+    assert topic.checkpoints.stored[message.partition] == message.offset
     await successor.stop()
 
 
@@ -488,7 +488,7 @@ async def test_a_member_goes_back_to_what_the_store_has(topic: Topic, member: So
     messages = await taken(member, 3)
     await applied(topic, member, messages[2])
     partition, second = messages[1].partition, messages[1].offset
-    topic.markers.stored[partition] = second
+    topic.checkpoints.stored[partition] = second
     await member.rewind()
     assert member.positions[partition] == second
     async with asyncio.timeout(DEADLINE_S):
@@ -506,27 +506,27 @@ async def test_the_next_member_begins_where_one_went_back_to(topic: Topic, membe
     await topic.publish(b"a", b"b")
     first, second = await taken(member, 2)
     await applied(topic, member, second)
-    topic.markers.stored[first.partition] = first.offset
+    topic.checkpoints.stored[first.partition] = first.offset
     await member.rewind()
     await member.commit({})
     await member.stop()
-    topic.markers.stored[first.partition] = second.offset + 1
+    topic.checkpoints.stored[first.partition] = second.offset + 1
     successor = topic.member()
     await successor.start()
     assert [message.value for message in await taken(successor, 2)] == [b"a", b"b"]
     await successor.stop()
 
 
-async def test_a_partition_is_not_read_before_the_markers_are(topic: Topic) -> None:
+async def test_a_partition_is_not_read_before_the_checkpoints_are(topic: Topic) -> None:
     await topic.publish(b"a", b"b")
     member = topic.member()
-    topic.markers.failures = [StoreUnavailable("connection", "down")] * 3
+    topic.checkpoints.failures = [StoreUnavailable("connection", "down")] * 3
     await until_it_succeeds(member.start)
     messages: list[Message] = []
     async with asyncio.timeout(DEADLINE_S):
         while len(messages) < 2:
             messages += (await until_it_succeeds(lambda: member.poll(0.2))).messages
-            assert not (messages and topic.markers.failures)
+            assert not (messages and topic.checkpoints.failures)
     assert [message.value for message in messages] == [b"a", b"b"]
     await member.stop()
 

@@ -29,7 +29,7 @@ def on_redis(request: pytest.FixtureRequest) -> Scenario:
     return found
 
 
-def witness_of(scenario: Scenario) -> VersionRecorder:
+def recorder_of(scenario: Scenario) -> VersionRecorder:
     """One that publishes to the scenario's topic and asks a service of its own."""
     let_the_broker_date(scenario.system)
     return VersionRecorder(scenario.system, scenario.system.started(API), dated=True)
@@ -42,7 +42,7 @@ def moves_on(scenario: Scenario, recorder: VersionRecorder) -> None:
 
 
 def test_no_answer_says_that_it_is_fresher_than_a_redis_with_an_older_file(on_redis: Scenario, tmp_path: Path) -> None:
-    collector, recorder = on_redis.collector(), witness_of(on_redis)
+    collector, recorder = on_redis.collector(), recorder_of(on_redis)
     redis, older = on_redis.redis, tmp_path / "older"
     with recorder.running():
         moves_on(on_redis, recorder)
@@ -64,7 +64,7 @@ def test_no_answer_says_that_it_is_fresher_than_a_redis_with_an_older_file(on_re
 
 def test_no_answer_says_that_it_is_fresher_than_a_partition_that_is_new(scenario: Scenario) -> None:
     scenario.collector()
-    recorder = witness_of(scenario)
+    recorder = recorder_of(scenario)
     with recorder.running():
         moves_on(scenario, recorder)
         scenario.note("the topic gets more partitions")
@@ -77,7 +77,7 @@ def test_no_answer_says_that_it_is_fresher_than_a_partition_that_is_new(scenario
 def test_no_answer_says_that_it_is_fresher_than_what_follows_an_open_transaction(scenario: Scenario) -> None:
     """What other workers published after it began is acknowledged, and cannot be read before it ends."""
     scenario.collector()
-    recorder = witness_of(scenario)
+    recorder = recorder_of(scenario)
     with recorder.running():
         moves_on(scenario, recorder)
         scenario.note("a worker is killed in mid-transaction, under load")

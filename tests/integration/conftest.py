@@ -26,11 +26,11 @@ async def connection(redis_url: str, redis_prefix: str, request: pytest.FixtureR
 
 
 @pytest.fixture
-async def markers(connection: Connection) -> Checkpoints:
+async def checkpoints(connection: Connection) -> Checkpoints:
     """Of two partitions, begun."""
-    markers = Checkpoints(connection, group="g", topic="t")
-    await markers.begin({0: 10, 1: 5})
-    return markers
+    checkpoints = Checkpoints(connection, group="g", topic="t")
+    await checkpoints.begin({0: 10, 1: 5})
+    return checkpoints
 
 
 @pytest.fixture

@@ -148,13 +148,13 @@ async def test_a_user_that_may_not_look_at_the_server(redis_server: RedisServer,
 
 
 @pytest.mark.every_topology
-async def test_checkpoints_are_read_as_collectors_read_them(connection: Connection, markers: Checkpoints) -> None:
+async def test_checkpoints_are_read_as_collectors_read_them(connection: Connection, checkpoints: Checkpoints) -> None:
     assert await read_checkpoints(connection, group="g", topic="t") == {0: 10, 1: 5}
     assert await read_checkpoints(connection, group="g", topic="other") == {}
     assert await has_checkpoints(connection)
 
 
-async def test_what_cannot_be_read_is_no_checkpoint_and_stays(connection: Connection, markers: Checkpoints) -> None:
+async def test_what_cannot_be_read_is_no_checkpoint_and_stays(connection: Connection, checkpoints: Checkpoints) -> None:
     """A collector would remove it."""
     applied = BucketKeys(connection.prefix, 3).applied
     await connection.run([Command("HSET", [applied], ["g:t:0", "garbage"]), Command("HDEL", [applied], ["g:t:1"])])

@@ -89,10 +89,10 @@ class Work(NamedTuple):
             await writer.merge(batch_of(started(record_id)))
         batch = batch_of(finished(self.ids[0]))
         result = await writer.merge(batch)
-        markers = Checkpoints(self.connection, group="g", topic="t")
-        await markers.begin({0: 0})
-        await markers.advance({0: Span(0, 1)}, [result])
-        assert await markers.read([0]) == {0: 1}
+        checkpoints = Checkpoints(self.connection, group="g", topic="t")
+        await checkpoints.begin({0: 0})
+        await checkpoints.advance({0: Span(0, 1)}, [result])
+        assert await checkpoints.read([0]) == {0: 1}
 
     async def count_stale(self) -> None:
         staleness = Staleness(self.connection, stale_after_s=1, clock=NOW.timestamp)
@@ -137,7 +137,7 @@ async def failure_of(work: Work) -> StoreUnavailable | None:
 
 
 #: What the work does not come to: it serves to ask what is missing, to check, to load scripts that a server lacks, to
-#: find what somebody wrote over markers, or to read wide values and filters of several names among many details.
+#: find what somebody wrote over checkpoints, or to read wide values and filters of several names among many details.
 NOT_MET = {"+discard", "+hstrlen", "+info", "+multi", "+script|load", "+type", "+zmscore"}
 
 

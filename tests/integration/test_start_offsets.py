@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from replog.publisher.kafka import KafkaProducer
 from replog.settings import CollectorSettings
 from replog_collector.kafka.group.consumer import KafkaSource
-from tests.support.fakes import MemoryMarkers
+from tests.support.fakes import MemoryCheckpoints
 
 if TYPE_CHECKING:
     from replog_collector.kafka.source import Message
@@ -33,8 +33,8 @@ async def test_a_position_that_retention_passed_is_counted_and_left(kafka_addres
         kafka_bootstrap_servers=kafka_address, kafka_topic=kafka_topic, kafka_group_id=kafka_topic
     )
     before = skipped()
-    markers = MemoryMarkers()
-    source = KafkaSource(settings, markers, revoking=give_up, assigned=lambda _: None)
+    checkpoints = MemoryCheckpoints()
+    source = KafkaSource(settings, checkpoints, revoking=give_up, assigned=lambda _: None)
     await source.start()
     try:
         await publish(settings, b"a", b"b", b"c")
@@ -42,7 +42,7 @@ async def test_a_position_that_retention_passed_is_counted_and_left(kafka_addres
         await delete_before(kafka_address, TopicPartition(kafka_topic, number), 2)
         source._consumer.seek(TopicPartition(kafka_topic, number), 0)
         assert [message.value for message in await taken(source, 1)] == [b"c"]
-        assert (markers.stored[number], source.positions[number]) == (2, 2)
+        assert (checkpoints.stored[number], source.positions[number]) == (2, 2)
     finally:
         await source.stop()
     assert skipped() == before + 2
@@ -84,8 +84,8 @@ async def test_a_store_that_was_emptied_gets_what_the_topic_has_and_nothing_coun
     settings = CollectorSettings(
         kafka_bootstrap_servers=kafka_address, kafka_topic=kafka_topic, kafka_group_id=kafka_topic
     )
-    markers = MemoryMarkers()
-    source = KafkaSource(settings, markers, revoking=give_up, assigned=lambda _: None)
+    checkpoints = MemoryCheckpoints()
+    source = KafkaSource(settings, checkpoints, revoking=give_up, assigned=lambda _: None)
     await source.start()
     try:
         await publish(settings, b"a", b"b", b"c")
@@ -93,9 +93,9 @@ async def test_a_store_that_was_emptied_gets_what_the_topic_has_and_nothing_coun
         await source.commit({number: 3})
         await delete_before(kafka_address, TopicPartition(kafka_topic, number), 2)
         before = skipped()
-        markers.stored.clear()
+        checkpoints.stored.clear()
         await source.rewind()
         assert [message.value for message in await taken(source, 1)] == [b"c"]
-        assert (markers.stored[number], skipped()) == (2, before)
+        assert (checkpoints.stored[number], skipped()) == (2, before)
     finally:
         await source.stop()

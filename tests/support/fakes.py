@@ -174,8 +174,8 @@ def _is_transition(before: bytes, after: bytes) -> bool:
     return before != after and (after.endswith(ends) or before.endswith(ends))
 
 
-class MemoryMarkers:
-    """The markers without Redis. ``failures`` are raised first, one a call; while ``away``, every call fails."""
+class MemoryCheckpoints:
+    """The checkpoints without Redis. ``failures`` are raised first, one a call; while ``away``, every call fails."""
 
     def __init__(self) -> None:
         self.stored: dict[int, int] = {}
@@ -183,7 +183,7 @@ class MemoryMarkers:
         self.away = False
         #: What was told last to be reached, by partition.
         self.moments: dict[int, Moment] = {}
-        #: Whether the store has lost calls that it acknowledged since the markers were moved on.
+        #: Whether the store has lost calls that it acknowledged since the checkpoints were moved on.
         self.lost_calls = False
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
@@ -256,9 +256,9 @@ class MemoryTopic:
 class MemorySource:
     """:class:`replog_collector.kafka.source.Source` on a :class:`MemoryTopic`."""
 
-    def __init__(self, topic: MemoryTopic, markers: MemoryMarkers) -> None:
+    def __init__(self, topic: MemoryTopic, checkpoints: MemoryCheckpoints) -> None:
         self.topic = topic
-        self.markers = markers
+        self.checkpoints = checkpoints
         self.commit_fails = False
         self.failures: list[BrokerUnavailable] = []
         self.paused_polls = 0
@@ -279,10 +279,10 @@ class MemorySource:
 
     async def start(self) -> None:
         """Take the partition, from where its checkpoint and the group's commit say."""
-        marker = (await self.markers.read([0]))[0]
-        self._position = 0 if marker is None else min(self.topic.committed, marker)
-        if marker is None:
-            await self.markers.begin({0: 0})
+        checkpoint = (await self.checkpoints.read([0]))[0]
+        self._position = 0 if checkpoint is None else min(self.topic.committed, checkpoint)
+        if checkpoint is None:
+            await self.checkpoints.begin({0: 0})
         self._positions.begin(0, self._position, committed=self.topic.committed)
         self.topic.committed = self._position
 

@@ -26,8 +26,8 @@ from replog_collector.pipeline.outcomes import OutcomePublishing
 from replog_collector.pipeline.retrying import Retrying
 from tests.support.fakes import (
     FakeMessage,
+    MemoryCheckpoints,
     MemoryDeadLetters,
-    MemoryMarkers,
     MemoryOutbox,
     MemoryOutcomeTopic,
     MemorySource,
@@ -66,8 +66,8 @@ class System:
 
     def __init__(self, timings: Timings = TIMINGS) -> None:
         self.topic = MemoryTopic()
-        self.markers = MemoryMarkers()
-        self.source = MemorySource(self.topic, self.markers)
+        self.checkpoints = MemoryCheckpoints()
+        self.source = MemorySource(self.topic, self.checkpoints)
         self.outbox = MemoryOutbox()
         self.store = MemoryStore(self.outbox)
         self.outcomes = MemoryOutcomeTopic()
@@ -78,7 +78,7 @@ class System:
         self.collector = Collector(
             self.source,
             self.store,
-            self.markers,
+            self.checkpoints,
             self.letters,
             self.limit,
             outcomes=OutcomePublishing(self.outbox, self.outcomes, source="/replog/events"),
@@ -271,7 +271,7 @@ async def test_where_nothing_can_be_read_the_partition_goes_on_all_the_same(syst
     system.topic.publish_unreadable("a bomb")
     await system.run_until(lambda: system.topic.committed == 1)
     assert [counted(name) - was for name, was in zip(ACCOUNTS, before, strict=True)] == [1, 0]
-    assert system.markers.stored == {0: 1}
+    assert system.checkpoints.stored == {0: 1}
     assert system.store.states == {}
 
 
@@ -307,7 +307,7 @@ async def test_the_end_of_a_transaction_is_passed_over(system: System) -> None:
     system.topic.publish(event())
     system.topic.end_transaction()
     await system.run_until(lambda: system.topic.committed == 2)
-    assert system.markers.stored == {0: 2}
+    assert system.checkpoints.stored == {0: 2}
     assert [standing.position for standing in system.source.standings().values()] == [2]
     assert counted("replog_batch_events_count") == before + 1
 
@@ -516,14 +516,14 @@ async def running(system: System, condition: Callable[[], bool]) -> None:
 
 
 async def test_calls_that_the_store_lost_come_again_without_a_restart(system: System) -> None:
-    """As after a failover between two batches' calls and their markers."""
+    """As after a failover between two batches' calls and their checkpoints."""
     before, merge = rewinds(), system.store.merge
 
     async def losing(batch: Batch) -> MergeResult:
         result = await merge(batch)
         if rewinds() == before:
             system.store.states.clear()
-            system.markers.lost_calls = True
+            system.checkpoints.lost_calls = True
         return result
 
     system.store.merge = losing  # type: ignore[method-assign]
@@ -548,7 +548,7 @@ async def test_what_the_store_lost_earlier_comes_again_with_the_next_batch(syste
         system.topic.publish(event(detailId=f"d{number}"))
         await running(system, lambda: system.topic.committed == number + 1)  # noqa: B023
     del system.store.states["r", "d1"]
-    system.markers.stored[0] = 1
+    system.checkpoints.stored[0] = 1
     for number in range(2, 4):
         system.topic.publish(event(detailId=f"d{number}"))
         await asyncio.sleep(0)
@@ -565,30 +565,30 @@ async def test_a_store_that_was_emptied_while_nothing_is_published_is_filled_aga
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     await running(system, lambda: system.topic.committed == 3)
     system.store.states.clear()
-    system.markers.stored.clear()
-    await running(system, lambda: len(system.store.states) == 3 and system.markers.stored == {0: 3})
+    system.checkpoints.stored.clear()
+    await running(system, lambda: len(system.store.states) == 3 and system.checkpoints.stored == {0: 3})
     system.collector.stop()
     await run
 
 
-async def test_nothing_is_committed_before_the_markers_are_moved_on(system: System) -> None:
+async def test_nothing_is_committed_before_the_checkpoints_are_moved_on(system: System) -> None:
     system.topic.publish(event())
     merge, committed = system.store.merge, []
 
     async def failing_afterwards(batch: Batch) -> MergeResult:
         result = await merge(batch)
-        system.markers.failures = [StoreUnavailable("connection", "down")] * 5
+        system.checkpoints.failures = [StoreUnavailable("connection", "down")] * 5
         return result
 
     system.store.merge = failing_afterwards  # type: ignore[method-assign]
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     await running(system, system.store.merged.is_set)
-    while system.markers.failures:
+    while system.checkpoints.failures:
         committed.append(system.topic.committed)
         await asyncio.sleep(0)
     assert set(committed) == {0}
     await running(system, lambda: system.topic.committed == 1)
-    assert system.markers.stored == {0: 1}
+    assert system.checkpoints.stored == {0: 1}
     system.collector.stop()
     await run
 
@@ -610,7 +610,7 @@ async def test_a_batch_whose_partition_went_back_meanwhile_is_merged_and_not_com
     await running(system, lambda: system.topic.committed == 1)
     system.topic.publish(event(detailId="d1"))
     await running(system, in_merge.is_set)
-    system.markers.stored[0] = 0
+    system.checkpoints.stored[0] = 0
     system.store.states.clear()
     await system.source.rewind()
     go_on.set()
@@ -630,7 +630,7 @@ async def test_a_partition_that_goes_back_to_the_begin_of_the_batch_in_hand_goes
     system.topic.publish(event(detailId="d1"))
     go_on.set()
     await running(system, lambda: system.topic.committed == 2)
-    assert system.markers.stored == {0: 2}
+    assert system.checkpoints.stored == {0: 2}
     system.collector.stop()
     await run
 
@@ -643,13 +643,13 @@ async def test_batches_of_a_moment_are_marked_together(system: System) -> None:
     for number in range(5):
         system.topic.publish(event(detailId=f"d{number}"))
         await running(system, lambda: len(system.store.states) == number + 1)  # noqa: B023
-    assert (system.topic.committed, system.markers.stored) == (1, {0: 1})
+    assert (system.topic.committed, system.checkpoints.stored) == (1, {0: 1})
     await system.collector.finish_batch()
-    assert (system.topic.committed, system.markers.stored) == (5, {0: 5})
+    assert (system.topic.committed, system.checkpoints.stored) == (5, {0: 5})
     system.topic.publish(event(detailId="last"))
     await running(system, lambda: len(system.store.states) == 6)
     await stopped(system, run)
-    assert (system.topic.committed, system.markers.stored) == (7, {0: 7})
+    assert (system.topic.committed, system.checkpoints.stored) == (7, {0: 7})
 
 
 @pytest.mark.parametrize("timings", [replace(TIMINGS, checkpoint_interval_s=1000.0)])
@@ -660,13 +660,13 @@ async def test_what_waits_to_be_marked_is_not_where_the_partition_has_gone_back(
     for number in range(3):
         system.topic.publish(event(detailId=f"d{number}"))
         await running(system, lambda: len(system.store.states) == number + 1)  # noqa: B023
-    assert system.markers.stored == {0: 1}
-    system.markers.stored[0] = 0
+    assert system.checkpoints.stored == {0: 1}
+    system.checkpoints.stored[0] = 0
     system.store.states.clear()
     await system.source.rewind()
     await running(system, lambda: len(system.store.states) == 3)
     await stopped(system, run)
-    assert (system.topic.committed, system.markers.stored) == (4, {0: 4})
+    assert (system.topic.committed, system.checkpoints.stored) == (4, {0: 4})
 
 
 async def rewinding(system: System) -> asyncio.Task[None]:
@@ -676,13 +676,13 @@ async def rewinding(system: System) -> asyncio.Task[None]:
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     await running(system, lambda: system.topic.committed == 2)
     del system.store.states["r", "d1"]
-    system.markers.stored[0] = 1
+    system.checkpoints.stored[0] = 1
     told, rewind = asyncio.Event(), system.source.rewind
 
     async def with_the_store_away() -> None:
         if not told.is_set():
             told.set()
-            system.markers.away = True
+            system.checkpoints.away = True
         await rewind()
 
     system.source.rewind = with_the_store_away  # type: ignore[method-assign]
@@ -697,11 +697,11 @@ async def test_partitions_are_given_up_once_a_rewind_that_is_retried_has_succeed
     for _ in range(50):
         await asyncio.sleep(0)
     assert not revoking.done()
-    system.markers.away = False
+    system.checkpoints.away = False
     async with asyncio.timeout(10):
         await revoking
     assert system.source.positions == {0: 1}
-    await running(system, lambda: system.topic.committed == 3 and system.markers.stored == {0: 3})
+    await running(system, lambda: system.topic.committed == 3 and system.checkpoints.stored == {0: 3})
     assert set(system.store.states) == {("r", f"d{number}") for number in range(3)}
     system.collector.stop()
     await run
@@ -718,25 +718,25 @@ async def test_partitions_that_are_taken_from_a_rewind_that_is_retried_are_begun
     assert system.source.positions == {}
     for _ in range(50):
         await asyncio.sleep(0)
-    system.markers.away = False
-    await running(system, lambda: system.topic.committed == 3 and system.markers.stored == {0: 3})
+    system.checkpoints.away = False
+    await running(system, lambda: system.topic.committed == 3 and system.checkpoints.stored == {0: 3})
     assert set(system.store.states) == {("r", f"d{number}") for number in range(3)}
     system.collector.stop()
     await run
 
 
 async def test_a_stop_ends_a_rewind_that_is_retried(system: System) -> None:
-    """What is missing is left to the next member, which begins at the markers."""
+    """What is missing is left to the next member, which begins at the checkpoints."""
     run = await rewinding(system)
     system.collector.stop()
     async with asyncio.timeout(10):
         await run
-    assert system.markers.stored == {0: 1}
+    assert system.checkpoints.stored == {0: 1}
 
 
 def told_ms(system: System) -> int | None:
     """Up to when the collector said last that everything is applied."""
-    moment = system.markers.moments.get(0)
+    moment = system.checkpoints.moments.get(0)
     return moment.at_ms if moment else None
 
 
@@ -762,11 +762,11 @@ async def test_no_time_is_told_before_what_came_by_then_is_marked(system: System
     system.store.failures = [StoreUnavailable("connection", "down")] * 20
     await running(system, lambda: not system.store.failures)
     assert told_ms(system) == 0
-    system.markers.failures = [StoreUnavailable("connection", "down")] * 20
-    await running(system, lambda: not system.markers.failures)
+    system.checkpoints.failures = [StoreUnavailable("connection", "down")] * 20
+    await running(system, lambda: not system.checkpoints.failures)
     assert told_ms(system) in {0, 1000}
     await running(system, lambda: told_ms(system) == 1000)
-    assert system.markers.stored == {0: 1}
+    assert system.checkpoints.stored == {0: 1}
     system.collector.stop()
     await run
 
@@ -777,8 +777,8 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     system.source.clock_ms = 1000
     await running(system, lambda: told_ms(system) == 1000)
-    # As from a snapshot: the markers with what they stand for.
-    system.markers.stored[0], system.markers.moments = 1, {0: Moment(1, 500)}
+    # As from a snapshot: the checkpoints with what they stand for.
+    system.checkpoints.stored[0], system.checkpoints.moments = 1, {0: Moment(1, 500)}
     system.source.clock_ms = 2000
     merge, seen = system.store.merge, []
 
@@ -791,7 +791,7 @@ async def test_a_store_that_went_back_is_of_no_later_time_until_it_is_repaired(s
     system.source.clock_ms = 3000
     await running(system, lambda: told_ms(system) == 3000)
     assert seen == [500]
-    assert system.markers.stored == {0: 3}
+    assert system.checkpoints.stored == {0: 3}
     system.collector.stop()
     await run
 
@@ -869,7 +869,7 @@ async def test_a_batch_that_is_held_up_for_too_long_is_hanging(system: System) -
     await run
 
 
-@pytest.mark.parametrize("away", ["store", "markers", "source"])
+@pytest.mark.parametrize("away", ["store", "checkpoints", "source"])
 async def test_a_server_that_is_away_is_no_hanging(system: System, away: str) -> None:
     """However long: each failed try is a reason for standing still."""
     failures = [BrokerUnavailable("down") if away == "source" else StoreUnavailable("connection", "down")] * 10**5
@@ -893,7 +893,7 @@ async def test_a_server_that_is_away_is_no_hanging(system: System, away: str) ->
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_comparison_is_no_batch_on_its_way(system: System, turns: int) -> None:
     """Whichever of the loop and the batch comes first when that has ended."""
-    poll, advance, compared = system.source.poll, system.markers.advance, asyncio.Event()
+    poll, advance, compared = system.source.poll, system.checkpoints.advance, asyncio.Event()
 
     async def slow_poll(timeout_s: float, *, paused: bool = False) -> Polled:
         for _ in range(turns):
@@ -907,7 +907,7 @@ async def test_a_comparison_is_no_batch_on_its_way(system: System, turns: int) -
         await advance(spans, *arguments)
 
     system.source.poll = slow_poll  # type: ignore[method-assign]
-    system.markers.advance = hanging  # type: ignore[method-assign, assignment]
+    system.checkpoints.advance = hanging  # type: ignore[method-assign, assignment]
     system.topic.publish(event())
     run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
     async with asyncio.timeout(10):
@@ -995,7 +995,7 @@ async def test_partitions_are_given_up_at_once_when_the_loop_has_ended(system: S
     """A store that stands still would hold up leaving the group."""
     system.topic.publish(event())
     await system.run_until(lambda: system.topic.committed == 1)
-    system.markers.advance = HeldCall(system.markers.advance)  # type: ignore[method-assign, assignment]
+    system.checkpoints.advance = HeldCall(system.checkpoints.advance)  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(1):
         await system.collector.finish_batch()
 

@@ -17,7 +17,7 @@ from replog.store.write.offsets import Span
 from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.kafka.group.subscription import GroupTimings
 from replog_collector.kafka.offsets.topic_queries import Place
-from tests.support.fakes import FakeMessage, MemoryMarkers
+from tests.support.fakes import FakeMessage, MemoryCheckpoints
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -165,7 +165,7 @@ def impatient_source(clients: Clients) -> KafkaSource:
     """A source that gives up a client soon which does not stop."""
     return KafkaSource(
         CollectorSettings(),
-        MemoryMarkers(),
+        MemoryCheckpoints(),
         revoking=give_up,
         assigned=lambda _: None,
         timings=GroupTimings(answer_s=0.01),
@@ -179,13 +179,15 @@ async def give_up() -> None:
 
 async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(clients: Clients) -> None:
     """The new one has gone to where its partitions begin; that the rewind finds the old one gone is no error."""
-    markers = MemoryMarkers()
-    markers.stored[0] = 5
-    source = KafkaSource(CollectorSettings(), markers, revoking=give_up, assigned=lambda _: None, client=clients.make)
+    checkpoints = MemoryCheckpoints()
+    checkpoints.stored[0] = 5
+    source = KafkaSource(
+        CollectorSettings(), checkpoints, revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
     await source.start()
     (old,) = clients
     assert (old.sought, source.positions) == ([5], {0: 5})
-    markers.stored[0] = 3
+    checkpoints.stored[0] = 3
     old.runner.clear()
     old.asked.clear()
     rewind = asyncio.create_task(source.rewind())
@@ -203,7 +205,7 @@ async def test_a_client_that_is_replaced_while_a_rewind_asks_it_moves_nothing(cl
 async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clients: Clients) -> None:
     """It is told once: what is not taken then would be missing between what comes before and after it."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     (client,) = clients
@@ -220,7 +222,7 @@ async def test_a_partition_that_ends_before_what_is_applied_of_it_is_not_known(
 ) -> None:
     """Its topic was made anew: that nothing lies behind the position says nothing of what there is now."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     await source.commit({0: applied})
@@ -231,7 +233,7 @@ async def test_a_partition_that_ends_before_what_is_applied_of_it_is_not_known(
 async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: Clients) -> None:
     """A topic in which there is always a message has ends of transactions too."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     (client,) = clients
@@ -243,7 +245,7 @@ async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: Cli
 async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
     """Where it were told, nobody would take it."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     (client,) = clients
@@ -266,7 +268,7 @@ async def test_a_client_that_does_not_leave_in_time_sends_no_more_heartbeats(cli
 async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none(clients: Clients) -> None:
     told: list[list[int]] = []
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=told.append, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=told.append, client=clients.make
     )
     await source.start()
     (client,) = clients
@@ -282,7 +284,7 @@ async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none
 
 async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: Clients) -> None:
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     await source.stop()
@@ -297,7 +299,7 @@ async def test_partitions_are_given_up_although_the_batch_in_hand_fails(clients:
         raise StoreRefused("no batch of this is ever merged")
 
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=fail, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=fail, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     with pytest.raises(StoreRefused):
@@ -319,7 +321,7 @@ async def test_a_client_that_does_not_stop_is_closed_all_the_same(clients: Clien
 async def test_a_client_of_which_a_task_has_ended_is_replaced(clients: Clients, part: str) -> None:
     """Nothing tells that: no messages come, or leaders that have moved are not found, for ever."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     getattr(clients[0], part).task.set_exception(RuntimeError("the handler is closed"))
@@ -333,7 +335,7 @@ async def test_a_client_that_fails_while_it_stops_is_closed_and_replaced(
 ) -> None:
     """It raises what its task has ended with, or that one of its own was cancelled."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     clients[0].broken, clients[0].stop_error = True, error
@@ -346,7 +348,7 @@ async def test_a_client_that_fails_while_it_stops_is_closed_and_replaced(
 async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients: Clients) -> None:
     """The client still names those of before. What were decided of them would not hold in what it gets next."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     (client,) = clients
@@ -364,7 +366,7 @@ async def test_while_partitions_move_it_is_not_decided_where_they_begin(clients:
 async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clients: Clients) -> None:
     """Else it would look as if the group did not get on."""
     source = KafkaSource(
-        CollectorSettings(), MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make
+        CollectorSettings(), MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make
     )
     await source.start()
     await clients[0].revoked()
@@ -376,7 +378,7 @@ async def test_a_broker_that_does_not_answer_is_told_while_partitions_move(clien
 async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joining(clients: Clients) -> None:
     """It would evict the other."""
     settings = CollectorSettings(kafka_group_instance_id="one")
-    source = KafkaSource(settings, MemoryMarkers(), revoking=give_up, assigned=lambda _: None, client=clients.make)
+    source = KafkaSource(settings, MemoryCheckpoints(), revoking=give_up, assigned=lambda _: None, client=clients.make)
     await source.start()
     (client,) = clients
     joining = client._coordinator._coordination_task = asyncio.ensure_future(client.revoked())
@@ -393,7 +395,7 @@ async def test_a_static_member_whose_name_is_taken_waits_and_stops_without_joini
 async def test_a_client_that_joins_while_it_stops_gets_nothing(clients: Clients) -> None:
     source = KafkaSource(
         CollectorSettings(kafka_group_instance_id="one"),
-        MemoryMarkers(),
+        MemoryCheckpoints(),
         revoking=give_up,
         assigned=lambda _: None,
         client=clients.make,

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
 from replog_collector.kafka.offsets.start_offsets import StartOffsets
-from tests.support.fakes import MemoryMarkers
+from tests.support.fakes import MemoryCheckpoints
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,52 +26,52 @@ def skipped() -> float:
 )
 def test_a_partition_is_read_from_where_it_was_left(reached: int | None, begins: int) -> None:
     before = skipped()
-    assert StartOffsets(MemoryMarkers()).of(0, reached, first=10, end=20) == begins
+    assert StartOffsets(MemoryCheckpoints()).of(0, reached, first=10, end=20) == begins
     assert skipped() == before
 
 
 def test_what_retention_deleted_is_counted_and_said() -> None:
     before = skipped()
     with capture_logs() as lines:
-        assert StartOffsets(MemoryMarkers()).of(3, 4, first=10, end=20) == 10
+        assert StartOffsets(MemoryCheckpoints()).of(3, 4, first=10, end=20) == 10
     assert skipped() == before + 6
     assert lines == [{"event": "offsets_skipped", "log_level": "error", "partition": 3, "first": 4, "last": 9}]
 
 
 def test_a_gap_that_is_met_again_is_counted_once() -> None:
-    before, start_offsets = skipped(), StartOffsets(MemoryMarkers())
+    before, start_offsets = skipped(), StartOffsets(MemoryCheckpoints())
     assert [start_offsets.of(3, 4, first=first, end=20) for first in (10, 10, 12)] == [10, 10, 12]
     assert skipped() == before + 8
 
 
 def test_a_topic_that_was_made_anew_is_read_from_where_it_was_left_all_the_same() -> None:
-    before, start_offsets = skipped(), StartOffsets(MemoryMarkers())
+    before, start_offsets = skipped(), StartOffsets(MemoryCheckpoints())
     start_offsets.of(3, 4, first=10, end=20)
     assert start_offsets.of(3, 2, first=0, end=5) == 2
     assert skipped() == before + 6
 
 
-async def test_a_partition_was_left_at_the_lower_of_commit_and_marker() -> None:
-    markers = MemoryMarkers()
-    markers.stored = {0: 10, 1: 10, 3: 10}
-    left = await StartOffsets(markers).left({0: 12, 1: 7, 2: 12, 3: None})
+async def test_a_partition_was_left_at_the_lower_of_commit_and_checkpoint() -> None:
+    checkpoints = MemoryCheckpoints()
+    checkpoints.stored = {0: 10, 1: 10, 3: 10}
+    left = await StartOffsets(checkpoints).left({0: 12, 1: 7, 2: 12, 3: None})
     assert left == {0: 10, 1: 7, 2: None, 3: None}
 
 
-async def test_markers_are_set_where_a_partition_begins_elsewhere_than_it_was_left() -> None:
-    markers = MemoryMarkers()
-    await StartOffsets(markers).save({0: 10, 1: 7, 2: 3}, {0: 10, 1: 5, 2: None})
-    assert markers.stored == {1: 7, 2: 3}
+async def test_checkpoints_are_set_where_a_partition_begins_elsewhere_than_it_was_left() -> None:
+    checkpoints = MemoryCheckpoints()
+    await StartOffsets(checkpoints).save({0: 10, 1: 7, 2: 3}, {0: 10, 1: 5, 2: None})
+    assert checkpoints.stored == {1: 7, 2: 3}
 
 
 async def test_a_store_that_hangs_is_not_waited_for() -> None:
     """The group waits for its member meanwhile, and takes it for dead in the end."""
     with pytest.raises(StoreUnavailable) as caught:
-        await StartOffsets(HangingMarkers(), answer_timeout_s=0.01).left({0: 1})
+        await StartOffsets(HangingCheckpoints(), answer_timeout_s=0.01).left({0: 1})
     assert caught.value.kind == "timeout"
 
 
-class HangingMarkers(MemoryMarkers):
+class HangingCheckpoints(MemoryCheckpoints):
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         await asyncio.Event().wait()
         return await super().read(partitions)

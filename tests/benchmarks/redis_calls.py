@@ -54,7 +54,7 @@ class Calls(NamedTuple):
         )
 
 
-class Witness:
+class CallRecorder:
     """Watches one Redis from ``with`` on; ``calls`` stands at its end."""
 
     def __init__(self, url: str) -> None:
@@ -87,7 +87,7 @@ def _taken(redis: Redis, waited_s: float) -> Calls:
     statistics = redis.info("commandstats")
     # Before the log is read, for that is long itself.
     entries = [(entry["duration"], _name(entry["command"])) for entry in redis.slowlog_get(_ENTRIES)]
-    # Forgetting what was noted before is long too, and nobody's but the witness's.
+    # Forgetting what was noted before is long too, and nobody's but the recorder's.
     noted = [(duration, name) for duration, name in entries if name != "SLOWLOG"]
     percentiles = redis.info("latencystats").get("latency_percentiles_usec_evalsha", {})
     events = {_text(event[0]): int(event[3]) for event in redis.latency_latest()}
