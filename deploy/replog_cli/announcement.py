@@ -59,6 +59,10 @@ class Announcement:
         """Say that the stop has begun."""
         self._print("Stopping everything in order ...")
 
+    def not_applied(self) -> None:
+        """Say that some of the workers' last events are not applied."""
+        self._print("The last events of the simulated workers were not applied in time: some runs stay RUNNING.")
+
     def stopped(self) -> None:
         """Say that all is stopped, and where the records are kept."""
         data = self._plan.data.root

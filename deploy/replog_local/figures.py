@@ -1,23 +1,26 @@
-"""Figures of a running stack, for its status line: from the metrics of its collector and its query service."""
+"""Figures of a running stack, for its status line and its stop: the metrics of its collector and query service."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import httpx
     from prometheus_client.samples import Sample
 
     from replog_local.addresses import Addresses
 
 _EVENTS = "replog_events_total"
 _AS_OF = "replog_as_of_timestamp_seconds"
+POLL_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,25 @@ def figures_of(collector: str, api: str) -> Figures:
         records=int(sum(sample.value for sample in starts if sample.labels["result"] == "applied")),
         as_of=as_of_in(api),
     )
+
+
+async def wait_until_applied(
+    client: httpx.AsyncClient, addresses: Addresses, published: datetime, stall_s: float
+) -> bool:
+    """Wait until all events published up to then are applied. False if no event was applied for ``stall_s``."""
+    events, loop = -1, asyncio.get_running_loop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(stall_s) as limit:
+            while True:
+                with suppress(httpx.HTTPError):
+                    current = await read(client, addresses)
+                    if current.as_of is not None and current.as_of >= published:
+                        return True
+                    if current.events > events:
+                        events = current.events
+                        limit.reschedule(loop.time() + stall_s)
+                await asyncio.sleep(POLL_INTERVAL_S)
+    return False
 
 
 def as_of_in(metrics: str) -> datetime | None:

@@ -83,8 +83,10 @@ class Children:
         """Stop the children in ``order``, one after another. Children that ignore SIGTERM are killed."""
         await cancel_and_wait(self._watches, timeout_s=WATCH_STOP_S)
         for name in order:
-            if (child := self._running.pop(name, None)) is not None:
+            if (child := self._running.get(name)) is not None:
                 await _end(child, self._stop_s)
+                # Not sooner: a stop that is cut short leaves the child to the next one.
+                del self._running[name]
 
     async def _spawn(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], *, stdout: int | None

@@ -7,7 +7,6 @@ import http.client
 import os
 import signal
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -35,8 +34,9 @@ POLL_INTERVAL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
 #: Seconds in which starting and watching end once they are cancelled.
 CANCEL_S = 1.0
-#: Seconds until the last events of the workers are applied, at most, and until the status line has ended.
-APPLY_DEADLINE_S = 10.0
+#: Seconds in which at least one more of the workers' last events has to be applied, or the rest is given up.
+APPLY_STALL_S = 10.0
+#: Seconds until the status line has ended.
 FOLLOW_STOP_S = 3.0
 #: Sources of work first, what others depend on last.
 STOP_ORDER = ("workers", "collector", "api", "broker", "redis")
@@ -65,6 +65,9 @@ class Reporter(Protocol):
 
     def stopping(self) -> None:
         """Say that the stop has begun."""
+
+    def not_applied(self) -> None:
+        """Say that some of the workers' last events are not applied."""
 
 
 async def run(plan: Plan, reporter: Reporter) -> None:
@@ -96,17 +99,21 @@ async def _serve(plan: Plan, children: Children, reporter: Reporter) -> None:
         await cancel_and_wait([following], timeout_s=FOLLOW_STOP_S)
         reporter.stopping()
         if plan.demo and not children.one_died:
-            await _finish_work(children, addresses)
+            await children.stop(["workers"])
+            # The broker keeps them in memory only.
+            if not await _applied(addresses, datetime.now(UTC)):
+                reporter.not_applied()
 
 
-async def _finish_work(children: Children, addresses: Addresses) -> None:
-    """Stop the workers, and wait until the last events of theirs are applied: the broker keeps them in memory only."""
-    await children.stop(["workers"])
-    published = datetime.now(UTC)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(APPLY_DEADLINE_S):
-            while not await asyncio.to_thread(_has_applied, addresses.api_url, published):  # noqa: ASYNC110 - nobody announces it
-                await asyncio.sleep(POLL_INTERVAL_S)
+async def _applied(addresses: Addresses, published: datetime) -> bool:
+    """Whether all events published up to then have been applied, once nothing is applied any more."""
+    # Imported here, because the other commands need neither.
+    import httpx  # noqa: PLC0415
+
+    from replog_local import figures  # noqa: PLC0415
+
+    async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S) as client:
+        return await figures.wait_until_applied(client, addresses, published, APPLY_STALL_S)
 
 
 async def _start(plan: Plan, children: Children) -> Addresses:
@@ -180,15 +187,6 @@ async def _until(condition: Callable[[], bool], name: str, children: Children) -
 
 def _is_ready(url: str) -> bool:
     return _body(url, "/readyz") is not None
-
-
-def _has_applied(url: str, moment: datetime) -> bool:
-    """Whether the query service answers as of ``moment`` or later. Its metrics need no token."""
-    # Imported here, because the other commands need no metrics.
-    from replog_local.figures import as_of_in  # noqa: PLC0415
-
-    as_of = as_of_in(_body(url, "/metrics") or "")
-    return as_of is not None and as_of >= moment
 
 
 def _body(url: str, path: str) -> str | None:

@@ -1,11 +1,18 @@
-"""The status line of ``replog up``."""
+"""The status line of ``replog up``, and its wait for the last events at the stop."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
+
+import httpx
+import pytest
 
 from replog_cli.announcement import status_line
-from replog_local.figures import Figures, figures_of
+from replog_local.addresses import Addresses
+from replog_local.figures import Figures, figures_of, wait_until_applied
+from replog_local.stack import APPLY_STALL_S
+from tests.simulation.loop import BEGIN_S, PROCESS, Process, SimulatedLoop
 
 METRICS = """# HELP replog_events_total Events.
 # TYPE replog_events_total counter
@@ -40,3 +47,50 @@ def test_the_line_says_events_records_and_freshness() -> None:
     assert status_line(current, None, 1.0, NOW) == f"1,204 events, 3 records started, as of {as_of} (2 s ago)"
     assert status_line(current, Figures(1184, 3, None), 2.0, NOW).startswith("1,204 events (10/s), 3 records started")
     assert status_line(Figures(0, 0, None), None, 1.0, NOW) == "0 events, 0 records started"
+
+
+class Metrics:
+    """Answers like the metrics of a collector that applies one event each time, up to ``events``."""
+
+    def __init__(self, events: int, as_of: datetime) -> None:
+        self._left, self._as_of, self.asked = events, as_of, 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "collector":
+            self.asked += 1
+            applied = min(self.asked, self._left)
+            sample = f'replog_events_total{{type="record.started",result="applied"}} {applied}'
+            return httpx.Response(200, text=f"# TYPE replog_events_total counter\n{sample}\n")
+        caught_up = self.asked >= self._left
+        as_of = self._as_of.timestamp() if caught_up else 0.0
+        return httpx.Response(200, text=AS_OF.format(as_of))
+
+
+def seconds_waited(metrics: Metrics) -> tuple[bool, float]:
+    """Whether all was applied as of NOW, as these metrics tell, and after how many virtual seconds."""
+
+    async def waited() -> bool:
+        addresses = Addresses("http://api", "http://collector", "", "", "", "")
+        async with httpx.AsyncClient(transport=httpx.MockTransport(metrics)) as client:
+            return await wait_until_applied(client, addresses, NOW, APPLY_STALL_S)
+
+    loop = SimulatedLoop(Random(1))
+    PROCESS.set(Process("replog up"))
+    try:
+        return loop.run_until_complete(waited()), loop.now_s - BEGIN_S
+    finally:
+        loop.close()
+
+
+def test_the_stop_waits_as_long_as_events_are_applied() -> None:
+    """Longer than the time in which one has to be applied."""
+    all_applied, waited_s = seconds_waited(Metrics(300, NOW))
+    assert all_applied
+    assert waited_s > APPLY_STALL_S
+
+
+def test_the_stop_gives_up_when_nothing_is_applied_any_more() -> None:
+    """The end says so then."""
+    all_applied, waited_s = seconds_waited(Metrics(1, NOW - timedelta(seconds=1)))
+    assert not all_applied
+    assert waited_s == pytest.approx(APPLY_STALL_S, abs=1)

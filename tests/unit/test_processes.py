@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from replog.cancellation import cancel_and_wait
 from replog_local.processes import ChildDied, Children
 
 if TYPE_CHECKING:
@@ -21,6 +23,14 @@ signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("ready", flush=True)
 signal.sigwait([signal.SIGTERM])
 print("bye", flush=True)
+"""
+ENDS_AT_THE_SECOND = """
+import os, pathlib, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print(os.getpid(), flush=True)
+signal.sigwait([signal.SIGTERM])
+pathlib.Path({asked!r}).touch()
+signal.sigwait([signal.SIGTERM])
 """
 DOES_NOT_LISTEN = """
 import signal
@@ -90,3 +100,17 @@ async def test_children_have_the_stacks_environment_and_their_own(children: Chil
     show = "import os; print(os.environ['PATH'], os.environ['REPLOG_API_PORT'], flush=True)"
     line = await children.start_and_read_line("child", python(show), {"REPLOG_API_PORT": "1"})
     assert line == "/usr/bin:/bin 1"
+
+
+async def test_a_stop_that_is_cut_short_leaves_the_child_to_the_next(children: Children, tmp_path: Path) -> None:
+    """Ctrl-C twice ends all children, too."""
+    asked = tmp_path / "asked"
+    pid = int(await children.start_and_read_line("child", python(ENDS_AT_THE_SECOND.format(asked=str(asked))), {}))
+    stopping = asyncio.create_task(children.stop(["child"]))
+    async with asyncio.timeout(DEADLINE_S):
+        while not asked.exists():
+            await asyncio.sleep(0.01)
+        assert not await cancel_and_wait([stopping], timeout_s=DEADLINE_S)
+        await children.stop(["child"])
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
