@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
+_T = TypeVar("_T")
 #: Seconds after which a task that goes on is cancelled again.
 REPEAT_S = 0.1
 
@@ -28,11 +29,15 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]], *, timeout_s: fl
     return running
 
 
-async def finish_all(*work: Awaitable[None]) -> None:
-    """Await all of ``work`` concurrently; raises the first error, once nothing of it runs any more.
+async def finish_all(*work: Awaitable[_T]) -> list[_T]:
+    """Await all of ``work`` concurrently; returns its results in order.
 
-    A caller that is cancelled cancels all of it, and waits for it all the same.
+    Raises the first error, once nothing of it runs any more. A caller that is cancelled cancels all of it, and waits
+    for it all the same.
     """
+    results: list[_T] = []
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+        results.append(outcome)
+    return results

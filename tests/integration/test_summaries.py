@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replog.store.client.command import Command
+    from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.results import Page, SilentRecord
     from tests.support.strategies import Event
 
 SEED = 20210512
@@ -228,13 +230,37 @@ async def test_silent_records_are_looked_at_by_500(connection: Connection) -> No
         *(event("detail.started", recordId=f"s{n:03}", at=ago["new"]) for n in range(0, 300, 3)),
     ]
     await merge(connection, events)
-    now_ms = (now - EPOCH) // timedelta(milliseconds=1)
     counting = Counting(connection)
-    page = (await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10)).data
+    page = await silent_page(counting, now)
     assert (page.total, len(page.rows)) == (200, 10)
     assert counting.calls == {"silent": 64, "HMGET": 10}
+
+
+@pytest.mark.parametrize("others", ["", "tasks", "active records"])
+async def test_silent_records_of_one_team_are_read_where_there_are_fewer(connection: Connection, others: str) -> None:
+    """In the lists of its tasks, unless they or their RUNNING records are more than all candidates."""
+    now = datetime.now(UTC)
+    old, new = _ago(now, 4000), _ago(now, 1)
+    events = [event("record.started", recordId=f"s{n:03}", taskKey=f"team-{n % 2}/t", at=old) for n in range(300)]
+    if others == "tasks":
+        ended = [{"recordId": f"o{n}", "taskKey": f"team-1/other-{n}"} for n in range(301)]
+        events += [event("record.finished", status="SUCCESS", at=old, **row) for row in ended]
+    if others == "active records":
+        events += [event("record.started", recordId=f"o{n}", taskKey="team-1/t", at=new) for n in range(151)]
+    await merge(connection, events)
     counting = Counting(connection)
-    mine = await silent_records(counting, now_ms=now_ms, silent_for_s=900, offset=0, limit=10, prefix="team-1/")
-    assert mine.data.total == 100
-    own_buckets = len({bucket_of(f"s{number:03}") for number in range(1, 300, 2)})
-    assert counting.calls == {"candidates": 64, "owners": 64, "ZMSCORE": 2 * own_buckets, "HMGET": 10}
+    page = await silent_page(counting, now, "team-1/")
+    assert (page.total, len(page.rows)) == (150, 10)
+    buckets = len({bucket_of(f"s{number:03}") for number in range(1, 300, 2)})
+    found = {"heads": 64, "ZCOUNT": 64, "ZMSCORE": 2 * buckets, "HMGET": 10}
+    if others:
+        assert counting.calls["candidates"] == 64
+        assert {name: counting.calls[name] for name in found} == found
+    else:
+        assert counting.calls == {**found, "ZRANGEBYLEX": 1}
+
+
+async def silent_page(connection: CommandRunner, now: datetime, prefix: str = "") -> Page[SilentRecord]:
+    """The first ten."""
+    now_ms = (now - EPOCH) // timedelta(milliseconds=1)
+    return (await silent_records(connection, now_ms=now_ms, silent_for_s=900, offset=0, limit=10, prefix=prefix)).data

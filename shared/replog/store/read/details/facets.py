@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.json import Decoder
 
+from replog.cancellation import finish_all
 from replog.statuses import LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import FACETS
@@ -129,18 +131,27 @@ def _counted(pairs: Sequence[list[bytes]], stored: Sequence[bytes | None]) -> It
 async def _in_parts(connection: CommandRunner, keys: RecordKeys, parts: range) -> Iterator[_Counted]:
     """The pairs with their numbers, from the first rank of ``parts`` to its end, in calls as long as its step.
 
+    Parts are read at once: Redis finds one while another is split.
+    """
+    ranks = [(first, min(parts.stop, first + parts.step) - 1) for first in parts]
+    reads = [asyncio.create_task(_part(connection, keys, *of), name="read of pairs") for of in ranks]
+    pairs, stored = zip(*await finish_all(*reads), strict=True) if reads else ((), ())
+    return _counted([*chain.from_iterable(pairs)], [*chain.from_iterable(stored)])
+
+
+async def _part(
+    connection: CommandRunner, keys: RecordKeys, first: int, last: int
+) -> tuple[list[list[bytes]], list[bytes | None]]:
+    """The pairs from one rank to another, and the fields of their numbers.
+
     Commands of their own: a script that finds the fields of the pairs takes Redis three times as long.
     """
-    steps = [(begin, min(parts.stop, begin + parts.step) - 1) for begin in parts]
-    pairs = [*map(split_pair, await _joined(connection, [Command("ZRANGE", [keys.pairs], step) for step in steps]))]
-    fields = [b"f" + pair[-1] for pair in pairs]
-    calls = [Command("HMGET", [keys.record], fields[at : at + parts.step]) for at in range(0, len(fields), parts.step)]
-    return _counted(pairs, await _joined(connection, calls))
-
-
-async def _joined(connection: CommandRunner, calls: Sequence[Command]) -> list[Any]:
-    """The elements of all replies."""
-    return [*chain.from_iterable(await connection.run(calls))]
+    (members,) = await connection.run([Command("ZRANGE", [keys.pairs], (first, last))])
+    pairs = [*map(split_pair, members)]
+    if not pairs:
+        return [], []
+    (stored,) = await connection.run([Command("HMGET", [keys.record], [b"f" + pair[-1] for pair in pairs])])
+    return pairs, stored
 
 
 #: Of a pair that has come meanwhile.

@@ -1,43 +1,48 @@
 """Reasons for which the details of a record failed, grouped by their text without numbers and hashes.
 
 The newest :data:`EXAMINED` failed details are examined: the index by status has them in one range. How many have failed
-at all is known without.
+at all is known without. Some reads are under way at once: Redis finds the next values while those before are grouped.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from contextlib import aclosing
+from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from replog.cancellation import cancel_and_wait
 from replog.fields import DETAIL
 from replog.records import facts_decoder
-from replog.statuses import FAILED
+from replog.statuses import FAILED, STATUS_LETTERS
 from replog.store.client.command import Command
-from replog.store.format.detail_codec import head_of, reason_of, unpack_contents
+from replog.store.format.detail_codec import TIME_BYTES, head_of, reason_of, unpack_contents
 from replog.store.format.keys import RecordKeys
-from replog.store.read.details.ordered_details import ordered_details
-from replog.store.read.filters import DetailFilter
+from replog.store.read.bounded_reads import ordered_values
+from replog.store.read.newest_first import TOP
 from replog.store.read.results import FailureReason, FailureReasons, Versioned
 from replog.store.read.versions import record_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.format.rows import StoredDetail
 
 #: Failed details that are examined at most.
 EXAMINED = 5000
+#: Details whose values are read together, and such reads under way beside the one whose values are awaited.
+IDS_A_READ, READS_AHEAD = 500, 2
+#: Seconds in which reads end once they are cancelled.
+ENDS_WITHIN_S = 0.5
 #: What stands for a number or a hash.
 MASK = "<n>"
 #: Reasons kept masked: of many details they are the same.
 _KEPT_REASONS = 2048
 
-_FAILED = DetailFilter(status=FAILED)
+_FAILED = STATUS_LETTERS[FAILED]
 _placed_facts = facts_decoder([field for field in DETAIL if field.name == "remote_cluster"], Any)
 _HEX = "[0-9A-Fa-f]"
 #: A UUID; hexadecimal digits behind 0x; six and more of them, with a decimal one, that are a word of their own; then
@@ -65,14 +70,43 @@ async def failure_reasons(
     ((counter, written, failed),) = await connection.run([Command("HMGET", [keys.record], ("v", "w", "nF"))])
     found = _Groups()
     if int(failed or 0):
-        async with aclosing(ordered_details(connection, record_id, _FAILED)) as steps:
-            async for rows in steps:
-                found.add(rows[: examined - found.examined])
-                if found.examined == examined:
-                    break
+        await _examine(connection, keys, examined, found)
     # More may have failed meanwhile.
     reasons = FailureReasons(max(int(failed or 0), found.examined), found.examined, found.reasons())
     return Versioned(record_version(counter, written), reasons)
+
+
+async def _examine(connection: CommandRunner, keys: RecordKeys, most: int, found: _Groups) -> None:
+    """Add the newest failed details of a record, ``most`` at most, to ``found``."""
+    reads: deque[asyncio.Task[list[tuple[bytes, bytes]]]] = deque()
+    try:
+        async for ids in _newest_failed(connection, keys.by_status, most):
+            reads.append(asyncio.create_task(_values_of(connection, keys.details, ids), name="read of reasons"))
+            if len(reads) > READS_AHEAD:
+                found.add(await reads.popleft())
+        while reads:
+            found.add(await reads.popleft())
+    finally:
+        await cancel_and_wait(reads, timeout_s=ENDS_WITHIN_S)
+
+
+async def _newest_failed(connection: CommandRunner, by_status: bytes, most: int) -> AsyncIterator[list[bytes]]:
+    """The ids of the newest failed details, ``most`` at most, some at a time."""
+    before, left = b"(" + _FAILED + TOP, most
+    while left:
+        step = min(left, IDS_A_READ)
+        bounds = [before, b"[" + _FAILED, "LIMIT", 0, step]
+        (entries,) = await connection.run([Command("ZREVRANGEBYLEX", [by_status], bounds)])
+        if entries:
+            yield [entry[1 + TIME_BYTES :] for entry in entries]
+        if len(entries) < step:
+            return
+        before, left = b"(" + entries[-1], left - step
+
+
+async def _values_of(connection: CommandRunner, details: bytes, ids: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Those of the details that are there, with their values, in their order."""
+    return [row async for rows in ordered_values(connection, details, ids) for row in rows]
 
 
 class _Group:
@@ -95,14 +129,18 @@ class _Groups:
         #: By pair and status. All details of one pair have the same cluster.
         self._clusters: dict[bytes, str] = {}
 
-    def add(self, rows: Sequence[StoredDetail]) -> None:
-        """Examine the next ones."""
-        self.examined += len(rows)
-        for row in rows:
-            masked = _masked(reason_of(row.value))
-            group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(row.detail_id))
+    def add(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Examine those of the next ones that have failed and not begun again since: ids and values."""
+        for detail_id, value in rows:
+            head = head_of(value)
+            if head[-1:] != _FAILED:
+                continue
+            masked = _masked(reason_of(value))
+            group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(detail_id))
             group.failed += 1
-            group.clusters.add(self._cluster_of(row.value))
+            cluster = self._clusters.get(head)
+            group.clusters.add(self._cluster_of(head, value) if cluster is None else cluster)
+            self.examined += 1
 
     def reasons(self) -> list[FailureReason]:
         """The groups in their order."""
@@ -112,11 +150,9 @@ class _Groups:
             for reason, group in groups
         ]
 
-    def _cluster_of(self, value: bytes) -> str:
-        head = head_of(value)
-        if head not in self._clusters:
-            self._clusters[head] = _placed_facts(unpack_contents(value)[1]).remote_cluster or ""
-        return self._clusters[head]
+    def _cluster_of(self, head: bytes, value: bytes) -> str:
+        cluster = self._clusters[head] = _placed_facts(unpack_contents(value)[1]).remote_cluster or ""
+        return cluster
 
 
 @lru_cache(_KEPT_REASONS)

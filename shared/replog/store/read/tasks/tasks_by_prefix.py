@@ -50,8 +50,12 @@ class TaskNameIndex:
             if wanted * of_all.total < matches * matches:
                 return (await order.first(of_all, self._prefix, wanted, matches))[offset:]
         entries = await self._every(seen)
-        ordered = sorted((entry[-TIME_BYTES:] + entry[2 : -TIME_BYTES - 1] for entry in entries), reverse=True)
+        ordered = sorted((entry[-TIME_BYTES:] + _key_of(entry) for entry in entries), reverse=True)
         return [entry[TIME_BYTES:] for entry in ordered[offset:wanted]]
+
+    async def keys(self, seen: TaskIndexHead) -> list[bytes]:
+        """The keys of all matches, in any order; ``seen`` is the head."""
+        return [*map(_key_of, await self._every(seen))]
 
     async def _every(self, seen: TaskIndexHead) -> list[bytes]:
         entries: list[bytes] = []
@@ -73,6 +77,11 @@ class TaskNameIndex:
                 if len(found) == a_call
             ]
         return entries
+
+
+def _key_of(entry: bytes) -> bytes:
+    """The task's key in an entry of the index by key."""
+    return entry[2 : -TIME_BYTES - 1]
 
 
 def _reading(key: bytes, head: bytes, at_most: bytes, entries: int) -> Command:
