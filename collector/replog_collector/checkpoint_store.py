@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from replog.store.write.merge_result import MergeResult
-    from replog.store.write.offsets import Reached, Span
+    from replog.store.write.offsets import CheckpointRange, Reached, Span
 
 
 class CheckpointStore(Protocol):
     """As :class:`replog.store.write.checkpoints.Checkpoints`. Every method raises StoreUnavailable."""
 
-    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
-        """The checkpoints of ``partitions``; None where the store has none."""
+    async def read_ranges(self, partitions: Collection[int]) -> dict[int, CheckpointRange | None]:
+        """The lowest and the highest checkpoint of each of ``partitions``; None where a part of the store has none."""
 
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set checkpoints to offsets before which Kafka has nothing that the store lacks."""

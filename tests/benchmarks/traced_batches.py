@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 from replog.events import encode
 from replog.settings import StoreSettings, load
 from replog.store.client.connection import Connection
-from replog.store.write.offsets import Span
 from replog.store.write.writer import Writer
 from replog_collector.health.progress import Progress
-from replog_collector.kafka.source import Polled
+from replog_collector.kafka.source import Polled, PolledSpan
 from replog_collector.main import GC_THRESHOLD
 from replog_collector.pipeline.clock_limit import AheadLimit
 from replog_collector.pipeline.dead_letter_limit import DeadLetterLimit
@@ -112,7 +111,7 @@ async def measure(redis_url: str, prefix: str, endpoint: str) -> None:
                 deliver = delivery(connection, parts).deliver
                 began_s = time.process_time()
                 for messages in made:
-                    span = {0: Span(messages[0].offset, messages[-1].offset + 1)}
+                    span = {0: PolledSpan(messages[0].offset, messages[-1].offset + 1, 0)}
                     await deliver(decode(Polled(messages, span), AheadLimit(86400)))
                 us = (time.process_time() - began_s) / events * 1e6
             print(f"{us:.3f}", flush=True)  # noqa: T201 - the figure

@@ -244,6 +244,14 @@ class SimulatedKafka:
         for _ in range(messages - 1):
             self.append(partition, control=True)
 
+    def make_anew(self) -> None:
+        """Delete the topic, with what the group has committed in it, and make it anew with as many partitions."""
+        self.partitions = [Partition(partition.number) for partition in self.partitions]
+        self.group.committed.clear()
+        self.dead_letters.clear()
+        self.group.prepare()
+        self.wake()
+
     def wake(self) -> None:
         """Let the consumers look again that wait for something to read."""
         waiting, self._arrived = self._arrived, []

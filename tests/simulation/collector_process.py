@@ -73,6 +73,10 @@ class _WatchedSource:
         return self._source.positions
 
     @property
+    def epochs(self) -> Mapping[int, int]:
+        return self._source.epochs
+
+    @property
     def moving(self) -> bool:
         return self._source.moving
 

@@ -44,6 +44,7 @@ def _collector_of(world: World, fault: Fault) -> SimulatedCollector | None:
 
 _Begun = tuple[str, "Callable[[], None]"]
 _NOBODY: _Begun = ("nothing: there is no collector", _nothing)
+_NOTHING_IN_TOPIC: _Begun = ("nothing: nobody publishes yet, as the topic was made anew", _nothing)
 
 
 def _kill(world: World, fault: Fault) -> _Begun:
@@ -119,7 +120,14 @@ def _grow(world: World, fault: Fault) -> _Begun:
     return fault.words(), _nothing
 
 
+def _anew(world: World, fault: Fault) -> _Begun:
+    world.make_topic_anew()
+    return fault.words(lasts="{lasts}"), world.fill_topic_again
+
+
 def _control(world: World, fault: Fault) -> _Begun:
+    if world.is_topic_anew:
+        return _NOTHING_IN_TOPIC
     for partition in world.kafka.partitions:
         for _ in range(1 + fault.number % 3):
             world.kafka.append(partition, control=True)
@@ -127,6 +135,8 @@ def _control(world: World, fault: Fault) -> _Begun:
 
 
 def _transaction(world: World, fault: Fault) -> _Begun:
+    if world.is_topic_anew:
+        return _NOTHING_IN_TOPIC
     partition = _partition_of(world, fault)
     if partition.open_at is None:
         partition.open_at = partition.end
@@ -140,6 +150,8 @@ def _transaction(world: World, fault: Fault) -> _Begun:
 
 
 def _unreadable(world: World, fault: Fault) -> _Begun:
+    if world.is_topic_anew:
+        return _NOTHING_IN_TOPIC
     partition = _partition_of(world, fault)
     world.kafka.append_unreadable(partition, "simulated: damaged", messages=1 + fault.number % 3)
     return fault.words(number=partition.number), _nothing
@@ -183,7 +195,8 @@ def _lost_by(server: Server, fault: Fault) -> int:
 def _redis_loses(world: World, fault: Fault) -> _Begun:
     server = _server_of(world, fault)
     lost = _lost_by(server, fault)
-    server.lose(lost)
+    with world.judge.losing(server):
+        server.lose(lost)
     return fault.words(number=server.number, number_of_calls=lost), _nothing
 
 
@@ -194,7 +207,8 @@ def _redis_older(world: World, fault: Fault) -> _Begun:
 
     def end() -> None:
         server.trouble = None
-        server.lose(lost)
+        with world.judge.losing(server):
+            server.lose(lost)
 
     return fault.words(number=server.number, lasts="{lasts}", number_of_calls=lost), end
 
@@ -212,6 +226,7 @@ _BEGINNINGS: dict[str, Callable[[World, Fault], _Begun]] = {
     "client fails": _client_fails,
     "client dies": _client_dies,
     "grow": _grow,
+    "anew": _anew,
     "control": _control,
     "transaction": _transaction,
     "unreadable": _unreadable,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from contextlib import contextmanager
 from datetime import UTC
 from functools import lru_cache
 from itertools import islice
@@ -25,10 +26,10 @@ from tests.simulation.workload import BEGIN_S as WALL_BEGIN_S
 from tests.simulation.workload import STALE_AFTER_S, expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.simulation.broker import Entry, Partition, SimulatedKafka
-    from tests.simulation.redis import SimulatedRedis
+    from tests.simulation.redis import Server, SimulatedRedis
     from tests.simulation.schedule import Schedule
     from tests.simulation.workload import Published
 
@@ -79,6 +80,8 @@ class Judge:
         self._fields: dict[int, bytes] = {}
         #: Entries of the topic that were deleted before their time, and messages that only they had.
         self.deleted: set[Entry] = set()
+        #: By partition, where it ended before the topic was made anew.
+        self._former_ends: dict[int, int] = {}
         #: Outcomes published, by record and order.
         self.outcomes: set[tuple[str, str]] = set()
         #: By record, what the topic has of it.
@@ -99,6 +102,44 @@ class Judge:
         if field is None:
             field = self._fields[partition] = b"%b%d" % (self._head, partition)
         return field
+
+    # What nobody can know any more.
+
+    def topic_deleted(self) -> None:
+        """What was in the topic is lost, and nobody's fault."""
+        for partition in self._kafka.partitions:
+            self.deleted.update(partition.entries)
+            self._former_ends[partition.number] = partition.end
+
+    @contextmanager
+    def losing(self, server: Server) -> Iterator[None]:
+        """A server loses calls. Where a checkpoint of a deleted topic comes back with that, it passes for one of now.
+
+        It does where the topic that is there now has grown as far. What that had before is then lost with the calls,
+        and nobody's fault: offsets do not say which topic they are of.
+        """
+        buckets = [bucket for bucket in range(BUCKETS) if self._redis.server_of_bucket(bucket) is server]
+        before = {bucket: self._checkpoints_of(bucket) for bucket in buckets} if self._former_ends else {}
+        yield
+        for bucket, checkpoints in before.items():
+            for number, checkpoint in self._checkpoints_of(bucket).items():
+                if checkpoints.get(number, 0) < checkpoint <= self._kafka.partitions[number].end:
+                    self.deleted.update(self._kafka.partitions[number].entries[:checkpoint])
+
+    def _checkpoints_of(self, bucket: int) -> dict[int, int]:
+        """By partition."""
+        applied = self._redis.bucket_content(bucket, _APPLIED[bucket])
+        return {
+            number: int(applied[field]) for number in self._former_ends if (field := self._field(number)) in applied
+        }
+
+    def is_no_checkpoint_beyond_the_end(self) -> bool:
+        """Whether no checkpoint is of a topic that was there before."""
+        return all(
+            checkpoint <= self._kafka.partitions[number].end
+            for bucket in range(BUCKETS)
+            for number, checkpoint in self._checkpoints_of(bucket).items()
+        )
 
     # At any time.
 
@@ -169,9 +210,10 @@ class Judge:
         committed = self._kafka.group.committed
         for number, offset in offsets.items():
             partition = self._kafka.partitions[number]
-            if offset > partition.end:
+            if offset > max(partition.end, self._former_ends.get(number, 0)):
                 raise WrongError(f"offset {offset} of partition {number} is committed, which ends at {partition.end}")
-            begin = committed.get(number, 0)
+            # A commit that comes late may be of a topic that was there before.
+            begin = at if (at := committed.get(number, 0)) <= partition.end else 0
             for entry in partition.entries[begin:offset]:
                 self._require_settled(entry)
 

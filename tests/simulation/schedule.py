@@ -37,6 +37,11 @@ KINDS: dict[str, tuple[str, float, float]] = {
     "transaction": ("a transaction stands open in partition {number} for {lasts}", 0.1, 8.0),
     "unreadable": ("a message comes to partition {number} that cannot be read", 0.0, 0.0),
     "retention": ("Kafka deletes the older half of partition {number}", 0.0, 0.0),
+    "anew": (
+        "the topic is deleted and made anew, and is filled again after {lasts} and once that was noticed",
+        0.0,
+        3.0,
+    ),
     "redis hangs": ("Redis {number} answers nothing for {lasts}, and does it all the same", 0.1, 14.0),
     "redis away": ("Redis {number} takes no connection for {lasts}", 0.05, 8.0),
     "redis full": ("Redis {number} refuses writes for lack of memory for {lasts}", 0.1, 8.0),
@@ -47,6 +52,8 @@ KINDS: dict[str, tuple[str, float, float]] = {
 }
 #: Those that delete messages that may not have been read: what they were is lost, and nobody's fault.
 _RARE = ("retention", "grow")
+#: Part of all schedules in which the topic is made anew, beside all other faults: what was in it is judged no longer.
+_ANEW_SHARE = 0.05
 #: How many faults a schedule has; one of these.
 _HOW_MANY = (0, 1, 2, 2, 3, 3, 4, 5, 6, 8)
 
@@ -98,11 +105,15 @@ def schedule_of(seed: int, *, messages: int = MESSAGES) -> Schedule:
     """The schedule of a seed."""
     chance = random.Random(f"schedule {seed}")
     # Of all that may go wrong, each schedule has some kinds: too many at once hide each other.
-    kinds = [kind for kind in KINDS if kind not in _RARE or chance.random() < 0.3]
+    kinds = [kind for kind in KINDS if kind != "anew" and (kind not in _RARE or chance.random() < 0.3)]
     kinds = chance.sample(kinds, chance.randrange(1, 7))
     # Troubles seldom come alone: most begin about the same time as another.
     moments = [chance.random() * TROUBLED_S for _ in range(chance.choice([1, 1, 2, 3, 6]))]
     faults = [_fault(chance, chance.choice(kinds), moments) for _ in range(chance.choice(_HOW_MANY))]
+    # Drawn apart, so that all else is as it is without.
+    apart = random.Random(f"topic of schedule {seed}")
+    if apart.random() < _ANEW_SHARE:
+        faults.append(_fault(apart, "anew", moments))
     return Schedule(
         seed,
         tuple(sorted(faults, key=lambda fault: fault.at_s)),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaConnectionError
+
 from replog.errors import BrokerUnavailable, StoreUnavailable
 from replog.letters import OFFSET, PARTITION
 from replog.publisher.kafka import KafkaProducer
@@ -91,9 +93,13 @@ class World:
         self.processes: list[Process] = []
         self._started = 0
         self._wrong: str | None = None
-        self._publishers = 0
+        #: Publishers at work, and what other clients have not published yet.
+        self._publishers = self._bursts = 0
         #: Faults that have not ended yet.
         self.troubles = 0
+        #: Whether the topic was made anew and publishers wait until that was noticed; and since when.
+        self.is_topic_anew = False
+        self._anew_since_s = 0.0
         self._deadline_s: float | None = None
         #: What the query service told last, and since when nothing is wrong.
         self._told_ms = self._calm_since_ms = 0
@@ -131,6 +137,8 @@ class World:
 
     def take_event(self, key: bytes | None, value: bytes | None, _: Any) -> None:
         """Add to the topic of events."""
+        if self.is_topic_anew:
+            raise KafkaConnectionError("simulated: the topic is not there")
         message = self._by_value[value or b""]
         self.kafka.append(self.kafka.partition_of(key or b""), message)
 
@@ -220,9 +228,48 @@ class World:
         while others:
             size = chance.choice([1, 5, 20, 60, 60, 200])
             burst, others = others[:size], others[size:]
+            self._bursts += 1
             self.loop.in_world(chance.random() * PUBLISHING_S, self._append, burst)
 
+    def make_topic_anew(self) -> None:
+        """Delete the topic and make it anew; nobody publishes until :meth:`fill_topic_again`."""
+        self.judge.topic_deleted()
+        self.kafka.make_anew()
+        self.is_topic_anew, self._anew_since_s = True, self.loop.now_s
+        self.troubles += 1
+
+    def fill_topic_again(self) -> None:
+        """Let publishers go on once all partitions are read from their begin, as the documentation tells operators."""
+        calm = self.troubles == 1
+        if self._has_begun_anew():
+            self.is_topic_anew = False
+            self.troubles -= 1
+            self.story.tell("publishers", "go on: all partitions are read from their begin")
+        elif calm and self.loop.now_s > self._anew_since_s + SETTLE_S:
+            self.report(f"{SETTLE_S:g} s after the topic was made anew, it is not read from its begin")
+        else:
+            if not calm:
+                self._anew_since_s = self.loop.now_s
+            self.loop.in_world(LOOK_S, self.fill_topic_again)
+
+    def _has_begun_anew(self) -> bool:
+        # What a collector that stands still has in hand is of the topic that was there before.
+        at_rest = all(collector.is_idle and not collector.process.frozen for collector in self.collectors)
+        ends = [partition.end for partition in self.kafka.partitions]
+        sources = [collector.watched for collector in self.collectors if collector.watched]
+        positions = [at for source in sources for at in source.positions.items()]
+        return (
+            bool(self.collectors)
+            and at_rest
+            and all(position <= ends[number] for number, position in positions)
+            and self.judge.is_no_checkpoint_beyond_the_end()
+        )
+
     def _append(self, burst: Sequence[Published]) -> None:
+        if self.is_topic_anew:
+            self.loop.in_world(LOOK_S, self._append, burst)
+            return
+        self._bursts -= 1
         kafka = self.kafka
         for message in burst:
             partition = kafka.partition_of(message.key)
@@ -284,7 +331,7 @@ class World:
         try:
             for collector in self.collectors:
                 collector.check()
-            if self.troubles or self._publishers:
+            if self.troubles or self._publishers or self._bursts:
                 self.loop.in_world(LOOK_S, self._look)
                 return
             if self._deadline_s is None:

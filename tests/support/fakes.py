@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -14,6 +14,7 @@ from replog.records import EMPTY, Effect, Registers, fold, outcome_order
 from replog.store.format.keys import bucket_of
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 from replog.store.write.merge_result import MergeResult, effects_of, transition_of
+from replog.store.write.offsets import CheckpointRange
 from replog.store.write.outbox import OutboxEntry
 from replog_collector.kafka.offsets.positions import Positions
 from replog_collector.kafka.source import Polled, Standing, TopicSnapshot, Unreadable
@@ -186,10 +187,11 @@ class MemoryCheckpoints:
         #: Whether the store has lost calls that it acknowledged since the checkpoints were moved on.
         self.lost_calls = False
 
-    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+    async def read_ranges(self, partitions: Collection[int]) -> dict[int, CheckpointRange | None]:
         """The checkpoints of these partitions; None for those that have none."""
         self._fail()
-        return {number: self.stored.get(number) for number in partitions}
+        stored = {number: self.stored.get(number) for number in partitions}
+        return {number: None if at is None else CheckpointRange(at, at) for number, at in stored.items()}
 
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set checkpoints."""
@@ -270,17 +272,23 @@ class MemorySource:
         #: Whether a poll waits until there is something to read, however long; else it returns at once.
         self.waits = False
         self._position: int | None = None
-        self._positions = Positions()
+        self._epochs = count()
+        self._positions = Positions(self._epochs)
 
     @property
     def positions(self) -> Mapping[int, int]:
         """The offset of the next message to apply, of the one partition."""
         return self._positions.applied
 
+    @property
+    def epochs(self) -> Mapping[int, int]:
+        """The epoch of the one partition."""
+        return self._positions.epochs
+
     async def start(self) -> None:
         """Take the partition, from where its checkpoint and the group's commit say."""
-        checkpoint = (await self.checkpoints.read([0]))[0]
-        self._position = 0 if checkpoint is None else min(self.topic.committed, checkpoint)
+        checkpoint = (await self.checkpoints.read_ranges([0]))[0]
+        self._position = 0 if checkpoint is None else min(self.topic.committed, checkpoint.lowest)
         if checkpoint is None:
             await self.checkpoints.begin({0: 0})
         self._positions.begin(0, self._position, committed=self.topic.committed)
@@ -288,7 +296,7 @@ class MemorySource:
 
     async def stop(self) -> None:
         """Give the partition back; commits nothing."""
-        self._position, self._positions = None, Positions()
+        self._position, self._positions = None, Positions(self._epochs)
 
     async def rewind(self) -> None:
         """Go back to the checkpoint."""
@@ -296,7 +304,7 @@ class MemorySource:
 
     def give_up(self) -> None:
         """The group takes the partition, and gives it back: where to begin is decided with the next poll."""
-        self._position, self._positions = None, Positions()
+        self._position, self._positions = None, Positions(self._epochs)
 
     async def poll(self, timeout_s: float, *, paused: bool = False) -> Polled:
         """The next messages; ``failures`` are raised first, one a call."""

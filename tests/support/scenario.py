@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewPartitions
 
@@ -81,6 +81,7 @@ class Scenario:
         self._began_s = time.monotonic()
         self._collectors: list[Process] = []
         self._admin: AdminClient | None = None
+        self._consumer: Consumer | None = None
 
     @property
     def broker(self) -> MavenBroker:
@@ -233,14 +234,12 @@ class Scenario:
 
     def lag(self) -> int:
         """Messages behind the group's commits, by the broker's word."""
-        group = self.system.topic
-        with self._asking() as admin:
-            asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-            committed = {
-                partition.partition: partition.offset
-                for partition in asked[group].result(ANSWER_S).topic_partitions
-                if partition.topic == self.system.topic
-            }
+        topic = self.system.topic
+        with self._asking_group() as consumer:
+            numbers = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+            found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=ANSWER_S)
+        # A partition of which nothing is committed has a negative offset.
+        committed = {partition.partition: max(0, partition.offset) for partition in found}
         return sum(end - committed.get(number, 0) for number, end in self.ends().items())
 
     def ends(self) -> dict[int, int]:
@@ -317,12 +316,26 @@ class Scenario:
 
         Waiting asks several times a second, and a client each time would start threads and connections by the thousand.
         """
-        admin = self._admin or AdminClient(
-            {"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
-        )
+        admin = self._admin or AdminClient(self._client_settings)
         self._admin = None
         yield admin
         self._admin = admin
+
+    @contextmanager
+    def _asking_group(self) -> Iterator[Consumer]:
+        """The same for what the group has committed, of a client that never joins it.
+
+        The process dies where a client that is of no group asks, and the group's coordinator has just moved: librdkafka
+        then looks for the client's own group (https://github.com/confluentinc/librdkafka/issues/5040).
+        """
+        consumer = self._consumer or Consumer({**self._client_settings, "group.id": self.system.topic})
+        self._consumer = None
+        yield consumer
+        self._consumer = consumer
+
+    @property
+    def _client_settings(self) -> dict[str, Any]:
+        return {"bootstrap.servers": self._kafka.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
 
     def progress(self, *collectors: Process) -> None:
         """Wait until each of ``collectors`` has got on from where it is now; under load, or it need not."""

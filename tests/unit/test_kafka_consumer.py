@@ -13,10 +13,10 @@ from aiokafka.protocol.offset import OffsetRequest
 
 from replog.errors import BrokerUnavailable, StoreRefused
 from replog.settings import CollectorSettings
-from replog.store.write.offsets import Span
 from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.kafka.group.subscription import GroupTimings
 from replog_collector.kafka.offsets.topic_queries import Place
+from replog_collector.kafka.source import PolledSpan
 from tests.support.fakes import FakeMessage, MemoryCheckpoints
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ async def test_what_was_gone_past_is_told_although_the_broker_falls_silent(clien
     (client,) = clients
     client._client.silent, client.gone_past = True, 1
     polled = await source.poll(0)
-    assert (list(polled.messages), polled.spans) == ([], {0: Span(0, 1)})
+    assert (list(polled.messages), polled.spans) == ([], {0: PolledSpan(0, 1, 0)})
     with pytest.raises(BrokerUnavailable):
         await source.poll(0)
 
@@ -239,7 +239,7 @@ async def test_what_was_gone_past_behind_messages_is_told_with_them(clients: Cli
     (client,) = clients
     client.messages, client.gone_past = [FakeMessage(b"a", offset=0)], 3
     polled = await source.poll(0)
-    assert ([message.value for message in polled.messages], polled.spans) == ([b"a"], {0: Span(0, 3)})
+    assert ([message.value for message in polled.messages], polled.spans) == ([b"a"], {0: PolledSpan(0, 3, 0)})
 
 
 async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
@@ -251,7 +251,7 @@ async def test_nothing_is_gone_past_while_paused(clients: Clients) -> None:
     (client,) = clients
     client.gone_past = 2
     assert not await source.poll(0, paused=True)
-    assert (await source.poll(0)).spans == {0: Span(0, 2)}
+    assert (await source.poll(0)).spans == {0: PolledSpan(0, 2, 0)}
 
 
 async def test_a_client_that_does_not_leave_in_time_sends_no_more_heartbeats(clients: Clients) -> None:

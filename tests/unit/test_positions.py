@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from replog.store.write.offsets import Span
+from itertools import count
+
 from replog_collector.kafka.offsets.positions import Positions
+from replog_collector.kafka.source import PolledSpan
 
 
 def begun(offset: int, *, committed: int | None = None) -> Positions:
-    positions = Positions()
+    positions = Positions(count())
     positions.begin(0, offset, committed=committed)
     return positions
 
@@ -13,22 +15,26 @@ def begun(offset: int, *, committed: int | None = None) -> Positions:
 def test_each_poll_begins_where_the_one_before_ended() -> None:
     """Whatever offsets the messages have: transactions and compaction leave holes."""
     positions = begun(5)
-    assert [positions.poll({0: end}) for end in (9, 20, 21)] == [{0: Span(5, 9)}, {0: Span(9, 20)}, {0: Span(20, 21)}]
+    assert [positions.poll({0: end}) for end in (9, 20, 21)] == [
+        {0: PolledSpan(5, 9, 0)},
+        {0: PolledSpan(9, 20, 0)},
+        {0: PolledSpan(20, 21, 0)},
+    ]
 
 
 def test_what_was_polled_already_is_not_new() -> None:
     positions = begun(5)
     positions.begin(1, 7, committed=None)
-    assert positions.poll({0: 9, 1: 7}) == {0: Span(5, 9)}
-    assert positions.poll({0: 8, 1: 8}) == {1: Span(7, 8)}
-    assert positions.poll({0: 10}) == {0: Span(9, 10)}
+    assert positions.poll({0: 9, 1: 7}) == {0: PolledSpan(5, 9, 0)}
+    assert positions.poll({0: 8, 1: 8}) == {1: PolledSpan(7, 8, 1)}
+    assert positions.poll({0: 10}) == {0: PolledSpan(9, 10, 0)}
 
 
 def test_after_going_back_polls_begin_there() -> None:
     positions = begun(5)
     positions.poll({0: 9})
     positions.begin(0, 2, committed=5)
-    assert positions.poll({0: 9}) == {0: Span(2, 9)}
+    assert positions.poll({0: 9}) == {0: PolledSpan(2, 9, 1)}
     assert positions.applied == {0: 2}
 
 
@@ -82,3 +88,13 @@ def test_what_is_committed_is_what_the_broker_was_told() -> None:
     assert positions.committed == {0: 5}
     positions.commit({0: 9})
     assert positions.committed == {0: 9}
+
+
+def test_nothing_is_known_of_a_partition_that_is_forgotten() -> None:
+    positions = begun(5, committed=3)
+    positions.begin(1, 7, committed=None)
+    positions.poll({0: 9})
+    positions.forget([0, 2])
+    positions.apply({0: 9})
+    assert (positions.applied, positions.uncommitted, positions.committed) == ({1: 7}, {}, {1: 7})
+    assert positions.poll({0: 9, 1: 7}) == {}

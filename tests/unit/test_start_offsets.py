@@ -8,7 +8,9 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from replog.errors import StoreUnavailable
+from replog.store.write.offsets import CheckpointRange
 from replog_collector.kafka.offsets.start_offsets import StartOffsets
+from replog_collector.kafka.offsets.topic_queries import Bounds
 from tests.support.fakes import MemoryCheckpoints
 
 if TYPE_CHECKING:
@@ -51,11 +53,25 @@ def test_a_topic_that_was_made_anew_is_read_from_where_it_was_left_all_the_same(
     assert skipped() == before + 6
 
 
-async def test_a_partition_was_left_at_the_lower_of_commit_and_checkpoint() -> None:
+@pytest.mark.parametrize(
+    ("committed", "checkpoint", "left"),
+    [(12, 10, 10), (7, 10, 7), (12, None, None), (None, 10, None), (20, 20, 20), (12, 21, 21)],
+    ids=["checkpoint", "commit", "no checkpoint", "no commit", "the end", "behind the end"],
+)
+async def test_a_partition_was_left_at_the_lower_of_commit_and_checkpoint(
+    committed: int | None, checkpoint: int | None, left: int | None
+) -> None:
+    """Unless the checkpoint is of a topic that was there before: everything of this one may be lost with it."""
     checkpoints = MemoryCheckpoints()
-    checkpoints.stored = {0: 10, 1: 10, 3: 10}
-    left = await StartOffsets(checkpoints).left({0: 12, 1: 7, 2: 12, 3: None})
-    assert left == {0: 10, 1: 7, 2: None, 3: None}
+    checkpoints.stored = {} if checkpoint is None else {3: checkpoint}
+    start_offsets = StartOffsets(checkpoints)
+    assert start_offsets.left({3: Bounds(0, 20, committed)}, await start_offsets.checkpoints([3])) == {3: left}
+
+
+def test_a_partition_of_which_one_bucket_is_behind_the_end_was_left_there() -> None:
+    """As where a server came back older than the others."""
+    checkpoints = {3: CheckpointRange(10, 21)}
+    assert StartOffsets(MemoryCheckpoints()).left({3: Bounds(0, 20, 12)}, checkpoints) == {3: 21}
 
 
 async def test_checkpoints_are_set_where_a_partition_begins_elsewhere_than_it_was_left() -> None:
@@ -67,11 +83,11 @@ async def test_checkpoints_are_set_where_a_partition_begins_elsewhere_than_it_wa
 async def test_a_store_that_hangs_is_not_waited_for() -> None:
     """The group waits for its member meanwhile, and takes it for dead in the end."""
     with pytest.raises(StoreUnavailable) as caught:
-        await StartOffsets(HangingCheckpoints(), answer_timeout_s=0.01).left({0: 1})
+        await StartOffsets(HangingCheckpoints(), answer_timeout_s=0.01).checkpoints([0])
     assert caught.value.kind == "timeout"
 
 
 class HangingCheckpoints(MemoryCheckpoints):
-    async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
+    async def read_ranges(self, partitions: Collection[int]) -> dict[int, CheckpointRange | None]:
         await asyncio.Event().wait()
-        return await super().read(partitions)
+        return await super().read_ranges(partitions)

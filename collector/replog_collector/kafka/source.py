@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from replog.store.write.offsets import Span
 
 
 class Message(Protocol):
@@ -94,6 +92,17 @@ class TopicSnapshot:
     ends: Mapping[int, int]
 
 
+class PolledSpan(NamedTuple):
+    """A range of offsets that was polled: the first, the one after the last, and the epoch of the partition then.
+
+    A partition gets an epoch, which no other has had, each time its start is decided.
+    """
+
+    begin: int
+    end: int
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True)
 class Polled:
     """The messages of one poll, in order within each partition, and those among them that cannot be read.
@@ -104,7 +113,7 @@ class Polled:
 
     messages: Sequence[Message] = ()
     #: By partition, the range of offsets whose messages these are; there may be none in it.
-    spans: Mapping[int, Span] = field(default_factory=dict)
+    spans: Mapping[int, PolledSpan] = field(default_factory=dict)
     unreadable: Sequence[Unreadable] = ()
 
     def __bool__(self) -> bool:
@@ -124,6 +133,10 @@ class Source(Protocol):
 
         It begins at the store's checkpoint or before, and only :meth:`commit` and going back move it.
         """
+
+    @property
+    def epochs(self) -> Mapping[int, int]:
+        """The epochs of the partitions in :attr:`positions`. What was polled in an earlier one comes again."""
 
     @property
     def moving(self) -> bool:

@@ -12,6 +12,7 @@ from replog.errors import BrokerUnavailable, StoreRewound
 from replog.store.write.offsets import Span
 from replog.telemetry import logger
 from replog_collector import metrics
+from replog_collector.kafka.source import PolledSpan
 from replog_collector.pipeline.freshness import Freshness
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ class Checkpointing:
         self._retrying = retrying
         self._freshness = Freshness()
         #: Of batches merged since the last checkpoint.
-        self._spans: dict[int, Span] = {}
+        self._spans: dict[int, PolledSpan] = {}
         self._merges: list[MergeResult] = []
         self._due_at = 0.0
         self._one_at_a_time = asyncio.Lock()
 
-    async def take(self, spans: Mapping[int, Span], merges: Sequence[MergeResult] = ()) -> None:
+    async def take(self, spans: Mapping[int, PolledSpan], merges: Sequence[MergeResult] = ()) -> None:
         """Note that a batch of ``spans`` is merged, by ``merges``, and write a checkpoint where one is due.
 
         Raises:
@@ -79,21 +80,18 @@ class Checkpointing:
             except StoreRewound as error:
                 await self._rewind(error)
 
-    def _add(self, spans: Mapping[int, Span]) -> None:
-        # A span behind a gap was polled before its partition went back, or was revoked: its events come again. One that
-        # begins before what is applied adds the rest: such spans come where a partition went back to the begin of a
-        # batch in hand, whose events are then also read again.
-        positions, waiting = self._source.positions, self._valid_spans()
-        for number, (begin, end) in spans.items():
-            first = positions.get(number)
-            reached = waiting[number].end if number in waiting else first
-            if first is not None and reached is not None and begin <= reached < end:
-                self._spans[number] = Span(first, end)
+    def _add(self, spans: Mapping[int, PolledSpan]) -> None:
+        # A span of another epoch was polled before its partition went back, or was revoked: its events come again.
+        positions, epochs, waiting = self._source.positions, self._source.epochs, self._valid_spans()
+        for number, (begin, end, epoch) in spans.items():
+            reached = waiting[number].end if number in waiting else positions.get(number)
+            if epochs.get(number) == epoch and reached is not None and begin <= reached < end:
+                self._spans[number] = PolledSpan(positions[number], end, epoch)
 
     async def _write(self) -> None:
         spans = self._valid_spans()
         try:
-            await self._advance(spans)
+            await self._advance({number: Span(begin, end) for number, (begin, end, _) in spans.items()})
         except StoreRewound as error:
             await self._rewind(error)
         else:
@@ -108,10 +106,10 @@ class Checkpointing:
         reached = self._freshness.reached(dict(self._source.positions) | {n: span.end for n, span in spans.items()})
         await self._retrying(lambda: self._checkpoints.advance(spans, self._merges, reached))
 
-    def _valid_spans(self) -> dict[int, Span]:
+    def _valid_spans(self) -> dict[int, PolledSpan]:
         """The spans whose partitions have neither gone back nor been revoked since."""
-        positions = self._source.positions
-        return {number: span for number, span in self._spans.items() if positions.get(number) == span.begin}
+        epochs = self._source.epochs
+        return {number: span for number, span in self._spans.items() if epochs.get(number) == span.epoch}
 
     async def _commit(self) -> None:
         try:

@@ -14,8 +14,7 @@ from replog_collector.kafka.dead_letters import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from replog.store.write.offsets import Span
-    from replog_collector.kafka.source import Message, Polled, Unreadable
+    from replog_collector.kafka.source import Message, Polled, PolledSpan, Unreadable
     from replog_collector.pipeline.clock_limit import AheadLimit
 
 
@@ -25,7 +24,7 @@ class Decoded:
 
     messages: Sequence[Message]
     #: By partition, the range of offsets whose messages these are, unreadable ones included.
-    spans: Mapping[int, Span]
+    spans: Mapping[int, PolledSpan]
     batch: Batch = field(default_factory=Batch)
     letters: list[DeadLetter] = field(default_factory=list)
     tombstones: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -70,7 +71,8 @@ class KafkaSource:
         #: Partitions assigned to this member; None before the first assignment and during a rebalance.
         self._assignment: frozenset[int] | None = None
         #: Replaced in every rebalance: an answer from before it says nothing about partitions after it.
-        self._positions = Positions()
+        self._epochs = count()
+        self._positions = Positions(self._epochs)
         #: By partition: its last stable offset, the end of what can be read.
         self._ends: dict[int, int] = {}
         self._snapshot: TopicSnapshot | None = None
@@ -109,6 +111,11 @@ class KafkaSource:
     def positions(self) -> Mapping[int, int]:
         """The offset of the next message to apply, by assigned partition whose start is known."""
         return {number: self._positions.applied[number] for number in self._numbers() & self._positions.applied.keys()}
+
+    @property
+    def epochs(self) -> Mapping[int, int]:
+        """The epochs of the partitions in :attr:`positions`."""
+        return {number: self._positions.epochs[number] for number in self.positions}
 
     @property
     def moving(self) -> bool:
@@ -267,19 +274,24 @@ class KafkaSource:
             self._consumer.resume(*resting)
 
     async def _begin_again(self, reached: Mapping[TopicPartition, int]) -> None:
-        # Where this fails, the client comes to the same error again.
-        with contextlib.suppress(KafkaError, TimeoutError, StoreUnavailable):
-            at = {TopicPartition(*partition).partition: offset for partition, offset in reached.items()}
+        at = {TopicPartition(*partition).partition: offset for partition, offset in reached.items()}
+        try:
             await self._begin(at.keys() & self._numbers(), at)
+        except (KafkaError, TimeoutError, StoreUnavailable):
+            # A topic that was made anew may grow as far before the next fetch, which would then miss what is before. So
+            # these are not fetched any more, until the next snapshot begins them at their checkpoints.
+            self._positions.forget(at.keys())
 
     async def _begin(self, numbers: Collection[int], reached: Mapping[int, int] | None = None) -> None:
         """Seek each partition to where it has to be read from: ``reached``, or its checkpoint, or its first offset."""
         if not numbers:
             return
         consumer, positions = self._consumer, self._positions
+        # Before the ends: a checkpoint that another member moves meanwhile is not beyond the end of a topic that grows.
+        checkpoints = {} if reached else await self._start_offsets.checkpoints(numbers)
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             bounds = await bounds_of(consumer, self._topic, numbers)
-        left = reached or await self._start_offsets.left({number: of.committed for number, of in bounds.items()})
+        left = reached or self._start_offsets.left(bounds, checkpoints)
         begins = {
             number: self._start_offsets.of(number, left[number], first=of.first, end=of.end)
             for number, of in bounds.items()
@@ -330,7 +342,7 @@ class KafkaSource:
         return set(self._assignment or ())
 
     def _forget(self) -> None:
-        self._assignment, self._positions = None, Positions()
+        self._assignment, self._positions = None, Positions(self._epochs)
         self._ends = {}
         self._snapshot = None
         self._snapshot_due_s = 0.0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.store.write.offsets import Span
+from replog_collector.kafka.source import PolledSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Positions:
-    """Offsets by partition, of partitions whose start is known."""
+    """Offsets by partition, of partitions whose start is known. ``epochs`` gives a number for each start."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: Iterator[int]) -> None:
+        self._new_epochs = epochs
+        self.epochs: dict[int, int] = {}
         #: Everything before this offset is in the store or dead-lettered.
         self.applied: dict[int, int] = {}
         #: Everything before this offset was polled.
@@ -25,16 +27,23 @@ class Positions:
 
     def begin(self, partition: int, offset: int, *, committed: int | None) -> None:
         """Start at ``offset``. Where another offset is ``committed``, this one is committed too."""
+        self.epochs[partition] = next(self._new_epochs)
         self.applied[partition] = self._polled[partition] = offset
         self.uncommitted.pop(partition, None)
         self.committed[partition] = offset if committed is None else committed
         if committed is not None and committed != offset:
             self.uncommitted[partition] = offset
 
-    def poll(self, ends: Mapping[int, int]) -> dict[int, Span]:
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Know nothing of these partitions, until they begin again."""
+        for partition in partitions:
+            for numbers in (self.epochs, self.applied, self._polled, self.uncommitted, self.committed):
+                numbers.pop(partition, None)
+
+    def poll(self, ends: Mapping[int, int]) -> dict[int, PolledSpan]:
         """Note that everything before ``ends`` was polled; returns, by partition, the range that is new."""
         spans = {
-            number: Span(self._polled[number], end)
+            number: PolledSpan(self._polled[number], end, self.epochs[number])
             for number, end in ends.items()
             if end > self._polled.get(number, end)
         }

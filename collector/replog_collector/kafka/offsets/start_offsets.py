@@ -11,9 +11,11 @@ from replog.telemetry import logger
 from replog_collector import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
+    from replog.store.write.offsets import CheckpointRange
     from replog_collector.checkpoint_store import CheckpointStore
+    from replog_collector.kafka.offsets.topic_queries import Bounds
 
 #: Seconds that the store may take: the group waits for a member that is being assigned partitions.
 ANSWER_TIMEOUT_S = 2.0
@@ -30,20 +32,27 @@ class StartOffsets:
         #: Partitions whose missing checkpoints are logged already.
         self._told: set[int] = set()
 
-    async def left(self, committed: Mapping[int, int | None]) -> dict[int, int | None]:
-        """By partition, the lower of its ``committed`` offset and its checkpoint; None where either is unknown.
+    async def checkpoints(self, partitions: Collection[int]) -> dict[int, CheckpointRange | None]:
+        """The checkpoints of partitions; None where there is none.
 
         Raises:
             StoreUnavailable: the store does not answer in time.
         """
         async with _in_time(self._answer_timeout_s):
-            checkpoints = await self._checkpoints.read(committed.keys())
-        pairs = {number: (offset, checkpoints[number]) for number, offset in committed.items()}
-        self._tell({number for number, (offset, stored) in pairs.items() if offset is not None and stored is None})
-        return {
-            number: None if offset is None or checkpoint is None else min(offset, checkpoint)
-            for number, (offset, checkpoint) in pairs.items()
-        }
+            return await self._checkpoints.read_ranges(partitions)
+
+    def left(
+        self, bounds: Mapping[int, Bounds], checkpoints: Mapping[int, CheckpointRange | None]
+    ) -> dict[int, int | None]:
+        """By partition, the lower of its committed offset and its checkpoint; None where either is unknown.
+
+        A checkpoint beyond the end of its partition is of a topic that was there before: it is where the partition was
+        left, whatever is committed. What was applied of the topic that is there now may be lost with the checkpoint.
+        """
+        self._tell(
+            {number for number, of in bounds.items() if of.committed is not None and checkpoints[number] is None}
+        )
+        return {number: _left(of, checkpoints[number]) for number, of in bounds.items()}
 
     async def save(self, begins: Mapping[int, int], reached: Mapping[int, int | None]) -> None:
         """Set the checkpoints of partitions that begin elsewhere than at ``reached``.
@@ -86,6 +95,13 @@ class StartOffsets:
             metrics.OFFSETS_SKIPPED.inc(first - missing)
             logger().error("offsets_skipped", partition=partition, first=missing, last=first - 1)
             self._counted[partition] = first
+
+
+def _left(bounds: Bounds, checkpoints: CheckpointRange | None) -> int | None:
+    if bounds.committed is None or checkpoints is None:
+        return None
+    lowest, highest = checkpoints
+    return highest if highest > bounds.end else min(bounds.committed, lowest)
 
 
 @contextlib.asynccontextmanager

@@ -26,6 +26,7 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import ADVANCE
 from replog.store.format.checkpoint_fields import checkpoint_head, offset_of
 from replog.store.format.keys import BUCKETS, BucketKeys
+from replog.store.write.offsets import CheckpointRange
 from replog.telemetry import logger
 
 if TYPE_CHECKING:
@@ -55,16 +56,18 @@ class Checkpoints:
 
     async def read(self, partitions: Collection[int]) -> dict[int, int | None]:
         """The checkpoints of ``partitions``: the lowest of all buckets, None where a bucket has none."""
+        ranges = await self.read_ranges(partitions)
+        return {number: of.lowest if of else None for number, of in ranges.items()}
+
+    async def read_ranges(self, partitions: Collection[int]) -> dict[int, CheckpointRange | None]:
+        """The lowest and the highest checkpoint of each of ``partitions``; None where a bucket has none."""
         if not partitions:
             return {}
         fields = [self._field(number) for number in partitions]
         rows = await self._run([Command("HMGET", [bucket.applied], fields) for bucket in self._buckets])
         await self._remove_garbled(fields, rows)
         columns = zip(*([offset_of(value) for value in row] for row in rows), strict=True)
-        return {
-            number: None if None in column else min(offset for offset in column if offset is not None)
-            for number, column in zip(partitions, columns, strict=True)
-        }
+        return {number: _range(column) for number, column in zip(partitions, columns, strict=True)}
 
     async def begin(self, positions: Mapping[int, int]) -> None:
         """Set checkpoints to offsets before which Kafka has nothing that the store lacks."""
@@ -132,6 +135,11 @@ class Checkpoints:
         if garbled:
             _log_removed([b"%b %b" % (key, field.encode()) for key, field in garbled], "no offsets")
             await self._connection.run([Command("HDEL", [key], [field]) for key, field in garbled])
+
+
+def _range(offsets: Sequence[int | None]) -> CheckpointRange | None:
+    known = [offset for offset in offsets if offset is not None]
+    return CheckpointRange(min(known), max(known)) if len(known) == len(offsets) else None
 
 
 def _log_removed(keys: Sequence[bytes], error: str) -> None:

@@ -15,6 +15,13 @@ class Span(NamedTuple):
     end: int
 
 
+class CheckpointRange(NamedTuple):
+    """The checkpoints of one partition, of which each bucket has one: the lowest and the highest."""
+
+    lowest: int
+    highest: int
+
+
 class Moment(NamedTuple):
     """The end offset of a partition at a time in ms since 1970.
 
