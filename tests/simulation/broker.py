@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
@@ -212,6 +213,8 @@ class SimulatedKafka:
         self.topic = topic
         self.partitions = [Partition(number) for number in range(partitions)]
         self.group = Group(self)
+        #: How often consumers went to a place in each partition.
+        self.sought: Counter[int] = Counter()
         #: The coordinates of dead letters that were acknowledged.
         self.dead_letters: set[tuple[int, int]] = set()
         #: Whether no broker answers.

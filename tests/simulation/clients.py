@@ -182,6 +182,7 @@ class SimulatedConsumer:
         if partition.partition not in self._offsets:
             raise IllegalStateError(f"{partition} is not assigned")
         self._offsets[partition.partition] = offset
+        self.kafka.sought[partition.partition] += 1
 
     async def position(self, partition: TopicPartition) -> int:
         while True:

@@ -156,8 +156,8 @@ class SimulatedCollector:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it has no events in hand."""
-        return not self.accounts._pending
+        """Whether it has no batch in hand."""
+        return not self.accounts._pending and not (self._collector and self._collector._in_hand)
 
     async def _run(self) -> None:
         world = self._world

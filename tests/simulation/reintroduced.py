@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
@@ -18,6 +19,7 @@ from replog.store.write.writer import Writer
 from replog_api.http.as_of import AsOf, Freshness, header_of
 from replog_collector.collector import Collector
 from replog_collector.kafka.group.consumer import KafkaSource
+from replog_collector.kafka.offsets.positions import Positions
 from replog_collector.periodic_task import PeriodicTask
 from replog_collector.pipeline.delivery import Delivery
 from replog_collector.pipeline.in_flight import InFlight
@@ -163,6 +165,16 @@ class _PlaceNotChecked(CollectorParts):
             await super().advance(anywhere, merges, reached)
 
 
+class _FormerTopicCounts(CollectorParts):
+    """What was polled of a topic that was there before counts for the one that was made anew."""
+
+    class source(KafkaSource):  # noqa: N801
+        def __init__(self, *parts: Any, **options: Any) -> None:
+            super().__init__(*parts, **options)
+            self._epochs = repeat(0)
+            self._positions = Positions(self._epochs)
+
+
 #: The faults by their names in the documentation.
 FAULTS: dict[str, type[CollectorParts]] = {
     "orphaned delivery": _OrphanedDelivery,
@@ -176,4 +188,5 @@ FAULTS: dict[str, type[CollectorParts]] = {
     "zombie that commits": _ZombieCommits,
     "checkpoint without a look where it stood": _PlaceNotChecked,
     "one cancel awaited for ever": _CancelledOnce,
+    "messages of a former topic": _FormerTopicCounts,
 }

@@ -100,6 +100,8 @@ class World:
         #: Whether the topic was made anew and publishers wait until that was noticed; and since when.
         self.is_topic_anew = False
         self._anew_since_s = 0.0
+        #: How often consumers had gone to a place in the partitions that had messages.
+        self._sought_before: dict[int, int] = {}
         self._deadline_s: float | None = None
         #: What the query service told last, and since when nothing is wrong.
         self._told_ms = self._calm_since_ms = 0
@@ -234,6 +236,7 @@ class World:
     def make_topic_anew(self) -> None:
         """Delete the topic and make it anew; nobody publishes until :meth:`fill_topic_again`."""
         self.judge.topic_deleted()
+        self._sought_before = {of.number: self.kafka.sought[of.number] for of in self.kafka.partitions if of.end}
         self.kafka.make_anew()
         self.is_topic_anew, self._anew_since_s = True, self.loop.now_s
         self.troubles += 1
@@ -253,17 +256,7 @@ class World:
             self.loop.in_world(LOOK_S, self.fill_topic_again)
 
     def _has_begun_anew(self) -> bool:
-        # What a collector that stands still has in hand is of the topic that was there before.
-        at_rest = all(collector.is_idle and not collector.process.frozen for collector in self.collectors)
-        ends = [partition.end for partition in self.kafka.partitions]
-        sources = [collector.watched for collector in self.collectors if collector.watched]
-        positions = [at for source in sources for at in source.positions.items()]
-        return (
-            bool(self.collectors)
-            and at_rest
-            and all(position <= ends[number] for number, position in positions)
-            and self.judge.is_no_checkpoint_beyond_the_end()
-        )
+        return all(self.kafka.sought[number] > before for number, before in self._sought_before.items())
 
     def _append(self, burst: Sequence[Published]) -> None:
         if self.is_topic_anew:

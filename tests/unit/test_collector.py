@@ -890,6 +890,28 @@ async def test_a_server_that_is_away_is_no_hanging(system: System, away: str) ->
     await run
 
 
+async def test_checkpoints_do_not_move_over_what_was_polled_before_a_partition_began_again(system: System) -> None:
+    """Whenever it did: also between two tries, while the store is away."""
+    tries: list[dict[int, tuple[int, int]]] = []
+    advance = system.checkpoints.advance
+
+    async def failing_once(spans: dict[int, Span], *arguments: Any) -> None:
+        if any(span.begin < span.end for span in spans.values()) or tries:
+            tries.append({**spans})
+        if len(tries) == 1:
+            await system.source.start()
+            raise StoreUnavailable("connection", "away")
+        await advance(spans, *arguments)
+
+    system.checkpoints.advance = failing_once  # type: ignore[method-assign, assignment]
+    system.topic.publish(event())
+    run = asyncio.create_task(system.collector.run(starting=[system.source.start]))
+    await running(system, lambda: system.topic.committed == 1)
+    system.collector.stop()
+    await run
+    assert tries[:2] == [{0: (0, 1)}, {}]
+
+
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_comparison_is_no_batch_on_its_way(system: System, turns: int) -> None:
     """Whichever of the loop and the batch comes first when that has ended."""

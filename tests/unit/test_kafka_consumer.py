@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 from aiokafka.protocol.offset import OffsetRequest
 
-from replog.errors import BrokerUnavailable, StoreRefused
+from replog.errors import BrokerUnavailable, StoreRefused, StoreUnavailable
 from replog.settings import CollectorSettings
 from replog_collector.kafka.group.consumer import KafkaSource
 from replog_collector.kafka.group.subscription import GroupTimings
@@ -104,6 +104,8 @@ class Client:
         #: Offsets behind the one that was sought, without a message.
         self.gone_past = 0
         self.sought: list[int] = []
+        #: The offset that its broker refuses to fetch from; None where it does not.
+        self.refused: int | None = None
         self.messages: list[FakeMessage] = []
 
     async def start(self) -> None:
@@ -142,6 +144,8 @@ class Client:
     async def getmany(self, *_: TopicPartition, **__: Any) -> dict[TopicPartition, list[Any]]:
         if self.broken:
             raise TopicAuthorizationFailedError
+        if self.refused is not None:
+            raise OffsetOutOfRangeError({PARTITION: self.refused})
         messages, self.messages = self.messages, []
         return {PARTITION: messages} if messages else {}
 
@@ -280,6 +284,26 @@ async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none
     client.runner.set()
     await assigning
     assert told == [[0]]
+
+
+async def test_a_partition_whose_offset_is_refused_while_the_store_is_away_begins_at_its_checkpoint(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next fetch, a topic that was made anew may have grown beyond that offset: it would be accepted then."""
+    monkeypatch.setattr("replog_collector.kafka.group.consumer.SNAPSHOT_INTERVAL_S", 0)
+    checkpoints = MemoryCheckpoints()
+    checkpoints.stored = {0: 3}
+    source = KafkaSource(
+        CollectorSettings(), checkpoints, revoking=give_up, assigned=lambda _: None, client=clients.make
+    )
+    await source.start()
+    checkpoints.away, clients[0].refused = True, 12
+    with pytest.raises(StoreUnavailable):
+        await source.poll(0)
+    assert source.positions == {}
+    checkpoints.away, clients[0].refused = False, None
+    await source.poll(0)
+    assert (clients[0].sought, source.positions) == ([3, 3], {0: 3})
 
 
 async def test_a_rewind_with_no_client_leaves_it_to_the_next(clients: Clients) -> None:

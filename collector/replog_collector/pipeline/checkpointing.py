@@ -76,7 +76,7 @@ class Checkpointing:
         async with self._one_at_a_time:
             await self._write()
             try:
-                await self._advance({number: Span(at, at) for number, at in self._source.positions.items()})
+                await self._advance(lambda: {number: Span(at, at) for number, at in self._source.positions.items()})
             except StoreRewound as error:
                 await self._rewind(error)
 
@@ -89,9 +89,10 @@ class Checkpointing:
                 self._spans[number] = PolledSpan(positions[number], end, epoch)
 
     async def _write(self) -> None:
-        spans = self._valid_spans()
         try:
-            await self._advance({number: Span(begin, end) for number, (begin, end, _) in spans.items()})
+            await self._advance(
+                lambda: {number: Span(begin, end) for number, (begin, end, _) in self._valid_spans().items()}
+            )
         except StoreRewound as error:
             await self._rewind(error)
         else:
@@ -99,12 +100,13 @@ class Checkpointing:
         self._spans, self._merges = {}, []
         self._due_at = asyncio.get_running_loop().time() + self._interval_s
 
-    async def _advance(self, spans: Mapping[int, Span]) -> None:
-        if not spans:
+    async def _advance(self, spans: Callable[[], Mapping[int, Span]]) -> None:
+        """Move the checkpoints over ``spans``, which each try asks for: partitions may go back between two."""
+        if not (first := spans()):
             return
         self._freshness.remember(self._source.snapshot)
-        reached = self._freshness.reached(dict(self._source.positions) | {n: span.end for n, span in spans.items()})
-        await self._retrying(lambda: self._checkpoints.advance(spans, self._merges, reached))
+        reached = self._freshness.reached(dict(self._source.positions) | {n: span.end for n, span in first.items()})
+        await self._retrying(lambda: self._checkpoints.advance(spans(), self._merges, reached))
 
     def _valid_spans(self) -> dict[int, PolledSpan]:
         """The spans whose partitions have neither gone back nor been revoked since."""

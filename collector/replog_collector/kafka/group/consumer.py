@@ -24,7 +24,7 @@ from replog_collector.kafka.offsets.topic_queries import bounds_of, count_partit
 from replog_collector.kafka.source import Message, Polled, Standing, TopicSnapshot, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from replog.settings import CollectorSettings
     from replog_collector.checkpoint_store import CheckpointStore
@@ -70,8 +70,9 @@ class KafkaSource:
         self._instance_id = InstanceId(settings.kafka_group_id, settings.kafka_group_instance_id)
         #: Partitions assigned to this member; None before the first assignment and during a rebalance.
         self._assignment: frozenset[int] | None = None
+        #: Of all starts of partitions.
+        self._epochs: Iterator[int] = count()
         #: Replaced in every rebalance: an answer from before it says nothing about partitions after it.
-        self._epochs = count()
         self._positions = Positions(self._epochs)
         #: By partition: its last stable offset, the end of what can be read.
         self._ends: dict[int, int] = {}
