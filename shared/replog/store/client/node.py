@@ -10,9 +10,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from replog.store.client import rights, scripts
+from replog.store.client.driver_connections import adapted
 from replog.store.client.epoch import Greeting
 from replog.store.client.layout_check import LayoutCheck
-from replog.store.client.packing import packing
 from replog.store.client.replies import replies_over
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Node:
     def __init__(self, client: Redis, needs: Needs) -> None:
         self._redis = client
         pool = client.connection_pool
-        pool.connection_class = packing(pool.connection_class)
+        pool.connection_class = adapted(pool.connection_class)
         self._needs = needs
 
     async def send(self, calls: Sequence[Command]) -> list[Any]:
