@@ -287,10 +287,9 @@ async def test_a_client_that_is_stopped_while_its_partitions_begin_tells_of_none
 
 
 async def test_a_partition_whose_offset_is_refused_while_the_store_is_away_begins_at_its_checkpoint(
-    clients: Clients, monkeypatch: pytest.MonkeyPatch
+    clients: Clients,
 ) -> None:
     """By the next fetch, a topic that was made anew may have grown beyond that offset: it would be accepted then."""
-    monkeypatch.setattr("replog_collector.kafka.group.consumer.SNAPSHOT_INTERVAL_S", 0)
     checkpoints = MemoryCheckpoints()
     checkpoints.stored = {0: 3}
     source = KafkaSource(
@@ -302,6 +301,7 @@ async def test_a_partition_whose_offset_is_refused_while_the_store_is_away_begin
         await source.poll(0)
     assert source.positions == {}
     checkpoints.away, clients[0].refused = False, None
+    source._snapshot_due_s = 0.0
     await source.poll(0)
     assert (clients[0].sought, source.positions) == ([3, 3], {0: 3})
 
