@@ -70,7 +70,7 @@ class KafkaSource:
         self._instance_id = InstanceId(settings.kafka_group_id, settings.kafka_group_instance_id)
         #: Partitions assigned to this member; None before the first assignment and during a rebalance.
         self._assignment: frozenset[int] | None = None
-        #: Of all starts of partitions.
+        #: Numbers for the starts of partitions, each used once.
         self._epochs: Iterator[int] = count()
         #: Replaced in every rebalance: an answer from before it says nothing about partitions after it.
         self._positions = Positions(self._epochs)
@@ -314,15 +314,15 @@ class KafkaSource:
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 # Also without an assignment: that the broker does not answer may be the reason for having none.
-                count = await count_partitions(self._consumer, self._topic)
+                partitions = await count_partitions(self._consumer, self._topic)
                 stable, ends = await ends_of(self._consumer, self._topic, assignment or ())
             if assignment is self._assignment:
                 self._ends = stable
                 # A partition that ends before what was applied of it was truncated, or made anew with its topic. Until
                 # it is begun again, nobody knows what of it is applied.
                 is_behind = any(stable[number] < applied[number] for number in applied.keys() & stable.keys())
-                self._snapshot = None if is_behind else TopicSnapshot(asked_ms, count, ends)
-            metrics.TOPIC_PARTITIONS.set(count)
+                self._snapshot = None if is_behind else TopicSnapshot(asked_ms, partitions, ends)
+            metrics.TOPIC_PARTITIONS.set(partitions)
             await self._begin(self._numbers() - self._positions.applied.keys())
             await self._commit()
         except (KafkaError, TimeoutError, RecoverableError) as error:

@@ -46,12 +46,12 @@ class StartOffsets:
     ) -> dict[int, int | None]:
         """By partition, the lower of its committed offset and its checkpoint; None where either is unknown.
 
-        A checkpoint beyond the end of its partition is of a topic that was there before: it is where the partition was
-        left, whatever is committed. What was applied of the topic that is there now may be lost with the checkpoint.
+        ``bounds`` were asked for after the checkpoints. A checkpoint beyond the end of its partition is of a topic that
+        was there before: the partition was left there, whatever is committed. A store that came back with this
+        checkpoint may have lost what was applied of the topic that is there now.
         """
-        self._tell(
-            {number for number, of in bounds.items() if of.committed is not None and checkpoints[number] is None}
-        )
+        known = {number for number, of in bounds.items() if of.committed is not None}
+        self._tell({number for number in known if checkpoints[number] is None})
         return {number: _left(of, checkpoints[number]) for number, of in bounds.items()}
 
     async def save(self, begins: Mapping[int, int], reached: Mapping[int, int | None]) -> None:

@@ -60,10 +60,8 @@ async def silent_under_prefix(
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    names, candidates = (
-        TaskNameIndex(connection, prefix.encode(), ""),
-        await _number_of_candidates(connection, until_ms),
-    )
+    candidates = await _number_of_candidates(connection, until_ms)
+    names = TaskNameIndex(connection, prefix.encode(), "")
     tasks = await names.read_head()
     if tasks.total <= candidates:
         running = await _running_of_tasks(connection, await names.keys(tasks), candidates, records_a_call)
