@@ -23,10 +23,13 @@ from tests.simulation.broker import SimulatedKafka
 from tests.simulation.clients import SimulatedConsumer
 from tests.support import batches
 from tests.support.fakes import MemoryCheckpoints, MemorySource, MemoryTopic
+from tests.support.services import kafka_admin
 from tests.support.services.kafka_admin import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.simulation.broker import Partition
 
 DEADLINE_S = 30.0
 MOST_BYTES = 1_000_000
@@ -57,6 +60,9 @@ class Topic(Protocol):
     async def publish_damaged(self) -> None:
         """Publish a batch of 3 messages that does not decompress."""
 
+    async def make_anew(self) -> None:
+        """Delete the topic, with what the group has committed in it, and make it again."""
+
     def member(self) -> Source: ...
 
 
@@ -86,6 +92,9 @@ class InMemory:
 
     async def publish_damaged(self) -> None:
         self.topic.publish_unreadable("damaged", messages=3)
+
+    async def make_anew(self) -> None:
+        self.topic.make_anew()
 
     def member(self) -> Source:
         return MemorySource(self.topic, self.checkpoints)
@@ -138,6 +147,10 @@ class InKafka:
         partition = DefaultPartitioner()(b"k", numbers, numbers)
         await batches.produce(self.settings.kafka_bootstrap_servers, self.settings.kafka_topic, partition, data)
 
+    async def make_anew(self) -> None:
+        of = (self.settings.kafka_bootstrap_servers, self.settings.kafka_topic)
+        await asyncio.to_thread(kafka_admin.make_topic_anew, *of)
+
     def member(self) -> Source:
         return KafkaSource(
             self.settings, self.checkpoints, revoking=_give_up, assigned=lambda _: None, timings=self.timings
@@ -167,7 +180,10 @@ class InSimulatedKafka:
     def __init__(self) -> None:
         self.kafka = SimulatedKafka(RealTime(), Random(1), PARTITIONS, _now_ms, "events")
         self.checkpoints = MemoryCheckpoints()
-        self._partition = self.kafka.partition_of(b"k")
+
+    @property
+    def _partition(self) -> Partition:
+        return self.kafka.partition_of(b"k")
 
     async def publish(self, *values: bytes | None) -> None:
         for value in values:
@@ -195,6 +211,9 @@ class InSimulatedKafka:
 
     def _publish_unreadable(self, error: str, **parts: Any) -> None:
         self.kafka.append_unreadable(self._partition, error, **parts)
+
+    async def make_anew(self) -> None:
+        self.kafka.make_anew()
 
     def member(self) -> Source:
         def client(_: CollectorSettings, *, timings: GroupTimings, **listeners: Any) -> SimulatedConsumer:
@@ -517,6 +536,28 @@ async def test_the_next_member_begins_where_one_went_back_to(topic: Topic, membe
     await successor.stop()
 
 
+@pytest.mark.real_broker
+async def test_a_topic_that_is_made_anew_is_read_from_its_beginning(topic: Topic, member: Source) -> None:
+    """And what is committed in it counts, although that is less than in the former topic."""
+    await topic.publish(b"a", b"b", b"c")
+    last = (await taken(member, 3))[-1]
+    await applied(topic, member, last)
+    former_epoch = member.epochs[last.partition]
+    await topic.make_anew()
+    await topic.publish(b"d")
+    (message,) = await taken_in_spite_of_errors(member, 1)
+    assert (message.value, message.partition, message.offset) == (b"d", last.partition, 0)
+    assert member.epochs[last.partition] != former_epoch
+    assert topic.checkpoints.stored[last.partition] == 0
+    await applied(topic, member, message)
+    await member.stop()
+    await topic.publish(b"e")
+    successor = topic.member()
+    await successor.start()
+    assert [message.value for message in await taken(successor, 1)] == [b"e"]
+    await successor.stop()
+
+
 async def test_a_partition_is_not_read_before_the_checkpoints_are(topic: Topic) -> None:
     await topic.publish(b"a", b"b")
     member = topic.member()
@@ -529,6 +570,15 @@ async def test_a_partition_is_not_read_before_the_checkpoints_are(topic: Topic) 
             assert not (messages and topic.checkpoints.failures)
     assert [message.value for message in messages] == [b"a", b"b"]
     await member.stop()
+
+
+async def taken_in_spite_of_errors(source: Source, count: int) -> list[Message]:
+    """As :func:`taken`, by a caller that polls again after errors that pass."""
+    messages: list[Message] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(messages) < count:
+            messages += (await until_it_succeeds(lambda: source.poll(0.2))).messages
+    return messages
 
 
 async def until_it_succeeds(call: Callable[[], Awaitable[T]]) -> T:

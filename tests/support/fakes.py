@@ -249,6 +249,11 @@ class MemoryTopic:
         self.messages.append(None)
         self.opened_at = None
 
+    def make_anew(self) -> None:
+        """Delete the topic, with what the group has committed in it, and make it again."""
+        self.messages.clear()
+        self.committed, self.opened_at = 0, None
+
     @property
     def stable(self) -> int:
         """The offset up to which the topic can be read."""
@@ -313,6 +318,8 @@ class MemorySource:
         if self._position is None:
             await self.start()
         assert self._position is not None
+        if self._position > len(self.topic.messages):
+            await self._begin_again()
         self.snapshot = TopicSnapshot(self.clock_ms, 1, {0: len(self.topic.messages)})
         if paused:
             self.paused_polls += 1
@@ -327,6 +334,12 @@ class MemorySource:
         spans = self._positions.poll({0: self._position})
         await asyncio.sleep(0)
         return Polled(messages, spans, unreadable)
+
+    async def _begin_again(self) -> None:
+        """Begin at the first offset of a topic that was made anew."""
+        await self.checkpoints.begin({0: 0})
+        self._position = 0
+        self._positions.begin(0, 0, committed=self.topic.committed)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit offsets, and never back."""

@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from tests.support import batches, streams
@@ -247,9 +247,7 @@ class Scenario:
         topic = self.system.topic
         with self._asking() as admin:
             numbers = admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
-            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
-            return {partition.partition: answer.result(ANSWER_S).offset for partition, answer in found.items()}
+            return kafka_admin.ends_of(admin, topic, numbers, ANSWER_S)
 
     def caught_up(self) -> None:
         """Return once everything published is committed."""

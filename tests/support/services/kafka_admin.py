@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from tests.support.services.process import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 #: Partitions of every topic that tests make; the embedded broker knows no other number.
 PARTITIONS = 4
@@ -51,6 +51,25 @@ def delete_topics(address: str, names: Sequence[str]) -> None:
         deleted.result()
 
 
+def make_topic_anew(address: str, name: str) -> None:
+    """Delete the topic and make it again, with nothing in it.
+
+    A client that asks for it in between may be what makes it.
+    """
+    delete_topics(address, [name])
+    touch_topics(address, [name])
+    # Brokers learn later than their controller that the former one is gone.
+    if not wait_until(lambda: _is_empty(_admin(address), name), TOPIC_TIMEOUT_S):
+        raise TimeoutError(f"topic {name} had something in it {TOPIC_TIMEOUT_S:.0f} s after it was made anew")
+
+
+def ends_of(admin: AdminClient, topic: str, numbers: Iterable[int], timeout_s: float) -> dict[int, int]:
+    """The ends of these partitions. Raises KafkaException."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
+    return {partition.partition: answer.result(timeout_s).offset for partition, answer in found.items()}
+
+
 def _wait_for_leaders(admin: AdminClient, names: Sequence[str]) -> None:
     for name in names:
         if not wait_until(lambda name=name: _has_leaders(admin, name), TOPIC_TIMEOUT_S):  # type: ignore[misc]
@@ -61,6 +80,13 @@ def _has_leaders(admin: AdminClient, name: str) -> bool:
     topic = admin.list_topics(name, timeout=ANSWER_TIMEOUT_S).topics[name]
     partitions = topic.partitions.values()
     return len(partitions) == PARTITIONS and all(partition.error is None for partition in partitions)
+
+
+def _is_empty(admin: AdminClient, name: str) -> bool:
+    try:
+        return not any(ends_of(admin, name, range(PARTITIONS), ANSWER_TIMEOUT_S).values())
+    except KafkaException:
+        return False
 
 
 def _admin(address: str) -> AdminClient:
