@@ -96,7 +96,7 @@ def unpack_contents(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     Facts and progress are contents alone, without order keys; the last is empty where it is the outcome's time.
     """
     start, facts, outcome, progress, last = _shortened_registers(value)
-    facts = facts[1:] if facts[:1] == _SAME else facts_content(facts)
+    facts = facts_in(facts)
     progress = progress[1:] if progress[:1] == _SAME else progress_content(progress)
     return start, facts, outcome, progress, last
 
@@ -108,10 +108,18 @@ def _shortened_registers(value: bytes) -> tuple[bytes, bytes, bytes, bytes, byte
     return start, facts, outcome + value[head - 1 : head], progress, last
 
 
-def reason_of(value: bytes) -> bytes:
-    """The error's reason in the value of a detail that has ended, as JSON; empty for none. Reads nothing else."""
-    outcome: bytes = msgpack.unpackb(value[pair_bytes(value[0]) + 1 :], raw=True)[2]
-    return outcome[outcome[0] + 2 + _ORDER_TIME_BYTES :]
+def reason_and_facts_of(value: bytes) -> tuple[bytes, bytes]:
+    """Of a detail that has ended, the error's reason as JSON, empty for none, and the facts as in the value.
+
+    Facts are for :func:`facts_in`: most readers of many reasons need few of them.
+    """
+    _, facts, outcome, *_ = msgpack.unpackb(value[pair_bytes(value[0]) + 1 :], raw=True)
+    return outcome[outcome[0] + 2 + _ORDER_TIME_BYTES :], facts
+
+
+def facts_in(facts: bytes) -> bytes:
+    """The content of facts as a value has them."""
+    return facts[1:] if facts[:1] == _SAME else facts_content(facts)
 
 
 def last_of(value: bytes) -> bytes:

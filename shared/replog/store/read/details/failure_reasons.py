@@ -19,7 +19,7 @@ from replog.fields import DETAIL
 from replog.records import facts_decoder
 from replog.statuses import FAILED, STATUS_LETTERS
 from replog.store.client.command import Command
-from replog.store.format.detail_codec import TIME_BYTES, head_of, reason_of, unpack_contents
+from replog.store.format.detail_codec import TIME_BYTES, facts_in, head_of, reason_and_facts_of
 from replog.store.format.keys import RecordKeys
 from replog.store.read.bounded_reads import ordered_values
 from replog.store.read.newest_first import TOP
@@ -39,8 +39,8 @@ IDS_A_READ, READS_AHEAD = 500, 2
 ENDS_WITHIN_S = 0.5
 #: What stands for a number or a hash.
 MASK = "<n>"
-#: Reasons kept masked: of many details they are the same.
-_KEPT_REASONS = 2048
+#: Reasons kept masked, more than one answer examines, as dashboards request them again; and the bytes of the longest.
+_KEPT_REASONS, _LONGEST_KEPT = 8192, 512
 
 _FAILED = STATUS_LETTERS[FAILED]
 _placed_facts = facts_decoder([field for field in DETAIL if field.name == "remote_cluster"], Any)
@@ -135,11 +135,12 @@ class _Groups:
             head = head_of(value)
             if head[-1:] != _FAILED:
                 continue
-            masked = _masked(reason_of(value))
+            reason, facts = reason_and_facts_of(value)
+            masked = _kept_masked(reason) if len(reason) <= _LONGEST_KEPT else _masked(reason)
             group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(detail_id))
             group.failed += 1
             cluster = self._clusters.get(head)
-            group.clusters.add(self._cluster_of(head, value) if cluster is None else cluster)
+            group.clusters.add(self._cluster_of(head, facts) if cluster is None else cluster)
             self.examined += 1
 
     def reasons(self) -> list[FailureReason]:
@@ -150,15 +151,17 @@ class _Groups:
             for reason, group in groups
         ]
 
-    def _cluster_of(self, head: bytes, value: bytes) -> str:
-        cluster = self._clusters[head] = _placed_facts(unpack_contents(value)[1]).remote_cluster or ""
+    def _cluster_of(self, head: bytes, facts: bytes) -> str:
+        cluster = self._clusters[head] = _placed_facts(facts_in(facts)).remote_cluster or ""
         return cluster
 
 
-@lru_cache(_KEPT_REASONS)
 def _masked(reason: bytes) -> str | None:
     """The masked text of a reason that is stored as JSON; None where there is none."""
     return mask(orjson.loads(reason)) if reason else None
+
+
+_kept_masked = lru_cache(_KEPT_REASONS)(_masked)
 
 
 def mask(reason: str) -> str:
