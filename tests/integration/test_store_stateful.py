@@ -124,13 +124,13 @@ WRITTEN = ("2021-05-12T12:19:08Z", "2021-05-12T12:19:10Z", "0001-01-01T00:00:00Z
 DYING = 0.3
 #: Runs of the machine in the test that is the same each time.
 STEADY_EXAMPLES = 100
-#: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, glimpses that
-#: have the page, the counting, both ways to read, and reading back from a mark; of broad names the second reading, and
-#: that of all where the sample misled; scans that stop early; of conditions beside the first those that are joined,
-#: also part by part, asked and checked, and pairs that come first; sweeps that remove.
+#: What the runs have to reach: the planner's strategies; of pages by rank pairs that are read in parts, and cluster by
+#: cluster, glimpses that have the page, the counting, both ways to read, and reading back from a mark; of broad names
+#: the second reading, and that of all where the sample misled; scans that stop early; of conditions beside the first
+#: those that are joined, also part by part, asked and checked, and pairs that come first; sweeps that remove.
 WAYS = {
-    *("pairs", "names", "scan"),
-    *("parts", "glimpsed", "counted", "walked", "fetched", "back"),
+    *("status", "pairs", "names", "scan"),
+    *("parts", "by clusters", "glimpsed", "counted", "walked", "fetched", "back"),
     *("enclosed", "all", "stopped", "removed"),
     *("joined", "in parts", "asked", "checked", "by heads"),
 }
@@ -142,6 +142,7 @@ limits = st.fixed_dictionaries(
         "search.step": st.integers(1, 4),
         "search.facets.few_fields": st.sampled_from((15, 1000)),
         "search.facets.pairs_a_call": st.integers(1, 4),
+        "search.facets.few_clusters": st.sampled_from((0, 1, 2, 200)),
         "search.rank.heads_a_call": st.integers(1, 4),
         "search.rank.step": st.integers(1, 4),
         "search.rank.calls_at_once": st.integers(1, 3),
@@ -853,6 +854,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(page_by_rank._RankWindow, "page", noted_glimpse)
     monkeypatch.setattr(facets, "_in_parts", noted("parts", facets._in_parts))
+    monkeypatch.setattr(facets, "_of_starts", noted("by clusters", facets._of_starts))
     monkeypatch.setattr(page_by_rank.RankedDetails, "_newer", noted("counted", newer))
     monkeypatch.setattr(page_by_rank.RankedDetails, "_walked", noted("walked", walked))
     monkeypatch.setattr(page_by_rank.RankedDetails, "_fetched", noted("fetched", fetched))
@@ -878,6 +880,7 @@ def test_every_way_is_taken_where_it_has_to_be(
         machine.merge([*small_record("r1", "a", at_ms=range(60)), *small_record("r2", "b", at_ms=[7] * 12)])
         machine.merge(small_record("r3", "a", at_ms=range(60), pairs="b" * 30 + "a" * 30))
         machine.merge([*small_record("r4", "a", at_ms=range(100, 160)), *small_record("r4", "b", at_ms=range(30))])
+        machine.merge(small_record("r5", "a", at_ms=range(60), pairs="abc", repos=("ab", "ac", "a", "b")))
         for record_id, filters, way, more in WAYS_BY_READ:
             taken.clear()
             machine.limit({**_READ_LITTLE, **more})
@@ -904,8 +907,10 @@ def test_what_is_older_than_the_clock_of_computers_is_removed_too(
         machine.teardown()
 
 
-def small_record(record_id: str, path: str, *, at_ms: Iterable[int], pairs: str = "ab") -> list[Event]:
-    """Details in two pairs, by turns, two thirds of them with a path, that start at these milliseconds."""
+def small_record(
+    record_id: str, path: str, *, at_ms: Iterable[int], pairs: str = "ab", repos: Sequence[str] = ("a",)
+) -> list[Event]:
+    """Details in some pairs, by turns, two thirds of them with a path, that start at these milliseconds."""
     return [
         {
             "type": "detail.started",
@@ -913,12 +918,14 @@ def small_record(record_id: str, path: str, *, at_ms: Iterable[int], pairs: str 
             "detailId": f"{path}{i}",
             "remoteCluster": pairs[i % len(pairs)],
         }
-        | {"eventTime": f"2021-05-12T12:19:08.{ms:03}Z", "repoName": "a"}
+        | {"eventTime": f"2021-05-12T12:19:08.{ms:03}Z", "repoName": repos[i % len(repos)]}
         | ({"path": path, "version": "1"} if i % 3 else {"packageName": "p"})
         for i, ms in enumerate(at_ms)
     ]
 
 
+#: Limits with which all pairs are many.
+_MANY_PAIRS: dict[str, float] = {"search.facets.few_fields": 0}
 #: Limits with which pages by rank are counted near and read head by head, and broad names are read twice; no way to
 #: check what is not joined is cheap.
 _READ_LITTLE: dict[str, float] = {
@@ -953,6 +960,11 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r2", {"version": "1"}, {"names", "scan", "stopped"}, {}),
     ("r4", {"path": "b"}, {"names", "hopeless"}, {}),
     ("r1", {"localRepoName": "a", "path": "a"}, {"names", "scan"}, {}),
+    ("r1", {"repoName": "a"}, {"status"}, _MANY_PAIRS),
+    ("r5", {"repoName": "a"}, {"pairs", "parts"}, _MANY_PAIRS),
+    ("r5", {"localRepoName": "a"}, {"pairs", "by clusters"}, _MANY_PAIRS),
+    ("r5", {"clusterName": "b", "repoName": "ab"}, {"pairs", "by clusters"}, _MANY_PAIRS),
+    ("r5", {"localRepoName": "a"}, {"pairs", "parts"}, _MANY_PAIRS | {"search.facets.few_clusters": 2}),
 ]
 _WAYS_OF_THE_SEQUENCE = {way for _, _, ways, _ in WAYS_BY_READ for way in ways}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from random import Random
@@ -25,13 +24,11 @@ from replog.store.read.tasks.task_runs import runs_version, task_runs
 from tests.support.model import EPOCH, Model, masked
 from tests.support.query_service import event, merge
 from tests.support.services.redis import remove_keys
+from tests.support.store.counting import Counting
 from tests.support.strategies import streams
 from tests.support.streams import awkward_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from replog.store.client.command import Command
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.results import Page, SilentRecord
     from tests.support.strategies import Event
@@ -41,21 +38,6 @@ START = datetime(2021, 5, 12, 12, tzinfo=UTC)
 #: So long after most times that what runs is silent; the last time of the streams is not.
 LONG_AFTER = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 BY: tuple[Grouping, ...] = get_args(Grouping)
-
-
-class Counting:
-    """The store, with how many calls of each kind were sent, and how often it was waited for."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.prefix = connection.prefix
-        self.calls: Counter[str] = Counter()
-        self.trips = 0
-        self._connection = connection
-
-    async def run(self, calls: Sequence[Command]) -> list[Any]:
-        self.trips += 1
-        self.calls.update(call.command if isinstance(call.command, str) else call.command.name for call in calls)
-        return await self._connection.run(calls)
 
 
 async def is_as_the_oracle_says(connection: Any, events: list[Event]) -> None:

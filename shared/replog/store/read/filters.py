@@ -93,7 +93,22 @@ class DetailFilter(NamedTuple):
         """Prefix of the members of the pairs index that the filter admits."""
         if not self.remote_cluster:
             return escape(self.cluster_name)
-        return escape(self.remote_cluster) + b"\x00" + escape(self.local_repo_name or self.repo_name)
+        return escape(self.remote_cluster) + b"\x00" + self._repositories
+
+    @property
+    def behind_clusters(self) -> bytes:
+        """What such members have behind the cluster, where :attr:`first_pairs` does not say it; empty for anything."""
+        return b"" if self.remote_cluster else self._repositories
+
+    @property
+    def is_of_pair_ranges(self) -> bool:
+        """Whether these prefixes say all that the filter asks of pairs."""
+        has_one_each = not (self.remote_cluster and self.cluster_name) and not (self.local_repo_name and self.repo_name)
+        return has_one_each and not self.package_key
+
+    @property
+    def _repositories(self) -> bytes:
+        return escape(self.local_repo_name) + b"\x00" if self.local_repo_name else escape(self.repo_name)
 
     @property
     def names(self) -> list[NameCondition]:

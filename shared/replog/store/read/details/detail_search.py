@@ -2,6 +2,8 @@
 
 Conditions that all details of the record (of the asked status) meet are left out first. Then, the first that fits:
 
+``status``   a record of many pairs whose clusters and repositories all meet the conditions: the page is one of the
+             status alone
 ``pairs``    status, cluster, repository and a package's scheme decide: totals from the counts of pairs, the page by
              rank (:mod:`replog.store.read.details.page_by_rank`)
 ``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
@@ -17,8 +19,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from replog.statuses import letters_of
+from replog.statuses import SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
+from replog.store.client.scripts import PAGE
 from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import values_of
 from replog.store.read.details import filter_planner
@@ -161,11 +164,26 @@ class Search:
         facets = await self._facets() if self._filter.is_of_pairs else None
         return Selection(facets, starts, rarest.entries)
 
-    async def _facets(self) -> Facets:
-        return await read_facets(self._connection, self._keys, self._filter, self._limits.facets)
+    async def _facets(self, *, needs_heads: bool = True) -> Facets:
+        limits = self._limits.facets
+        return await read_facets(self._connection, self._keys, self._filter, limits, needs_heads=needs_heads)
+
+    async def _of_status(self, offset: int, limit: int, pairs: int) -> tuple[int, list[bytes]] | None:
+        """How many details have the filter's status, and the ids of a page; None where the record has other pairs."""
+        asked = (offset, limit, 0, b"".join(self._letters), SORTED_LETTERS)
+        # Pairs are only added: where there are as many behind the page, there were no others in it.
+        (_, total, ids, _), known = await self._connection.run(
+            [Command(PAGE, self._keys.all[:3], asked), Command("ZCARD", [self._keys.pairs])]
+        )
+        return (total, ids) if known == pairs else None
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
-        facets = await self._facets()
+        facets = await self._facets(needs_heads=False)
+        if facets.version and facets.every_pair is not None:
+            page = await self._of_status(offset, limit, facets.every_pair)
+            if page:
+                return SearchResult(facets.version, *page, "status")
+            facets = await self._facets()
         if facets.version is None:
             return None
         ranked = RankedDetails(self._connection, self._keys, facets, self._letters, self._limits.rank)
@@ -184,8 +202,9 @@ class Search:
         """The facets, where the filter does not admit all pairs of the record's so many ``details``."""
         if not self._filter.is_of_pairs:
             return None
-        facets = await self._facets()
-        return facets if facets.keyed or facets.matches < details else None
+        facets = await self._facets(needs_heads=False)
+        is_needed = facets.every_pair is None and (facets.keyed or facets.matches < details)
+        return facets if is_needed else None
 
     async def _by_name(
         self, conditions: list[_Counted], facets: Facets | None, details: int, offset: int, limit: int

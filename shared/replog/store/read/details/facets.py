@@ -14,6 +14,7 @@ from replog.statuses import LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import FACETS
 from replog.store.format.index_entries import KEYED, split_pair
+from replog.store.read.bounded_reads import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,8 @@ class FacetLimits:
     few_fields: int = 1000
     #: Pairs that one call reads where there are more.
     pairs_a_call: int = 1000
+    #: Clusters whose pairs are found one cluster after the other, for a filter on repositories.
+    few_clusters: int = 200
 
 
 FACET_LIMITS = FacetLimits()
@@ -45,7 +48,8 @@ class Facets(NamedTuple):
     ``details`` is the number of the record's details that have the filter's status, or of all. ``others`` are the heads
     that a filter does not admit, where all heads of the record are known; else None. ``keyed`` are the pairs (their
     numbers) among the matching ones whose keys are not scheme and name. ``version`` is the record's; None: there is no
-    such record.
+    such record. ``every_pair``, where given, is the number of the record's pairs: the filter admits all of them, and no
+    heads were read.
     """
 
     version: bytes | None
@@ -53,11 +57,12 @@ class Facets(NamedTuple):
     matching: dict[bytes, int]
     others: dict[bytes, int] | None
     keyed: frozenset[bytes]
+    every_pair: int | None = None
 
     @property
     def matches(self) -> int:
         """Details that the filter's status, cluster, repository and scheme admit."""
-        return sum(self.matching.values())
+        return sum(self.matching.values()) if self.every_pair is None else self.details
 
     @property
     def pairs(self) -> frozenset[bytes]:
@@ -79,6 +84,24 @@ class CountedPairs(NamedTuple):
     is_atomic: bool
 
 
+class _Overview(NamedTuple):
+    """What ``facets.lua`` found; ``clusters`` are the numbers of wanted pairs by cluster, None where not counted."""
+
+    version: bytes | None
+    details: int
+    every_pair: int
+    before: int
+    within: int
+    clusters: dict[bytes, int] | None
+    members: list[bytes]
+    fields: list[bytes]
+
+    @property
+    def wanted(self) -> int:
+        """Pairs that the prefixes of the filter admit, or more where the clusters were not counted."""
+        return self.within if self.clusters is None else sum(self.clusters.values())
+
+
 async def read_pairs(
     connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
 ) -> CountedPairs:
@@ -86,27 +109,27 @@ async def read_pairs(
 
     They come by cluster, repository and scheme.
     """
-    begin = flt.first_pairs
-    numbers = [b"n" + letter for letter in letters_of(flt.status)]
-    asked = (b"[" + begin, b"(" + begin + b"\xff", limits.few_fields, "v", *numbers)
-    (first,) = await connection.run([Command(FACETS, [keys.record, keys.pairs], asked)])
-    (version, *numbered), every_pair, before, within, members, fields = first
-    details = sum(int(number or 0) for number in numbered)
-    if fields:
-        values = dict(zip(fields[::2], fields[1::2], strict=True))
-        pairs = [*map(split_pair, members)]
-        counted = _counted(pairs, [values.get(b"f" + pair[-1]) for pair in pairs])
-        return CountedPairs(version, details, counted, is_whole=True, is_atomic=True)
-    parts = range(before, before + within, limits.pairs_a_call)
-    counted = await _in_parts(connection, keys, parts)
-    return CountedPairs(version, details, counted, is_whole=within == every_pair, is_atomic=not within)
+    return await _pairs_of(connection, keys, flt, await _overview(connection, keys, flt, limits), limits)
 
 
 async def read_facets(
-    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
+    connection: CommandRunner,
+    keys: RecordKeys,
+    flt: DetailFilter,
+    limits: FacetLimits = FACET_LIMITS,
+    *,
+    needs_heads: bool = True,
 ) -> Facets:
-    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them."""
-    counted = await read_pairs(connection, keys, flt, limits)
+    """The facets of a record as ``flt``'s status, cluster, repository and scheme divide them.
+
+    Unless the caller ``needs_heads``, they are not read where the filter admits all of many pairs.
+    """
+    overview = await _overview(connection, keys, flt, limits)
+    # Without the clusters, nobody has counted the pairs of these repositories.
+    is_counted = flt.is_of_pair_ranges and (overview.clusters is not None or not flt.behind_clusters)
+    if not needs_heads and is_counted and overview.wanted == overview.every_pair and not overview.fields:
+        return Facets(overview.version, overview.details, {}, {}, frozenset(), overview.every_pair)
+    counted = await _pairs_of(connection, keys, flt, overview, limits)
     letters = letters_of(flt.status)
     matching: dict[bytes, int] = {}
     others: dict[bytes, int] = {}
@@ -120,6 +143,53 @@ async def read_facets(
             if count:
                 (matching if is_asked and letter in letters else others)[pair + letter] = count
     return Facets(counted.version, counted.details, matching, others if counted.is_whole else None, frozenset(keyed))
+
+
+async def _overview(connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits) -> _Overview:
+    begin = flt.first_pairs
+    numbers = [b"n" + letter for letter in letters_of(flt.status)]
+    bounds = (b"[" + begin, b"(" + begin + b"\xff")
+    asked = (*bounds, limits.few_fields, flt.behind_clusters, limits.few_clusters, "v", *numbers)
+    (found,) = await connection.run([Command(FACETS, [keys.record, keys.pairs], asked)])
+    (version, *numbered), every_pair, before, within, clusters, members, fields = found
+    by_cluster = None if clusters is None else dict(zip(clusters[::2], clusters[1::2], strict=True))
+    details = sum(int(number or 0) for number in numbered)
+    return _Overview(version, details, every_pair, before, within, by_cluster, members, fields)
+
+
+async def _pairs_of(
+    connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, overview: _Overview, limits: FacetLimits
+) -> CountedPairs:
+    version, details, every_pair, before, within, clusters, members, fields = overview
+    if fields:
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        pairs = [*map(split_pair, members)]
+        counted = _counted(pairs, [values.get(b"f" + pair[-1]) for pair in pairs])
+        return CountedPairs(version, details, counted, is_whole=True, is_atomic=True)
+    # Of more than half, the others are worth knowing, which are then what is counted.
+    if clusters is not None and 2 * overview.wanted <= every_pair:
+        starts = [cluster + b"\x00" + flt.behind_clusters for cluster in clusters]
+        counted = await _of_starts(connection, keys, starts, limits.pairs_a_call)
+        return CountedPairs(version, details, counted, is_whole=False, is_atomic=not clusters)
+    parts = range(before, before + within, limits.pairs_a_call)
+    counted = await _in_parts(connection, keys, parts)
+    return CountedPairs(version, details, counted, is_whole=within == every_pair, is_atomic=not within)
+
+
+async def _of_starts(
+    connection: CommandRunner, keys: RecordKeys, starts: Sequence[bytes], a_call: int
+) -> Iterator[_Counted]:
+    """The pairs with their numbers whose members begin with one of ``starts``."""
+    steps = members_of(connection, keys.pairs, starts, a_call=a_call, at_once=max(1, len(starts)))
+    pairs = sorted([split_pair(member) async for members in steps for member in members])
+    parts = [pairs[at : at + a_call] for at in range(0, len(pairs), a_call)]
+    stored = await connection.run([_numbers_of(keys, part) for part in parts]) if parts else []
+    return _counted(pairs, [*chain.from_iterable(stored)])
+
+
+def _numbers_of(keys: RecordKeys, pairs: Sequence[list[bytes]]) -> Command:
+    """The command that reads the fields of the numbers of these pairs, one at least."""
+    return Command("HMGET", [keys.record], [b"f" + pair[-1] for pair in pairs])
 
 
 def _counted(pairs: Sequence[list[bytes]], stored: Sequence[bytes | None]) -> Iterator[_Counted]:
@@ -150,7 +220,7 @@ async def _part(
     pairs = [*map(split_pair, members)]
     if not pairs:
         return [], []
-    (stored,) = await connection.run([Command("HMGET", [keys.record], [b"f" + pair[-1] for pair in pairs])])
+    (stored,) = await connection.run([_numbers_of(keys, pairs)])
     return pairs, stored
 
 
