@@ -11,9 +11,9 @@ import re
 import sys
 import time
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.simulation.found import PAGE, write_table
 from tests.simulation.reintroduced import FAULTS
 from tests.simulation.running import run, run_seed
 from tests.simulation.schedule import MESSAGES, schedule_of
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tests.simulation.collector_process import CollectorParts
     from tests.simulation.world import Verdict
 
-PAGE = Path("docs/reliability.md")
-BEGIN, END = "<!-- found by the simulator: begin -->", "<!-- found by the simulator: end -->"
 #: Seeds within which a fault that is put back has to be found, and messages of a schedule that looks for it.
 MOST_SEEDS, SEARCH_MESSAGES = 1000, 150
 #: Seconds between two lines about the progress.
@@ -103,30 +101,20 @@ def _tell(verdict: Verdict, *, tell_all: bool = False) -> int:
 
 
 def _try_simulator(*, write: bool) -> int:
-    rows = []
+    seeds: dict[str, int | None] = {}
     for name, parts in FAULTS.items():
         found = _found(parts)
-        rows.append((name, parts.__doc__ or "", found.schedule.seed if found else None))
+        seeds[name] = found.schedule.seed if found else None
         _say(f"{name}: {f'seed {found.schedule.seed}: {found.wrong}' if found else 'not found'}")
     if write:
-        _write(rows)
-    return int(any(found is None for *_, found in rows))
+        write_table(seeds)
+    return int(None in seeds.values())
 
 
 def _found(parts: type[CollectorParts]) -> Verdict | None:
     """The first verdict that something is wrong with these parts; None within :data:`MOST_SEEDS`."""
     verdicts = (run(schedule_of(seed, messages=SEARCH_MESSAGES), parts) for seed in range(MOST_SEEDS))
     return next((verdict for verdict in verdicts if verdict.wrong), None)
-
-
-def _write(rows: list[tuple[str, str, int | None]]) -> None:
-    lines = ["| fault | what the code then does | found within |", "| -- | -- | -- |"]
-    for name, does, found in rows:
-        within = "not found" if found is None else f"{found + 1} seed{'s' if found else ''}"
-        lines.append(f"| {name} | {does.splitlines()[0].rstrip('.')} | {within} |")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
