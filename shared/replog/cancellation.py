@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Iterable
 
 _T = TypeVar("_T")
 #: Seconds after which a task that goes on is cancelled again.
 REPEAT_S = 0.1
+#: Seconds in which work that was begun ahead ends once it is cancelled.
+ENDS_WITHIN_S = 0.5
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]], *, timeout_s: float) -> set[asyncio.Future[Any]]:
@@ -41,3 +44,20 @@ async def finish_all(*work: Awaitable[_T]) -> list[_T]:
             raise outcome
         results.append(outcome)
     return results
+
+
+async def finish_in_order(work: AsyncIterable[Coroutine[Any, Any, _T]], *, ahead: int, name: str) -> AsyncGenerator[_T]:
+    """The results of ``work`` in its order; up to ``ahead`` more of it run while one is awaited, or used.
+
+    Raises the first error of them in that order. Whoever leaves it early closes it: then nothing of it runs any more.
+    """
+    running: deque[asyncio.Task[_T]] = deque()
+    try:
+        async for each in work:
+            running.append(asyncio.create_task(each, name=name))
+            if len(running) > ahead:
+                yield await running.popleft()
+        while running:
+            yield await running.popleft()
+    finally:
+        await cancel_and_wait(running, timeout_s=ENDS_WITHIN_S)

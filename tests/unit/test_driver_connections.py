@@ -33,6 +33,62 @@ def test_connections_stay_what_they_are(kind: type) -> None:
     assert issubclass(adapted(kind), kind)
 
 
+async def _replies(sent: list[bytes], count: int) -> tuple[list[Any], bool]:
+    """The replies of a server that sends these bytes, each after a moment; and whether the connection is kept."""
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for part in sent:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    kind: type[Any] = adapted(Connection)
+    connection = kind(host=host, port=port, socket_timeout=5, protocol=2, driver_info=None)
+    await connection.connect()
+    replies: list[Any] = []
+    try:
+        for _ in range(count):
+            try:
+                replies.append(await connection.read_response())
+            except exceptions.RedisError as error:
+                replies.append((type(error), str(error)))
+        return replies, connection.is_connected
+    finally:
+        ended.set()
+        await connection.disconnect()
+        server.close()
+        await server.wait_closed()
+
+
+REPLIES = b"+OK\r\n-WRONGTYPE no hash\r\n$-1\r\n*2\r\n:7\r\n$3\r\nabc\r\n-ERR no\r\n:1\r\n"
+READ = [b"OK", (exceptions.ResponseError, "no hash"), None, [7, b"abc"], (exceptions.ResponseError, "no"), 1]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("at", [0, 1, 10, len(REPLIES) // 2, len(REPLIES) - 1])
+def test_replies_come_in_order_whether_they_are_there_or_on_their_way(
+    run: Callable[[Coroutine[None, None, Any]], Any], at: int
+) -> None:
+    """And errors that the server answers cost no connection."""
+    replies, is_kept = run(_replies([REPLIES[:at], REPLIES[at:]], len(READ)))
+    # Some drivers have a class of their own for this one.
+    replies[1] = (exceptions.ResponseError, replies[1][1].removeprefix("WRONGTYPE "))
+    assert (replies, is_kept) == (READ, True)
+
+
+def test_a_server_that_cannot_answer_ends_the_connection() -> None:
+    """Also where its reply was there already."""
+    replies, is_kept = asyncio.run(_replies([b"+OK\r\n-LOADING the data\r\n"], 2))
+    assert replies[0] == b"OK"
+    assert issubclass(replies[1][0], exceptions.ConnectionError)
+    assert not is_kept
+
+
 async def _send_on_a_closed_connection() -> None:
     closed = asyncio.Event()
 

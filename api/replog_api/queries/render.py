@@ -35,7 +35,7 @@ _Tally = answer_type("Tally", TALLY)
 
 
 class _DetailCounts(Struct, rename="camel", gc=False):
-    """Made by position, in the order of a DetailCount, as there may be ten thousand."""
+    """Made by position, as there may be ten thousand."""
 
     remote_cluster: str | None
     local_repo_name: str | None
@@ -210,7 +210,9 @@ def _package(facts: Any) -> Struct | None:
 
 def detail_counts(counts: Iterable[DetailCount]) -> bytes:
     """An array of DetailCounts of docs/api.md."""
-    return encode([_DetailCounts(*count, count.total) for count in counts])
+    return encode(
+        [_DetailCounts(of.remote_cluster, of.repo_name, of.success, of.failed, of.running, of.total) for of in counts]
+    )
 
 
 def failure_reasons(found: FailureReasons, limit: int) -> bytes:

@@ -293,6 +293,8 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
 async def test_every_way_to_search(filtered: Filtered, limits: dict[str, float], taken: list[str]) -> None:
     """As the limits say, and with the same answers."""
     random, narrow = Random(SEED), read_limits(limits).search.narrow
+    # Where all pairs are many, a condition that all of them meet leaves one on the status.
+    other_ways = {"status"} if limits.get("search.facets.few_fields") == 0 else set()
     ways = set()
     async with filtered.searched_by(limits) as searched:
         for names in random.sample(subsets("mixed")[1:], COMBINATIONS_A_WAY):
@@ -301,7 +303,7 @@ async def test_every_way_to_search(filtered: Filtered, limits: dict[str, float],
                 expected = searched.expected[kind]
                 taken.clear()
                 await searched.check(kind, filters, -(-len(expected.matches(filters)) // 14), 7)
-                assert set(taken) <= expected.strategies(filters, narrow=narrow), (kind, filters)
+                assert set(taken) - other_ways <= expected.strategies(filters, narrow=narrow), (kind, filters)
                 ways |= {*taken}
     assert ways >= {"pairs", "names"}
 

@@ -1,7 +1,8 @@
-"""The driver's connections, as the store uses them: commands are packed by hiredis, and a lost one says so.
+"""The driver's connections, as the store uses them: fast for many commands at once, and a lost one says so.
 
 The driver's connections of an event loop read replies by hiredis, but write commands in Python: that takes 1 us an
-argument, instead of 0.1. Its other connections write them as this does.
+argument, instead of 0.1. Its other connections write them as this does. And they read each reply under a timer of its
+own, which takes longer than most replies of a pipeline, that are there by then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hiredis import pack_command
+from redis import exceptions
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 if TYPE_CHECKING:
     from asyncio import StreamWriter
@@ -21,11 +24,29 @@ class _Adapted:
     """Put before a class of the driver's connections."""
 
     _writer: StreamWriter
+    _parser: Any
 
     def pack_command(self, *words: Any) -> list[bytes]:
         """One command as it goes over the wire; its name may be several words in one text."""
         name, *arguments = words
         return [pack_command((*name.encode().split(), *arguments))]
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """The next reply. Raises ResponseError where it is one, ConnectionError, TimeoutError."""
+        reply = NOT_ENOUGH_DATA if arguments or options else self._reply_that_is_here()
+        if reply is NOT_ENOUGH_DATA:
+            return await super().read_response(*arguments, **options)  # type: ignore[misc]
+        if isinstance(reply, exceptions.RedisError):
+            if not isinstance(reply, exceptions.ResponseError):
+                await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise reply
+        return reply
+
+    def _reply_that_is_here(self) -> Any:
+        """The next reply, where all of it is read; an error that the server answered is one, too."""
+        parser = self._parser
+        # The driver's own parser has no public way to ask it. Errors inside of replies are of transactions alone.
+        return parser._reader.gets() if parser._connected else NOT_ENOUGH_DATA  # noqa: SLF001
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
         # On writing, a closed transport of uvloop raises RuntimeError, which the driver does not take for its own.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -48,19 +50,18 @@ class VersionedSteps(NamedTuple, Generic[T]):
     may_change: bool
 
 
-class DetailCount(NamedTuple):
-    """The details of one group; a name is None where they are not grouped by it."""
+class DetailCount(Struct, frozen=True, gc=False):
+    """The details of one group, ``total`` in all; a name is None where they are not grouped by it.
+
+    There may be ten thousand groups: a named tuple takes four times as long to make.
+    """
 
     remote_cluster: str | None
     repo_name: str | None
     success: int
     failed: int
     running: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.success + self.failed + self.running
+    total: int
 
 
 class FailureReason(NamedTuple):

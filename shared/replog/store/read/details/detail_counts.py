@@ -6,9 +6,11 @@ Reading them takes one call for some 950 pairs. Of more, short calls read 1,000 
 
 from __future__ import annotations
 
-from operator import add, attrgetter
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
+from replog.statuses import LETTERS
 from replog.store.format.index_entries import unescape
 from replog.store.format.keys import RecordKeys
 from replog.store.read.details.facets import read_pairs
@@ -17,6 +19,8 @@ from replog.store.read.results import DetailCount, Versioned
 from replog.store.read.versions import ATTEMPTS, VersionRecorder, record_version, version_call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.details.facets import CountedPairs
     from replog.store.read.results import Grouping
@@ -48,20 +52,13 @@ async def detail_counts(
 
 
 def _grouped(counted: CountedPairs, flt: DetailFilter, by: Grouping) -> list[DetailCount]:
-    sums: dict[tuple[bytes | None, bytes | None], tuple[int, ...]] = {}
-    admits = flt.admission() if flt.is_of_pairs else None
-    by_cluster, by_repo = by != "repository", by != "cluster"
-    for (cluster, repo, scheme, _), counts in counted.pairs:
-        if admits is None or admits(cluster, repo, scheme):
-            group = (cluster if by_cluster else None, repo if by_repo else None)
-            before = sums.get(group)
-            sums[group] = tuple(map(add, before, counts)) if before else counts
+    members, numbers = _admitted(counted, flt)
+    sums = _BY[by](members, numbers)
     names = _Names({None: None})
     found = [
-        DetailCount(names[cluster], names[repo], success, failed, running)
-        # Escaped names sort as the names do.
-        for (cluster, repo), (running, success, failed) in sorted(sums.items())
-        if failed or success or running
+        DetailCount(names[cluster], names[repo], success, failed, running, total)
+        for cluster, repo, running, success, failed in sums
+        if (total := success + failed + running)
     ]
     # Those of equal numbers stay in the order of their names.
     found.sort(key=_FAILED, reverse=True)
@@ -69,6 +66,68 @@ def _grouped(counted: CountedPairs, flt: DetailFilter, by: Grouping) -> list[Det
 
 
 _FAILED = attrgetter("failed")
+
+
+def _admitted(counted: CountedPairs, flt: DetailFilter) -> tuple[list[bytes], list[int]]:
+    """The members that the filter's cluster admits, and their numbers."""
+    first = flt.first_pairs
+    begin = bisect_left(counted.members, first)
+    end = bisect_left(counted.members, first + b"\xff", begin)
+    return counted.members[begin:end], counted.numbers[begin * len(LETTERS) : end * len(LETTERS)]
+
+
+#: A group: cluster and repository, escaped, None where it is of several; the numbers of its details, as stored.
+_Sums: TypeAlias = tuple[bytes | None, bytes | None, int, int, int]
+
+
+def _by_cluster(members: list[bytes], numbers: list[int]) -> Iterator[_Sums]:
+    begin = 0
+    while begin < len(members):
+        cluster = members[begin].partition(b"\x00")[0]
+        # Behind the last of the cluster: no name has a NUL.
+        end = bisect_left(members, cluster + b"\x01", begin)
+        of_cluster = numbers[begin * len(LETTERS) : end * len(LETTERS)]
+        running, success, failed = (sum(of_cluster[at :: len(LETTERS)]) for at in range(len(LETTERS)))
+        yield cluster, None, running, success, failed
+        begin = end
+
+
+def _by_repository(members: list[bytes], numbers: list[int]) -> Iterator[_Sums]:
+    sums: dict[bytes, list[int]] = {}
+    for member, (running, success, failed) in _each(members, numbers):
+        of_repo = sums.setdefault(member.split(b"\x00", 2)[1], [0, 0, 0])
+        of_repo[0] += running
+        of_repo[1] += success
+        of_repo[2] += failed
+    # Escaped names sort as the names do.
+    for repo, (running, success, failed) in sorted(sums.items()):
+        yield None, repo, running, success, failed
+
+
+def _by_pair(members: list[bytes], numbers: list[int]) -> Iterator[_Sums]:
+    last_cluster = last_repo = None
+    running = success = failed = 0
+    for member, (more_running, more_success, more_failed) in _each(members, numbers):
+        cluster, repo, _ = member.split(b"\x00", 2)
+        if repo == last_repo and cluster == last_cluster:
+            # The same with another scheme.
+            running, success, failed = running + more_running, success + more_success, failed + more_failed
+            continue
+        yield last_cluster, last_repo, running, success, failed
+        last_cluster, last_repo = cluster, repo
+        running, success, failed = more_running, more_success, more_failed
+    yield last_cluster, last_repo, running, success, failed
+
+
+def _each(members: list[bytes], numbers: list[int]) -> Iterator[tuple[bytes, tuple[int, ...]]]:
+    return zip(members, zip(*[iter(numbers)] * len(LETTERS), strict=True), strict=True)
+
+
+_BY: dict[Grouping, Callable[[list[bytes], list[int]], Iterable[_Sums]]] = {
+    "cluster": _by_cluster,
+    "repository": _by_repository,
+    "pair": _by_pair,
+}
 
 
 class _Names(dict[bytes | None, str | None]):

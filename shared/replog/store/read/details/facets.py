@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from operator import ge
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.json import Decoder
@@ -17,14 +18,11 @@ from replog.store.format.index_entries import KEYED, split_pair
 from replog.store.read.bounded_reads import members_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
     from replog.store.read.filters import DetailFilter
-
-#: A member of the index of pairs, split, and how many details of each status its pair has, in the order of LETTERS.
-_Counted = tuple[list[bytes], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,15 @@ class Facets(NamedTuple):
 class CountedPairs(NamedTuple):
     """Pairs of one record, each with its numbers of details.
 
-    ``details`` is the number of the record's details that have the filter's status, or of all. ``is_whole``: no other
-    pair has details. ``is_atomic``: all is of one moment.
+    ``members`` are those of the index of pairs, in its order; ``numbers`` are how many details of each status their
+    pairs have, one after the other, in the order of LETTERS. ``details`` is the number of the record's details that
+    have the filter's status, or of all. ``is_whole``: no other pair has details. ``is_atomic``: all is of one moment.
     """
 
     version: bytes | None
     details: int
-    pairs: Iterable[_Counted]
+    members: list[bytes]
+    numbers: list[int]
     is_whole: bool
     is_atomic: bool
 
@@ -105,10 +105,7 @@ class _Overview(NamedTuple):
 async def read_pairs(
     connection: CommandRunner, keys: RecordKeys, flt: DetailFilter, limits: FacetLimits = FACET_LIMITS
 ) -> CountedPairs:
-    """All pairs of a record that ``flt``'s cluster and repository may admit, and perhaps others.
-
-    They come by cluster, repository and scheme.
-    """
+    """All pairs of a record that ``flt``'s cluster and repository may admit, and perhaps others."""
     return await _pairs_of(connection, keys, flt, await _overview(connection, keys, flt, limits), limits)
 
 
@@ -135,7 +132,8 @@ async def read_facets(
     others: dict[bytes, int] = {}
     keyed: set[bytes] = set()
     admits = flt.admission() if flt.is_of_pairs else None
-    for (cluster, repo, scheme, pair), counts in counted.pairs:
+    by_pair = zip(*[iter(counted.numbers)] * len(LETTERS), strict=True)
+    for (cluster, repo, scheme, pair), counts in zip(map(split_pair, counted.members), by_pair, strict=True):
         is_asked = admits is None or admits(cluster, repo, scheme)
         if is_asked and scheme.endswith(KEYED):
             keyed.add(pair)
@@ -163,65 +161,75 @@ async def _pairs_of(
     version, details, every_pair, before, within, clusters, members, fields = overview
     if fields:
         values = dict(zip(fields[::2], fields[1::2], strict=True))
-        pairs = [*map(split_pair, members)]
-        counted = _counted(pairs, [values.get(b"f" + pair[-1]) for pair in pairs])
-        return CountedPairs(version, details, counted, is_whole=True, is_atomic=True)
+        numbers = _numbers([*map(values.get, _fields(members))])
+        return CountedPairs(version, details, members, numbers, is_whole=True, is_atomic=True)
     # Of more than half, the others are worth knowing, which are then what is counted.
     if clusters is not None and 2 * overview.wanted <= every_pair:
         starts = [cluster + b"\x00" + flt.behind_clusters for cluster in clusters]
-        counted = await _of_starts(connection, keys, starts, limits.pairs_a_call)
-        return CountedPairs(version, details, counted, is_whole=False, is_atomic=not clusters)
+        found = await _of_starts(connection, keys, starts, limits.pairs_a_call)
+        return CountedPairs(version, details, *found, is_whole=False, is_atomic=not clusters)
     parts = range(before, before + within, limits.pairs_a_call)
-    counted = await _in_parts(connection, keys, parts)
-    return CountedPairs(version, details, counted, is_whole=within == every_pair, is_atomic=not within)
+    found = await _in_parts(connection, keys, parts)
+    return CountedPairs(version, details, *found, is_whole=within == every_pair, is_atomic=not within)
 
 
 async def _of_starts(
     connection: CommandRunner, keys: RecordKeys, starts: Sequence[bytes], a_call: int
-) -> Iterator[_Counted]:
-    """The pairs with their numbers whose members begin with one of ``starts``."""
+) -> tuple[list[bytes], list[int]]:
+    """The members that begin with one of ``starts``, and their numbers."""
     steps = members_of(connection, keys.pairs, starts, a_call=a_call, at_once=max(1, len(starts)))
-    pairs = sorted([split_pair(member) async for members in steps for member in members])
-    parts = [pairs[at : at + a_call] for at in range(0, len(pairs), a_call)]
-    stored = await connection.run([_numbers_of(keys, part) for part in parts]) if parts else []
-    return _counted(pairs, [*chain.from_iterable(stored)])
+    members = sorted([member async for some in steps for member in some])
+    parts = [members[at : at + a_call] for at in range(0, len(members), a_call)]
+    stored = await connection.run([_reading_numbers(keys, part) for part in parts]) if parts else []
+    return members, _numbers([*chain.from_iterable(stored)])
 
 
-def _numbers_of(keys: RecordKeys, pairs: Sequence[list[bytes]]) -> Command:
-    """The command that reads the fields of the numbers of these pairs, one at least."""
-    return Command("HMGET", [keys.record], [b"f" + pair[-1] for pair in pairs])
-
-
-def _counted(pairs: Sequence[list[bytes]], stored: Sequence[bytes | None]) -> Iterator[_Counted]:
-    """The pairs with their numbers, of which ``stored`` are the fields."""
-    numbers = _integers(b"[%b]" % b",".join([field or _NONE for field in stored]))
-    return zip(pairs, zip(*[iter(numbers)] * len(LETTERS), strict=True), strict=True)
-
-
-async def _in_parts(connection: CommandRunner, keys: RecordKeys, parts: range) -> Iterator[_Counted]:
-    """The pairs with their numbers, from the first rank of ``parts`` to its end, in calls as long as its step.
+async def _in_parts(connection: CommandRunner, keys: RecordKeys, parts: range) -> tuple[list[bytes], list[int]]:
+    """The members from the first rank of ``parts`` to its end, and their numbers, in calls as long as its step.
 
     Parts are read at once: Redis finds one while another is split.
     """
     ranks = [(first, min(parts.stop, first + parts.step) - 1) for first in parts]
     reads = [asyncio.create_task(_part(connection, keys, *of), name="read of pairs") for of in ranks]
-    pairs, stored = zip(*await finish_all(*reads), strict=True) if reads else ((), ())
-    return _counted([*chain.from_iterable(pairs)], [*chain.from_iterable(stored)])
+    found = await finish_all(*reads)
+    members = [*chain.from_iterable(members for members, _ in found)]
+    stored = [*chain.from_iterable(stored for _, stored in found)]
+    # A pair that came between two reads may have moved another into both parts.
+    if any(map(ge, members, islice(members, 1, None))):
+        by_member = dict(zip(members, stored, strict=True))
+        members = sorted(by_member)
+        stored = [by_member[member] for member in members]
+    return members, _numbers(stored)
 
 
 async def _part(
     connection: CommandRunner, keys: RecordKeys, first: int, last: int
-) -> tuple[list[list[bytes]], list[bytes | None]]:
-    """The pairs from one rank to another, and the fields of their numbers.
+) -> tuple[list[bytes], list[bytes | None]]:
+    """The members from one rank to another, and the fields of their numbers.
 
     Commands of their own: a script that finds the fields of the pairs takes Redis three times as long.
     """
     (members,) = await connection.run([Command("ZRANGE", [keys.pairs], (first, last))])
-    pairs = [*map(split_pair, members)]
-    if not pairs:
+    if not members:
         return [], []
-    (stored,) = await connection.run([_numbers_of(keys, pairs)])
-    return pairs, stored
+    (stored,) = await connection.run([_reading_numbers(keys, members)])
+    return members, stored
+
+
+def _reading_numbers(keys: RecordKeys, members: Sequence[bytes]) -> Command:
+    """The command that reads the fields of the numbers of these pairs, one at least."""
+    return Command("HMGET", [keys.record], _fields(members))
+
+
+def _fields(members: Iterable[bytes]) -> list[bytes]:
+    """The fields of the record's hash that have the numbers of these pairs."""
+    # As split_pair, without calling it for each of many.
+    return [b"f" + member.split(b"\x00", 3)[3] for member in members]
+
+
+def _numbers(stored: Sequence[bytes | None]) -> list[int]:
+    """The numbers in these fields, one after the other."""
+    return _integers(b"[%b]" % b",".join([field or _NONE for field in stored]))
 
 
 #: Of a pair that has come meanwhile.

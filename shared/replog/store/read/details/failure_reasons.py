@@ -6,15 +6,14 @@ at all is known without. Some reads are under way at once: Redis finds the next 
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections import deque
+from contextlib import aclosing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from replog.cancellation import cancel_and_wait
+from replog.cancellation import finish_in_order
 from replog.fields import DETAIL
 from replog.records import facts_decoder
 from replog.statuses import FAILED, STATUS_LETTERS
@@ -34,9 +33,7 @@ if TYPE_CHECKING:
 #: Failed details that are examined at most.
 EXAMINED = 5000
 #: Details whose values are read together, and such reads under way beside the one whose values are awaited.
-IDS_A_READ, READS_AHEAD = 500, 2
-#: Seconds in which reads end once they are cancelled.
-ENDS_WITHIN_S = 0.5
+IDS_A_READ, READS_AHEAD = 1000, 2
 #: What stands for a number or a hash.
 MASK = "<n>"
 #: Reasons kept masked, more than one answer examines, as dashboards request them again; and the bytes of the longest.
@@ -78,16 +75,12 @@ async def failure_reasons(
 
 async def _examine(connection: CommandRunner, keys: RecordKeys, most: int, found: _Groups) -> None:
     """Add the newest failed details of a record, ``most`` at most, to ``found``."""
-    reads: deque[asyncio.Task[list[tuple[bytes, bytes]]]] = deque()
-    try:
-        async for ids in _newest_failed(connection, keys.by_status, most):
-            reads.append(asyncio.create_task(_values_of(connection, keys.details, ids), name="read of reasons"))
-            if len(reads) > READS_AHEAD:
-                found.add(await reads.popleft())
-        while reads:
-            found.add(await reads.popleft())
-    finally:
-        await cancel_and_wait(reads, timeout_s=ENDS_WITHIN_S)
+    reads = (
+        _values_of(connection, keys.details, ids) async for ids in _newest_failed(connection, keys.by_status, most)
+    )
+    async with aclosing(finish_in_order(reads, ahead=READS_AHEAD, name="read of reasons")) as steps:
+        async for rows in steps:
+            found.add(rows)
 
 
 async def _newest_failed(connection: CommandRunner, by_status: bytes, most: int) -> AsyncIterator[list[bytes]]:
@@ -131,15 +124,18 @@ class _Groups:
 
     def add(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Examine those of the next ones that have failed and not begun again since: ids and values."""
+        groups, clusters = self._groups, self._clusters
         for detail_id, value in rows:
             head = head_of(value)
-            if head[-1:] != _FAILED:
+            if not head.endswith(_FAILED):
                 continue
             reason, facts = reason_and_facts_of(value)
             masked = _kept_masked(reason) if len(reason) <= _LONGEST_KEPT else _masked(reason)
-            group = self._groups.get(masked) or self._groups.setdefault(masked, _Group(detail_id))
+            group = groups.get(masked)
+            if group is None:
+                group = groups[masked] = _Group(detail_id)
             group.failed += 1
-            cluster = self._clusters.get(head)
+            cluster = clusters.get(head)
             group.clusters.add(self._cluster_of(head, facts) if cluster is None else cluster)
             self.examined += 1
 

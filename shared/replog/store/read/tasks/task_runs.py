@@ -8,11 +8,13 @@ page, a run's status may be, for a moment, behind what the record itself says.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import aclosing
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
+from replog.cancellation import finish_in_order
 from replog.records import outcome_content, start_ms
 from replog.store.client.command import Command
 from replog.store.client.scripts import RUNS
@@ -22,13 +24,13 @@ from replog.store.read.results import Run, TaskRuns, Versioned
 from replog.store.read.versions import digest_version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
 
     from replog.store.client.pipelining import CommandRunner
 
 #: Runs and tasks that one call reads at most, calls sent at once, and bytes of values that these find together: a run
-#: has a reason of an error with it, mostly short, at most 16 KiB.
-RUNS_A_CALL, TASKS_A_CALL, CALLS_AT_ONCE, BYTES_AT_ONCE = 1000, 50, 32, 16 * BYTES_A_CALL
+#: has a reason of an error with it, mostly short, at most 16 KiB. The next calls are under way while these are decoded.
+RUNS_A_CALL, TASKS_A_CALL, CALLS_AT_ONCE, BYTES_AT_ONCE = 1000, 50, 16, 8 * BYTES_A_CALL
 
 _pack = msgpack.Packer().pack
 
@@ -80,15 +82,16 @@ async def task_runs(
     """
     tasks: dict[int, TaskRuns] = {}
     pulses = _Pulses()
-    async for call, lists in _read(connection, keys, last, bytes_a_call):
-        runs = zip(call.places, _runs(lists), strict=True)
-        if call.offset:
-            for place, later in runs:
-                tasks[place].runs.extend(later)
-            continue
-        pulses.add(lists)
-        for (place, newest), total in zip(runs, lists.totals, strict=True):
-            tasks[place] = TaskRuns(keys[place], total, [*newest])
+    async with aclosing(_read(connection, keys, last, bytes_a_call)) as read:
+        async for call, lists in read:
+            runs = zip(call.places, _runs(lists), strict=True)
+            if call.offset:
+                for place, later in runs:
+                    tasks[place].runs.extend(later)
+                continue
+            pulses.add(lists)
+            for (place, newest), total in zip(runs, lists.totals, strict=True):
+                tasks[place] = TaskRuns(keys[place], total, [*newest])
     in_order = [tasks[place] for place in range(len(keys))]
     version = digest_version(_pack(in_order))
     return Versioned(version, in_order), Pulse(version, pulses.digest())
@@ -99,25 +102,37 @@ async def runs_version(connection: CommandRunner, keys: Sequence[str], known: Pu
     if known is None:
         return None
     pulses = _Pulses()
-    async for _, lists in _read(connection, keys, 1, BYTES_A_CALL):
-        pulses.add(lists)
+    async with aclosing(_read(connection, keys, 1, BYTES_A_CALL)) as read:
+        async for _, lists in read:
+            pulses.add(lists)
     return known.version if pulses.digest() == known.seen else None
 
 
 async def _read(
     connection: CommandRunner, keys: Sequence[str], last: int, bytes_a_call: int
-) -> AsyncIterator[tuple[_Call, _Lists]]:
+) -> AsyncGenerator[tuple[_Call, _Lists]]:
     """All calls, those of one task in the order of its runs, each with what it read."""
-    calls = list(_calls(connection.prefix, keys, last))
-    for at in range(0, len(calls), CALLS_AT_ONCE):
-        part = calls[at : at + CALLS_AT_ONCE]
+    reads = _reads(connection, list(_calls(connection.prefix, keys, last)), bytes_a_call)
+    async with aclosing(finish_in_order(reads, ahead=1, name="read of runs")) as steps:
+        async for part, replies in steps:
+            for call, reply in zip(part, replies, strict=True):
+                lists = _Lists(*reply)
+                if [*map(len, lists.values)] != [*map(len, lists.ids)]:
+                    lists = lists._replace(values=await _completed(connection, call, lists))
+                yield call, lists
+
+
+async def _reads(
+    connection: CommandRunner, calls: Sequence[_Call], bytes_a_call: int
+) -> AsyncIterator[Coroutine[Any, Any, tuple[Sequence[_Call], list[Any]]]]:
+    """Reads of some of the calls each, with their replies."""
+
+    async def read(part: Sequence[_Call]) -> tuple[Sequence[_Call], list[Any]]:
         most = min(bytes_a_call, BYTES_AT_ONCE // len(part))
-        commands = [Command(RUNS, call.lists, (call.offset, call.limit, most)) for call in part]
-        for call, reply in zip(part, await connection.run(commands), strict=True):
-            lists = _Lists(*reply)
-            if [*map(len, lists.values)] != [*map(len, lists.ids)]:
-                lists = lists._replace(values=await _completed(connection, call, lists))
-            yield call, lists
+        return part, await connection.run([Command(RUNS, of.lists, (of.offset, of.limit, most)) for of in part])
+
+    for at in range(0, len(calls), CALLS_AT_ONCE):
+        yield read(calls[at : at + CALLS_AT_ONCE])
 
 
 async def _completed(connection: CommandRunner, call: _Call, lists: _Lists) -> list[Sequence[bytes | None]]:
