@@ -61,3 +61,7 @@ async def finish_in_order(work: AsyncIterable[Coroutine[Any, Any, _T]], *, ahead
             yield await running.popleft()
     finally:
         await cancel_and_wait(running, timeout_s=ENDS_WITHIN_S)
+        for task in running:
+            # Nobody asks for these any more: asyncio would log an error that nobody has seen.
+            if task.done() and not task.cancelled():
+                task.exception()
