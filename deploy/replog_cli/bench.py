@@ -20,10 +20,11 @@ def bench(
         list[str] | None, typer.Argument(metavar="NAME_AND_OPTIONS", help="A benchmark, and its options.")
     ] = None,
 ) -> None:
-    """Run a benchmark, or collect and page: browser, collect, dashboards, decode, page, polling, rows, soak, store.
+    """Measure side by side with the alternatives (--quick: two minutes), or run one benchmark.
 
-    --redis URL and --kafka BROKER name servers for collect, page, polling and soak; others are started, embedded ones
-    if need be. --records and --details say how much there is.
+    These are browser, collect, dashboards, decode, page, polling, rows, scale, soak, store and verify. --redis URL and
+    --kafka BROKER name servers; others are started, embedded ones if need be. --records and --details say how much
+    there is.
 
     Benchmarks are part of the source: this needs an installation from a checkout, as make does it.
     """

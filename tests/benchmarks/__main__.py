@@ -15,14 +15,30 @@ from rich.console import Console
 from rich.table import Table
 
 from replog.settings import mask_url
-from tests.benchmarks import browser, collect, dashboards, decode, page, polling, rows, soak, store, verifying
+from tests.benchmarks import (
+    browser,
+    collect,
+    dashboards,
+    decode,
+    page,
+    polling,
+    rows,
+    scale,
+    side_by_side,
+    soak,
+    store,
+    verifying,
+)
 from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
 from tests.benchmarks.servers import SERVERS_CORE, alone, broker_with, given_redis, start_redis
-from tests.support.services.redis import version_of
+from tests.support.services import ServiceUnavailableError
+from tests.support.services.redis import server_binary, version_of
+from tests.support.services.redis_cluster import start_cluster
 
 if TYPE_CHECKING:
     from tests.benchmarks.load import Load
+    from tests.benchmarks.postgres import Postgres
     from tests.support.services.kafka import Broker
 
 # Tables are wide: what is no terminal takes them whole.
@@ -30,7 +46,10 @@ console = Console(width=None if sys.stdout.isatty() else 180)
 
 
 def main() -> None:
-    """Measure on given servers, or on those that are started for it, and print. Without a name, collect and page."""
+    """Measure on given servers, or on those that are started for it, and print.
+
+    Without a name, what users notice is measured side by side with the alternatives.
+    """
     parser = _parser()
     options = parser.parse_args()
     if options.what == "store" and options.details < store.LEAST:
@@ -51,6 +70,9 @@ def main() -> None:
     if options.what == "rows":
         console.print(_rendering(options.records, options.details))
         return
+    if options.what == "scale":
+        _scale(options)
+        return
     # This program asks and looks; it stays beside the servers, away from what is measured.
     os.sched_setaffinity(0, {SERVERS_CORE})
     console.print(description())
@@ -62,15 +84,35 @@ def main() -> None:
         if table is not None:
             console.print(table)
             return
-        if options.what == "verify":
-            broker = broker_with(stack, folder / "kafka", options.kafka, prefix)
-            console.print(_verifying(broker, redis_url, prefix, options.records, options.details))
-            return
-        if options.what != "collect":
+        if options.what == "page":
             console.print(_pages(redis_url, f"{prefix}.pages", options.records, options.details))
-        if options.what != "page":
-            broker = broker_with(stack, folder / "kafka", options.kafka, prefix)
-            console.print(_collecting(broker, redis_url, prefix, options.records, options.details))
+            return
+        broker = broker_with(stack, folder / "kafka", options.kafka, prefix)
+        console.print(_on_kafka(broker, redis_url, prefix, options, stack))
+
+
+def _on_kafka(broker: Broker, redis_url: str, prefix: str, options: argparse.Namespace, stack: ExitStack) -> Table:
+    """The table of a benchmark that needs a broker, or of all side by side."""
+    if options.what == "verify":
+        return _verifying(broker, redis_url, prefix, options.records, options.details)
+    if options.what == "collect":
+        return _collecting(broker, redis_url, prefix, options.records, options.details)
+    postgres = None if options.skip_postgres else _postgres(stack)
+    sizes = side_by_side.QUICK if options.quick else side_by_side.Sizes()
+    servers = side_by_side.Servers(broker, redis_url, prefix, postgres)
+    return _compared(side_by_side.run(servers, sizes, console.log))
+
+
+def _postgres(stack: ExitStack) -> Postgres | None:
+    """PostgreSQL, which ends with ``stack``; None, and a line that says so, where it is not installed."""
+    # Its driver is wanted by few benchmarks.
+    from tests.benchmarks.postgres import Postgres  # noqa: PLC0415
+
+    try:
+        return stack.enter_context(Postgres())
+    except ServiceUnavailableError as missing:
+        console.print(f"PostgreSQL is left out: {missing}")
+        return None
 
 
 def _redis(stack: ExitStack, folder: Path, given: str | None, prefix: str) -> str:
@@ -99,6 +141,27 @@ def _on_redis(redis_url: str, prefix: str, options: argparse.Namespace, folder: 
     return None
 
 
+def _scale(options: argparse.Namespace) -> None:
+    """On servers and cores that nothing is kept away from."""
+    console.print(description())
+    topic = f"replog-bench-{uuid4().hex[:8]}"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replog-bench-")))
+        redis = start_redis(stack, folder / "redis", core=None)
+        cluster = start_cluster(server_binary(None), folder / "cluster")
+        stack.callback(cluster.close)
+        broker = broker_with(stack, folder / "kafka", options.kafka, topic, core=None)
+        stream = scale.Stream(broker, topic, options.records, options.details)
+        table = Table(title=f"us of CPU time for a unit of work; {version_of(redis.url)}, {broker.version}")
+        for column in ("a unit", "processes", "masters of Redis", "units", "process", "Redis", "Kafka", "all"):
+            table.add_column(column, justify="left" if column == "a unit" else "right")
+        for cost in scale.run(stream, [redis.url, cluster.url], console.log):
+            kafka_us = "-" if cost.broker_us is None else f"{cost.broker_us:,.1f}"
+            of_unit = (f"{cost.process_us:,.1f}", f"{cost.redis_us:,.1f}", kafka_us, f"{cost.total_us:,.1f}")
+            table.add_row(cost.what, str(cost.processes), str(cost.masters), f"{cost.units:,}", *of_unit)
+        console.print(table)
+
+
 def _parser() -> argparse.ArgumentParser:
     stream = argparse.ArgumentParser(add_help=False)
     stream.add_argument("--records", type=int, default=40, help="runs in the simulated stream")
@@ -108,7 +171,11 @@ def _parser() -> argparse.ArgumentParser:
     on_kafka = argparse.ArgumentParser(add_help=False)
     on_kafka.add_argument("--kafka", metavar="BROKER", help="use this broker: host:port, maven, docker or embedded")
     all_of_both = [stream, given, on_kafka]
-    parser = argparse.ArgumentParser(prog="replog bench", description=main.__doc__, parents=all_of_both)
+    without_postgres = argparse.ArgumentParser(add_help=False)
+    without_postgres.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
+    beside = [given, on_kafka, without_postgres]
+    parser = argparse.ArgumentParser(prog="replog bench", description=main.__doc__, parents=beside)
+    parser.add_argument("--quick", action="store_true", help="two minutes, with less of everything")
     parser.set_defaults(redis=None, kafka=None)
     names = parser.add_subparsers(dest="what", metavar="NAME")
     in_browser = names.add_parser("browser", help="how soon the page's rows are seen in a browser")
@@ -122,12 +189,34 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("page", parents=[stream, given], help="pages a second that one worker answers")
     names.add_parser("polling", parents=[given], help="what pollers of one running record cost Redis")
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
+    names.add_parser("scale", parents=[stream, on_kafka], help="CPU time of an event and a page as processes are added")
     names.add_parser("soak", parents=[given], help="a minute of pollers, with query services restarted behind them")
     names.add_parser("verify", parents=all_of_both, help="time and memory of verifying a store with its topic")
-    whole = names.add_parser("store", parents=[at_size], help="the store at size")
-    whole.add_argument("--skip-postgres", action="store_true", help="leave PostgreSQL out")
+    whole = names.add_parser("store", parents=[at_size, without_postgres], help="the store at size")
     whole.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
     return parser
+
+
+def _compared(figures: list[side_by_side.Row]) -> Table:
+    table = Table(title="what users notice: rates, and medians of times; x is how many times as fast ours is")
+    names = ("what", "ours", "simplest", "x", "PostgreSQL", "x", "limit", "x")
+    for column in names:
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for row in figures:
+        others = [(_shown(row, other), _times(row, other)) for other in (row.simplest, row.postgres, row.limit)]
+        table.add_row(row.what, _shown(row, row.ours), *(cell for both in others for cell in both))
+    return table
+
+
+def _shown(row: side_by_side.Row, figure: float | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure:,.0f}/s" if row.unit == "/s" else f"{shown_ms(figure)} ms"
+
+
+def _times(row: side_by_side.Row, other: float | None) -> str:
+    times = row.times_as_fast(other)
+    return "" if times is None else f"{times:,.0f}" if times >= 100 else f"{times:.2g}"
 
 
 def _dashboards(figures: list[dashboards.Figure]) -> Table:

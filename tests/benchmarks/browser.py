@@ -55,10 +55,10 @@ async def _run(store: Store, details: int, tasks: int) -> dict[str, Seen]:
     await fill(store, huge_record(details))
     await fill(store, many_tasks(tasks))
     last = {"last_tasks": tasks // 200, "last_details": details // 200}
-    with started(store.redis_url, store.prefix, f"{BASE}/detail/page/{HUGE}?pageNumber=1&pageSize=20") as port:
+    with started(store.redis_url, store.prefix, f"{BASE}/detail/page/{HUGE}?pageNumber=1&pageSize=20") as service:
         async with launched(browser_binary(os.environ.get(VARIABLE))) as browser:
             return {
-                name: await _opened(browser, f"http://127.0.0.1:{port}", path.format(**last), selector)
+                name: await _opened(browser, f"http://127.0.0.1:{service.port}", path.format(**last), selector)
                 for name, (path, selector) in VIEWS.items()
             }
 

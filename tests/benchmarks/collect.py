@@ -17,6 +17,7 @@ from confluent_kafka import Producer
 from replog.events import encode
 from replog_local.simulation import simulate
 from tests.benchmarks.machine import pin
+from tests.benchmarks.servers import Started
 from tests.support.services.process import free_port
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 #: The collector has this core for itself; Redis and the broker share the other.
 COLLECTOR_CORE, SERVERS_CORE = 0, 1
-#: Seconds to wait where the producer's queue is full.
-_FULL_S = 0.1
+#: Seconds to wait where the producer's queue is full, and between two looks at what is applied.
+_FULL_S, LOOK_S = 0.1, 0.1
 _APPLIED = re.compile(r"^replog_events_total\{.*\} (\S+)$", re.MULTILINE)
 
 
@@ -65,10 +66,17 @@ def _queued(producer: Producer, topic: str, key: bytes, value: bytes) -> bool:
 
 def ours(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
     """The collector as it is deployed; watched through its metrics."""
+    with started(settings(servers, topic, redis_url, prefix), COLLECTOR_CORE) as collector:
+        return _watched(collector.port, total)
+
+
+@contextmanager
+def started(variables: dict[str, str], core: int | None = None) -> Iterator[Started]:
+    """A collector with these variables, on one core or on any."""
     port = free_port()
-    environment = {**os.environ, **settings(servers, topic, redis_url, prefix), "REPLOG_COLLECTOR_PORT": str(port)}
-    with _started([sys.executable, "-m", "replog_collector.main"], environment):
-        return _watched(port, total)
+    environment = {**os.environ, **variables, "REPLOG_COLLECTOR_PORT": str(port)}
+    with _started([sys.executable, "-m", "replog_collector.main"], environment, core) as process:
+        yield Started(process.pid, port)
 
 
 def settings(servers: str, topic: str, redis_url: str, prefix: str) -> dict[str, str]:
@@ -88,22 +96,26 @@ def settings(servers: str, topic: str, redis_url: str, prefix: str) -> dict[str,
 def _watched(port: int, total: int) -> Rate:
     looks: list[tuple[float, int]] = []
     while not looks or looks[-1][1] < total:
-        time.sleep(0.1)
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except OSError:
-            continue
-        applied = int(sum(float(count) for count in _APPLIED.findall(text)))
-        if applied:
-            looks.append((time.monotonic(), applied))
+        time.sleep(LOOK_S)
+        if count := applied(port):
+            looks.append((time.monotonic(), count))
     return _between(looks)
+
+
+def applied(port: int) -> int:
+    """Events that a collector has applied, by its metrics; 0 where it does not answer yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return 0
+    return int(sum(float(count) for count in _APPLIED.findall(text)))
 
 
 def plain(servers: str, topic: str, redis_url: str, prefix: str, total: int) -> Rate:
     """The hand-made consumer."""
     command = [sys.executable, "-m", "tests.benchmarks.plain_consumer", servers, topic, redis_url, prefix, str(total)]
-    with _started(command, dict(os.environ)) as process:
+    with _started(command, dict(os.environ), COLLECTOR_CORE) as process:
         assert process.stdout
         looks = [(float(at), int(applied)) for at, applied in (line.split() for line in process.stdout)]
     return _between(looks)
@@ -116,10 +128,11 @@ def _between(looks: list[tuple[float, int]]) -> Rate:
 
 
 @contextmanager
-def _started(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _started(command: list[str], environment: dict[str, str], core: int | None) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        pin(process.pid, COLLECTOR_CORE)
+        if core is not None:
+            pin(process.pid, core)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)

@@ -83,8 +83,8 @@ def measure(redis_url: str, prefix: str, details: int) -> list[Figure]:
     """Ask for everything; :func:`fill` was here before."""
     with started(
         redis_url, prefix, f"{BASE}/detail/page/{_shapes(details)[0].record_id}?pageNumber=1&pageSize=20"
-    ) as port:
-        return asyncio.run(_figures(redis_url, prefix, port, details))
+    ) as service:
+        return asyncio.run(_figures(redis_url, prefix, service.port, details))
 
 
 async def fill(redis_url: str, prefix: str, details: int) -> None:

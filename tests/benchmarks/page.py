@@ -27,8 +27,9 @@ from replog.store.write.batch import Batch
 from replog.store.write.writer import Writer
 from replog_api.queries.render import Renderer
 from replog_local.simulation import simulate
-from tests.benchmarks.load import Load, measure
+from tests.benchmarks.load import SECONDS, Load, measure
 from tests.benchmarks.machine import pin
+from tests.benchmarks.servers import Started
 from tests.benchmarks.store_data import batch_of, record_event, record_rows
 from tests.support.services.process import free_port, wait_until
 
@@ -79,15 +80,15 @@ async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str)
             redis.zadd(f"{settings.redis_prefix}-plain:time:{record_id}", {detail.detail_id: detail.read().start_ms})
 
 
-def ours(redis_url: str, prefix: str, *paths: str) -> Load:
+def ours(redis_url: str, prefix: str, *paths: str, seconds: float = SECONDS) -> Load:
     """The query service as it is deployed, with one worker."""
-    with started(redis_url, prefix, paths[0]) as port:
-        return measure(port, paths)
+    with started(redis_url, prefix, paths[0]) as service:
+        return measure(service.port, paths, seconds=seconds)
 
 
 @contextmanager
-def started(redis_url: str, prefix: str, path: str) -> Iterator[int]:
-    """The port of a query service that answers at ``path`` with 20 rows."""
+def started(redis_url: str, prefix: str, path: str, core: int | None = API_CORE) -> Iterator[Started]:
+    """A query service that answers at ``path`` with 20 rows, on one core or on any."""
     port = free_port()
     environment = {
         "REPLOG_REDIS_URL": redis_url,
@@ -97,22 +98,22 @@ def started(redis_url: str, prefix: str, path: str) -> Iterator[int]:
         "REPLOG_API_REQUESTS_PER_S": "0",
         "REPLOG_API_DRAIN_S": "0",
     }
-    with _started([sys.executable, "-m", "replog_api.main"], environment, port, path):
+    with _started([sys.executable, "-m", "replog_api.main"], environment, port, path, core) as pid:
         assert _rows(port, path) == ROWS
-        yield port
+        yield Started(pid, port)
 
 
-def plain(redis_url: str, prefix: str, *paths: str) -> Load:
+def plain(redis_url: str, prefix: str, *paths: str, seconds: float = SECONDS) -> Load:
     """FastAPI with ``response_model``."""
     with _beside("plain_api", redis_url, f"{prefix}-plain", paths[0]) as port:
         assert _rows(port, paths[0]) == ROWS
-        return measure(port, paths)
+        return measure(port, paths, seconds=seconds)
 
 
-def bare(redis_url: str, prefix: str, *paths: str) -> Load:
+def bare(redis_url: str, prefix: str, *paths: str, seconds: float = SECONDS) -> Load:
     """The bare Starlette route, on our own store."""
     with _beside("bare_api", redis_url, prefix, paths[0]) as port:
-        return measure(port, paths)
+        return measure(port, paths, seconds=seconds)
 
 
 @contextmanager
@@ -121,17 +122,18 @@ def _beside(module: str, redis_url: str, prefix: str, path: str) -> Iterator[int
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", f"tests.benchmarks.{module}:app", "--port", str(port)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    with _started(command, {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": prefix}, port, path):
+    with _started(command, {"PLAIN_REDIS_URL": redis_url, "PLAIN_PREFIX": prefix}, port, path, API_CORE):
         yield port
 
 
 @contextmanager
-def _started(command: list[str], environment: dict[str, str], port: int, path: str) -> Iterator[None]:
+def _started(command: list[str], environment: dict[str, str], port: int, path: str, core: int | None) -> Iterator[int]:
     process = subprocess.Popen(command, env={**os.environ, **environment})
     try:
         assert wait_until(lambda: _answers(port, path), 30)
-        pin(process.pid, API_CORE)
-        yield
+        if core is not None:
+            pin(process.pid, core)
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -23,10 +23,11 @@ _STEP = 1000
 
 
 class PlainStore:
-    """One Redis, used as most would."""
+    """One Redis, used as most would; its keys begin with ``prefix``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prefix: str = "") -> None:
         self._redis: Any = Redis.from_url(url)
+        self._prefix = prefix
         self.pid = int(self._redis.info("server")["process_id"])
         self._records: set[str] = set()
 
@@ -44,8 +45,10 @@ class PlainStore:
             begun = time.perf_counter()
             pipeline = self._redis.pipeline(transaction=False)
             for some in chunks(values, 100):
-                pipeline.hset(f"details:{record_id}", mapping={detail_id: values[detail_id] for detail_id in some})
-                pipeline.zadd(f"time:{record_id}", {detail_id: scores[detail_id] for detail_id in some})
+                pipeline.hset(
+                    f"{self._prefix}details:{record_id}", mapping={detail_id: values[detail_id] for detail_id in some}
+                )
+                pipeline.zadd(f"{self._prefix}time:{record_id}", {detail_id: scores[detail_id] for detail_id in some})
             pipeline.execute()
             seconds += time.perf_counter() - begun
         return seconds
@@ -54,10 +57,10 @@ class PlainStore:
         """As :class:`tests.benchmarks.asking.Store` says."""
         if not any(flt):
             return self._unfiltered(record_id, offset)
-        ids = self._redis.zrevrange(f"time:{record_id}", 0, -1)
+        ids = self._redis.zrevrange(f"{self._prefix}time:{record_id}", 0, -1)
         matching: list[str] = []
         for some in chunks(ids, _STEP):
-            for value in self._redis.hmget(f"details:{record_id}", some):
+            for value in self._redis.hmget(f"{self._prefix}details:{record_id}", some):
                 detail = orjson.loads(value)
                 if _matches(flt, detail):
                     matching.append(detail["id"])
@@ -65,27 +68,29 @@ class PlainStore:
 
     def _unfiltered(self, record_id: str, offset: int) -> Answer:
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.zcard(f"time:{record_id}")
-        pipeline.zrevrange(f"time:{record_id}", offset, offset + LIMIT - 1)
+        pipeline.zcard(f"{self._prefix}time:{record_id}")
+        pipeline.zrevrange(f"{self._prefix}time:{record_id}", offset, offset + LIMIT - 1)
         total, ids = pipeline.execute()
-        self._redis.hmget(f"details:{record_id}", ids)
+        self._redis.hmget(f"{self._prefix}details:{record_id}", ids)
         return Answer(total, [raw.decode() for raw in ids])
 
     def add_records(self, rows: Iterable[RecordRow]) -> None:
         """Write the records of the task."""
         for chunk in chunks(rows, BATCH):
-            self._redis.hset("records", mapping={row.record_id: orjson.dumps(row._asdict()) for row in chunk})
-            self._redis.zadd("tasktime", {row.record_id: row.start_ms for row in chunk})
+            self._redis.hset(
+                f"{self._prefix}records", mapping={row.record_id: orjson.dumps(row._asdict()) for row in chunk}
+            )
+            self._redis.zadd(f"{self._prefix}tasktime", {row.record_id: row.start_ms for row in chunk})
 
     def record_page(self, status: str, offset: int) -> int:
         """Read a page of the task's records; returns the total."""
         if not status:
-            ids = self._redis.zrevrange("tasktime", offset, offset + LIMIT - 1)
-            self._redis.hmget("records", ids)
-            return int(self._redis.zcard("tasktime"))
+            ids = self._redis.zrevrange(f"{self._prefix}tasktime", offset, offset + LIMIT - 1)
+            self._redis.hmget(f"{self._prefix}records", ids)
+            return int(self._redis.zcard(f"{self._prefix}tasktime"))
         matching: list[Any] = []
-        for some in chunks(self._redis.zrevrange("tasktime", 0, -1), _STEP):
-            rows = map(orjson.loads, self._redis.hmget("records", some))
+        for some in chunks(self._redis.zrevrange(f"{self._prefix}tasktime", 0, -1), _STEP):
+            rows = map(orjson.loads, self._redis.hmget(f"{self._prefix}records", some))
             matching += [row for row in rows if row["status"] == status]
         return len(matching)
 

@@ -49,8 +49,8 @@ def run(redis_url: str, prefix: str) -> dict[str, tuple[Cost, Cost]]:
     window = "?pageNumber=1&pageSize=20"
     found = {}
     for path in (f"/detail/page/{RECORD_ID}{window}", f"/{RECORD_ID}", f"/page/{TASK_KEY}{window}"):
-        with started(redis_url, prefix, f"{BASE}/detail/page/{RECORD_ID}{window}") as port:
-            asked = port, f"{BASE}{path}"
+        with started(redis_url, prefix, f"{BASE}/detail/page/{RECORD_ID}{window}") as service:
+            asked = service.port, f"{BASE}{path}"
             idle = asyncio.run(_poll(redis_url, prefix, asked, pollers=0, with_tags=False))
             without = asyncio.run(_poll(redis_url, prefix, asked, pollers=POLLERS, with_tags=False))
             with_tags = asyncio.run(_poll(redis_url, prefix, asked, pollers=POLLERS, with_tags=True))

@@ -18,6 +18,7 @@ from tests.benchmarks.plain_store import content_of
 from tests.benchmarks.servers import SERVERS_CORE
 from tests.benchmarks.store_data import BATCH, chunks
 from tests.benchmarks.store_questions import LIMIT
+from tests.support.services import ServiceUnavailableError
 from tests.support.services.process import ServerProcess, free_port, run
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ def _binaries() -> Path:
     if found := shutil.which("initdb"):
         return Path(found).parent
     versions = sorted(_DEBIAN.glob("*/bin/initdb"))
-    assert versions, "the benchmark wants PostgreSQL (apt-get install postgresql), or --skip-postgres"
+    if not versions:
+        raise ServiceUnavailableError("the benchmark wants PostgreSQL (apt-get install postgresql), or --skip-postgres")
     return versions[-1].parent
 
 

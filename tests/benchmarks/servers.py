@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from redis import Redis
 
@@ -27,20 +27,28 @@ SERVERS_CORE = 1
 _CHILDREN = ("--aof_rewrite_cpulist", "0")
 
 
-def pin_server(server: ServerProcess) -> None:
-    """Keep ``server``, which runs, on the servers' core."""
+class Started(NamedTuple):
+    """A service that was started, and the port at which it answers."""
+
+    pid: int
+    port: int
+
+
+def pin_server(server: ServerProcess, core: int) -> None:
+    """Keep ``server``, which runs, on a core."""
     assert server._process
-    pin(server._process.pid, SERVERS_CORE)
+    pin(server._process.pid, core)
 
 
-def start_redis(stack: ExitStack, folder: Path) -> OwnRedis:
-    """A Redis of the benchmarks' own, its files in the new ``folder``; it ends with ``stack``."""
+def start_redis(stack: ExitStack, folder: Path, core: int | None = SERVERS_CORE) -> OwnRedis:
+    """A Redis of the benchmarks' own on one core or any, its files in the new ``folder``; it ends with ``stack``."""
     folder.mkdir()
     # That of PATH, or else the embedded one.
     redis = OwnRedis(server_binary(None), folder, options=_CHILDREN)
     stack.callback(redis.close)
     redis.start()
-    pin_server(redis._process)
+    if core is not None:
+        pin_server(redis._process, core)
     return redis
 
 
@@ -50,8 +58,10 @@ def given_redis(stack: ExitStack, url: str, prefix: str) -> str:
     return url
 
 
-def broker_with(stack: ExitStack, folder: Path, choice: str | None, topic: str) -> Broker:
-    """The broker that ``choice`` names, or the best there is, with ``topic`` and its dead letters.
+def broker_with(
+    stack: ExitStack, folder: Path, choice: str | None, topic: str, core: int | None = SERVERS_CORE
+) -> Broker:
+    """The broker that ``choice`` names, or the best there is, on one core or any, with ``topic`` and its dead letters.
 
     It ends with ``stack``, or the topics go if somebody else runs it.
     """
@@ -59,8 +69,8 @@ def broker_with(stack: ExitStack, folder: Path, choice: str | None, topic: str) 
     broker, _ = start_broker(choice, folder)
     stack.callback(broker.close)
     topics = [topic, f"{topic}.dlq"]
-    if isinstance(broker, EmbeddedBroker | MavenBroker):
-        pin_server(broker._process)
+    if core is not None and isinstance(broker, EmbeddedBroker | MavenBroker):
+        pin_server(broker._process, core)
     if isinstance(broker, EmbeddedBroker):
         kafka_admin.touch_topics(broker.address, topics)
         return broker

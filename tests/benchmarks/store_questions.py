@@ -73,10 +73,11 @@ class _Asker:
 
 def questions(wide: Known, many: Known, tied: Known, whole: Known) -> list[Question]:
     """All that is asked of details."""
-    return [*_of_wide(wide), *_of_many(many), *_of_tied(tied), *of_whole(whole)]
+    return [*of_wide(wide), *of_many(many), *_of_tied(tied), *of_whole(whole)]
 
 
-def _of_wide(known: Known) -> list[Question]:
+def of_wide(known: Known) -> list[Question]:
+    """What is asked of a record with few pairs."""
     ask, record_id = _Asker(known), known.shape.record_id
     size = f"{known.shape.details:,} details, {known.shape.pairs:,} pairs"
     broad = DetailFilter(package_name=BROAD)
@@ -90,7 +91,8 @@ def _of_wide(known: Known) -> list[Question]:
     ]
 
 
-def _of_many(known: Known) -> list[Question]:
+def of_many(known: Known) -> list[Question]:
+    """What is asked of a record with many pairs."""
     ask, record_id = _Asker(known), known.shape.record_id
     size = f"{known.shape.details:,} details, {known.shape.pairs:,} pairs"
     return [
