@@ -97,7 +97,7 @@ class DetailFilter(NamedTuple):
 
     @property
     def behind_clusters(self) -> bytes:
-        """What such members have behind the cluster, where :attr:`first_pairs` does not say it; empty for anything."""
+        """The text of such members behind the cluster, where :attr:`first_pairs` lacks it; empty for any."""
         return b"" if self.remote_cluster else self._repositories
 
     @property

@@ -169,7 +169,7 @@ class Search:
         return await read_facets(self._connection, self._keys, self._filter, limits, needs_heads=needs_heads)
 
     async def _of_status(self, offset: int, limit: int, pairs: int) -> tuple[int, list[bytes]] | None:
-        """How many details have the filter's status, and the ids of a page; None where the record has other pairs."""
+        """The number of details of the filter's status, and the ids of a page; None where there are other pairs."""
         asked = (offset, limit, 0, b"".join(self._letters), SORTED_LETTERS)
         # Pairs are only added: where there are as many behind the page, there were no others in it.
         (_, total, ids, _), known = await self._connection.run(

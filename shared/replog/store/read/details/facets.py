@@ -85,7 +85,7 @@ class CountedPairs(NamedTuple):
 
 
 class _Overview(NamedTuple):
-    """What ``facets.lua`` found; ``clusters`` are the numbers of wanted pairs by cluster, None where not counted."""
+    """The reply of ``facets.lua``; ``clusters`` are the numbers of wanted pairs by cluster, None where not counted."""
 
     version: bytes | None
     details: int
