@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog_local.simulation import simulate
 from tests.benchmarks import collect, page
 from tests.benchmarks.load import measure_all
+from tests.support.services.kafka import EmbeddedBroker
+from tests.support.services.kafka_maven import MavenBroker
 from tests.support.services.redis import connected, servers_of
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def run(stream: Stream, redis_urls: Sequence[str], say: Callable[[str], None]) -
         masters = len(servers_of(redis_url))
         for processes in STEPS:
             variables = collect.settings(broker.address, topic, redis_url, f"{topic}.{masters}.{processes}")
-            yield _collected(variables, processes, total, pid_of(broker))
+            yield _collected(variables, processes, total, _broker_pid(broker))
             say(f"{processes} collectors, {masters} masters: done")
         for processes in STEPS:
             yield _answered(redis_url, f"{topic}.{masters}.{STEPS[0]}", record_ids, details, processes)
@@ -131,10 +133,12 @@ def _answered(redis_url: str, prefix: str, record_ids: Sequence[str], details: i
     )
 
 
-def pid_of(broker: Broker) -> int | None:
-    """The process of a broker that the benchmark has started; None where somebody else runs it."""
-    process = getattr(getattr(broker, "_process", None), "_process", None)
-    return process.pid if process else None
+def _broker_pid(broker: Broker) -> int | None:
+    """The process of a broker that the benchmark has started; None where it has none that can be looked at."""
+    if not isinstance(broker, EmbeddedBroker | MavenBroker):
+        return None
+    assert broker._process._process
+    return broker._process._process.pid
 
 
 def _cpu_s(*pids: int) -> float:

@@ -14,6 +14,8 @@ from tests.support.store.counting import Counting
 from tests.support.store.intercepted import Intercepted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from replog.store.client.connection import Connection
 
 CLUSTERS, REPOS = 4, 400
@@ -49,9 +51,9 @@ async def store(connection: Connection) -> Connection:
     ],
 )
 async def test_pages_are_right_and_read_the_pairs_that_they_need(
-    store: Connection, status: str, conditions: dict[str, str], matches: object
+    store: Connection, status: str, conditions: dict[str, str], matches: Callable[[str, str], bool]
 ) -> None:
-    wanted = [f"d{number:04}".encode() for number, pair in enumerate(ALL) if matches(*pair)]  # type: ignore[operator]
+    wanted = [f"d{number:04}".encode() for number, pair in enumerate(ALL) if matches(*pair)]
     flt = DetailFilter(status=status, **conditions)
     for offset in (0, len(wanted) // 2):
         counting = Counting(store)

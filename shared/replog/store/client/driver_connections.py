@@ -1,8 +1,10 @@
 """The driver's connections, as the store uses them: fast for many commands at once, and a lost one says so.
 
 The driver's connections of an event loop read replies by hiredis, but write commands in Python: that takes 1 us an
-argument, instead of 0.1. Its other connections write them as this does. And they read each reply under a timer of its
-own, which takes longer than most replies of a pipeline, that are there by then.
+argument, instead of 0.1. Its other connections write them as this does.
+
+The driver also starts a timer for each reply. Most replies of a pipeline are there already when they are asked for, and
+starting the timer takes longer than reading them. So only a reply that has to be waited for has a timer here.
 """
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ def _by_pair(members: list[bytes], numbers: list[int]) -> Iterator[_Sums]:
             # The same with another scheme.
             running, success, failed = running + more_running, success + more_success, failed + more_failed
             continue
+        # Before the first pair this is a group of no details, which is left out as all of these are.
         yield last_cluster, last_repo, running, success, failed
         last_cluster, last_repo = cluster, repo
         running, success, failed = more_running, more_success, more_failed
