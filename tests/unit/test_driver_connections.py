@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +27,35 @@ def test_commands_are_written_as_the_driver_writes_them(name: str, arguments: li
     """Of any length, with bytes, texts and numbers."""
     ours, drivers = adapted(Connection)(), Connection()
     assert b"".join(ours.pack_command(name, *arguments)) == b"".join(drivers.pack_command(name, *arguments))
+
+
+INTERRUPTED = """
+import signal
+from redis.asyncio import Connection
+from replog.store.client.driver_connections import adapted
+
+class Interrupted(BaseException):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+pack = adapted(Connection)().pack_command
+signal.signal(signal.SIGALRM, interrupt)
+times = 0
+while times < 300:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+        while True:
+            pack("ZADD", b"key", *range(10**12, 10**12 + 200))
+    except Interrupted:
+        times += 1
+"""
+
+
+def test_a_process_that_is_interrupted_while_it_writes_a_command_lives_on() -> None:
+    """As by a second Ctrl-C: that raises wherever it comes."""
+    subprocess.run([sys.executable, "-c", INTERRUPTED], check=True)
 
 
 @pytest.mark.parametrize("kind", [Connection, SSLConnection, UnixDomainSocketConnection])

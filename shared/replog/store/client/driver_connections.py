@@ -31,7 +31,10 @@ class _Adapted:
     def pack_command(self, *words: Any) -> list[bytes]:
         """One command as it goes over the wire; its name may be several words in one text."""
         name, *arguments = words
-        return [pack_command((*name.encode().split(), *arguments))]
+        # Whole numbers as texts: hiredis 3.5 reads through a null pointer when a signal's handler raises, such as that
+        # of Ctrl-C, while it writes one.
+        texts = [str(argument) if type(argument) is int else argument for argument in arguments]
+        return [pack_command((*name.encode().split(), *texts))]
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         """The next reply. Raises ResponseError where it is one, ConnectionError, TimeoutError."""
