@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from replog.errors import StoreUnavailable
 from replog.settings import StoreSettings
 from replog.store.client.command import Command
 from replog.store.client.connection import Connection
@@ -61,3 +62,21 @@ async def test_where_the_server_may_not_be_asked_every_connection_begins_one(own
     async with Connection(StoreSettings(redis_url=url), timeout_s=5) as connection:
         await asyncio.gather(*(connection.run(CALLS) for _ in range(5)))
         assert connection.epoch > 1
+
+
+async def test_a_master_that_became_a_replica_is_left(own_redis: OwnRedis) -> None:
+    """Its name, or the Sentinels, may lead to another by now; until then each call says that it takes no writes."""
+    write = [Command("SET", [b"{1}"], ["x"])]
+    async with Connection(StoreSettings(redis_url=own_redis.url), timeout_s=5) as connection:
+        await connection.run(write)
+        with connected(own_redis.url) as client:
+            client.replicaof("127.0.0.1", 1)
+            before = client.info("stats")["total_connections_received"]
+            for times in range(3):
+                with pytest.raises(StoreUnavailable) as caught:
+                    await connection.run(write)
+                assert caught.value.kind == "readonly"
+                # The first came over a connection that was there.
+                assert client.info("stats")["total_connections_received"] == before + times
+            client.replicaof("NO", "ONE")
+        assert await connection.run(write) == [True]

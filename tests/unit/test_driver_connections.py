@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from replog.store.client.driver_connections import adapted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
 words = st.binary() | st.text() | st.integers(-(2**63), 2**63 - 1)
 
@@ -64,8 +65,44 @@ def test_connections_stay_what_they_are(kind: type) -> None:
     assert issubclass(adapted(kind), kind)
 
 
-async def _replies(sent: list[bytes], count: int) -> tuple[list[Any], bool]:
-    """The replies of a server that sends these bytes, each after a moment; and whether the connection is kept."""
+@asynccontextmanager
+async def _connected_to(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, timeout_s: float = 5
+) -> Any:
+    """An adapted connection to a server that serves each connection so."""
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    kind: type[Any] = adapted(Connection)
+    connection = kind(host=host, port=port, socket_timeout=timeout_s, protocol=2, driver_info=None)
+    await connection.connect()
+    try:
+        yield connection
+    finally:
+        await connection.disconnect()
+        server.close()
+        await server.wait_closed()
+
+
+async def _one_by_one(connection: Any, count: int) -> list[Any]:
+    replies = list[Any]()
+    for _ in range(count):
+        try:
+            replies.append(await connection.read_response())
+        except exceptions.RedisError as error:
+            replies.append(error)
+    return replies
+
+
+async def _together(connection: Any, count: int) -> list[Any]:
+    try:
+        return list(await connection.replies(count))
+    except exceptions.ConnectionError as error:
+        return [error]
+
+
+async def _replies(read: Callable[[Any, int], Awaitable[list[Any]]], sent: list[bytes], count: int) -> list[Any]:
+    """The replies of a server that sends these bytes, each after a moment; last whether the connection is kept."""
+    ended = asyncio.Event()
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for part in sent:
@@ -75,49 +112,74 @@ async def _replies(sent: list[bytes], count: int) -> tuple[list[Any], bool]:
         await ended.wait()
         writer.close()
 
-    ended = asyncio.Event()
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    kind: type[Any] = adapted(Connection)
-    connection = kind(host=host, port=port, socket_timeout=5, protocol=2, driver_info=None)
-    await connection.connect()
-    replies: list[Any] = []
-    try:
-        for _ in range(count):
-            try:
-                replies.append(await connection.read_response())
-            except exceptions.RedisError as error:
-                replies.append((type(error), str(error)))
-        return replies, connection.is_connected
-    finally:
-        ended.set()
-        await connection.disconnect()
-        server.close()
-        await server.wait_closed()
+    async with _connected_to(serve) as connection:
+        try:
+            replies = await read(connection, count)
+            return [*replies, connection.is_connected]
+        finally:
+            ended.set()
 
 
 REPLIES = b"+OK\r\n-WRONGTYPE no hash\r\n$-1\r\n*2\r\n:7\r\n$3\r\nabc\r\n-ERR no\r\n:1\r\n"
-READ = [b"OK", (exceptions.ResponseError, "no hash"), None, [7, b"abc"], (exceptions.ResponseError, "no"), 1]
+READ = [b"OK", (exceptions.ResponseError, "no hash"), None, [7, b"abc"], (exceptions.ResponseError, "no"), 1, True]
+RUNS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+WAYS = pytest.mark.parametrize("read", [_one_by_one, _together])
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@RUNS
+@WAYS
 @pytest.mark.parametrize("at", [0, 1, 10, len(REPLIES) // 2, len(REPLIES) - 1])
 def test_replies_come_in_order_whether_they_are_there_or_on_their_way(
-    run: Callable[[Coroutine[None, None, Any]], Any], at: int
+    run: Callable[[Coroutine[None, None, Any]], Any], read: Callable[[Any, int], Awaitable[list[Any]]], at: int
 ) -> None:
     """And errors that the server answers cost no connection."""
-    replies, is_kept = run(_replies([REPLIES[:at], REPLIES[at:]], len(READ)))
-    # Some drivers have a class of their own for this one.
-    replies[1] = (exceptions.ResponseError, replies[1][1].removeprefix("WRONGTYPE "))
-    assert (replies, is_kept) == (READ, True)
+    replies = run(_replies(read, [REPLIES[:at], REPLIES[at:]], len(READ) - 1))
+    # Some drivers have a class of their own for the first.
+    for i in (1, 4):
+        replies[i] = (exceptions.ResponseError, str(replies[i]).removeprefix("WRONGTYPE "))
+    assert replies == READ
 
 
-def test_a_server_that_cannot_answer_ends_the_connection() -> None:
-    """Also where its reply was there already."""
-    replies, is_kept = asyncio.run(_replies([b"+OK\r\n-LOADING the data\r\n"], 2))
-    assert replies[0] == b"OK"
-    assert issubclass(replies[1][0], exceptions.ConnectionError)
+@pytest.mark.parametrize("at", [5, 26])
+def test_a_server_that_cannot_answer_ends_the_connection(at: int) -> None:
+    """Whether its reply was there already or not."""
+    sent = b"+OK\r\n-LOADING the data\r\n"
+    first, second, is_kept = asyncio.run(_replies(_one_by_one, [sent[:at], sent[at:]], 2))
+    assert first == b"OK"
+    assert isinstance(second, exceptions.ConnectionError)
     assert not is_kept
+
+
+@pytest.mark.parametrize("at", [5, 26])
+def test_a_server_that_cannot_answer_is_no_reply_among_others(at: int) -> None:
+    """So that the whole exchange fails."""
+    sent = b"+OK\r\n-LOADING the data\r\n"
+    error, _ = asyncio.run(_replies(_together, [sent[:at], sent[at:]], 2))
+    assert isinstance(error, exceptions.ConnectionError)
+
+
+@RUNS
+@pytest.mark.parametrize("size", [100, 10_000, 1_000_000])
+def test_a_server_that_takes_nothing_is_given_up(run: Callable[[Coroutine[None, None, None]], None], size: int) -> None:
+    """However small the commands are that are written to it."""
+
+    async def write_on() -> None:
+        ended = asyncio.Event()
+
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # Nothing reads.
+            await ended.wait()
+            writer.close()
+
+        async with _connected_to(serve, timeout_s=0.2) as connection:
+            try:
+                while True:
+                    await connection.send_packed_command([bytes(size)] * 100)
+            finally:
+                ended.set()
+
+    with pytest.raises(exceptions.TimeoutError):
+        run(write_on())
 
 
 async def _send_on_a_closed_connection() -> None:
@@ -127,25 +189,17 @@ async def _send_on_a_closed_connection() -> None:
         await closed.wait()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    kind: type[Any] = adapted(Connection)
-    connection = kind(host=host, port=port, socket_timeout=5, protocol=2, driver_info=None)
-    await connection.connect()
-    writer = connection._writer
-    assert writer
-    writer.transport.abort()
-    try:
-        # Its end is not seen before the loop has run.
-        await asyncio.sleep(0)
-        await connection.send_command("PING")
-    finally:
-        closed.set()
-        server.close()
-        await server.wait_closed()
+    async with _connected_to(serve) as connection:
+        connection._writer.transport.abort()
+        try:
+            # Its end is not seen before the loop has run.
+            await asyncio.sleep(0)
+            await connection.send_command("PING")
+        finally:
+            closed.set()
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@RUNS
 def test_a_connection_that_was_closed_meanwhile_is_no_error_of_this_program(
     run: Callable[[Coroutine[None, None, None]], None],
 ) -> None:

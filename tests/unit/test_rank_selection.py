@@ -31,7 +31,7 @@ class Order:
         self.asked.append(rank)
         return bisect_left(self.matching, rank)
 
-    async def gap(self, offset: int, is_near: Callable[[int, float], bool], *, before: bool) -> int:
+    async def gap(self, offset: int, is_near: Callable[[int, float], bool], *, before: bool, lead: int = 0) -> int:
         """Matches between the mark that was found and the goal."""
         near = await approach(
             self.count,
@@ -40,6 +40,7 @@ class Order:
             offset=offset,
             is_near=is_near,
             before=before,
+            lead=lead,
         )
         assert near.mark.matches == bisect_left(self.matching, near.mark.rank)
         assert 0 < near.share <= 1
@@ -79,12 +80,13 @@ async def test_a_place_near_any_match_is_found_in_few_steps_however_they_are_spr
     more=st.integers(0, 10),
     offset=st.integers(0, 60),
     before=st.booleans(),
+    lead=st.integers(0, 70),
 )
 async def test_the_nearest_place_is_found_where_it_must_be(
-    matching: set[int], more: int, offset: int, *, before: bool
+    matching: set[int], more: int, offset: int, lead: int, *, before: bool
 ) -> None:
     order = Order(max(matching) + 1 + more, matching)
-    await order.gap(offset % len(matching), lambda _, among: among <= 1, before=before)
+    await order.gap(offset % len(matching), lambda _, among: among <= 1, before=before, lead=lead)
 
 
 async def test_a_page_in_the_middle_of_many_takes_few_steps() -> None:
@@ -95,6 +97,19 @@ async def test_a_page_in_the_middle_of_many_takes_few_steps() -> None:
         await order.gap(chance.randrange(SIZE // 2), lambda gap, _: gap <= 400, before=False)
         steps += order.counted
     assert steps <= 75
+
+
+async def test_aiming_before_the_goal_takes_fewer_steps_where_only_a_mark_before_it_will_do() -> None:
+    """Half of what is aimed at the goal itself is behind it."""
+    chance = random.Random(1)
+    steps = dict.fromkeys((0, 200), 0)
+    for _ in range(50):
+        order, offset = Order(SIZE, chance.sample(range(SIZE), SIZE // 2)), chance.randrange(SIZE // 2)
+        for lead in steps:
+            order.asked.clear()
+            await order.gap(offset, lambda gap, _: gap <= 400, before=True, lead=lead)
+            steps[lead] += order.counted
+    assert steps[200] <= 0.75 * steps[0]
 
 
 @pytest.mark.parametrize(("rank", "before"), [(500, True), (500, False), (510, False)])

@@ -16,7 +16,7 @@ from replog.store.client.layout_check import LayoutCheck
 from replog.store.client.replies import replies_over
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from replog.redis_url import Address
     from replog.store.client.command import Command
@@ -42,17 +42,20 @@ class Node:
         self._redis = client
         pool = client.connection_pool
         pool.connection_class = adapted(pool.connection_class)
+        #: By command: what the driver makes of a reply.
+        self._readers = dict(client.response_callbacks)
         self._needs = needs
 
     async def send(self, calls: Sequence[Command]) -> list[Any]:
         """Send ``calls`` in one go, in order, and return their replies."""
         replies = await self._named(self._send(calls))
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
+        errors = [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.ResponseError)]
+        missing = [i for i in errors if isinstance(replies[i], exceptions.NoScriptError)]
         if missing:
             await self._named(self._load_scripts())
             for i, reply in zip(missing, await self._send([calls[i] for i in missing]), strict=True):
                 replies[i] = reply
-        for i in [i for i, reply in enumerate(replies) if isinstance(reply, exceptions.ResponseError)]:
+        for i in errors:
             replies[i] = await self._explained(replies[i], calls[i])
         return replies
 
@@ -86,20 +89,17 @@ class Node:
 
     async def queue(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """As :class:`replog.store.client.rights.Asked` says."""
-        pool = self._redis.connection_pool
-        connection = await pool.get_connection()
-        clean = False
-        try:
+
+        async def queue_and_discard(connection: Any) -> list[Any]:
             # By itself: where it fails, the commands would be run.
             answers = await replies_over(connection, [("MULTI",)])
             if not isinstance(answers[0], exceptions.RedisError):
                 answers += await replies_over(connection, [*commands, ("DISCARD",)])
-            clean = len(answers) == 1 or not isinstance(answers[-1], exceptions.RedisError)
-        finally:
-            if not clean:
-                await connection.disconnect(nowait=True)
-            await pool.release(connection)
-        return answers
+                if isinstance(answers[-1], exceptions.RedisError):
+                    await connection.disconnect(nowait=True)
+            return answers
+
+        return await self._over_one_connection(queue_and_discard)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -133,27 +133,44 @@ class Node:
             raise await rights.named(self, self._needs, error) from None
 
     async def _send(self, calls: Sequence[Command]) -> list[Any]:
-        if len(calls) == 1:
-            return [await self._send_one(calls[0])]
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for call in calls:
-                pipeline.execute_command(*call.words())
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-            return replies
+        return await self._replies([call.words() for call in calls])
 
     async def _send_one(self, call: Command) -> Any:
-        try:
-            return await self._redis.execute_command(*call.words())
-        except exceptions.ResponseError as error:
-            return error
+        return (await self._send([call]))[0]
 
     async def _send_asking(self, call: Command) -> Any:
-        # ASKING counts for the next command of the same connection: a pipeline is one.
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("ASKING")
-            pipeline.execute_command(*call.words())
-            asking, reply = await pipeline.execute(raise_on_error=False)
-            return asking if isinstance(asking, exceptions.RedisError) else reply
+        # ASKING counts for the next command of the same connection.
+        asking, reply = await self._replies([("ASKING",), call.words()])
+        return asking if isinstance(asking, exceptions.RedisError) else reply
+
+    async def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The replies to ``commands``, as the driver reads them; an error that the server answers is one, too."""
+
+        async def exchange(connection: Any) -> list[Any]:
+            replies = await replies_over(connection, commands)
+            # Of a master that became a replica: a new connection leads to the master, by its name or the Sentinels.
+            if any(isinstance(reply, exceptions.ReadOnlyError) for reply in replies):
+                await connection.disconnect(nowait=True)
+            return replies
+
+        replies = await self._over_one_connection(exchange)
+        for i, words in enumerate(commands):
+            if (read := self._readers.get(words[0])) and not isinstance(replies[i], exceptions.RedisError):
+                replies[i] = read(replies[i])
+        return replies
+
+    async def _over_one_connection(self, exchange: Callable[[Any], Awaitable[list[Any]]]) -> list[Any]:
+        """The result of ``exchange`` over an adapted connection of the pool; one that breaks off is not kept."""
+        pool = self._redis.connection_pool
+        connection = await pool.get_connection()
+        try:
+            return await exchange(connection)
+        except BaseException:
+            # Replies may be on their way to it.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
     async def _load_scripts(self) -> None:
         for script in scripts.ALL:

@@ -40,10 +40,12 @@ async def approach(
     is_near: Callable[[int, float], bool],
     known: Mark | None = None,
     before: bool = False,
+    lead: int = 0,
 ) -> Near:
     """A mark that is near the match number ``offset``, which is below ``matches``; ``matches`` of ``details`` match.
 
-    It is the nearest one on either side; with ``before``, only one at or before the goal will do.
+    It is the nearest one on either side; with ``before``, only one at or before the goal will do. ``lead`` is how many
+    matches before the goal to aim: what is aimed at the goal itself is behind it half of the time.
     ``known`` is a mark that was counted before, neither first nor last. ``count`` gives the matches before a rank.
     ``is_near`` decides by the number of matches between mark and goal, and by the number of details that they are
     probably among; where the latter is 1 or less, it must be near.
@@ -62,7 +64,7 @@ async def approach(
         if is_near(nearer, nearer / share):
             return Near(low if nearer == gap else high, share)
         # Between both marks: what is not near is more than one detail away, and the goal is before the high mark.
-        rank = low.rank + (span // 2 if poor >= _HOPELESS else int(gap / share))
+        rank = low.rank + (span // 2 if poor >= _HOPELESS else max(1, int((gap - lead) / share)))
         found = Mark(rank, await count(rank))
         if found.matches <= offset:
             low = found

@@ -37,7 +37,7 @@ class TaskLimits:
     near: int = 512
     #: Entries read in one call.
     entries_a_call: int = 1000
-    #: Matches of a prefix, of one bucket, that the head has.
+    #: Matches of a prefix, of one bucket, up to which the head has them.
     matches_in_head: int = 32
     #: Matches of a prefix up to which they are all read, wherever the page is.
     narrow: int = 2000
@@ -66,9 +66,14 @@ class TaskIndexHead(NamedTuple):
         return sum(self.numbers)
 
 
-async def read_head(connection: CommandRunner, heads: Iterable[bytes], entries: int) -> TaskIndexHead:
-    """The entries that begin with ``heads`` in the index of tasks, the first ``entries`` of each bucket."""
-    asked = [_pack([*heads]), entries]
+async def read_head(
+    connection: CommandRunner, heads: Iterable[bytes], entries: int, *, or_none: bool = False
+) -> TaskIndexHead:
+    """The entries that begin with ``heads`` in the index of tasks, the first ``entries`` of each bucket.
+
+    With ``or_none``, none where a bucket has more.
+    """
+    asked = [_pack([*heads]), entries, int(or_none)]
     buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
     replies = await connection.run([Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
     return TaskIndexHead(*map(list, zip(*replies, strict=True)))
@@ -98,7 +103,13 @@ class ActivityOrder:
 
     async def read_head(self, entries: int) -> TaskIndexHead:
         """The number of tasks, and the first ones."""
-        return await read_head(self._connection, [self._letter], self._limits.share_of(entries))
+        return await read_head(self._connection, [self._letter], self._limits.share_of(entries) if entries else 0)
+
+    async def numbers(self) -> TaskIndexHead:
+        """The number of tasks alone."""
+        bounds = [b"[" + self._letter, b"(" + self._letter + _TOP]
+        numbers = await self._connection.run([Command("ZLEXCOUNT", [key], bounds) for key in self._keys])
+        return TaskIndexHead([None] * BUCKETS, numbers, [[] for _ in range(BUCKETS)])
 
     async def page(self, seen: TaskIndexHead, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on. ``seen`` is the head, which was read before and has the total."""
@@ -136,6 +147,7 @@ class ActivityOrder:
             offset=offset,
             is_near=lambda gap, among: gap <= near_enough or among <= 1,
             before=True,
+            lead=near_enough // 2,
         )
         return marks[near.mark.rank], near.mark.matches
 

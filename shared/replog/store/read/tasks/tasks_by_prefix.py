@@ -33,8 +33,8 @@ class TaskNameIndex:
         self._heads = [b"=" + letter + prefix for letter in letters]
 
     async def read_head(self) -> TaskIndexHead:
-        """The number of matches, and some of them."""
-        return await read_head(self._connection, self._heads, self._limits.matches_in_head)
+        """The number of matches, and all of them in buckets that have few."""
+        return await read_head(self._connection, self._heads, self._limits.matches_in_head, or_none=True)
 
     async def page(self, seen: TaskIndexHead, order: ActivityOrder, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on; ``seen`` is the head, ``order`` that of the status."""
@@ -43,7 +43,7 @@ class TaskNameIndex:
         if offset >= matches:
             return []
         if matches > self._limits.narrow:
-            of_all = await order.read_head(0)
+            of_all = await order.numbers()
             if of_all.total == matches:
                 return await order.page(of_all, offset, limit)
             # A page near the newest is met soon by reading in that order; the fewer match, the later.
