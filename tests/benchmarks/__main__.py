@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from replog.settings import mask_url
+from replog_collector.main import GC_THRESHOLD
 from tests.benchmarks import (
     browser,
+    calls,
     collect,
     dashboards,
     decode,
@@ -27,11 +31,13 @@ from tests.benchmarks import (
     side_by_side,
     soak,
     store,
+    store_many_tasks,
     verifying,
 )
 from tests.benchmarks.asking import ORDER, shown_ms
 from tests.benchmarks.machine import description
-from tests.benchmarks.servers import SERVERS_CORE, alone, broker_with, given_redis, start_redis
+from tests.benchmarks.servers import SERVERS_CORE, alone, broker_with, given_redis, pid_of, start_redis
+from tests.benchmarks.store_table import table_of
 from tests.support.services import ServiceUnavailableError
 from tests.support.services.redis import server_binary, version_of
 from tests.support.services.redis_cluster import start_cluster
@@ -127,18 +133,23 @@ def _redis(stack: ExitStack, folder: Path, given: str | None, prefix: str) -> st
 
 def _on_redis(redis_url: str, prefix: str, options: argparse.Namespace, folder: Path, stack: ExitStack) -> Table | None:
     """The one table of a benchmark that needs Redis alone; None for the others."""
+    table: Table | None = None
     match options.what:
         case "polling":
-            return _polling(redis_url, f"{prefix}.polling")
+            table = _polling(redis_url, f"{prefix}.polling")
+        case "calls":
+            table = _called(redis_url)
+        case "tasks":
+            table = _listed(redis_url, options.tasks)
         case "browser":
-            return _seen(redis_url, options.details, options.tasks)
+            table = _seen(redis_url, options.details, options.tasks)
         case "dashboards":
             real_time = "in the real-time class" if alone(redis_url) else "in the class of everything else"
             console.print(f"Redis is {real_time}; load average {os.getloadavg()[0]:.1f}")
-            return _dashboards(dashboards.run(redis_url, "dashboards", options.details))
+            table = _dashboards(dashboards.run(redis_url, "dashboards", options.details))
         case "soak":
-            return _soaked(soak.run(redis_url, f"{prefix}.soak", folder, stack))
-    return None
+            table = _soaked(soak.run(redis_url, f"{prefix}.soak", folder, stack))
+    return table
 
 
 def _scale(options: argparse.Namespace) -> None:
@@ -181,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     in_browser = names.add_parser("browser", help="how soon the page's rows are seen in a browser")
     in_browser.add_argument("--details", type=int, default=1_000_000, help="details of the record")
     in_browser.add_argument("--tasks", type=int, default=100_000, help="tasks beside it")
+    names.add_parser("calls", help="CPU time of calls of Redis, beside the driver's own client")
     names.add_parser("collect", parents=all_of_both, help="events a second that one collector applies")
     at_size = argparse.ArgumentParser(add_help=False)
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
@@ -191,6 +203,8 @@ def _parser() -> argparse.ArgumentParser:
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
     names.add_parser("scale", parents=[stream, on_kafka], help="CPU time of an event and a page as processes are added")
     names.add_parser("soak", parents=[given], help="a minute of pollers, with query services restarted behind them")
+    in_tasks = names.add_parser("tasks", help="pages of tasks, and the latest records of some")
+    in_tasks.add_argument("--tasks", type=int, default=100_000, help="tasks with a record each")
     names.add_parser("verify", parents=all_of_both, help="time and memory of verifying a store with its topic")
     whole = names.add_parser("store", parents=[at_size, without_postgres], help="the store at size")
     whole.add_argument("--markdown", action="store_true", help="print the tables as Markdown too")
@@ -309,6 +323,26 @@ def _verifying(broker: Broker, redis_url: str, topic: str, records: int, details
     }.items():
         table.add_row(what, figure)
     return table
+
+
+def _called(redis_url: str) -> Table:
+    # This program is what is measured.
+    os.sched_setaffinity(0, {1 - SERVERS_CORE})
+    table = Table(title="us of CPU time of the process for a call of Redis")
+    for column in ("calls in one go", "the store's connection", "the driver's client"):
+        table.add_column(column, justify="right")
+    for size, (ours, drivers) in calls.costs(redis_url).items():
+        table.add_row(str(size), f"{ours:.1f}", f"{drivers:.1f}")
+    return table
+
+
+def _listed(redis_url: str, tasks: int) -> Table:
+    # This program is what is measured. As both services do:
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    os.sched_setaffinity(0, {1 - SERVERS_CORE})
+    section, _ = uvloop.run(store_many_tasks.read(redis_url, pid_of(redis_url), tasks))
+    return table_of(section)
 
 
 def _decoding(records: int, details: int) -> Table:

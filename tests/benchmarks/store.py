@@ -31,7 +31,7 @@ from tests.benchmarks.redis_calls import CallRecorder
 from tests.benchmarks.servers import alone, pid_of, settle, start_redis
 from tests.benchmarks.store_data import Known, Shape, WholeKnown, WholeShape, record_rows
 from tests.benchmarks.store_questions import questions
-from tests.benchmarks.store_table import Line, Section, markdown, show
+from tests.benchmarks.store_table import Line, Section, markdown, table_of
 from tests.benchmarks.stores import Stores
 from tests.support.services.redis import version_of
 
@@ -97,7 +97,7 @@ class _Run:
             self._say("listed")
             summaries = await self._noted("summaries and exports", store_summaries.read(stores, self._wide, self._many))
             tasks = await self._noted("records of one task", store_tasks.read(stores, self._records))
-            many = await self._noted("many tasks", store_many_tasks.read(stores, self._records))
+            many = await self._noted("many tasks", store_many_tasks.read(stores.url, stores.pid, self._records))
             filled = [
                 store_writes.filled(self._wide.shape, self._filled[self._wide.shape.record_id], store_writes.GOAL),
                 store_writes.filled(self._many.shape, self._filled[self._many.shape.record_id], None),
@@ -166,6 +166,6 @@ def run(console: Console, *, details: int, with_postgres: bool, as_markdown: boo
     console.print(measuring.machine)
     console.print(f"memory before: {before}; after: {memory()}")
     for section in sections:
-        show(console, section)
+        console.print(table_of(section))
     if as_markdown:
         console.print("\n".join(map(markdown, sections)), soft_wrap=True, markup=False, highlight=False)

@@ -97,8 +97,8 @@ def of_many(known: Known) -> list[Question]:
     size = f"{known.shape.details:,} details, {known.shape.pairs:,} pairs"
     return [
         Question(f"{size}: no filter", 1, record_id, [ask.anywhere(NO_FILTER) for _ in range(500)]),
-        Question(f"{size}: status, cluster, repository", 300, record_id, [ask.anywhere(ask.mix()) for _ in range(60)]),
-        Question(f"{size}: status alone", 300, record_id, [ask.anywhere(_of_status(number)) for number in range(30)]),
+        Question(f"{size}: status, cluster, repository", 10, record_id, [ask.anywhere(ask.mix()) for _ in range(60)]),
+        Question(f"{size}: status alone", 10, record_id, [ask.anywhere(_of_status(number)) for number in range(30)]),
     ]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _COLUMNS = ("what", "goal", "ours", "met", "plain design", "PostgreSQL")
 _NUMBERS = {"goal", "met"}
@@ -37,8 +34,8 @@ class Section(NamedTuple):
     lines: list[Line]
 
 
-def show(console: Console, section: Section) -> None:
-    """Print ``section`` as a table."""
+def table_of(section: Section) -> Table:
+    """``section`` for a terminal."""
     table = Table(title=section.title, title_justify="left")
     shown = _shown(section)
     for number in shown:
@@ -46,7 +43,7 @@ def show(console: Console, section: Section) -> None:
         table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
     for line in section.lines:
         table.add_row(*(line.cells[number] for number in shown))
-    console.print(table)
+    return table
 
 
 def markdown(section: Section) -> str:
