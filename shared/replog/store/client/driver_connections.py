@@ -47,7 +47,7 @@ class _Adapted:
     async def send_packed_command(self, command: Sequence[bytes], *arguments: Any, **options: Any) -> None:
         """Write ``command``, connecting first where that is needed. Raises ConnectionError, TimeoutError."""
         if self._takes_at_once(command):
-            self._writer.writelines(command)  # type: ignore[union-attr] # which it has then
+            self._writer.write(b"".join(command))  # type: ignore[union-attr] # which it has then
         else:
             await super().send_packed_command(command, *arguments, **options)  # type: ignore[misc]
 
@@ -102,7 +102,9 @@ class _Adapted:
         # On writing, a closed transport of uvloop raises RuntimeError, which the driver does not take for its own.
         if self._writer is None or self._writer.is_closing():
             raise ConnectionResetError("the connection is closed")
-        await super()._send_packed_command(command)  # type: ignore[misc]
+        # In one piece: asyncio before 3.12.9 and 3.13.2 holds back `writelines` without end (CVE-2024-12254).
+        self._writer.write(b"".join(command))
+        await self._writer.drain()
 
 
 def adapted(connection: type[AbstractConnection]) -> type[AbstractConnection]:
