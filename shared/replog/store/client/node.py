@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from replog.store.client import rights, scripts
+from replog.store.client.command import Command
 from replog.store.client.driver_connections import adapted
 from replog.store.client.epoch import Greeting
 from replog.store.client.layout_check import LayoutCheck
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from replog.redis_url import Address
-    from replog.store.client.command import Command
     from replog.store.client.credentials import CurrentUrl
     from replog.store.client.epoch import Epoch
     from replog.store.client.rights import Needs
@@ -140,7 +140,7 @@ class Node:
 
     async def _send_asking(self, call: Command) -> Any:
         # ASKING counts for the next command of the same connection.
-        asking, reply = await self._replies([("ASKING",), call.words()])
+        asking, reply = await self._send([Command("ASKING", []), call])
         return asking if isinstance(asking, exceptions.RedisError) else reply
 
     async def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
