@@ -67,13 +67,13 @@ def test_connections_stay_what_they_are(kind: type) -> None:
 
 @asynccontextmanager
 async def _connected_to(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, timeout_s: float = 5
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, timeout_s: float = 5, **more: Any
 ) -> Any:
     """An adapted connection to a server that serves each connection so."""
     server = await asyncio.start_server(serve, "127.0.0.1")
     host, port = server.sockets[0].getsockname()
     kind: type[Any] = adapted(Connection)
-    connection = kind(host=host, port=port, socket_timeout=timeout_s, protocol=2, driver_info=None)
+    connection = kind(host=host, port=port, socket_timeout=timeout_s, protocol=2, driver_info=None, **more)
     await connection.connect()
     try:
         yield connection
@@ -180,6 +180,26 @@ def test_a_server_that_takes_nothing_is_given_up(run: Callable[[Coroutine[None, 
 
     with pytest.raises(exceptions.TimeoutError):
         run(write_on())
+
+
+def test_connections_are_checked_where_that_is_asked_for() -> None:
+    """By an option of the URL; the driver then asks before it writes."""
+
+    async def written() -> bytes:
+        read = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            begun = await reader.readuntil(b"PING\r\n")
+            writer.write(b"+PONG\r\n")
+            read.set_result(begun + await reader.readuntil(b"key\r\n"))
+            writer.close()
+
+        async with _connected_to(serve, health_check_interval=1e-9) as connection:
+            await connection.send_command("GET", "key")
+            answer: bytes = await read
+            return answer
+
+    assert asyncio.run(written()) == b"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"
 
 
 async def _send_on_a_closed_connection() -> None:

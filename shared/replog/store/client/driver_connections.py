@@ -31,6 +31,7 @@ class _Adapted:
 
     _writer: StreamWriter | None
     _parser: Any
+    health_check_interval: float
 
     def pack_command(self, *words: Any) -> list[bytes]:
         """One command as it goes over the wire; its name may be several words in one text."""
@@ -86,7 +87,9 @@ class _Adapted:
     def _takes_at_once(self, command: Sequence[bytes]) -> bool:
         writer = self._writer
         return (
-            writer is not None
+            # Where connections are to be checked, the driver does so before it writes.
+            not self.health_check_interval
+            and writer is not None
             and not writer.is_closing()
             and writer.transport.get_write_buffer_size() == 0
             and sum(map(len, command)) <= _TAKEN_AT_ONCE
