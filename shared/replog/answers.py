@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
     from replog.entities import Overview
     from replog.fields import Field
-    from replog.raw_entities import RawDetail, RawRecord
+    from replog.raw_entities import RawRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Seconds kept formatted: events of one page are close in time.
 KEPT_SECONDS = 8192
 _MILLISECONDS = [f".{ms:03d}" for ms in range(1000)]
 
-encode = Encoder().encode
+_encoder = Encoder()
+encode, encode_lines = _encoder.encode, _encoder.encode_lines
 
 
 def answer_type(name: str, table: Iterable[Field]) -> Callable[..., Struct]:
@@ -48,13 +49,13 @@ _Overview = answer_type("Overview", OVERVIEW)
 
 def record_answer(record_id: str, record: RawRecord, zone: tzinfo, *, stale: bool) -> Struct:
     """A Record of docs/api.md, with times in ``zone``."""
-    start, end, last = local_times(record, zone)
+    last = local_time(record.last_ms, zone)
     return _Record(
         record_id,
         record.facts.task_key,
         record.status,
-        start,
-        end,
+        local_time(record.start_ms, zone),
+        last if record.end_ms == record.last_ms else local_end(record.end_ms, zone),
         record.error_reason,
         record.replicated_bytes,
         record.total_bytes,
@@ -78,13 +79,9 @@ def overview_answer(overview: Overview, expected: int | Raw | None) -> Struct:
     )
 
 
-def local_times(row: RawRecord | RawDetail, zone: tzinfo) -> tuple[str, str | None, str]:
-    """Start, end and last event of a row."""
-    start, last, end_ms = local_time(row.start_ms, zone), local_time(row.last_ms, zone), row.end_ms
-    if end_ms is None:
-        return start, None, last
-    # Nearly always, the end is the last event.
-    return start, last if end_ms == row.last_ms else local_time(end_ms, zone), last
+def local_end(end_ms: int | None, zone: tzinfo) -> str | None:
+    """The end of a row as :func:`local_time`. Nearly always it is the last event, which is formatted already."""
+    return None if end_ms is None else local_time(end_ms, zone)
 
 
 def local_time(ms: int, zone: tzinfo) -> str:

@@ -29,14 +29,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from msgspec import defstruct
+from msgspec import Struct, defstruct
 from msgspec.json import Decoder
 
 from replog.fields import DETAIL, RECORD
 from replog.statuses import BY_LETTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from replog.fields import Field
     from replog.statuses import Status
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 MS_BIAS = 1 << 46
 #: Complement of biased milliseconds: what is earlier sorts higher.
 MS_TOP = 1 << 49
-#: Bytes of a time in an order key, or of an erasure: 7 of milliseconds, and 2 of the microseconds within.
+#: Bytes of a time in an order key, or of an erasure: those of milliseconds, and 2 of the microseconds within.
 TIME_BYTES = 9
+MS_BYTES = 7
 _US_BITS = 16
 
 
@@ -180,12 +181,12 @@ def time_us(time: bytes) -> int:
 
 def start_ms(start: bytes) -> int:
     """Milliseconds since the epoch of a start register."""
-    return MS_TOP - MS_BIAS - int.from_bytes(start[-9:-2], "big")
+    return MS_TOP - MS_BIAS - int.from_bytes(start[-TIME_BYTES:-2], "big")
 
 
 def last_ms(last: bytes) -> int:
     """Milliseconds since the epoch of a last-event register."""
-    return int.from_bytes(last[:7], "big") - MS_BIAS
+    return int.from_bytes(last[:MS_BYTES], "big") - MS_BIAS
 
 
 def outcome_of(outcome: bytes) -> tuple[str, int | None, str | None]:
@@ -230,10 +231,15 @@ def facts_decoder(table: Iterable[Field], default_type: Any, **types: Any) -> Ca
 
     The attributes are of ``default_type``, but for those whose type is given by name. An absent fact is its default.
     """
+    return Decoder(facts_type(table, default_type, **types)).decode
+
+
+def facts_type(table: Iterable[Field], default_type: Any, **types: Any) -> type[Struct]:
+    """The structs of :func:`facts_decoder`, for decoders of the facts of many at once."""
     facts = [field for field in table if field.code]
     codes = {fact.name: fact.code or "" for fact in facts}
     attributes = [(fact.name, types.get(fact.name, default_type), fact.default) for fact in facts]
-    return Decoder(defstruct("Facts", attributes, rename=codes, gc=False)).decode
+    return defstruct("Facts", attributes, rename=codes, gc=False)
 
 
 def _content_at(facts: bytes) -> int:
@@ -243,20 +249,20 @@ def _content_at(facts: bytes) -> int:
 
 def progress_of(progress: bytes) -> Progressed:
     """The content of a detail's progress register."""
-    return numbers_of(progress_content(progress))
+    return progress_of_all([progress_content(progress)])[0]
 
 
 def progress_content(progress: bytes) -> bytes:
-    """The content of a progress register, for :func:`numbers_of` where it is a detail's."""
+    """The content of a progress register, for :func:`progress_of_all` where it is a detail's."""
     return progress[progress[0] + 11 :] if progress else b""
 
 
-def numbers_of(content: bytes) -> Progressed:
-    """A detail's progress that ``content`` says; an empty content says nothing."""
-    return _decode_numbers(b"[%b]" % content.translate(_BRACES_TO_BRACKETS))
+def progress_of_all(contents: Sequence[bytes]) -> list[Progressed]:
+    """The progress of details, one at least, from the contents of their registers; an empty one says nothing."""
+    return _decode_progress(b"[[%b]]" % b"],[".join(contents).translate(_BRACES_TO_BRACKETS))
 
 
-_decode_numbers = Decoder(Progressed).decode
+_decode_progress = Decoder(list[Progressed]).decode
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 

@@ -21,6 +21,7 @@ from redis import Redis
 
 from replog.settings import StoreSettings
 from replog.store.client.connection import Connection
+from replog.store.format.rows import raw_details
 from replog.store.read.filters import NO_FILTER
 from replog.store.read.reader import Reader
 from replog.store.write.batch import Batch
@@ -73,10 +74,11 @@ async def _fill(settings: StoreSettings, records: int, details_per_record: int) 
 async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str) -> None:
     page = await reader.detail_page(record_id, NO_FILTER, 0, 1_000_000)
     assert page
-    render = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=900).detail
+    render = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=900).details
     with Redis.from_url(settings.redis_url) as redis:
         for detail in page.rows:
-            redis.hset(f"{settings.redis_prefix}-plain:details:{record_id}", detail.detail_id, render(detail))
+            value = render(raw_details([detail]))
+            redis.hset(f"{settings.redis_prefix}-plain:details:{record_id}", detail.detail_id, value)
             redis.zadd(f"{settings.redis_prefix}-plain:time:{record_id}", {detail.detail_id: detail.read().start_ms})
 
 

@@ -1,4 +1,7 @@
-"""What one row that a client asks for costs a query service between the store's reply and the answer, in CPU time."""
+"""What one row that a client asks for costs a query service between the store's reply and the answer, in CPU time.
+
+Rows are read and rendered page by page, as for requests.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from replog.events import RecordEvent
 from replog.state import State
-from replog.store.format.rows import StoredDetail, StoredRecord
+from replog.store.format.rows import StoredDetail, StoredRecord, raw_details
 from replog_api.queries.render import Renderer
 from replog_local.simulation import simulate
 from tests.support.stored_rows import detail_of_state, record_of_states
@@ -20,28 +23,38 @@ if TYPE_CHECKING:
 
 #: How often all rows are rendered, and how many records are: each again and again, for there are few.
 ROUNDS, RECORDS = 9, 2000
+#: Rows of a page.
+PAGE = 20
 
 
 def costs(records: int, details: int) -> dict[str, tuple[float, float]]:
     """Microseconds a row by what is done with it: the least of all rounds, and their median."""
     of_records, of_details = _rows(records, details)
     render = Renderer(ZoneInfo("Asia/Shanghai"), now_ms=time.time_ns() // 10**6, stale_after_s=900)
-    measured: dict[str, tuple[Callable[[Any], object], Sequence[object]]] = {
-        "detail, as JSON": (render.detail, of_details),
-        "detail, as values for filters": (StoredDetail.read, of_details),
-        "record, as JSON": (render.record, of_records),
-        "record, as values": (StoredRecord.read, of_records),
+    measured: dict[str, tuple[Callable[[Any], object], Sequence[Sequence[object]]]] = {
+        "detail, as JSON": (lambda page: render.details(raw_details(page)), _pages(of_details)),
+        "detail, as values for filters": (_each(StoredDetail.read), _pages(of_details)),
+        "record, as JSON": (_each(render.record), _pages(of_records)),
+        "record, as values": (_each(StoredRecord.read), _pages(of_records)),
     }
     rounds = [[_us_a_row(do, rows) for do, rows in measured.values()] for _ in range(ROUNDS)]
     times = zip(*rounds, strict=True)
     return {what: (min(us), median(us)) for what, us in zip(measured, times, strict=True)}
 
 
-def _us_a_row(do: Callable[[Any], object], rows: Sequence[object]) -> float:
+def _each(read: Callable[[Any], object]) -> Callable[[Sequence[object]], object]:
+    return lambda page: [read(row) for row in page]
+
+
+def _pages(rows: Sequence[object]) -> list[Sequence[object]]:
+    return [rows[i : i + PAGE] for i in range(0, len(rows), PAGE)]
+
+
+def _us_a_row(do: Callable[[Any], object], pages: Sequence[Sequence[object]]) -> float:
     begun = time.process_time()
-    for row in rows:
-        do(row)
-    return (time.process_time() - begun) / len(rows) * 1e6
+    for page in pages:
+        do(page)
+    return (time.process_time() - begun) / sum(map(len, pages)) * 1e6
 
 
 def _rows(records: int, details: int) -> tuple[list[StoredRecord], list[StoredDetail]]:

@@ -24,7 +24,7 @@ from replog.store.write.writer import Writer
 from tests.support.model import Model
 from tests.support.services.redis import remove_keys
 from tests.support.services.redis_cluster import MASTERS
-from tests.support.store.answers import RENDERER, answers, expected, loads, without_stale
+from tests.support.store.answers import answers, expected, shown_details, without_stale
 from tests.support.store.batches import batch_of, many_events
 from tests.support.store.indexes import indexed, to_be_indexed
 
@@ -102,7 +102,7 @@ class Load:
         for flt in (NO_FILTER, DetailFilter(cluster_name="a"), DetailFilter(package_name="p"), DetailFilter(path="x")):
             page = await reader.detail_page(self.record_id, flt, 0, 100)
             assert page is not None
-            found = [loads(RENDERER.detail(row)) for row in page.rows]
+            found = shown_details(page.rows)
             assert page.total == len(found)
             assert without_stale(found) == without_stale(self._expected(flt))
         assert await reader.overview(self.record_id) is not None

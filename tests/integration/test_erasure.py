@@ -25,7 +25,7 @@ from replog.store.write.writer import Writer
 from replog_api.queries.render import overview
 from tests.support.model import Model, _us
 from tests.support.services.redis import remove_keys
-from tests.support.store.answers import RENDERER, loads, without_stale
+from tests.support.store.answers import RENDERER, loads, shown_details, without_stale
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import assert_indexes_agree
 from tests.support.strategies import RECORD_IDS, TASK_KEYS, Event, streams_with_erasures
@@ -90,9 +90,7 @@ async def answers(connection: CommandRunner, record_id: str) -> dict[str, Any]:
     return {
         "run": found and without_stale([loads(RENDERER.run(found))["record"]])[0],
         "overview": rolled_up and loads(overview(rolled_up)),
-        "details": without_stale(
-            [loads(RENDERER.detail(row)) async for step in reader.details(record_id) for row in step]
-        ),
+        "details": without_stale(shown_details([row async for step in reader.details(record_id) for row in step])),
     }
 
 

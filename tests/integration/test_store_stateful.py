@@ -54,7 +54,7 @@ from replog_repair.copying.store_ends import StoreDestination, StoreOrigin
 from tests.support.model import DETAIL_FACTS, EPOCH, Model, _us
 from tests.support.services.redis import remove_keys
 from tests.support.services.redis_acl import url_as_operator
-from tests.support.store.answers import RENDERER, loads, shown, without_stale
+from tests.support.store.answers import RENDERER, loads, shown, shown_details, without_stale
 from tests.support.store.batches import batch_of
 from tests.support.store.indexes import assert_indexes_agree, indexed, to_be_indexed
 from tests.support.store.limits import read_limits
@@ -643,7 +643,7 @@ class StoreMachine(RuleBasedStateMachine):
     def read_lists(self, record_id: str, task_key: str) -> None:
         """All details of a record, all records of a task."""
         details = self.run(joined(self.reader.details(record_id)))
-        assert rendered(RENDERER.detail, details) == self.model.details(record_id)
+        assert without_stale(shown_details(details)) == self.model.details(record_id)
         records = self.run(joined(self.reader.records(task_key)))
         assert rendered(RENDERER.record, records) == self.model.records(task_key)
 
@@ -660,7 +660,7 @@ class StoreMachine(RuleBasedStateMachine):
             page = self.run(self.reader.detail_page(record_id, flt, offset, limit))
             assert (page is not None) == known, (filters, offset, limit)
             if page:
-                found = page.total, rendered(RENDERER.detail, page.rows)
+                found = page.total, without_stale(shown_details(page.rows))
                 assert found == (len(rows), rows[offset : offset + limit]), (filters, offset, limit)
 
     def check_records(self, task_key: str, status: str, cut: Cut) -> None:

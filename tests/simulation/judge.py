@@ -18,7 +18,7 @@ from replog.records import FACTS, Registers, outcome_of, outcome_order
 from replog.statuses import RUNNING
 from replog.store.format import detail_codec
 from replog.store.format.keys import BUCKETS, BucketKeys, RecordKeys, task_keys
-from replog.store.format.rows import RECORD_FIELDS, StoredDetail, StoredRecord
+from replog.store.format.rows import RECORD_FIELDS, StoredDetail, StoredRecord, raw_details
 from replog_api.queries.render import Renderer
 from replog_api.queries.render import overview as rendered_overview
 from tests.simulation.redis import PREFIX
@@ -313,7 +313,7 @@ class Judge:
                 raise WrongError(f"record {record_id} has ended, and nothing was published of that")
         rows = [StoredDetail(record_id, detail_id, detail.encoded()) for detail_id, detail in found.items()]
         shown_run = _parsed(_RENDERER.run(row)) if row.known else None
-        shown = {row.detail_id: _parsed(_RENDERER.detail(row)) for row in rows}
+        shown = {row.detail_id: _parsed(_RENDERER.details(raw_details([row]))) for row in rows}
         _require_same(f"record {record_id}", shown_run, run)
         if row.exists:
             _require_same(f"the roll-up of {record_id}", _parsed(rendered_overview(row.read_overview())), overview)

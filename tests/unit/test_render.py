@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
-from replog.store.format.rows import StoredTask
+from replog.store.format.detail_codec import LONG
+from replog.store.format.rows import StoredTask, raw_details
 from replog_api.contracts import schemas
 from replog_api.http.query_values import TaskPageQuery
 from replog_api.queries import render
+from replog_api.queries.export_formats import FORMATS
 from tests.support import slow_rendering
 from tests.support.model import Model
 from tests.support.stored_rows import detail_of, detail_of_events, record_of, record_of_events
@@ -119,7 +121,7 @@ class Rendering:
         return self._renderer.task(StoredTask(key, entity and record_of(entity)))
 
     def detail(self, entity: Detail) -> bytes:
-        return self._renderer.detail(detail_of(entity))
+        return self._renderer.details(raw_details([detail_of(entity)]))
 
 
 def renderer(zone: str = "UTC", now_ms: int = MS) -> Rendering:
@@ -312,7 +314,23 @@ class TestEveryRowIsWhatPlainJsonWouldBe:
         events = [{**event, "recordId": RECORD_IDS[0], "detailId": DETAIL_IDS[2]} for event in events]
         row = detail_of_events(RECORD_IDS[0], DETAIL_IDS[2], events)
         told = Model(events, now=NOW, stale_after_s=STALE_AFTER_S).detail(RECORD_IDS[0], DETAIL_IDS[2])
-        assert now_in(zone).detail(row) == slow_rendering.rendered(told, zone)
+        assert now_in(zone).details(raw_details([row])) == slow_rendering.rendered(told, zone)
+
+    @given(st.lists(st.lists(of_any_text(detail_events), min_size=1, max_size=3), max_size=5), zones)
+    def test_details_in_one_go(self, details: list[list[Event]], zone: tzinfo) -> None:
+        """Rows are read and encoded together, whatever each of them has and lacks."""
+        rows, told = [], []
+        for number, some in enumerate(details):
+            pair, record_id = 0xEE + number, RECORD_IDS[number % 2]
+            events = [{**event, "recordId": record_id, "detailId": f"d{number}"} for event in some]
+            row = detail_of_events(record_id, f"d{number}", events)
+            head = bytes((pair,)) if pair < LONG else bytes((LONG + 1, pair))
+            rows.append(row._replace(value=head + row.value[1:]))
+            model = Model(events, now=NOW, stale_after_s=STALE_AFTER_S)
+            told.append(slow_rendering.rendered(model.detail(record_id, f"d{number}"), zone))
+        found, renderer = raw_details(rows), now_in(zone)
+        assert renderer.details(found) == b",".join(told)
+        assert FORMATS["ndjson"].rows(renderer.detail_objects(found)) == b"".join(one + b"\n" for one in told)
 
     @given(
         st.lists(of_any_text(record_events), min_size=1, max_size=4),
@@ -369,7 +387,7 @@ def test_what_runs_in_silence_for_longer_than_allowed_is_stale(status: str, sile
 )
 def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> None:
     """Keys in the documented order."""
-    shown = render.page(TaskPageQuery.model_construct(page_number=3, page_size=size), total, [b"1", b"2"])
+    shown = render.page(TaskPageQuery.model_construct(page_number=3, page_size=size), total, b"1,2")
     assert shown == b'{"pageNumber":3,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[1,2]}' % (
         size,
         total,
@@ -379,7 +397,7 @@ def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> 
 
 def test_a_page_without_rows_has_an_empty_list() -> None:
     """Never a null."""
-    assert render.page(TaskPageQuery.model_construct(page_number=1, page_size=1), 0, ()).endswith(b'"records":[]}')
+    assert render.page(TaskPageQuery.model_construct(page_number=1, page_size=1), 0, b"").endswith(b'"records":[]}')
 
 
 def test_a_task_has_its_latest_record_or_none() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002
 
+from replog.store.format.rows import raw_details
 from replog.store.read.filters import NO_FILTER
 from replog_api.admission.limits import LONG_LIST_COST
 from replog_api.http.request_context import context_of
@@ -76,9 +77,9 @@ async def _body(
     details: VersionedSteps[StoredDetail], query: DetailExportQuery, renderer: Renderer
 ) -> AsyncIterator[bytes]:
     shape, number = FORMATS[query.format], len(details.first)
-    yield shape.head() + shape.rows([renderer.detail(row) for row in details.first])
+    yield shape.head() + shape.rows(renderer.detail_objects(raw_details(details.first)))
     if details.others:
         async for step in details.others:
             number += len(step)
-            yield shape.rows([renderer.detail(row) for row in step])
+            yield shape.rows(renderer.detail_objects(raw_details(step)))
     yield shape.end(number)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 from orjson import dumps, loads
 from pydantic import BaseModel
 
+from replog.answers import encode, encode_lines
 from replog_api.contracts.schemas import Detail
 from replog_api.http import envelope
 
@@ -31,14 +32,14 @@ _OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class RowFormat(Protocol):
-    """Makes the body of an answer of rows, each a Detail as JSON."""
+    """Makes the body of an answer of rows, each an object whose JSON is a Detail."""
 
     media_type: str
 
     def head(self) -> bytes:
         """The bytes before all rows."""
 
-    def rows(self, rows: Sequence[bytes]) -> bytes:
+    def rows(self, rows: Sequence[object]) -> bytes:
         """The bytes of some rows."""
 
     def end(self, number: int) -> bytes:
@@ -54,9 +55,9 @@ class NdjsonFormat:
         """Nothing."""
         return b""
 
-    def rows(self, rows: Sequence[bytes]) -> bytes:
+    def rows(self, rows: Sequence[object]) -> bytes:
         """A line for each row."""
-        return b"".join([row + b"\n" for row in rows])
+        return encode_lines(rows)
 
     def end(self, number: int) -> bytes:
         """The line with the number of rows."""
@@ -72,9 +73,9 @@ class CsvFormat:
         """The byte order mark, and the names of the columns."""
         return _BYTE_ORDER_MARK.encode() + _csv([_columns(_FIELDS)])
 
-    def rows(self, rows: Sequence[bytes]) -> bytes:
+    def rows(self, rows: Sequence[object]) -> bytes:
         """A line for each row."""
-        return _csv(list(_cells(loads(row), _FIELDS)) for row in rows)
+        return _csv(list(_cells(row, _FIELDS)) for row in loads(encode(rows)))
 
     def end(self, number: int) -> bytes:
         """Nothing."""

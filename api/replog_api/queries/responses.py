@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from replog.errors import StoreUnavailable
-from replog.store.format.rows import StoredRecord, StoredTask
-from replog.store.read.results import SilentRecord, TaskRuns
+from replog.store.format.rows import StoredDetail, StoredRecord, StoredTask, raw_details
+from replog.store.read.results import SilentRecord
 from replog.telemetry import logger
 from replog_api.http.envelope import HEAD, JSON, answer, tail
 from replog_api.http.request_context import BREAK_OFF, context_of
@@ -59,7 +59,7 @@ def paged(query: PageQuery, page: Versioned[Page[Any]], renderer: render.Rendere
 
 def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Answer:
     """All rows of a list, in one body."""
-    return single(version, b"[%b]" % b",".join(_rendered(rows, renderer)), renderer.until_ms)
+    return single(version, b"[%b]" % _rendered(rows, renderer), renderer.until_ms)
 
 
 def single(version: bytes, data: bytes, until_ms: int | None = None) -> Answer:
@@ -71,10 +71,11 @@ def long_list(rows: VersionedSteps[Any], until_ms: int | None, renderer: render.
     """All rows as one array, sent step by step: memory does not grow with their number. Makes one response only."""
 
     async def body(request: Request) -> AsyncIterator[bytes]:
-        yield HEAD + b"[" + b",".join(_rendered(rows.first, renderer))
+        yield HEAD + b"[" + _rendered(rows.first, renderer)
         if rows.others is not None:
             async for step in rows.others:
-                yield b"".join([b"," + row for row in _rendered(step, renderer)])
+                if step:
+                    yield b"," + _rendered(step, renderer)
         yield b"]" + tail(request)
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
@@ -98,17 +99,17 @@ class LongResponse(StreamingResponse):
             scope[BREAK_OFF]()
 
 
-def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> list[bytes]:
+def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> bytes:
     row: Callable[[Any], bytes]
     match rows:
+        case [StoredDetail(), *_]:
+            return renderer.details(raw_details(rows))
         case [StoredRecord(), *_]:
             row = renderer.record
         case [StoredTask(), *_]:
             row = renderer.task
         case [SilentRecord(), *_]:
             row = renderer.silent
-        case [TaskRuns(), *_]:
-            row = renderer.task_runs
         case _:
-            row = renderer.detail
-    return [row(stored) for stored in rows]
+            row = renderer.task_runs
+    return b",".join([row(stored) for stored in rows])

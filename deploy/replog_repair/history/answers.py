@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replog import raw_entities
 from replog.entities import Overview, detail_from
-from replog.records import facts_content, progress_content
 from replog.statuses import FAILED, RUNNING, SUCCESS
 from replog_api.queries.render import Renderer, overview
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replog.entities import Detail
-    from replog.raw_entities import RawDetail, RawRecord
+    from replog.raw_entities import RawRecord
     from replog.records import Registers
     from replog.store.write.batch import FoldedRecord
 
@@ -44,19 +45,6 @@ class FoldedRecordRow(NamedTuple):
         return raw_entities.record_from(self.registers, self.roll_up)
 
 
-class FoldedDetailRow(NamedTuple):
-    """A detail to render."""
-
-    record_id: str
-    detail_id: bytes
-    registers: Registers
-
-    def read_raw(self) -> RawDetail:
-        """The content of its registers."""
-        start, facts, outcome, progress, last = self.registers
-        return raw_entities.detail_from(start, facts_content(facts), outcome, progress_content(progress), last)
-
-
 def answers(record_id: str, folded: FoldedRecord, *, at_ms: int, stale_after_s: int) -> RecordAnswers | None:
     """The answers at a time; None where nothing was known."""
     details = {name: detail_from(record_id, name, state.registers) for name, state in folded.details.items()}
@@ -68,9 +56,20 @@ def answers(record_id: str, folded: FoldedRecord, *, at_ms: int, stale_after_s: 
     if folded.record is not None:
         run = json.loads(renderer.run(FoldedRecordRow(record_id, folded.record.registers, rolled_up)))
     ordered = sorted(details.values(), key=lambda detail: (detail.start_ms, detail.id.encode()), reverse=True)
-    rows = [FoldedDetailRow(record_id, one.id.encode(), folded.details[one.id].registers) for one in ordered]
     shown = run["record"]["replicaOverview"] if run else json.loads(overview(rolled_up))
-    return RecordAnswers(run, shown, [json.loads(renderer.detail(row)) for row in rows])
+    return RecordAnswers(run, shown, _shown_details(record_id, [one.id for one in ordered], folded, renderer))
+
+
+def _shown_details(
+    record_id: str, detail_ids: Sequence[str], folded: FoldedRecord, renderer: Renderer
+) -> list[dict[str, Any]]:
+    if not detail_ids:
+        return []
+    contents = raw_entities.contents_of(folded.details[detail_id].registers for detail_id in detail_ids)
+    ids = [(record_id, detail_id.encode()) for detail_id in detail_ids]
+    details = raw_entities.details_from(ids, contents)
+    shown: list[dict[str, Any]] = json.loads(b"[%b]" % renderer.details(details))
+    return shown
 
 
 def _roll_up(details: list[Detail]) -> Overview:

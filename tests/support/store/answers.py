@@ -6,17 +6,25 @@ import json
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from replog.store.format.rows import raw_details
 from replog.store.read.filters import NO_FILTER
 from replog.store.read.reader import Reader
 from replog_api.queries.render import Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from replog.store.client.connection import Connection
+    from replog.store.format.rows import StoredDetail
     from tests.support.model import Model
 
 RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
+
+
+def shown_details(details: Iterable[StoredDetail], renderer: Renderer = RENDERER) -> list[dict[str, Any]]:
+    """What answers show of these rows."""
+    # Not orjson: sums may exceed 64 bits.
+    return json.loads(b"[%b]" % renderer.details(raw_details(list(details))))  # type: ignore[no-any-return]
 
 
 def without_stale(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -37,7 +45,7 @@ async def answers(connection: Connection, model: Model) -> dict[str, Any]:
         page_ = await reader.detail_page(record_id, NO_FILTER, 0, 1000)
         assert page_ is not None
         assert page_.total == len(page_.rows)
-        found[f"record {record_id}"] = without_stale([loads(RENDERER.detail(row)) for row in page_.rows])
+        found[f"record {record_id}"] = without_stale(shown_details(page_.rows))
     return found
 
 

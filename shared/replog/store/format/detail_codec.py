@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from replog.raw_entities import DetailContents
 from replog.records import MS_TOP, Registers, facts_content, progress_content
 from replog.store.format.index_entries import KINDS
 
@@ -43,6 +44,8 @@ _pack = msgpack.Packer(use_bin_type=False).pack
 # The packer writes raw as its oldest readers know it, with a byte more than needed.
 _HEADS = [bytes((0xA0 | length,)) if length < 32 else bytes((0xD9, length)) for length in range(256)]  # noqa: PLR2004
 _ARRAY_OF_SEVEN = b"\x97"
+#: Begins an array, before four bytes with its length.
+_ARRAY = b"\xdd"
 
 
 def pair_bytes(first: int) -> int:
@@ -90,15 +93,24 @@ def unpack(value: bytes) -> Registers:
     return Registers(start, facts, outcome, progress, last or outcome[key_bytes - _ORDER_TIME_BYTES : key_bytes])
 
 
-def unpack_contents(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    """The registers in a value, without what their reading needs not.
+def unpack_contents(values: Sequence[bytes]) -> DetailContents:
+    """The contents of the registers in these values, one at least.
 
-    Facts and progress are contents alone, without order keys; the last is empty where it is the outcome's time.
+    The values are unpacked as one array: a call for each takes twice as long.
     """
-    start, facts, outcome, progress, last = _shortened_registers(value)
-    facts = facts_in(facts)
-    progress = progress[1:] if progress[:1] == _SAME else progress_content(progress)
-    return start, facts, outcome, progress, last
+    # As pair_bytes says, without calling it for each of many.
+    letters = [1 if value[0] < LONG else value[0] - LONG + 1 for value in values]
+    bodies = [value[letter + 1 :] for value, letter in zip(values, letters, strict=True)]
+    rows = msgpack.unpackb(b"".join((_ARRAY, len(bodies).to_bytes(4), *bodies)), raw=True)
+    starts, facts, outcomes, progress, lasts, _, _ = zip(*rows, strict=True)
+    return DetailContents(
+        starts,
+        [text[1:] if text[:1] == _SAME else facts_content(text) for text in facts],
+        outcomes,
+        [value[letter] for value, letter in zip(values, letters, strict=True)],
+        [text[1:] if text[:1] == _SAME else progress_content(text) for text in progress],
+        lasts,
+    )
 
 
 def _shortened_registers(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:

@@ -44,9 +44,13 @@ class StoredDetail(NamedTuple):
         """The detail that is stored."""
         return detail_from(self.record_id, self.detail_id.decode(), detail_codec.unpack(self.value))
 
-    def read_raw(self) -> RawDetail:
-        """The same for answers, with facts as they are stored."""
-        return raw_entities.detail_from(*detail_codec.unpack_contents(self.value))
+
+def raw_details(rows: Sequence[StoredDetail]) -> list[RawDetail]:
+    """The details of these rows for answers, with facts as they are stored."""
+    if not rows:
+        return []
+    contents = detail_codec.unpack_contents([row.value for row in rows])
+    return raw_entities.details_from([row[:2] for row in rows], contents)
 
 
 class StoredRecord(NamedTuple):
