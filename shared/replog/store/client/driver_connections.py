@@ -36,14 +36,16 @@ class _Adapted:
     def pack_command(self, *words: Any) -> list[bytes]:
         """One command as it goes over the wire; its name may be several words in one text."""
         name, *arguments = words
-        # Whole numbers as texts: hiredis 3.5 reads through a null pointer when a signal's handler raises, such as that
-        # of Ctrl-C, while it writes one.
-        texts = [str(argument) if type(argument) is int else argument for argument in arguments]
-        return [pack_command((*name.encode().split(), *texts))]
+        return self.pack_commands([(*name.split(), *arguments)])
 
     def pack_commands(self, commands: Iterable[tuple[Any, ...]]) -> list[bytes]:
-        """Several commands as they go over the wire."""
-        return [self.pack_command(*words)[0] for words in commands]
+        """Several commands as they go over the wire, each of whose names is one word."""
+        # Whole numbers as texts: hiredis 3.5 reads through a null pointer when a signal's handler raises, such as that
+        # of Ctrl-C, while it writes one.
+        return [
+            pack_command(tuple([str(word) if type(word) is int else word for word in words]))  # type: ignore[arg-type] # its stub takes one word
+            for words in commands
+        ]
 
     async def send_packed_command(self, command: Sequence[bytes], *arguments: Any, **options: Any) -> None:
         """Write ``command``, connecting first where that is needed. Raises ConnectionError, TimeoutError."""
