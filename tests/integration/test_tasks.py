@@ -47,7 +47,7 @@ START = datetime(2021, 5, 12, 12, tzinfo=UTC)
 
 
 #: Limits so small that few tasks take every way there is.
-SMALL = TaskLimits(near=3, entries_a_call=2, matches_in_head=1, narrow=5, calls_at_once=3)
+SMALL = TaskLimits(near=3, near_guess=3, entries_a_call=2, matches_in_head=1, narrow=5, calls_at_once=3)
 
 
 def at(ms: int) -> str:
@@ -158,9 +158,66 @@ async def test_pages_at_the_limits_as_they_are(connection: Connection) -> None:
         await assert_pages(connection, model, prefix, status, cuts)
 
 
+@pytest.mark.parametrize(("near", "near_guess"), [(3, 20), (3, 10**6), (3, 0)], ids=["mostly", "always", "never"])
+async def test_pages_behind_a_guessed_place(connection: Connection, near: int, near_guess: int) -> None:
+    """Whether the guess will do or not, also at the ends, and where most buckets have nothing of a status."""
+    events = some_tasks(Random(11), 400, within_ms=500)
+    await write(connection, events, 400)
+    model, limits = Model(events), TaskLimits(near=near, near_guess=near_guess)
+    for prefix, status in product(("", "team/"), STATUSES):
+        total = len(model.tasks(prefix, status))
+        cuts = [(offset, 5) for offset in range(0, total + 5, 17)] + [(total - 1, 5)]
+        await assert_pages(connection, model, prefix, status, cuts, limits=limits)
+
+
+@pytest.mark.parametrize("command", ["ZRANGE", "ZLEXCOUNT", "ZREVRANGEBYLEX"])
+@pytest.mark.parametrize("status", ["", "SUCCESS"])
+@pytest.mark.parametrize("near_guess", [0, 10**6])
+async def test_a_page_while_tasks_move_is_a_stretch_of_the_order(
+    connection: Connection, command: str, status: str, near_guess: int
+) -> None:
+    """New and moved tasks, at any step: nothing in between is missed or there twice."""
+    events = some_tasks(Random(13), 600, within_ms=500)
+    await write(connection, events, 300)
+    keys = Model(events).task_keys
+    moved = [*Random(1).sample(sorted(keys), 40), *(f"new/{number}" for number in range(40))]
+    later = [
+        of_record("finished", f"{key}:later", key, 10_000 + number, status="SUCCESS")
+        for number, key in enumerate(moved)
+    ]
+
+    async def move() -> None:
+        if later:
+            events.extend(part := [later.pop() for _ in range(min(20, len(later)))])
+            await write(connection, part)
+
+    tasks = Tasks(Intercepted(connection, command, before=move), TaskLimits(near=3, near_guess=near_guess))
+    page = await tasks.page("", status, 90, 10)
+    found = [row["taskKey"] for row in shown(page.rows)]
+    assert len(set(found)) == len(found) == 10
+    order = [row["taskKey"] for row in Model(events).tasks("", status)]
+    # What moved meanwhile may or may not be on the page, where it was or where it is.
+    still = [key for key in order if key not in moved]
+    unmoved = [key for key in found if key in still]
+    begin = still.index(unmoved[0])
+    assert unmoved == still[begin : begin + len(unmoved)]
+
+
+async def test_a_store_that_is_emptied_while_a_page_is_read_has_none(connection: Connection) -> None:
+    """Between the head and the guess."""
+    await write(connection, some_tasks(Random(17), 100, within_ms=500), 100)
+    indexes = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
+
+    async def empty() -> None:
+        await connection.run([Command("UNLINK", [key]) for key in indexes])
+
+    page = await Tasks(Intercepted(connection, "ZRANGE", before=empty), SMALL).page("", "", 50, 10)
+    assert page.rows == []
+
+
 async def test_a_skewed_order_is_read_too(connection: Connection) -> None:
     """All old tasks are in one bucket, all new ones in others; also by a prefix that they all share."""
-    limits, cuts = TaskLimits(near=10), [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)]
+    limits, cuts = TaskLimits(near=10, near_guess=10), [*((at, 20) for at in range(0, 3000, 333)), (2960, 100)]
     keys = [f"k{number}" for number in range(3000)]
     buckets = [task_keys(connection.prefix, key)[0].split(b":")[1] for key in keys]
     old = Counter(buckets).most_common(1)[0][0]

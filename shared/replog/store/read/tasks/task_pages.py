@@ -14,9 +14,9 @@ from replog.store.client.command import Command
 from replog.store.format.keys import task_keys
 from replog.store.format.rows import StoredRecord, StoredTask
 from replog.store.read.bounded_reads import records_of
-from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS, ActivityOrder
+from replog.store.read.tasks.tasks_by_activity import ANY, TASK_LIMITS, ActivityOrder
 from replog.store.read.tasks.tasks_by_prefix import TaskNameIndex
-from replog.store.read.versions import counter_call, joined
+from replog.store.read.versions import joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.read.tasks.tasks_by_activity import TaskLimits
 
-#: Stands for every status in the index.
-ANY = b"*"
 #: Where retention has removed a task's latest records and the list has them still, so many times more are looked at in
 #: each step, up to so many.
 FURTHER, MOST_A_STEP = 8, 512
@@ -56,7 +54,7 @@ class Tasks:
     async def latest(self, keys: Sequence[str]) -> TaskRows:
         """The tasks of ``keys``, in this order; without a record where a task is unknown."""
         lists = [task_keys(self._connection.prefix, key) for key in keys]
-        first = [counter_call(self._connection.prefix, key) for key in keys]
+        first = [Command("HGET", [entries], ("",)) for entries, *_ in lists]
         counters, records, read = await self._latest_of(lists, first)
         return TaskRows(joined(counters), len(keys), list(map(StoredTask, keys, records)), read)
 
@@ -69,15 +67,17 @@ class Tasks:
         order = ActivityOrder(self._connection, STATUS_LETTERS[status] if status else ANY, self._limits)
         if raw:
             named = TaskNameIndex(self._connection, raw, status, self._limits)
-            seen = await named.read_head()
-            keys = await named.page(seen, order, offset, limit)
+            matching = await named.read_head()
+            keys = await named.page(matching, order, offset, limit)
+            counters, total = matching.counters, matching.total
         else:
             seen = await order.read_head(offset + limit if offset <= self._limits.near else 0)
             keys = await order.page(seen, offset, limit)
+            counters, total = seen.counters, seen.total
         _, records, read = await self._latest_of([task_keys(self._connection.prefix, key.decode()) for key in keys])
         tasks = (StoredTask(key.decode(), record) for key, record in zip(keys, records, strict=True))
         # Retention may have taken the last record of a task that was there a moment ago.
-        return TaskRows(joined(seen.counters), seen.total, [task for task in tasks if task.record], read)
+        return TaskRows(joined(counters), total, [task for task in tasks if task.record], read)
 
     async def _latest_of(
         self, lists: Sequence[list[bytes]], first: Sequence[Command] = ()

@@ -1,8 +1,10 @@
 """Tasks in order of their activity, newest first, over all buckets.
 
 Each bucket has an order of its own; a page is merged from all of them. A task is in one bucket alone, so that numbers
-add up. Far from the newest, one bucket's order is the ruler: how many tasks there are before one of its own is counted
-in all buckets, until that is near the page (:mod:`replog.store.read.rank_selection`).
+add up. A place far from the newest is found by counting the tasks before it in all buckets. The first place is a guess:
+each bucket names the task that it has where the page would be, were it all the store, and one that is a little newer
+than most of these is mostly just before the page. Where it is not, one bucket's order is the ruler: tasks before one of
+its own are counted until that is near the page (:mod:`replog.store.read.rank_selection`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
 
 _TOP = b"\xff"
+#: Stands for every status in the index. Nothing stands before its entries, and each task has two others.
+ANY = b"*"
+_ENTRIES_A_TASK = 3
+#: Of the guesses of all buckets, how many are newer than the one that is taken. With equal chances for every task to be
+#: in any bucket, the middle one is behind the page half of the time, this one in one case of twenty.
+_NEWER_GUESSES = 0.4
 _pack = msgpack.Packer(use_bin_type=False).pack
 
 
@@ -35,6 +43,8 @@ class TaskLimits:
 
     #: Tasks that may lie between the place that is counted and the page.
     near: int = 512
+    #: As many tasks may lie between the first place that is counted and the page: another round takes longer.
+    near_guess: int = 2048
     #: Entries read in one call.
     entries_a_call: int = 1000
     #: Matches of a prefix, of one bucket, up to which the head has them.
@@ -79,6 +89,29 @@ async def read_head(
     return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
 
+class OrderHead(NamedTuple):
+    """The head of an order, by bucket: its counter, entries of the index before it and up to its end, the first ones.
+
+    ``asked`` is how many of each bucket were asked for. A counter is not newer than what was read with it.
+    """
+
+    counters: list[bytes | None]
+    begins: list[int]
+    ends: list[int]
+    entries: list[list[bytes]]
+    asked: int
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number of tasks in each bucket."""
+        return [end - begin for begin, end in zip(self.begins, self.ends, strict=True)]
+
+    @property
+    def total(self) -> int:
+        """Tasks in all buckets."""
+        return sum(self.numbers)
+
+
 class _Window:
     """The entries that were read of one bucket, newest first, and where to read on; None at the end."""
 
@@ -99,19 +132,43 @@ class ActivityOrder:
         self._connection = connection
         self._limits = limits
         self._letter = letter
-        self._keys = [BucketKeys(connection.prefix, number).tasks for number in range(BUCKETS)]
+        self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
+        self._keys = [bucket.tasks for bucket in self._buckets]
 
-    async def read_head(self, entries: int) -> TaskIndexHead:
+    async def read_head(self, entries: int) -> OrderHead:
         """The number of tasks, and the first ones."""
-        return await read_head(self._connection, [self._letter], self._limits.share_of(entries) if entries else 0)
+        return await self._head(self._limits.share_of(entries) if entries else 0)
 
-    async def numbers(self) -> TaskIndexHead:
+    async def numbers(self) -> OrderHead:
         """The number of tasks alone."""
-        bounds = [b"[" + self._letter, b"(" + self._letter + _TOP]
-        numbers = await self._connection.run([Command("ZLEXCOUNT", [key], bounds) for key in self._keys])
-        return TaskIndexHead([None] * BUCKETS, numbers, [[] for _ in range(BUCKETS)])
+        return await self._head(0)
 
-    async def page(self, seen: TaskIndexHead, offset: int, limit: int) -> list[bytes]:
+    async def _head(self, share: int) -> OrderHead:
+        # Commands by themselves: in a script they take Redis twice as long. The counters first, so that they tell of
+        # what changes in between.
+        calls = [Command("GET", [bucket.moved]) for bucket in self._buckets]
+        calls += chain.from_iterable(map(self._bounds, self._keys))
+        if share:
+            calls += [self._reading(key, b"(" + self._letter + _TOP, share) for key in self._keys]
+        replies = await self._connection.run(calls)
+        counters, bounds = replies[:BUCKETS], replies[BUCKETS : len(calls) - (BUCKETS if share else 0)]
+        begins, ends = self._begins_and_ends(bounds)
+        entries = replies[-BUCKETS:] if share else [[] for _ in range(BUCKETS)]
+        return OrderHead(counters, begins, ends, entries, share)
+
+    def _bounds(self, key: bytes) -> list[Command]:
+        """The commands whose replies say between which ranks of a bucket's index the order is."""
+        if self._letter == ANY:
+            return [Command("ZCARD", [key])]
+        return [Command("ZLEXCOUNT", [key], (b"-", b"(" + self._letter + top)) for top in (b"", _TOP)]
+
+    def _begins_and_ends(self, bounds: list[int]) -> tuple[list[int], list[int]]:
+        if self._letter == ANY:
+            return [0] * BUCKETS, [entries // _ENTRIES_A_TASK for entries in bounds]
+        # What changed in between may have left an order without an end behind its beginning.
+        return bounds[::2], [*map(max, bounds[::2], bounds[1::2])]
+
+    async def page(self, seen: OrderHead, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on. ``seen`` is the head, which was read before and has the total."""
         limit = min(limit, seen.total - offset)
         if limit <= 0:
@@ -121,15 +178,38 @@ class ActivityOrder:
         begin, passed = await self._near(seen, offset)
         return await self._merged(self._unread(b"[" + begin), offset - passed, limit)
 
-    async def first(self, seen: TaskIndexHead, prefix: bytes, wanted: int, matches: int) -> list[bytes]:
+    async def first(self, seen: OrderHead, prefix: bytes, wanted: int, matches: int) -> list[bytes]:
         """The first ``wanted`` keys that begin with ``prefix``, as ``matches`` of all do."""
         share = self._limits.share_of(wanted * seen.total // matches)
         return await self._merged(self._seen(seen, prefix), 0, wanted, prefix=prefix, share=share)
 
-    async def _near(self, seen: TaskIndexHead, offset: int) -> tuple[bytes, int]:
+    async def _near(self, seen: OrderHead, offset: int) -> tuple[bytes, int]:
         """An entry at or a little before ``offset``, and how many are before it."""
-        near_enough = self._limits.near
-        ruler = max(range(BUCKETS), key=seen.numbers.__getitem__)
+        guess = await self._guess(seen, offset)
+        passed = await self._before(guess)
+        if 0 <= offset - passed <= self._limits.near_guess:
+            return guess, passed
+        return await self._approached(seen, offset)
+
+    async def _guess(self, seen: OrderHead, offset: int) -> bytes:
+        """A place that is probably a little before ``offset``, by one entry of each bucket."""
+        share, ranks = offset / seen.total, list[int]()
+        for begin, end in zip(seen.begins, seen.ends, strict=True):
+            ranks.append(max(begin, end - 1 - int((end - begin) * share)))
+        calls = [Command("ZRANGE", [key], (rank, rank)) for key, rank in zip(self._keys, ranks, strict=True)]
+        found = chain.from_iterable(await self._connection.run(calls))
+        # Of a bucket that has none, or where tasks have moved meanwhile, it may be another order's.
+        guesses = sorted((entry for entry in found if entry.startswith(self._letter)), reverse=True)
+        return guesses[int(len(guesses) * _NEWER_GUESSES)] if guesses else self._letter
+
+    async def _before(self, place: bytes) -> int:
+        """The number of tasks before a place."""
+        bounds = (b"(" + place, b"(" + self._letter + _TOP)
+        return sum(await self._connection.run([Command("ZLEXCOUNT", [key], bounds) for key in self._keys]))
+
+    async def _approached(self, seen: OrderHead, offset: int) -> tuple[bytes, int]:
+        near_enough, numbers = self._limits.near, seen.numbers
+        ruler = max(range(BUCKETS), key=numbers.__getitem__)
         marks = {0: self._letter + _TOP}
 
         async def count(rank: int) -> int:
@@ -137,12 +217,11 @@ class ActivityOrder:
             (found,) = await self._connection.run([Command("ZREVRANGEBYLEX", [self._keys[ruler]], window)])
             # Tasks that moved meanwhile have left it shorter: then the place is behind all.
             marks[rank] = found[0] if found else self._letter
-            bounds = [b"(" + marks[rank], b"(" + self._letter + _TOP]
-            return sum(await self._connection.run([Command("ZLEXCOUNT", [key], bounds) for key in self._keys]))
+            return await self._before(marks[rank])
 
         near = await approach(
             count,
-            details=seen.numbers[ruler],
+            details=numbers[ruler],
             matches=seen.total,
             offset=offset,
             is_near=lambda gap, among: gap <= near_enough or among <= 1,
@@ -154,10 +233,10 @@ class ActivityOrder:
     def _unread(self, at_most: bytes) -> list[_Window]:
         return [_Window(key, at_most) for key in self._keys]
 
-    def _seen(self, seen: TaskIndexHead, prefix: bytes = b"") -> list[_Window]:
+    def _seen(self, seen: OrderHead, prefix: bytes = b"") -> list[_Window]:
         windows = self._unread(b"(" + self._letter + _TOP)
-        for window, number, entries in zip(windows, seen.numbers, seen.entries, strict=True):
-            self._add(window, entries, prefix, ended=len(entries) >= number)
+        for window, entries in zip(windows, seen.entries, strict=True):
+            self._add(window, entries, prefix, ended=len(entries) < seen.asked)
         return windows
 
     async def _merged(
@@ -175,10 +254,12 @@ class ActivityOrder:
             await self._read_on(short, prefix, share)
 
     async def _read_on(self, windows: list[_Window], prefix: bytes, count: int) -> None:
-        asked = ["LIMIT", 0, count]
-        calls = [Command("ZREVRANGEBYLEX", [of.key], [of.at_most, b"[" + self._letter, *asked]) for of in windows]
+        calls = [self._reading(of.key, of.at_most or b"-", count) for of in windows]
         for window, entries in zip(windows, await self._connection.run(calls), strict=True):
             self._add(window, entries, prefix, ended=len(entries) < count)
+
+    def _reading(self, key: bytes, at_most: bytes, count: int) -> Command:
+        return Command("ZREVRANGEBYLEX", [key], [at_most, b"[" + self._letter, "LIMIT", 0, count])
 
     def _add(self, window: _Window, entries: list[bytes], prefix: bytes, *, ended: bool) -> None:
         window.at_most = None if ended else b"(" + entries[-1] if entries else window.at_most
