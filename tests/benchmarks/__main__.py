@@ -31,6 +31,7 @@ from tests.benchmarks import (
     side_by_side,
     soak,
     store,
+    store_filters,
     store_many_tasks,
     verifying,
 )
@@ -139,6 +140,8 @@ def _on_redis(redis_url: str, prefix: str, options: argparse.Namespace, folder: 
             table = _polling(redis_url, f"{prefix}.polling")
         case "calls":
             table = _called(redis_url)
+        case "filters":
+            table = _filtered(redis_url, options.details)
         case "tasks":
             table = _listed(redis_url, options.tasks)
         case "browser":
@@ -198,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     at_size.add_argument("--details", type=int, default=1_000_000, help="details of the largest record")
     names.add_parser("dashboards", parents=[at_size], help="counts, reasons, exports, runs and silent records at size")
     names.add_parser("decode", parents=[stream], help="CPU time of an event before the store is asked")
+    names.add_parser("filters", parents=[at_size], help="filters of details by path, version, artifact and package")
     names.add_parser("page", parents=[stream, given], help="pages a second that one worker answers")
     names.add_parser("polling", parents=[given], help="what pollers of one running record cost Redis")
     names.add_parser("rows", parents=[stream], help="CPU time of a row behind the store's reply")
@@ -336,11 +340,22 @@ def _called(redis_url: str) -> Table:
     return table
 
 
-def _listed(redis_url: str, tasks: int) -> Table:
-    # This program is what is measured. As both services do:
+def _filtered(redis_url: str, details: int) -> Table:
+    _measure_here()
+    section, recorder = uvloop.run(store_filters.read(redis_url, pid_of(redis_url), details, console.log))
+    console.print(f"calls of Redis: {recorder.calls}")
+    return table_of(section)
+
+
+def _measure_here() -> None:
+    """This program is what is measured: on the core of the services, and as these do with garbage."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     os.sched_setaffinity(0, {1 - SERVERS_CORE})
+
+
+def _listed(redis_url: str, tasks: int) -> Table:
+    _measure_here()
     section, _ = uvloop.run(store_many_tasks.read(redis_url, pid_of(redis_url), tasks))
     return table_of(section)
 
