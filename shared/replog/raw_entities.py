@@ -131,7 +131,8 @@ def contents_of(details: Iterable[Registers]) -> DetailContents:
 def details_from(ids: Iterable[tuple[str, bytes]], contents: DetailContents) -> list[RawDetail]:
     """The details of these ids of a record and a detail, from their contents.
 
-    What is done here for all at once, or without a function, takes more than twice as long by a call for each.
+    JSON is decoded for all details at once, and times are read without calling a function: calls for each detail take
+    twice as long.
     """
     facts = _facts_of_details(b"[%b]" % b",".join(contents.facts))
     progress = progress_of_all(contents.progress)

@@ -14,17 +14,12 @@ from itertools import chain
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgpack
-
 from replog.store.client.command import Command
-from replog.store.client.scripts import HEADS
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.store.read.rank_selection import approach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from replog.store.client.pipelining import CommandRunner
 
 _TOP = b"\xff"
@@ -34,7 +29,6 @@ _ENTRIES_A_TASK = 3
 #: Of the guesses of all buckets, how many are newer than the one that is taken. With equal chances for every task to be
 #: in any bucket, the middle one is behind the page half of the time, this one in one case of twenty.
 _NEWER_GUESSES = 0.4
-_pack = msgpack.Packer(use_bin_type=False).pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +55,6 @@ class TaskLimits:
 
 
 TASK_LIMITS = TaskLimits()
-
-
-class TaskIndexHead(NamedTuple):
-    """The head of the index, by bucket: its counter, its number of entries, the first of them."""
-
-    counters: list[bytes | None]
-    numbers: list[int]
-    entries: list[list[bytes]]
-
-    @property
-    def total(self) -> int:
-        """Entries in all buckets."""
-        return sum(self.numbers)
-
-
-async def read_head(
-    connection: CommandRunner, heads: Iterable[bytes], entries: int, *, or_none: bool = False
-) -> TaskIndexHead:
-    """The entries that begin with ``heads`` in the index of tasks, the first ``entries`` of each bucket.
-
-    With ``or_none``, none where a bucket has more.
-    """
-    asked = [_pack([*heads]), entries, int(or_none)]
-    buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
-    replies = await connection.run([Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets])
-    return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
 
 class OrderHead(NamedTuple):

@@ -7,19 +7,36 @@ all that match, step by step.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
 
 from replog.statuses import STATUS_LETTERS
 from replog.store.client.command import Command
+from replog.store.client.scripts import HEADS
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
-from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS, read_head
+from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
-    from replog.store.read.tasks.tasks_by_activity import ActivityOrder, TaskIndexHead, TaskLimits
+    from replog.store.read.tasks.tasks_by_activity import ActivityOrder, TaskLimits
 
 _TOP = b"\xff"
+_pack = msgpack.Packer(use_bin_type=False).pack
+
+
+class TaskIndexHead(NamedTuple):
+    """The head of the index, by bucket: its counter, its number of entries, the first of them."""
+
+    counters: list[bytes | None]
+    numbers: list[int]
+    entries: list[list[bytes]]
+
+    @property
+    def total(self) -> int:
+        """Entries in all buckets."""
+        return sum(self.numbers)
 
 
 class TaskNameIndex:
@@ -34,7 +51,12 @@ class TaskNameIndex:
 
     async def read_head(self) -> TaskIndexHead:
         """The number of matches, and all of them in buckets that have few."""
-        return await read_head(self._connection, self._heads, self._limits.matches_in_head, or_none=True)
+        asked = [_pack(self._heads), self._limits.matches_in_head, 1]
+        buckets = [BucketKeys(self._connection.prefix, number) for number in range(BUCKETS)]
+        replies = await self._connection.run(
+            [Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets]
+        )
+        return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
     async def page(self, seen: TaskIndexHead, order: ActivityOrder, offset: int, limit: int) -> list[bytes]:
         """The keys from ``offset`` on; ``seen`` is the head, ``order`` that of the status."""
