@@ -75,7 +75,7 @@ from tests.support.topic import KnownEvents
 from tests.support.verification import unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
 
@@ -148,7 +148,7 @@ limits = st.fixed_dictionaries(
         "search.rank.calls_at_once": st.integers(1, 3),
         "search.rank.fetched_a_call": st.integers(1, 6),
         "search.names.entries_a_call": st.integers(1, 4),
-        "search.names.calls_at_once": st.integers(1, 3),
+        "search.names.entries_at_once": st.integers(1, 3),
         "step": st.integers(1, 4),
     }
 )
@@ -403,8 +403,8 @@ class StoreMachine(RuleBasedStateMachine):
             "search.rank.deviations": (0, 2.5),
             "search.rank.head_costs": (0, 1, 3, 30),
             "search.rank.near": (0, 1, 3),
-            "search.names.kept": (0, 0, 1, 4),
-            "search.names.joined_at_once": (1, 1, 3),
+            "search.names.newest": (0, 0, 1, 4),
+            "search.names.kept": (1, 1, 3),
             "search.costs.asking": (0.1, 100),
             "search.costs.value": (0.1, 1, 100, 100),
             "search.costs.head": (0.1, 100),
@@ -821,9 +821,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update(way for way, is_taken in taken.items() if is_taken)
         return found
 
-    async def noted_join(self: page_by_name.NameIndex, part: int, parts: int) -> list[bytes]:
-        ways.update(["in parts"] if parts > 1 else [])
-        return await join(self, part, parts)
+    def noted_join(self: page_by_name.NameIndex) -> AsyncGenerator[list[bytes]]:
+        ways.update(["in parts"] if self._ways.driver.entries > self._limits.kept else [])
+        return join(self)
 
     def noted(name: str, step: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
         async def stepped(*arguments: Any) -> T:
@@ -932,14 +932,14 @@ _READ_LITTLE: dict[str, float] = {
     "search.narrow": 4,
     "search.scanning_costs": 1,
     "search.step": 3,
-    "search.names.joined_at_once": 100,
+    "search.names.kept": 100,
     "search.costs.asking": 10,
     "search.costs.value": 10,
     "search.costs.head": 10,
     "search.rank.near": 0,
     "search.rank.head_costs": 0,
     "search.rank.deviations": 0,
-    "search.names.kept": 0,
+    "search.names.newest": 0,
     "search.names.sampled": 1,
 }
 _CHEAP = ("search.costs.value", "search.costs.head")
@@ -951,7 +951,7 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}, {}),
     ("r1", {"packageName": "p"}, {"names", "enclosed"}, {}),
     ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"search.names.joined_at_once": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"search.names.kept": 3}),
     ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"search.costs.asking": 0.1}),
     ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"search.costs.value": 0.1}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),

@@ -98,10 +98,7 @@ def unpack_contents(values: Sequence[bytes]) -> DetailContents:
 
     The values are unpacked as one array: a call for each takes twice as long.
     """
-    # As pair_bytes says, without calling it for each of many.
-    letters = [1 if value[0] < LONG else value[0] - LONG + 1 for value in values]
-    bodies = [value[letter + 1 :] for value, letter in zip(values, letters, strict=True)]
-    rows = msgpack.unpackb(b"".join((_ARRAY, len(bodies).to_bytes(4), *bodies)), raw=True)
+    letters, rows = _unpacked(values)
     starts, facts, outcomes, progress, lasts, _, _ = zip(*rows, strict=True)
     return DetailContents(
         starts,
@@ -111,6 +108,19 @@ def unpack_contents(values: Sequence[bytes]) -> DetailContents:
         [text[1:] if text[:1] == _SAME else progress_content(text) for text in progress],
         lasts,
     )
+
+
+def facts_of(values: Sequence[bytes]) -> list[bytes]:
+    """The content of the facts in these values."""
+    return [facts_in(facts) for _, facts, *_ in _unpacked(values)[1]]
+
+
+def _unpacked(values: Sequence[bytes]) -> tuple[list[int], list[list[Any]]]:
+    """The place of the letter in each value, and the array behind it."""
+    # As pair_bytes says, without calling it for each of many.
+    letters = [1 if value[0] < LONG else value[0] - LONG + 1 for value in values]
+    bodies = [value[letter + 1 :] for value, letter in zip(values, letters, strict=True)]
+    return letters, msgpack.unpackb(b"".join((_ARRAY, len(bodies).to_bytes(4), *bodies)), raw=True)
 
 
 def _shortened_registers(value: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:

@@ -7,15 +7,18 @@ there: Redis serves other clients in between. One thing that is larger by itself
 from __future__ import annotations
 
 from collections import deque
+from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
+from replog.cancellation import finish_in_order
 from replog.store.client.command import Command
 from replog.store.client.scripts import VALUES
 from replog.store.format.keys import record_key
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+    from typing import Any
 
     from replog.store.client.pipelining import CommandRunner
 
@@ -88,21 +91,51 @@ async def ordered_values(
 
 async def entries_of(
     connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
-) -> AsyncIterator[tuple[int, list[bytes]]]:
+) -> AsyncGenerator[tuple[int, list[bytes]]]:
     """The members of an index, in steps, each with the number of its range (from 0).
 
     ``ranges`` are first ranks and numbers of members.
 
-    A call reads ``a_call`` of them at most, and ``at_once`` are sent together.
+    A call reads ``a_call`` of them at most, and calls for some ``at_once`` are sent together. While these are used, the
+    next are on their way. Whoever leaves it early closes it.
     """
-    left, widest, step = deque(_Range(number, *of) for number, of in enumerate(ranges)), 1, min(FIRST_ENTRIES, a_call)
-    while left:
-        asked = [_next_range(left, step) for _ in range(at_once) if left]
-        replies = await connection.run([Command("ZRANGE", [key], [of.first, of.first + of.size - 1]) for of in asked])
-        for of, members in zip(asked, replies, strict=True):
-            widest = max(widest, *map(len, members)) if members else widest
-            yield of.number, members
-        step = max(1, min(a_call, BYTES_A_CALL // widest))
+    reads = _Ranges(connection, key, ranges, a_call).reads(at_once)
+    async with aclosing(finish_in_order(reads, ahead=1, name="read of entries")) as found:
+        async for steps in found:
+            for step in steps:
+                yield step
+
+
+class _Ranges:
+    """Ranges of an index, of which some may have been read."""
+
+    def __init__(self, connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], a_call: int) -> None:
+        self._connection = connection
+        self._key = key
+        self._left = deque(_Range(number, *of) for number, of in enumerate(ranges))
+        self._a_call = a_call
+        #: Members that the next call asks for.
+        self._step = min(FIRST_ENTRIES, a_call)
+        self._widest = 1
+
+    async def reads(self, at_once: int) -> AsyncIterator[Coroutine[Any, Any, list[tuple[int, list[bytes]]]]]:
+        """Reads of all members, of some ``at_once`` each."""
+        while self._left:
+            yield self._read(list(self._next(at_once)))
+
+    def _next(self, members: int) -> Iterator[_Range]:
+        """What the next calls read: so many members, or somewhat more."""
+        while self._left and members > 0:
+            of = _next_range(self._left, self._step)
+            members -= of.size
+            yield of
+
+    async def _read(self, asked: list[_Range]) -> list[tuple[int, list[bytes]]]:
+        calls = [Command("ZRANGE", [self._key], [of.first, of.first + of.size - 1]) for of in asked]
+        replies = await self._connection.run(calls)
+        self._widest = max(self._widest, *(max(map(len, members), default=0) for members in replies))
+        self._step = max(1, min(self._a_call, BYTES_A_CALL // self._widest))
+        return [(of.number, members) for of, members in zip(asked, replies, strict=True)]
 
 
 async def members_of(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.json import Decoder
+
+from replog.fields import DETAIL
+from replog.records import facts_type
+from replog.statuses import letters_of
+from replog.store.format.detail_codec import facts_of, head_of
 from replog.store.format.index_entries import (
     ARTIFACT,
     KEY,
@@ -19,9 +25,10 @@ from replog.store.format.index_entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from replog.entities import Detail
+#: Id and value of a detail.
+_Row = tuple[bytes, bytes]
 
 
 class DetailFilter(NamedTuple):
@@ -43,19 +50,27 @@ class DetailFilter(NamedTuple):
     local_repo_name: str = ""
     package_key: str = ""
 
-    def matches(self, detail: Detail) -> bool:
-        """Whether ``detail`` meets every condition."""
+    def matching(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Those of ``rows``, ids and values of details, that meet every condition."""
+        letters, needle = letters_of(self.status), self._needle
+        rows = [row for row in rows if needle in row[1] and head_of(row[1])[-1:] in letters]
+        if not rows or self.is_of_status:
+            return rows
+        facts = _facts_of_all(b"[%b]" % b",".join(facts_of([value for _, value in rows])))
+        return [row for row, of_row in zip(rows, facts, strict=True) if self._meets(of_row)]
+
+    def _meets(self, facts: Any) -> bool:
+        """Whether a detail with these facts meets every condition but that on its status."""
         return (
-            (not self.status or detail.status == self.status)
-            and (not self.version or detail.version == self.version)
-            and (not self.remote_cluster or detail.remote_cluster == self.remote_cluster)
-            and (not self.local_repo_name or detail.repo_name == self.local_repo_name)
-            and _begins(detail.remote_cluster, self.cluster_name)
-            and _begins(detail.repo_name, self.repo_name)
-            and _begins(package_name(detail.package_name, detail.package_key), self.package_name)
-            and _begins(package_key(detail.package_name, detail.package_key), self.package_key)
-            and _begins(detail.path, self.path)
-            and _begins(detail.artifact_name, self.artifact_name)
+            (not self.version or facts.version == self.version)
+            and (not self.remote_cluster or facts.remote_cluster == self.remote_cluster)
+            and (not self.local_repo_name or facts.repo_name == self.local_repo_name)
+            and (not self.cluster_name or _begins(facts.remote_cluster, self.cluster_name))
+            and (not self.repo_name or _begins(facts.repo_name, self.repo_name))
+            and (not self.path or _begins(facts.path, self.path))
+            and (not self.artifact_name or _begins(facts.artifact_name, self.artifact_name))
+            and (not self.package_name or _begins(package_name(*_package(facts)), self.package_name))
+            and (not self.package_key or _begins(package_key(*_package(facts)), self.package_key))
         )
 
     @property
@@ -127,7 +142,7 @@ class DetailFilter(NamedTuple):
         return conditions
 
     @property
-    def needle(self) -> bytes:
+    def _needle(self) -> bytes:
         """A text that the stored facts of every matching detail contain; empty where there is none."""
         longest = max((self.package_name, self.package_key, self.path, self.artifact_name, self.version), key=len)
         # JSON escapes these.
@@ -153,4 +168,13 @@ NO_FILTER = DetailFilter()
 
 
 def _begins(text: str | None, prefix: str) -> bool:
-    return not prefix or (text is not None and text.startswith(prefix))
+    return text is not None and text.startswith(prefix)
+
+
+def _package(facts: Any) -> tuple[str | None, str | None]:
+    return facts.package_name, facts.package_key
+
+
+#: Decoding these alone takes a fifth of the time that reading the whole detail does.
+_COMPARED = {"remote_cluster", "repo_name", "package_name", "package_key", "path", "artifact_name", "version"}
+_facts_of_all = Decoder(list[facts_type([field for field in DETAIL if field.name in _COMPARED], Any)]).decode  # type: ignore[misc] # made from the table

@@ -136,7 +136,7 @@ class Reader:
         return await records_of(self._connection, [raw.decode() for raw in ids])
 
     def _search(self, record_id: str, flt: DetailFilter) -> Search:
-        return Search(self._connection, self._keys(record_id), record_id, flt, self._limits.search)
+        return Search(self._connection, self._keys(record_id), flt, self._limits.search)
 
     def _keys(self, record_id: str) -> RecordKeys:
         return RecordKeys(self._connection.prefix, record_id)

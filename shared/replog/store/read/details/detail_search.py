@@ -16,13 +16,11 @@ Conditions that all details of the record (of the asked status) meet are left ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
-from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
@@ -49,7 +47,7 @@ class SearchLimits:
     #: Entries of a name's prefix that are read as a whole, whatever else would do.
     narrow: int = 2000
     #: Entries of the by-name index that are read in the time of one detail's scanning.
-    scanning_costs: float = 4
+    scanning_costs: float = 10
     #: Details read at once by a scan.
     step: int = 250
     facets: FacetLimits = FACET_LIMITS
@@ -121,15 +119,13 @@ class Search:
         self,
         connection: CommandRunner,
         keys: RecordKeys,
-        record_id: str,
         flt: DetailFilter,
         limits: SearchLimits = SEARCH_LIMITS,
     ) -> None:
         self._connection = connection
         self._keys = keys
         self._limits = limits
-        self._record_id = record_id
-        self._filter, self._needle = flt, flt.needle
+        self._filter = flt
         self._letters = letters_of(flt.status)
 
     async def page(self, offset: int, limit: int) -> SearchResult | None:
@@ -254,25 +250,20 @@ class Search:
         return Source(self._keys.by_pair, list(_spans(counts)), is_by_pair=True)
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
-        values = values_of(self._connection, self._keys.details, ids)
-        return {detail_id async for detail_id, value in values if self.matches(detail_id, value)}
+        rows = [row async for row in values_of(self._connection, self._keys.details, ids)]
+        return {detail_id for detail_id, _ in self._filter.matching(rows)}
 
     async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
         """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
         left, ids, end = most, list[bytes](), offset + wanted
         async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
-            matching = (detail_id for detail_id, value in rows[:left] if self.matches(detail_id, value))
-            ids += islice(matching, end - len(ids))
-            if len(ids) == end:
+            ids += [detail_id for detail_id, _ in self._filter.matching(rows[:left])]
+            if len(ids) >= end:
                 break
             left -= len(rows)
             if left < 0:
                 return None
-        return ids[offset:]
-
-    def matches(self, detail_id: bytes, value: bytes) -> bool:
-        """Whether a detail meets the filter."""
-        return self._needle in value and self._filter.matches(StoredDetail(self._record_id, detail_id, value).read())
+        return ids[offset:end]
 
 
 def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:

@@ -2,9 +2,9 @@
 
 The *driver* is the condition whose entries are read first. Each other condition is
 
-``joined``    all its entries are read too, and what stands in both stays;
 ``asked``     the index is asked for the one entry that each detail has if it meets the condition: that needs an exact
               name;
+``joined``    all its entries are read too, and what stands in both stays;
 ``checked``   the details' values are read and compared.
 
 What is read of an index costs the same for each entry, whatever comes of it. What is asked and checked costs by the
@@ -75,12 +75,12 @@ def cost(plan: Plan, conditions: Sequence[Condition], pairs: Pairs | None, costs
     else:
         left, heads = pairs or Pairs(0, 0)
         spent = left + costs.head * heads
+    for number in plan.asked:
+        spent += costs.asking * left
+        left = min(left, conditions[number].entries)
     spent += costs.keeping * left if plan.joined else 0
     for number in plan.joined:
         spent += conditions[number].entries
-        left = min(left, conditions[number].entries)
-    for number in plan.asked:
-        spent += costs.asking * left
         left = min(left, conditions[number].entries)
     return spent + costs.value * left if plan.checked else spent
 

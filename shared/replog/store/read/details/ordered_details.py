@@ -16,6 +16,7 @@ What is added, changed or removed meanwhile may or may not be seen; nothing else
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ AT_ONCE = 1000
 HEADS_A_CALL = 200
 #: What a match costs that is found first and read then, in details read.
 MATCH_COSTS = 1.5
+
+#: Ids and values of details.
+_Rows = list[tuple[bytes, bytes]]
 
 _pack = msgpack.Packer(use_bin_type=False).pack
 
@@ -103,36 +107,36 @@ class _Ordered:
         self._letters = letters_of(flt.status)
         self._bounds = bounds
         self._limits = bounds.search
-        self._search = Search(connection, keys, record_id, flt, bounds.search)
+        self._search = Search(connection, keys, flt, bounds.search)
 
-    async def rows(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    async def rows(self) -> AsyncIterator[_Rows]:
         """Ids and values of all that match, in steps."""
         async for rows in await self._chosen():
             yield rows
 
-    async def _chosen(self) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    async def _chosen(self) -> AsyncIterator[_Rows]:
         if self._filter.is_of_status:
-            return self._scanned(lambda _, value: head_of(value)[-1:] in self._letters)
+            return self._scanned(self._filter.matching)
         selection = await self._search.selection()
         if selection.is_empty:
-            return self._read([], self._search.matches)
+            return self._read([], self._filter.matching)
         if selection.names and selection.entries <= self._bounds.kept:
-            return self._read(await self._named(selection.names), self._search.matches)
+            return self._read(await self._named(selection.names), self._filter.matching)
         if selection.facets is None:
-            return self._scanned(self._search.matches)
+            return self._scanned(self._filter.matching)
         heads = self._heads(selection.facets)
         # Of details of these heads, names are all that may be wrong.
-        admits = self._search.matches if selection.names else lambda _, value: head_of(value) in heads
-        return self._of_heads(heads, selection.facets, admits)
+        matching = self._filter.matching if selection.names else partial(_of_these, heads)
+        return self._of_heads(heads, selection.facets, matching)
 
     def _of_heads(
-        self, heads: frozenset[bytes], facets: Facets, admits: Callable[[bytes, bytes], bool]
-    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        self, heads: frozenset[bytes], facets: Facets, matching: Callable[[_Rows], _Rows]
+    ) -> AsyncIterator[_Rows]:
         wanted, among = self._wanted(len(heads)), facets.details / facets.matches
         if self._is_scanned(len(heads), wanted, among):
-            return self._scanned(admits)
+            return self._scanned(matching)
         parts = _parts(sorted(heads), self._heads_a_call(len(heads)))
-        return self._in_windows(parts, wanted, ceil(wanted * among), admits)
+        return self._in_windows(parts, wanted, ceil(wanted * among), matching)
 
     def _is_scanned(self, heads: int, wanted: int, among: float) -> bool:
         """Whether so many heads are too many for stretches that have ``wanted`` matches, one ``among`` so many."""
@@ -164,22 +168,20 @@ class _Ordered:
         tails = {tail async for members in steps for tail in tails_of(members)}
         return sorted(tails, reverse=True)
 
-    async def _scanned(self, admits: Callable[[bytes, bytes], bool]) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    async def _scanned(self, matching: Callable[[_Rows], _Rows]) -> AsyncIterator[_Rows]:
         async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
-            yield [row for row in rows if admits(*row)]
+            yield matching(rows)
 
-    async def _read(
-        self, tails: list[bytes], admits: Callable[[bytes, bytes], bool]
-    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+    async def _read(self, tails: list[bytes], matching: Callable[[_Rows], _Rows]) -> AsyncIterator[_Rows]:
         """The rows of ``tails``, in their order, that are still such as they were when they were found."""
         for at in range(0, len(tails), AT_ONCE):
             ids = ids_of([tail[TIME_BYTES:] for tail in tails[at : at + AT_ONCE]])
             async for rows in ordered_values(self._connection, self._keys.details, ids):
-                yield [row for row in rows if admits(*row)]
+                yield matching(rows)
 
     async def _in_windows(
-        self, parts: list[bytes], wanted: int, length: int, admits: Callable[[bytes, bytes], bool]
-    ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        self, parts: list[bytes], wanted: int, length: int, matching: Callable[[_Rows], _Rows]
+    ) -> AsyncIterator[_Rows]:
         """All of the heads in ``parts``, from one stretch of time after the other, each of some ``wanted`` matches.
 
         The first stretch is of so many details as ``length`` says.
@@ -190,7 +192,7 @@ class _Ordered:
             if tails is None:
                 length = max(1, length // 2)
                 continue
-            async for rows in self._read(tails, admits):
+            async for rows in self._read(tails, matching):
                 yield rows
             begin = end
             if len(tails) * TOLERATED < wanted:
@@ -217,6 +219,10 @@ class _Ordered:
         # One that moved between two calls may have been found by both.
         tails = {member[len(head_of(member)) :] for members in replies for member in members}
         return sorted(tails, reverse=True)
+
+
+def _of_these(heads: frozenset[bytes], rows: _Rows) -> _Rows:
+    return [row for row in rows if head_of(row[1]) in heads]
 
 
 def _parts(heads: Sequence[bytes], a_call: int) -> list[bytes]:

@@ -2,14 +2,18 @@
 
 The entries of a name's prefix stand together, status by status, in order of name. Those of one condition are read (see
 :mod:`~replog.store.read.details.filter_planner`), and what does not meet the others is left out. Few matches are
-sorted. Of many, the newest are kept where the page is among them; for a page far behind, all are read once to count
-them and to draw a sample of their times, and once more to take those between two of the sample's that enclose the page.
+sorted. Of many, the newest are kept where the page is among them. A page far behind needs a sample of their times: all
+are read to count them and to take those between two times of the sample that enclose the page. Where every entry is a
+match, the sample is drawn first, from ranks at random; else all matches are read once more for it.
 """
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import repeat
 from math import ceil, sqrt
+from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,26 +23,30 @@ from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import entries_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
 
 _TOP = b"\xff"
+#: Matches that are sorted in no time.
+_FEW = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class NameLimits:
     """Limits of a search by name."""
 
-    #: Entries read in one call, and calls sent at once.
+    #: Entries read in one call, and in those that are sent at once: Redis and this process work on others meanwhile.
     entries_a_call: int = 500
-    calls_at_once: int = 16
-    #: Matches that are kept and sorted as a whole; of more, the newest, or those around the page.
-    kept: int = 20_000
-    #: Entries of the driver that are kept at once to join others with; of more, part after part is.
-    joined_at_once: int = 100_000
-    #: Part of the matches that are drawn to say where the page is, and how far beside it is read, in standard
+    entries_at_once: int = 1000
+    #: The newest matches, among which a page is taken from as many that are kept.
+    newest: int = 20_000
+    #: Entries of the driver that are kept at once to join others with, of more part after part; and matches that are
+    #: sorted as a whole. One takes some 110 bytes.
+    kept: int = 250_000
+    #: Ranks that are drawn to say where the page is, or part of the matches; and how far beside it is read, in standard
     #: deviations.
+    drawn: int = 1000
     sampled: float = 0.02
     margin: float = 4.0
 
@@ -79,6 +87,12 @@ class Ways(NamedTuple):
     asked: Sequence[bytes] = ()
     admits: Callable[[list[bytes]], Awaitable[set[bytes]]] | None = None
 
+    @property
+    def take_all(self) -> bool:
+        """Whether every entry of the driver is a match."""
+        is_alone = not self.joined and not self.asked and self.admits is None
+        return is_alone and all(span.pairs is None for span in self.driver.spans)
+
 
 class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
@@ -91,10 +105,13 @@ class NameIndex:
 
     async def page(self, offset: int, limit: int) -> tuple[int, list[bytes]]:
         """The number of matches, and the ids of those from ``offset`` on, newest first."""
-        total, kept, sample = await self._surveyed(offset + limit)
-        if total <= self._limits.kept or offset + limit <= self._limits.kept:
-            kept.sort(reverse=True)
-            return total, _ids(kept[offset : offset + limit])
+        if offset + limit <= self._limits.newest:
+            total, tails = await self._newest(offset + limit)
+            return total, _ids(tails[offset:])
+        total, tails, sample = await (self._drawn() if self._ways.take_all else self._surveyed())
+        if tails:
+            tails.sort(reverse=True)
+            return total, _ids(tails[offset : offset + limit])
         if offset >= total:
             return total, []
         above, below = self._enclosing(sample, offset / total, min(1, (offset + limit) / total))
@@ -105,94 +122,133 @@ class NameIndex:
         tails.sort(reverse=True)
         return total, _ids(tails[offset - before : offset - before + limit])
 
-    async def _surveyed(self, wanted: int) -> tuple[int, list[bytes], list[bytes]]:
-        """The number of matches, the tails of all or of the ``wanted`` newest, and those of a few drawn at random.
-
-        Where there are more matches than may be kept, and as many are wanted, the second is of no use.
-        """
-        total, kept, sample, floor = 0, list[bytes](), list[bytes](), b""
-        most, sampled = self._limits.kept, self._limits.sampled
-        draw = Random(0).random  # noqa: S311 - seeded so that a page costs the same each time
-        async for tails in self._tails():
-            total += len(tails)
-            if total <= most or wanted <= most:
+    async def _newest(self, wanted: int) -> tuple[int, list[bytes]]:
+        """The number of matches, and the tails of the ``wanted`` newest, in order."""
+        total, kept, floor = 0, list[bytes](), b""
+        async with aclosing(self._tails()) as steps:
+            async for tails in steps:
+                total += len(tails)
                 kept += [tail for tail in tails if tail > floor] if floor else tails
-            if len(kept) > 2 * most:
-                kept.sort(reverse=True)
-                del kept[wanted:]
-                floor = kept[-1] if kept else floor
-            if wanted > most:
-                sample += [tail for tail in tails if draw() < sampled]
+                if len(kept) > 2 * max(wanted, _FEW):
+                    kept.sort(reverse=True)
+                    del kept[wanted:]
+                    floor = kept[-1] if kept else floor
+        kept.sort(reverse=True)
+        return total, kept[:wanted]
+
+    async def _surveyed(self) -> tuple[int, list[bytes], list[bytes]]:
+        """The number of matches, and the tails of all; of too many, of a few that are drawn at random, as the third."""
+        total, kept, sample = 0, list[bytes](), list[bytes]()
+        draw = _drawing()
+        async with aclosing(self._tails()) as steps:
+            async for tails in steps:
+                total += len(tails)
+                sample += [tail for tail in tails if draw() < self._limits.sampled]
+                if total <= self._limits.kept:
+                    kept += tails
+                else:
+                    kept.clear()
         return total, kept, sample
+
+    async def _drawn(self) -> tuple[int, list[bytes], list[bytes]]:
+        """As above, where every entry of the driver is a match: none is kept."""
+        driver, draw = self._ways.driver, _drawing()
+        chances = [span.entries for span in driver.spans]
+        spans = Random(0).choices(driver.spans, chances, k=self._limits.drawn)  # noqa: S311 - as in _drawing
+        ranks = [span.first + int(draw() * span.entries) for span in spans]
+        replies = await self._connection.run([Command("ZRANGE", [driver.key], [rank, rank]) for rank in ranks])
+        return driver.entries, [], tails_of([member for members in replies for member in members])
 
     async def _between(self, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
         """Number of matches at or above ``above``, and the tails of those under it down to ``below``."""
         before, found = 0, list[bytes]()
-        async for tails in self._tails():
-            under = [tail for tail in tails if tail < above]
-            before += len(tails) - len(under)
-            found += [tail for tail in under if tail >= below]
+        async with aclosing(self._tails()) as steps:
+            async for tails in steps:
+                under = [tail for tail in tails if tail < above]
+                before += len(tails) - len(under)
+                found += [tail for tail in under if tail >= below]
         return before, found
 
-    async def _tails(self) -> AsyncIterator[list[bytes]]:
+    async def _tails(self) -> AsyncGenerator[list[bytes]]:
         """The tails (time and short id) of all matches, in no order, in steps."""
-        if not self._ways.joined:
-            async for places in self._places(self._ways.driver):
-                yield await self._met(places)
-            return
-        step = self._limits.entries_a_call
-        parts = ceil(self._ways.driver.entries / self._limits.joined_at_once)
-        for part in range(parts):
-            places = await self._joined(part, parts)
-            for at in range(0, len(places), step):
-                yield await self._met(places[at : at + step])
+        unchecked: list[bytes] = []
+        async with aclosing(self._joined() if self._ways.joined else self._driven()) as steps:
+            async for places in steps:
+                tails = _tails(places)
+                if self._ways.admits is None:
+                    yield tails
+                    continue
+                unchecked += tails
+                if len(unchecked) >= self._limits.entries_at_once:
+                    yield await self._admitted(unchecked)
+                    unchecked.clear()
+        yield await self._admitted(unchecked)
 
-    async def _joined(self, part: int, parts: int) -> list[bytes]:
-        """The places that stand in the driver and in every other source that is read; one part of several of them."""
-        left: dict[bytes, bytes] = {}
-        async for places in self._places(self._ways.driver):
-            tails = ((_tail(place), place) for place in places)
-            left.update((tail, place) for tail, place in tails if parts == 1 or hash(tail) % parts == part)
-        for source in self._ways.joined:
-            found: dict[bytes, bytes] = {}
-            async for places in self._places(source):
-                found.update((tail, left[tail]) for tail in map(_tail, places) if tail in left)
-            left = found
-        return list(left.values())
+    async def _joined(self) -> AsyncGenerator[list[bytes]]:
+        """The places that stand in the driver and in every other source that is read, in steps.
 
-    async def _places(self, source: Source) -> AsyncIterator[list[bytes]]:
-        """Status letter, pair, time and short id of all entries of a source that are of admitted pairs, in steps.
-
-        NUL stands for the letter where nothing is asked by it.
+        Of a driver with more entries than may be kept, these are taken in parts.
         """
-        placed = _by_pair if source.is_by_pair else _by_name if self._ways.asked else _by_name_alone
+        step, parts = self._limits.entries_a_call, ceil(self._ways.driver.entries / self._limits.kept)
+        for part in range(parts):
+            left: set[bytes] = set()
+            async with aclosing(self._driven()) as steps:
+                async for places in steps:
+                    left.update(places if parts == 1 else [place for place in places if hash(place) % parts == part])
+            for source in self._ways.joined:
+                left = await self._also_in(source, left) if left else left
+            places = list(left)
+            for at in range(0, len(places), step):
+                yield places[at : at + step]
+
+    async def _also_in(self, source: Source, places: set[bytes]) -> set[bytes]:
+        """Those of ``places`` that stand in ``source``."""
+        found: set[bytes] = set()
+        async with aclosing(self._places(source)) as steps:
+            async for _, others in steps:
+                found |= places.intersection(others)
+        return found
+
+    async def _driven(self) -> AsyncGenerator[list[bytes]]:
+        """The places in the driver whose details have the names that are asked for, in steps."""
+        async with aclosing(self._places(self._ways.driver)) as steps:
+            async for letter, places in steps:
+                for name in self._ways.asked:
+                    places = await self._having(letter + name, places)  # noqa: PLW2901 - what is left of them
+                yield places
+
+    async def _places(self, source: Source) -> AsyncGenerator[tuple[bytes, list[bytes]]]:
+        """The places (pair, time and short id) of all entries of a source that are of admitted pairs, in steps.
+
+        With each step comes the letter of the status that all of it have.
+        """
+        placed = _by_pair if source.is_by_pair else _by_name
         spans = [span for span in source.spans if span.entries]
         ranges = [(span.first, span.entries) for span in spans]
-        a_call, at_once = self._limits.entries_a_call, self._limits.calls_at_once
-        steps = entries_of(self._connection, source.key, ranges, a_call=a_call, at_once=at_once)
-        async for number, members in steps:
-            places, pairs = placed(members), spans[number].pairs
-            yield places if pairs is None else [place for place in places if _pair(place) in pairs]
+        a_call, at_once = self._limits.entries_a_call, self._limits.entries_at_once
+        reads = entries_of(self._connection, source.key, ranges, a_call=a_call, at_once=at_once)
+        async with aclosing(reads) as steps:
+            async for number, members in steps:
+                if members:
+                    letter, places = placed(members)
+                    pairs = spans[number].pairs
+                    yield letter, places if pairs is None else _of_pairs(places, pairs)
 
-    async def _met(self, places: list[bytes]) -> list[bytes]:
-        """The tails of those of ``places`` that meet the conditions that are asked and checked."""
-        for name in self._ways.asked:
-            places = await self._having(name, places)
-        # As _tail does, without calling it where pairs are few.
-        tails = [place[2:] if place[1] < LONG else _tail(place) for place in places]
+    async def _having(self, name: bytes, places: list[bytes]) -> list[bytes]:
+        """Those of ``places`` whose details have this name, behind the letter of their status."""
+        if not places:
+            return []
+        entries = [name + place for place in places]
+        (scores,) = await self._connection.run([Command("ZMSCORE", [self._by_name], entries)])
+        return [place for place, score in zip(places, scores, strict=True) if score is not None]
+
+    async def _admitted(self, tails: list[bytes]) -> list[bytes]:
+        """Those of ``tails`` whose details meet the conditions that are checked."""
         if self._ways.admits is None or not tails:
-            return tails
+            return []
         ids = _ids(tails)
         admitted = await self._ways.admits(ids)
         return [tail for tail, detail_id in zip(tails, ids, strict=True) if detail_id in admitted]
-
-    async def _having(self, name: bytes, places: list[bytes]) -> list[bytes]:
-        """Those of ``places`` whose details have this name."""
-        if not places:
-            return []
-        entries = [place[:1] + name + place[1:] for place in places]
-        (scores,) = await self._connection.run([Command("ZMSCORE", [self._by_name], entries)])
-        return [place for place, score in zip(places, scores, strict=True) if score is not None]
 
     def _enclosing(self, sample: list[bytes], first: float, last: float) -> tuple[bytes, bytes]:
         """Tails of the sample above and below the part of all matches from ``first`` to ``last`` (0 to 1)."""
@@ -203,36 +259,46 @@ class NameIndex:
         return ordered[begin] if begin >= 0 else _TOP, ordered[end] if end < size else b""
 
 
-def _by_name(members: list[bytes]) -> list[bytes]:
-    """The places in entries of the index by name: the part behind the name's NUL, with the status before it."""
-    return [member[:1] + member.split(b"\x00", 1)[1] for member in members]
+def _drawing() -> Callable[[], float]:
+    """Numbers from 0 to 1 at random, the same each time, so that a page costs the same."""
+    return Random(0).random  # noqa: S311 - no secret
 
 
-def _by_name_alone(members: list[bytes]) -> list[bytes]:
-    """The same without the status, which takes half the time."""
-    return [member[member.index(0) :] for member in members]
+def _by_name(members: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """The letter of the status of entries of the index by name, which all have one, and their places."""
+    # What is called for each of many is built in: it takes a third of the time.
+    return members[0][:1], list(map(itemgetter(2), map(bytes.partition, members, repeat(b"\x00"))))
+
+
+def _by_pair(members: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """The same of entries of the index by pair, which all have one."""
+    length = pair_bytes(members[0][0])
+    pair = members[0][:length]
+    return members[0][length : length + 1], [pair + member[length + 1 :] for member in members]
 
 
 def tails_of(members: list[bytes]) -> list[bytes]:
     """The tails (time and short id) of entries of the index by name."""
-    return [_tail(place) for place in _by_name_alone(members)]
+    return _tails(_by_name(members)[1]) if members else []
 
 
-def _by_pair(members: list[bytes]) -> list[bytes]:
-    """The places in entries of the index by pair."""
-    lengths = [pair_bytes(member[0]) for member in members]
-    return [
-        member[length : length + 1] + member[:length] + member[length + 1 :]
-        for member, length in zip(members, lengths, strict=True)
-    ]
+def _of_pairs(places: list[bytes], pairs: frozenset[bytes]) -> list[bytes]:
+    """Those of ``places`` that are of one of ``pairs``."""
+    firsts = {pair[0] for pair in pairs}
+    found = [place for place in places if place[0] in firsts]
+    if max(firsts, default=0) < LONG:
+        return found
+    return [place for place in found if place[: pair_bytes(place[0])] in pairs]
 
 
-def _pair(place: bytes) -> bytes:
-    return place[1 : 1 + pair_bytes(place[1])]
+def _tails(places: list[bytes]) -> list[bytes]:
+    """What stands behind the pair in each of ``places``."""
+    if max(map(itemgetter(0), places), default=0) < LONG:
+        return list(map(_BEHIND_SHORT_PAIR, places))
+    return [place[pair_bytes(place[0]) :] for place in places]
 
 
-def _tail(place: bytes) -> bytes:
-    return place[1 + pair_bytes(place[1]) :]
+_BEHIND_SHORT_PAIR = itemgetter(slice(1, None))
 
 
 def _ids(tails: list[bytes]) -> list[bytes]:
