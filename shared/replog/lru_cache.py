@@ -6,20 +6,29 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
 
+def _one(_: object) -> int:
+    return 1
+
+
 class LruCache(Generic[K, V]):
-    """At most ``most`` entries, which its owner adds; none where that is 0. No value may be None."""
+    """At most ``most`` entries, which its owner adds; none where that is 0. No value may be None.
 
-    __slots__ = ("_entries", "_most")
+    Where values have a ``weight``, ``most`` is that of all together. That of one value must not change.
+    """
 
-    def __init__(self, most: int) -> None:
+    __slots__ = ("_entries", "_most", "_weigh", "_weight")
+
+    def __init__(self, most: int, *, weight: Callable[[V], int] = _one) -> None:
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._most = most
+        self._weigh = weight
+        self._weight = 0
 
     def __contains__(self, key: K) -> bool:
         """Whether there is such an entry; does not count as a use of it."""
@@ -37,12 +46,14 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Add an entry, or replace it."""
-        entries = self._entries
-        entries[key] = value
-        entries.move_to_end(key)
-        if len(entries) > self._most:
-            entries.popitem(last=False)
+        self.drop(key)
+        self._entries[key] = value
+        self._weight += self._weigh(value)
+        while self._weight > self._most:
+            self._weight -= self._weigh(self._entries.popitem(last=False)[1])
 
     def drop(self, key: K) -> None:
         """Remove an entry, if there is one."""
-        self._entries.pop(key, None)
+        value = self._entries.pop(key, None)
+        if value is not None:
+            self._weight -= self._weigh(value)

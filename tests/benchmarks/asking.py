@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from replog.store.read.reader import Reader
+from replog.store.read.reader import READ_LIMITS, Reader
 from tests.benchmarks.store_questions import LIMIT
 from tests.benchmarks.waiting import QUIET_S, Waiting
 
@@ -124,12 +125,12 @@ class Counting:
 
 
 class Ours:
-    """The store of this project, as the query service asks it."""
+    """The store of this project, as the query service asks it: with matches of filters remembered, or each anew."""
 
-    def __init__(self, connection: CommandRunner, pid: int) -> None:
+    def __init__(self, connection: CommandRunner, pid: int, *, remembers: bool = False) -> None:
         self.pid = pid
         self.connection = Counting(connection)
-        self._reader = Reader(self.connection)
+        self._reader = Reader(self.connection, READ_LIMITS if remembers else replace(READ_LIMITS, remembered=0))
 
     async def page(self, record_id: str, flt: DetailFilter, offset: int) -> Answer:
         """A page, read as the query service reads it."""

@@ -131,8 +131,8 @@ STEADY_EXAMPLES = 100
 WAYS = {
     *("status", "pairs", "names", "scan"),
     *("parts", "by clusters", "glimpsed", "counted", "walked", "fetched", "back"),
-    *("enclosed", "all", "stopped", "removed"),
-    *("joined", "in parts", "asked", "checked", "by heads"),
+    *("enclosed", "drawn", "all", "stopped", "removed"),
+    *("joined", "in parts", "asked", "checked", "by heads", "remembered"),
 }
 
 limits = st.fixed_dictionaries(
@@ -410,6 +410,9 @@ class StoreMachine(RuleBasedStateMachine):
             "search.costs.head": (0.1, 100),
             "search.names.margin": (0, 1, 4),
             "search.names.sampled": (0.3, 1),
+            "search.names.drawn": (1, 3),
+            "search.names.dear": (0, 0, 1000),
+            "remembered": (0, 3, 100),
         }
         self.limit({name: chance.choice(limits) for name, limits in choices.items()})
 
@@ -783,6 +786,19 @@ def indexes_of(details: dict[bytes, bytes], numbers: dict[bytes, bytes]) -> Inde
     )
 
 
+def noted_where_found(
+    ways: Counter[str], name: str, step: Callable[..., Coroutine[Any, Any, T | None]]
+) -> Callable[..., Coroutine[Any, Any, T | None]]:
+    """``step``, which counts as a way where it returns something."""
+
+    async def stepped(*arguments: Any) -> T | None:
+        found = await step(*arguments)
+        ways.update([] if found is None else [name])
+        return found
+
+    return stepped
+
+
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Of :data:`WAYS`, how often each was taken."""
@@ -846,6 +862,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(detail_search.Search, "_scan", noted_scan)
     monkeypatch.setattr(detail_search.Search, "_ways", noted_ways)
     monkeypatch.setattr(page_by_name.NameIndex, "_joined", noted_join)
+    monkeypatch.setattr(page_by_name.NameIndex, "_drawn", noted("drawn", page_by_name.NameIndex._drawn))
+    monkeypatch.setattr(Reader, "_remembered_page", noted_where_found(ways, "remembered", Reader._remembered_page))
 
     def noted_glimpse(self: page_by_rank._RankWindow, offset: int, limit: int) -> list[bytes] | None:
         page = glimpsed(self, offset, limit)
@@ -949,9 +967,10 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r1", {"clusterName": "a"}, {"pairs", "glimpsed"}, {}),
     ("r3", {"clusterName": "a"}, {"pairs", "missed", "counted", "fetched"}, {}),
     ("r3", {"clusterName": "b"}, {"pairs", "missed", "counted", "fetched"}, {}),
-    ("r1", {"packageName": "p"}, {"names", "enclosed"}, {}),
+    ("r1", {"packageName": "p"}, {"names", "drawn", "enclosed"}, {"search.names.kept": 3}),
     ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts"}, {"search.names.kept": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts", "enclosed"}, {"search.names.kept": 3}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "remembered"}, {"search.names.dear": 0}),
     ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"search.costs.asking": 0.1}),
     ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"search.costs.value": 0.1}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),

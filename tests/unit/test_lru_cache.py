@@ -49,3 +49,28 @@ def test_an_entry_can_be_dropped() -> None:
 
 def test_a_cache_of_no_entries_keeps_none() -> None:
     assert len(filled("a", "b", most=0)) == 0
+
+
+def test_values_of_weight_make_room_for_a_heavy_one() -> None:
+    cache: LruCache[str, list[int]] = LruCache(5, weight=len)
+    for key, size in (("a", 2), ("b", 2), ("c", 1)):
+        cache.put(key, [0] * size)
+    assert len(cache) == 3
+    cache.put("d", [0] * 3)
+    assert [key in cache for key in "abcd"] == [False, False, True, True]
+
+
+def test_a_value_that_is_too_heavy_is_not_kept() -> None:
+    cache: LruCache[str, list[int]] = LruCache(5, weight=len)
+    cache.put("a", [0] * 2)
+    cache.put("b", [0] * 6)
+    assert len(cache) == 0
+
+
+def test_what_was_replaced_or_dropped_weighs_nothing() -> None:
+    cache: LruCache[str, list[int]] = LruCache(5, weight=len)
+    for key, size in (("a", 5), ("a", 1), ("b", 3)):
+        cache.put(key, [0] * size)
+    cache.drop("b")
+    cache.put("c", [0] * 4)
+    assert [key in cache for key in "abc"] == [True, False, True]

@@ -8,7 +8,7 @@ from msgspec.json import Decoder
 
 from replog.fields import DETAIL
 from replog.records import facts_type
-from replog.statuses import letters_of
+from replog.statuses import STATUS_LETTERS
 from replog.store.format.detail_codec import facts_of, head_of
 from replog.store.format.index_entries import (
     ARTIFACT,
@@ -52,8 +52,8 @@ class DetailFilter(NamedTuple):
 
     def matching(self, rows: Sequence[_Row]) -> list[_Row]:
         """Those of ``rows``, ids and values of details, that meet every condition."""
-        letters, needle = letters_of(self.status), self._needle
-        rows = [row for row in rows if needle in row[1] and head_of(row[1])[-1:] in letters]
+        needle, letter = self._needle, STATUS_LETTERS.get(self.status)
+        rows = [row for row in rows if needle in row[1] and (letter is None or head_of(row[1])[-1:] == letter)]
         if not rows or self.is_of_status:
             return rows
         facts = _facts_of_all(b"[%b]" % b",".join(facts_of([value for _, value in rows])))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from replog.lru_cache import LruCache
 from replog.statuses import LETTERS, SORTED_LETTERS, STATUS_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE, TASK_PAGE
 from replog.store.format.keys import RecordKeys, task_keys
 from replog.store.format.rows import StoredDetail
 from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of, values_call
-from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits, SearchResult
+from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits
 from replog.store.read.newest_first import details_of, records_of_task
 from replog.store.read.results import Page
 from replog.store.read.versions import ATTEMPTS
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from replog.entities import Overview
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.rows import StoredRecord
+    from replog.store.read.details.matches import Matches
     from replog.store.read.filters import DetailFilter
+
+    #: By record and filter.
+    RememberedMatches: TypeAlias = LruCache[tuple[str, DetailFilter], "FilterMatches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class ReadLimits:
 
     #: Records of one step of a list.
     step: int = 250
+    #: Details that are remembered as the matches of the filters that were read last, some 60 bytes each.
+    remembered: int = 500_000
     search: SearchLimits = SEARCH_LIMITS
 
 
@@ -52,15 +59,33 @@ class RecordPage(NamedTuple):
         return known_of(self.read)
 
 
+class FilterMatches(NamedTuple):
+    """All details that met a filter when the record had this version: its counter, and the time of its last change."""
+
+    version: tuple[bytes | None, bytes | None]
+    matches: Matches
+
+
+def remembered_matches(limits: ReadLimits) -> RememberedMatches:
+    """None yet."""
+    return LruCache(limits.remembered, weight=lambda known: len(known.matches))
+
+
 class Reader:
-    """Reads of one record or task.
+    """Reads of one record or task. What it has ``remembered`` of filters is used and added to.
 
     Every method raises :class:`~replog.errors.StoreUnavailable` where Redis does not answer.
     """
 
-    def __init__(self, connection: CommandRunner, limits: ReadLimits = READ_LIMITS) -> None:
+    def __init__(
+        self,
+        connection: CommandRunner,
+        limits: ReadLimits = READ_LIMITS,
+        remembered: RememberedMatches | None = None,
+    ) -> None:
         self._connection = connection
         self._limits = limits
+        self._remembered = remembered_matches(limits) if remembered is None else remembered
 
     async def record(self, record_id: str) -> StoredRecord | None:
         """The record; None where no event of it was seen (its details alone do not make it known)."""
@@ -104,12 +129,32 @@ class Reader:
         """A page of the record's details; None where neither the record nor a detail of it was seen."""
         if flt.is_of_status:
             return await self._page_of_status(record_id, flt.status, offset, limit)
+        remembered = await self._remembered_page(record_id, flt, offset, limit)
+        return remembered or await self._searched_page(record_id, flt, offset, limit)
+
+    async def _remembered_page(
+        self, record_id: str, flt: DetailFilter, offset: int, limit: int
+    ) -> Page[StoredDetail] | None:
+        """The page of matches that are remembered; None where there are none, or the record has changed since."""
+        known = self._remembered.get((record_id, flt))
+        if known is None:
+            return None
+        known.matches.sort()
+        page, version = await self._found_page(record_id, len(known.matches), known.matches.page(offset, limit))
+        return page if version == known.version else None
+
+    async def _searched_page(
+        self, record_id: str, flt: DetailFilter, offset: int, limit: int
+    ) -> Page[StoredDetail] | None:
+        self._remembered.drop((record_id, flt))
         for _ in range(ATTEMPTS):
             found = await self._search(record_id, flt).page(offset, limit)
             if found is None:
                 return None
-            page, version = await self._found_page(record_id, found)
-            if version == found.version:
+            page, version = await self._found_page(record_id, found.total, found.ids)
+            if version[0] == found.version:
+                if found.matches:
+                    self._remembered.put((record_id, flt), FilterMatches(version, found.matches))
                 break
         return page
 
@@ -121,16 +166,19 @@ class Reader:
             return None
         return Page(total, _details(record_id, ids, await completed(self._connection, keys[1], ids, first)))
 
-    async def _found_page(self, record_id: str, found: SearchResult) -> tuple[Page[StoredDetail], bytes | None]:
-        keys, ids = self._keys(record_id), found.ids
-        asks_version = Command("HGET", [keys.record], ["v"])
+    async def _found_page(
+        self, record_id: str, total: int, ids: list[bytes]
+    ) -> tuple[Page[StoredDetail], tuple[bytes | None, bytes | None]]:
+        """The page of these details, and the version that the record had then or later."""
+        keys = self._keys(record_id)
+        asks_version = Command("HMGET", [keys.record], ["v", "w"])
         calls = [values_call(keys.details, ids)] if ids else []
         *first, version = await self._connection.run([*calls, asks_version])
         values: Sequence[bytes | None] = first[0] if first else []
         if len(values) < len(ids):
             values = await completed(self._connection, keys.details, ids, values)
             (version,) = await self._connection.run([asks_version])
-        return Page(found.total, _details(record_id, ids, values)), version
+        return Page(total, _details(record_id, ids, values)), tuple(version)
 
     async def _records(self, ids: Sequence[bytes]) -> list[StoredRecord]:
         return await records_of(self._connection, [raw.decode() for raw in ids])

@@ -11,7 +11,7 @@ from replog.store.read.details.failure_reasons import failure_reasons
 from replog.store.read.details.ordered_details import Bounds, ordered_details
 from replog.store.read.details.silent_details import silent_details
 from replog.store.read.ownership import task_keys_of
-from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits
+from replog.store.read.reader import READ_LIMITS, Reader, ReadLimits, remembered_matches
 from replog.store.read.results import Versioned, VersionedSteps
 from replog.store.read.versions import VersionRecorder, record_version, version_call
 
@@ -32,6 +32,7 @@ class RecordQueries:
         self._connection = connection
         self._limits = limits
         self._bounds = Bounds(search=limits.search)
+        self._matches = remembered_matches(limits)
 
     async def record_version(self, record_id: str) -> bytes:
         """The version of a record and its details: of each answer that :meth:`record` to :meth:`detail_list` give."""
@@ -54,7 +55,7 @@ class RecordQueries:
     ) -> Versioned[Page[StoredDetail]] | None:
         """A page of the record's details; None where neither the record nor a detail of it was seen."""
         recorder = self._recorder(record_id)
-        page = await Reader(recorder, self._limits).detail_page(record_id, flt, offset, limit)
+        page = await Reader(recorder, self._limits, self._matches).detail_page(record_id, flt, offset, limit)
         if page is None:
             return None
         counter, written, _ = recorder.reply

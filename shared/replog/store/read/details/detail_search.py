@@ -25,7 +25,15 @@ from replog.store.read.bounded_reads import values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.details.filter_planner import COSTS, Costs
-from replog.store.read.details.page_by_name import NAME_LIMITS, NameIndex, NameLimits, Source, Span, Ways
+from replog.store.read.details.page_by_name import (
+    NAME_LIMITS,
+    NamedPage,
+    NameIndex,
+    NameLimits,
+    Source,
+    Span,
+    Ways,
+)
 from replog.store.read.details.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
 from replog.store.read.newest_first import details_of
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
     from replog.store.read.details.facets import Facets
+    from replog.store.read.details.matches import Matches
     from replog.store.read.filters import DetailFilter, NameCondition
 
 _TOP = b"\xff"
@@ -62,13 +71,15 @@ SEARCH_LIMITS = SearchLimits()
 class SearchResult(NamedTuple):
     """The ids of one page, newest first, and the number of all matches.
 
-    ``version`` is the record's when the search began; ``strategy`` names how the page was found.
+    ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``matches`` are all,
+    where finding them was dear.
     """
 
     version: bytes
     total: int
     ids: list[bytes]
     strategy: str
+    matches: Matches | None = None
 
 
 class Selection(NamedTuple):
@@ -142,8 +153,8 @@ class Search:
         if not narrowing:
             return await self._by_rank(offset, limit)
         facets = await self._narrowing_facets(begun.details)
-        total, ids, strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
-        return SearchResult(begun.version, total, ids, strategy)
+        (total, ids, matches), strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
+        return SearchResult(begun.version, total, ids, strategy, matches)
 
     async def selection(self) -> Selection:
         """The candidates: all matches are among them."""
@@ -204,21 +215,21 @@ class Search:
 
     async def _by_name(
         self, conditions: list[_Counted], facets: Facets | None, details: int, offset: int, limit: int
-    ) -> tuple[int, list[bytes], str]:
-        """A page where some of ``conditions`` and, unless None, ``facets`` decide among so many ``details``."""
+    ) -> tuple[NamedPage, str]:
+        """A page and its strategy; ``conditions`` and, unless None, ``facets`` decide among so many ``details``."""
         if len(conditions) == 1 and facets is None:
             total = conditions[0].entries
             if offset >= total:
-                return total, [], "names"
+                return NamedPage(total, []), "names"
             # A page near the newest is met soon by reading in order of time; the fewer match, the later.
             most = int(total // self._limits.scanning_costs)
             if total > self._limits.narrow and (offset + limit) * details // total < most:
                 ids = await self._scan(offset, min(limit, total - offset), most)
                 if ids is not None:
-                    return total, ids, "scan"
+                    return NamedPage(total, ids), "scan"
         ways = await self._ways(conditions, facets)
         named = NameIndex(self._connection, self._keys.by_name, ways, self._limits.names)
-        return *await named.page(offset, limit), "names"
+        return await named.page(offset, limit), "names"
 
     async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
         pairs = facets and filter_planner.Pairs(facets.matches, len(facets.matching))
@@ -229,6 +240,7 @@ class Search:
         driver = await self._of_heads(heads) if plan.driver is None else sources[plan.driver]
         return Ways(
             driver,
+            filter_planner.cost(plan, weighed, pairs, self._limits.costs),
             [sources[number] for number in plan.joined],
             [conditions[number].condition.starts[0] for number in plan.asked],
             self._admitted if plan.checked else None,

@@ -18,9 +18,9 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.command import Command
-from replog.store.format.detail_codec import LONG, TIME_BYTES, pair_bytes
-from replog.store.format.short_ids import ids_of
+from replog.store.format.detail_codec import LONG, pair_bytes
 from replog.store.read.bounded_reads import entries_of
+from replog.store.read.details.matches import Matches, ids_of_tails
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -39,11 +39,13 @@ class NameLimits:
     #: Entries read in one call, and in those that are sent at once: Redis and this process work on others meanwhile.
     entries_a_call: int = 500
     entries_at_once: int = 1000
-    #: The newest matches, among which a page is taken from as many that are kept.
+    #: The newest matches, of which only those up to the page's end are kept where there are too many to keep all.
     newest: int = 20_000
-    #: Entries of the driver that are kept at once to join others with, of more part after part; and matches that are
-    #: sorted as a whole. One takes some 110 bytes.
+    #: Matches that are kept; and entries of the driver, to join others with, of more part after part. One takes some 60
+    #: bytes, in a join 110.
     kept: int = 250_000
+    #: Cost from which on the matches are worth being remembered, in entries read.
+    dear: int = 10_000
     #: Ranks that are drawn to say where the page is, or part of the matches; and how far beside it is read, in standard
     #: deviations.
     drawn: int = 1000
@@ -79,10 +81,11 @@ class Ways(NamedTuple):
     """A :class:`replog.store.read.details.filter_planner.Plan` with the sources and names that its numbers stand for.
 
     ``asked`` are exact names, behind their kind and with the NUL. ``admits``, where given, picks the ids of those that
-    meet the conditions that are checked.
+    meet the conditions that are checked. ``cost`` is the most that all take, in entries read.
     """
 
     driver: Source
+    cost: float
     joined: Sequence[Source] = ()
     asked: Sequence[bytes] = ()
     admits: Callable[[list[bytes]], Awaitable[set[bytes]]] | None = None
@@ -94,6 +97,54 @@ class Ways(NamedTuple):
         return is_alone and all(span.pairs is None for span in self.driver.spans)
 
 
+class NamedPage(NamedTuple):
+    """The number of matches, and the ids on the page, newest first; all matches where finding them was dear."""
+
+    total: int
+    ids: list[bytes]
+    matches: Matches | None = None
+
+
+class Survey:
+    """The matches that are found: their number, and their tails where these are few.
+
+    Of more, the ``wanted`` newest are kept or, where that is None, a few that are drawn at random.
+    """
+
+    def __init__(self, limits: NameLimits, wanted: int | None) -> None:
+        self.total = 0
+        self.tails: list[bytes] = []
+        self.sample: list[bytes] = []
+        self._limits = limits
+        self._wanted = wanted
+        self._draw = _drawing()
+        self._floor = b""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the tails are those of all."""
+        return self.total <= self._limits.kept
+
+    def add(self, tails: list[bytes]) -> None:
+        """More matches are found."""
+        self.total += len(tails)
+        if self.is_whole:
+            self.tails += tails
+        elif self._wanted is not None:
+            self._add_newest(tails, self._wanted)
+        else:
+            self.tails.clear()
+        if self._wanted is None:
+            self.sample += [tail for tail in tails if self._draw() < self._limits.sampled]
+
+    def _add_newest(self, tails: list[bytes], wanted: int) -> None:
+        self.tails += [tail for tail in tails if tail > self._floor]
+        if len(self.tails) > 2 * max(wanted, _FEW):
+            self.tails.sort(reverse=True)
+            del self.tails[wanted:]
+            self._floor = self.tails[-1] if self.tails else self._floor
+
+
 class NameIndex:
     """The details of one record that are found in these ways; ``by_name`` is the index's key."""
 
@@ -103,61 +154,41 @@ class NameIndex:
         self._ways = ways
         self._limits = limits
 
-    async def page(self, offset: int, limit: int) -> tuple[int, list[bytes]]:
-        """The number of matches, and the ids of those from ``offset`` on, newest first."""
-        if offset + limit <= self._limits.newest:
-            total, tails = await self._newest(offset + limit)
-            return total, _ids(tails[offset:])
-        total, tails, sample = await (self._drawn() if self._ways.take_all else self._surveyed())
-        if tails:
-            tails.sort(reverse=True)
-            return total, _ids(tails[offset : offset + limit])
+    async def page(self, offset: int, limit: int) -> NamedPage:
+        """The ``limit`` matches from ``offset`` on."""
+        limits, end = self._limits, offset + limit
+        is_near = end <= limits.newest
+        if self._ways.take_all and not is_near and self._ways.driver.entries > limits.kept:
+            return await self._enclosed(offset, limit, self._ways.driver.entries, await self._drawn())
+        survey = Survey(limits, end if is_near else None)
+        async with aclosing(self._tails()) as steps:
+            async for tails in steps:
+                survey.add(tails)
+        if survey.is_whole or is_near:
+            matches = Matches(survey.tails)
+            is_dear = survey.is_whole and self._ways.cost >= limits.dear
+            return NamedPage(survey.total, matches.page(offset, limit), matches if is_dear else None)
+        return await self._enclosed(offset, limit, survey.total, survey.sample)
+
+    async def _enclosed(self, offset: int, limit: int, total: int, sample: list[bytes]) -> NamedPage:
+        """The page, from the matches between two of the sample's times."""
         if offset >= total:
-            return total, []
+            return NamedPage(total, [])
         above, below = self._enclosing(sample, offset / total, min(1, (offset + limit) / total))
         before, tails = await self._between(above, below)
         if before > offset or before + len(tails) < min(offset + limit, total):
             # The sample was misleading, which is rare: take all, at the price of memory.
             before, tails = await self._between(_TOP, b"")
-        tails.sort(reverse=True)
-        return total, _ids(tails[offset - before : offset - before + limit])
+        return NamedPage(total, Matches(tails).page(offset - before, limit))
 
-    async def _newest(self, wanted: int) -> tuple[int, list[bytes]]:
-        """The number of matches, and the tails of the ``wanted`` newest, in order."""
-        total, kept, floor = 0, list[bytes](), b""
-        async with aclosing(self._tails()) as steps:
-            async for tails in steps:
-                total += len(tails)
-                kept += [tail for tail in tails if tail > floor] if floor else tails
-                if len(kept) > 2 * max(wanted, _FEW):
-                    kept.sort(reverse=True)
-                    del kept[wanted:]
-                    floor = kept[-1] if kept else floor
-        kept.sort(reverse=True)
-        return total, kept[:wanted]
-
-    async def _surveyed(self) -> tuple[int, list[bytes], list[bytes]]:
-        """The number of matches, and the tails of all; of too many, of a few that are drawn at random, as the third."""
-        total, kept, sample = 0, list[bytes](), list[bytes]()
-        draw = _drawing()
-        async with aclosing(self._tails()) as steps:
-            async for tails in steps:
-                total += len(tails)
-                sample += [tail for tail in tails if draw() < self._limits.sampled]
-                if total <= self._limits.kept:
-                    kept += tails
-                else:
-                    kept.clear()
-        return total, kept, sample
-
-    async def _drawn(self) -> tuple[int, list[bytes], list[bytes]]:
-        """As above, where every entry of the driver is a match: none is kept."""
+    async def _drawn(self) -> list[bytes]:
+        """The tails of entries of the driver that are drawn at random."""
         driver, draw = self._ways.driver, _drawing()
         chances = [span.entries for span in driver.spans]
         spans = Random(0).choices(driver.spans, chances, k=self._limits.drawn)  # noqa: S311 - as in _drawing
         ranks = [span.first + int(draw() * span.entries) for span in spans]
         replies = await self._connection.run([Command("ZRANGE", [driver.key], [rank, rank]) for rank in ranks])
-        return driver.entries, [], tails_of([member for members in replies for member in members])
+        return tails_of([member for members in replies for member in members])
 
     async def _between(self, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
         """Number of matches at or above ``above``, and the tails of those under it down to ``below``."""
@@ -246,7 +277,7 @@ class NameIndex:
         """Those of ``tails`` whose details meet the conditions that are checked."""
         if self._ways.admits is None or not tails:
             return []
-        ids = _ids(tails)
+        ids = ids_of_tails(tails)
         admitted = await self._ways.admits(ids)
         return [tail for tail, detail_id in zip(tails, ids, strict=True) if detail_id in admitted]
 
@@ -299,7 +330,3 @@ def _tails(places: list[bytes]) -> list[bytes]:
 
 
 _BEHIND_SHORT_PAIR = itemgetter(slice(1, None))
-
-
-def _ids(tails: list[bytes]) -> list[bytes]:
-    return ids_of([tail[TIME_BYTES:] for tail in tails])

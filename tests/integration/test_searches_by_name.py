@@ -1,0 +1,234 @@
+"""Searches by name: what is read ahead ends with them, and matches are remembered as long as they are right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from replog.errors import StoreUnavailable
+from replog.store.client.command import Command
+from replog.store.client.scripts import VALUES
+from replog.store.format.keys import RecordKeys
+from replog.store.read.filters import DetailFilter
+from replog.store.read.reader import Reader
+from replog.store.write.writer import Writer
+from tests.support.store.batches import batch_of
+from tests.support.store.intercepted import Intercepted
+from tests.support.store.limits import read_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from replog.store.client.connection import Connection
+    from replog.store.client.scripts import Script
+
+    Event = dict[str, Any]
+
+DETAILS = 60
+#: Half of the details have such a path, a third of these the version, too.
+BOTH = DetailFilter(path="a", version="1")
+#: Every search by name is dear, and reads its entries in several steps; none is a scan.
+LIMITS = read_limits(
+    {
+        "search.names.dear": 0,
+        "search.names.entries_a_call": 2,
+        "search.names.entries_at_once": 4,
+        "search.narrow": 1000,
+        "search.costs.value": 1000,
+        "search.costs.asking": 1000,
+    }
+)
+
+
+def detail(number: int, record_id: str = "r", **facts: str) -> Event:
+    named = {"path": f"{'ab'[number % 2]}/{number}", "version": str(1 + number % 3)}
+    time = f"2021-05-12T12:00:{number:02}Z"
+    head = {"type": "detail.started", "recordId": record_id, "detailId": f"d{number:02}", "eventTime": time}
+    return {**head, **named, **facts}
+
+
+def ids_of(numbers: Sequence[int]) -> list[bytes]:
+    return [b"d%02d" % number for number in reversed(numbers)]
+
+
+BOTH_IDS = ids_of(range(0, DETAILS, 6))
+
+
+class Trips:
+    """A ``CommandRunner`` that counts its runs and their commands."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.prefix = connection.prefix
+        self.taken = 0
+        self.commands: Counter[object] = Counter()
+        self._connection = connection
+
+    async def run(self, calls: Sequence[Command]) -> list[Any]:
+        self.taken += 1
+        self.commands.update(call.command for call in calls)
+        return await self._connection.run(calls)
+
+
+@pytest.fixture
+async def record(connection: Connection) -> Connection:
+    """A record of :data:`DETAILS`, written at second 1."""
+    await Writer(connection, clock=lambda: 1).merge(batch_of([detail(number) for number in range(DETAILS)]))
+    return connection
+
+
+async def page(reader: Reader, flt: DetailFilter = BOTH, offset: int = 0, limit: int = 100) -> tuple[int, list[bytes]]:
+    found = await reader.detail_page("r", flt, offset, limit)
+    assert found is not None
+    return found.total, [row.detail_id for row in found.rows]
+
+
+async def test_the_next_page_takes_one_trip(record: Connection) -> None:
+    trips = Trips(record)
+    reader = Reader(trips, LIMITS)
+    assert await page(reader, offset=0, limit=3) == (10, BOTH_IDS[:3])
+    trips.taken = 0
+    for offset, limit in ((3, 3), (0, 3), (8, 5), (100, 5), (0, 100)):
+        assert await page(reader, offset=offset, limit=limit) == (10, BOTH_IDS[offset : offset + limit])
+    assert trips.taken == 5
+    assert trips.commands["ZRANGE"] > 0
+
+
+async def test_each_filter_has_matches_of_its_own(record: Connection) -> None:
+    reader = Reader(record, LIMITS)
+    for _ in range(2):
+        assert await page(reader) == (10, BOTH_IDS)
+        assert await page(reader, DetailFilter(path="b", version="1")) == (10, ids_of(range(3, DETAILS, 6)))
+        assert await page(reader, BOTH._replace(status="SUCCESS")) == (0, [])
+        assert await reader.detail_page("unknown", BOTH, 0, 5) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(detail(60), [b"d60", *BOTH_IDS], id="one more"),
+        pytest.param({**detail(6), "type": "detail.finished", "status": "SUCCESS"}, BOTH_IDS, id="another status"),
+        pytest.param(detail(1), BOTH_IDS, id="nothing new"),
+        pytest.param(
+            {"type": "record.started", "recordId": "r", "taskKey": "t", "eventTime": "2021-05-12T12:00:00Z"},
+            BOTH_IDS,
+            id="the record",
+        ),
+    ],
+)
+async def test_a_change_is_seen_at_once(record: Connection, change: Event, expected: list[bytes]) -> None:
+    reader = Reader(record, LIMITS)
+    assert await page(reader) == (10, BOTH_IDS)
+    if change.get("detailId") == "d60":
+        change = {**change, "eventTime": "2021-05-12T12:01:00Z"}
+    await Writer(record).merge(batch_of([change]))
+    for _ in range(2):
+        assert await page(reader) == (len(expected), expected)
+    running = DetailFilter(path="a", version="1", status="RUNNING")
+    left = [each for each in expected if change.get("status") is None or each != b"d06"]
+    assert await page(reader, running) == (len(left), left)
+
+
+async def test_a_record_that_came_back_with_as_many_changes_is_another(record: Connection) -> None:
+    reader = Reader(record, LIMITS)
+    assert await page(reader) == (10, BOTH_IDS)
+    keys = RecordKeys(record.prefix, "r")
+    before = await record.run([Command("HGET", [keys.record], ["v"])])
+    await record.run([Command("UNLINK", keys.all)])
+    assert await reader.detail_page("r", BOTH, 0, 5) is None
+    events = [detail(number, path=f"a/{number}") for number in range(DETAILS)]
+    await Writer(record, clock=lambda: 2).merge(batch_of(events))
+    assert await record.run([Command("HGET", [keys.record], ["v"])]) == before
+    assert await page(reader) == (20, ids_of(range(0, DETAILS, 3)))
+
+
+async def test_a_change_during_the_search_is_not_remembered_as_never_made(record: Connection) -> None:
+    late = iter([batch_of([{**detail(60), "eventTime": "2021-05-12T12:01:00Z"}])])
+
+    async def change() -> None:
+        for batch in late:
+            await Writer(record).merge(batch)
+
+    reader = Reader(Intercepted(record, "ZRANGE", after=change), LIMITS)
+    for _ in range(2):
+        assert await page(reader) == (11, [b"d60", *BOTH_IDS])
+
+
+@pytest.mark.parametrize(("remembered", "is_searched"), [(10, False), (9, True), (0, True)])
+async def test_what_is_remembered_is_bounded(record: Connection, remembered: int, *, is_searched: bool) -> None:
+    trips = Trips(record)
+    reader = Reader(trips, read_limits({"remembered": remembered}, LIMITS))
+    await page(reader)
+    trips.taken = 0
+    assert await page(reader) == (10, BOTH_IDS)
+    assert (trips.taken > 1) == is_searched
+
+
+async def test_a_search_that_is_cheap_is_not_remembered(record: Connection) -> None:
+    trips = Trips(record)
+    reader = Reader(trips, read_limits({"search.names.dear": 10_000}, LIMITS))
+    await page(reader)
+    trips.taken = 0
+    await page(reader)
+    assert trips.taken > 1
+
+
+def read_ahead() -> list[str]:
+    """The names of the tasks that read entries."""
+    return [task.get_name() for task in asyncio.all_tasks() if "entries" in task.get_name()]
+
+
+def step_at(number: int, step: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """A step that is taken at the time of so many, and all later ones."""
+    steps = iter(range(number))
+
+    async def taken() -> None:
+        if next(steps, None) is None:
+            await step()
+
+    return taken
+
+
+async def fail() -> None:
+    raise StoreUnavailable("timeout", "no answer")
+
+
+@pytest.mark.parametrize(
+    ("limits", "command"),
+    [
+        pytest.param({}, "ZRANGE", id="joined"),
+        pytest.param({"search.costs.asking": 0.001}, "ZMSCORE", id="asked"),
+        pytest.param({"search.costs.value": 0.001}, VALUES, id="checked"),
+    ],
+)
+async def test_a_search_that_fails_leaves_nothing_running(
+    record: Connection, limits: dict[str, float], command: str | Script
+) -> None:
+    trips = Trips(record)
+    await page(Reader(trips, read_limits(limits, LIMITS)))
+    assert trips.commands[command] > 1
+    for reads in range(trips.taken):
+        failing = Intercepted(record, before=step_at(reads, fail))
+        with pytest.raises(StoreUnavailable):
+            await page(Reader(failing, read_limits(limits, LIMITS)))
+        assert read_ahead() == []
+
+
+@pytest.mark.parametrize("reads", range(4))
+async def test_a_search_that_is_cancelled_leaves_nothing_running(record: Connection, reads: int) -> None:
+    hanging, forever = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        hanging.set()
+        await forever.wait()
+
+    reader = Reader(Intercepted(record, "ZRANGE", before=step_at(reads, hang)), LIMITS)
+    search = asyncio.create_task(page(reader))
+    await hanging.wait()
+    assert read_ahead()
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert read_ahead() == []
