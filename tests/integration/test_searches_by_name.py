@@ -96,6 +96,20 @@ async def test_the_next_page_takes_one_trip(record: Connection) -> None:
     assert trips.commands["ZRANGE"] > 0
 
 
+@pytest.mark.parametrize("flt", [DetailFilter(path="a"), DetailFilter(path="a", version="1")], ids=["alone", "joined"])
+async def test_of_too_many_those_around_the_page_are_remembered(record: Connection, flt: DetailFilter) -> None:
+    trips = Trips(record)
+    limits = {"search.names.kept": 5, "search.names.newest": 0, "search.names.margin": 0, "search.names.sampled": 1}
+    reader = Reader(trips, read_limits(limits, LIMITS))
+    everything = BOTH_IDS if flt.version else ids_of(range(0, DETAILS, 2))
+    in_one_trip = 0
+    for offset in range(len(everything) - 1):
+        trips.taken = 0
+        assert await page(reader, flt, offset, 1) == (len(everything), everything[offset : offset + 1])
+        in_one_trip += trips.taken == 1
+    assert 0 < in_one_trip < len(everything) - 1
+
+
 async def test_each_filter_has_matches_of_its_own(record: Connection) -> None:
     reader = Reader(record, LIMITS)
     for _ in range(2):

@@ -27,6 +27,21 @@ def test_a_page_is_in_order_of_time(ids: dict[bytes, bytes], offset: int, limit:
     assert len(matches) == len(ids)
 
 
+@given(
+    ids=found, before=st.integers(0, 30), kept=st.integers(0, 40), offset=st.integers(0, 45), limit=st.integers(1, 9)
+)
+def test_a_window_has_the_pages_that_lie_in_it(
+    ids: dict[bytes, bytes], before: int, kept: int, offset: int, limit: int
+) -> None:
+    newest_first = sorted(tails_of(ids), reverse=True)
+    window = newest_first[before : before + kept]
+    matches = Matches(window[::-1], before=before, total=len(ids))
+    wanted = newest_first[offset : offset + limit]
+    assert matches.have(offset, limit) == all(tail in window for tail in wanted)
+    if matches.have(offset, limit):
+        assert matches.page(offset, limit) == [ids[tail[:7]] for tail in wanted]
+
+
 def test_the_newest_of_many_are_found_before_and_after_all_are_sorted() -> None:
     times = [number.to_bytes(7, "big") for number in range(3000)]
     matches = Matches([time + short_of(b"%d" % number) for number, time in enumerate(times)])

@@ -60,7 +60,7 @@ class RecordPage(NamedTuple):
 
 
 class FilterMatches(NamedTuple):
-    """All details that met a filter when the record had this version: its counter, and the time of its last change."""
+    """Details that met a filter when the record had this version: its counter, and the time of its last change."""
 
     version: tuple[bytes | None, bytes | None]
     matches: Matches
@@ -135,12 +135,12 @@ class Reader:
     async def _remembered_page(
         self, record_id: str, flt: DetailFilter, offset: int, limit: int
     ) -> Page[StoredDetail] | None:
-        """The page of matches that are remembered; None where there are none, or the record has changed since."""
+        """The page of matches that are remembered; None where it is not, or the record has changed since."""
         known = self._remembered.get((record_id, flt))
-        if known is None:
+        if known is None or not known.matches.have(offset, limit):
             return None
         known.matches.sort()
-        page, version = await self._found_page(record_id, len(known.matches), known.matches.page(offset, limit))
+        page, version = await self._found_page(record_id, known.matches.total, known.matches.page(offset, limit))
         return page if version == known.version else None
 
     async def _searched_page(

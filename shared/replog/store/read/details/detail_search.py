@@ -71,8 +71,8 @@ SEARCH_LIMITS = SearchLimits()
 class SearchResult(NamedTuple):
     """The ids of one page, newest first, and the number of all matches.
 
-    ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``matches`` are all,
-    where finding them was dear.
+    ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``matches`` are those
+    around it, where finding them was dear.
     """
 
     version: bytes

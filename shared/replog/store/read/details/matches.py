@@ -1,4 +1,4 @@
-"""All details that meet a filter, in memory: any page of them without reading an index again. Pure."""
+"""Details that meet a filter, in memory: pages of them without reading an index again. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ _FEW = 1000
 class Matches:
     """The details with these *tails*: time and short id, as the entries of indexes have them, in any order.
 
-    One takes some 60 bytes.
+    They are all that match or, of ``total``, all that have so many newer ones ``before`` them. One takes some 60 bytes.
     """
 
-    def __init__(self, tails: list[bytes]) -> None:
+    def __init__(self, tails: list[bytes], *, before: int = 0, total: int | None = None) -> None:
+        self.total = len(tails) if total is None else total
         self._tails = tails
+        self._before = before
         self._is_sorted = False
 
     def __len__(self) -> int:
         return len(self._tails)
+
+    def have(self, offset: int, limit: int) -> bool:
+        """Whether this page is among them."""
+        end = min(offset + limit, self.total)
+        return end <= offset or self._before <= offset <= end <= self._before + len(self._tails)
 
     def sort(self) -> None:
         """Make all pages cheap."""
@@ -31,12 +38,14 @@ class Matches:
             self._is_sorted = True
 
     def page(self, offset: int, limit: int) -> list[bytes]:
-        """The ids of ``limit`` details from ``offset`` on, newest first."""
-        end = offset + limit
+        """The ids of ``limit`` matches from ``offset`` on, newest first, where :meth:`have` says that they are here."""
+        begin, end = offset - self._before, offset - self._before + limit
+        if offset >= self.total:
+            return []
         if not self._is_sorted and end <= _FEW < len(self._tails):
-            return ids_of_tails(nlargest(end, self._tails)[offset:])
+            return ids_of_tails(nlargest(end, self._tails)[begin:])
         self.sort()
-        return ids_of_tails(self._tails[offset:end])
+        return ids_of_tails(self._tails[begin:end])
 
 
 def ids_of_tails(tails: list[bytes]) -> list[bytes]:

@@ -98,7 +98,7 @@ class Ways(NamedTuple):
 
 
 class NamedPage(NamedTuple):
-    """The number of matches, and the ids on the page, newest first; all matches where finding them was dear."""
+    """The number of matches, and the ids on the page, newest first; matches around it where finding them was dear."""
 
     total: int
     ids: list[bytes]
@@ -165,9 +165,7 @@ class NameIndex:
             async for tails in steps:
                 survey.add(tails)
         if survey.is_whole or is_near:
-            matches = Matches(survey.tails)
-            is_dear = survey.is_whole and self._ways.cost >= limits.dear
-            return NamedPage(survey.total, matches.page(offset, limit), matches if is_dear else None)
+            return self._of(Matches(survey.tails, total=survey.total), offset, limit)
         return await self._enclosed(offset, limit, survey.total, survey.sample)
 
     async def _enclosed(self, offset: int, limit: int, total: int, sample: list[bytes]) -> NamedPage:
@@ -179,7 +177,11 @@ class NameIndex:
         if before > offset or before + len(tails) < min(offset + limit, total):
             # The sample was misleading, which is rare: take all, at the price of memory.
             before, tails = await self._between(_TOP, b"")
-        return NamedPage(total, Matches(tails).page(offset - before, limit))
+        return self._of(Matches(tails, before=before, total=total), offset, limit)
+
+    def _of(self, matches: Matches, offset: int, limit: int) -> NamedPage:
+        is_dear = self._ways.cost >= self._limits.dear
+        return NamedPage(matches.total, matches.page(offset, limit), matches if is_dear else None)
 
     async def _drawn(self) -> list[bytes]:
         """The tails of entries of the driver that are drawn at random."""
