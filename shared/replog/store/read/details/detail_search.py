@@ -56,7 +56,7 @@ class SearchLimits:
     #: Entries of a name's prefix that are read as a whole, whatever else would do.
     narrow: int = 2000
     #: Entries of the by-name index that are read in the time of one detail's scanning.
-    scanning_costs: float = 10
+    scanning_costs: float = 6
     #: Details read at once by a scan.
     step: int = 250
     facets: FacetLimits = FACET_LIMITS
