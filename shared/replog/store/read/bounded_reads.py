@@ -124,7 +124,7 @@ class _Ranges:
             yield self._read(list(self._next(at_once)))
 
     def _next(self, members: int) -> Iterator[_Range]:
-        """What the next calls read: so many members, or somewhat more."""
+        """The ranges that the next calls read: so many members, or somewhat more."""
         while self._left and members > 0:
             of = _next_range(self._left, self._step)
             members -= of.size

@@ -325,7 +325,7 @@ def _of_pairs(places: list[bytes], pairs: frozenset[bytes]) -> list[bytes]:
 
 
 def _tails(places: list[bytes]) -> list[bytes]:
-    """What stands behind the pair in each of ``places``."""
+    """The tails in ``places``, all behind their pair."""
     if max(map(itemgetter(0), places), default=0) < LONG:
         return list(map(_BEHIND_SHORT_PAIR, places))
     return [place[pair_bytes(place[0]) :] for place in places]
