@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 DETAILS = 60
 #: Half of the details have such a path, a third of these the version, too.
 BOTH = DetailFilter(path="a", version="1")
-#: Every search by name is dear, and reads its entries in several steps; none is a scan.
+#: Every search by name is costly, and reads its entries in several steps; none is a scan.
 LIMITS = read_limits(
     {
-        "search.names.dear": 0,
+        "search.names.remembered_cost": 0,
         "search.names.entries_a_call": 2,
         "search.names.entries_at_once": 4,
         "search.narrow": 1000,
@@ -170,6 +171,42 @@ async def test_a_change_during_the_search_is_not_remembered_as_never_made(record
         assert await page(reader) == (11, [b"d60", *BOTH_IDS])
 
 
+@pytest.mark.parametrize(
+    "flt",
+    [
+        pytest.param(DetailFilter(path="b"), id="alone"),
+        pytest.param(DetailFilter(path="b", version="1"), id="joined"),
+        pytest.param(DetailFilter(path="b", cluster_name="c2"), id="by pair"),
+    ],
+)
+@pytest.mark.parametrize("kept", [1000, 5])
+async def test_what_matches_no_longer_stands_at_its_rank_is_not_on_a_page(
+    connection: Connection, flt: DetailFilter, kept: int
+) -> None:
+    """The record changes with every read, so that its ranks are never those that were counted."""
+    writer, numbers = Writer(connection), count(DETAILS)
+    events = [detail(number, remoteCluster=f"c{1 + number % 3 // 2}") for number in range(DETAILS)]
+    await writer.merge(batch_of(events))
+
+    async def change() -> None:
+        # They stand before those that match.
+        number = next(numbers)
+        new = detail(0, detailId=f"n{number}", path=f"a/{number}", version="1", remoteCluster="c1")
+        await writer.merge(batch_of([new]))
+
+    limits = {
+        "search.names.kept": kept,
+        "search.names.newest": 0,
+        "search.names.sampled": 1,
+        "search.costs.head": 0.001,
+    }
+    reader = Reader(Intercepted(connection, "ZRANGE", before=change), read_limits(limits, LIMITS))
+    for offset in range(0, 40, 10):
+        found = await reader.detail_page("r", flt, offset, 10)
+        assert found is not None
+        assert flt.matching([row[1:] for row in found.rows]) == [row[1:] for row in found.rows]
+
+
 @pytest.mark.parametrize(("remembered", "is_searched"), [(10, False), (9, True), (0, True)])
 async def test_what_is_remembered_is_bounded(record: Connection, remembered: int, *, is_searched: bool) -> None:
     trips = Trips(record)
@@ -182,7 +219,7 @@ async def test_what_is_remembered_is_bounded(record: Connection, remembered: int
 
 async def test_a_search_that_is_cheap_is_not_remembered(record: Connection) -> None:
     trips = Trips(record)
-    reader = Reader(trips, read_limits({"search.names.dear": 10_000}, LIMITS))
+    reader = Reader(trips, read_limits({"search.names.remembered_cost": 10_000}, LIMITS))
     await page(reader)
     trips.taken = 0
     await page(reader)

@@ -42,7 +42,7 @@ from replog.store.format.short_ids import short_of
 from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
-from replog.store.read.details import detail_search, facets, page_by_name, page_by_rank
+from replog.store.read.details import detail_search, facets, page_by_name, page_by_rank, survey
 from replog.store.read.reader import READ_LIMITS, Reader
 from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.writer import Limits, Writer
@@ -411,7 +411,7 @@ class StoreMachine(RuleBasedStateMachine):
             "search.names.margin": (0, 1, 4),
             "search.names.sampled": (0.3, 1),
             "search.names.drawn": (1, 3),
-            "search.names.dear": (0, 0, 1000),
+            "search.names.remembered_cost": (0, 0, 1000),
             "remembered": (0, 3, 100),
         }
         self.limit({name: chance.choice(limits) for name, limits in choices.items()})
@@ -849,7 +849,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return stepped
 
     async def noted_between(self: page_by_name.NameIndex, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
-        ways["all" if (above, below) == (page_by_name._TOP, b"") else "enclosed"] += 1
+        ways["all" if (above, below) == (survey.TOP, survey.BOTTOM) else "enclosed"] += 1
         return await between(self, above, below)
 
     async def noted_sweep(self: Retention) -> int:
@@ -970,7 +970,7 @@ WAYS_BY_READ: list[tuple[str, Filters, set[str], dict[str, float]]] = [
     ("r1", {"packageName": "p"}, {"names", "drawn", "enclosed"}, {"search.names.kept": 3}),
     ("r1", {"path": "a"}, {"names", "scan", "stopped"}, {}),
     ("r1", {"path": "a", "version": "1"}, {"names", "joined", "in parts", "enclosed"}, {"search.names.kept": 3}),
-    ("r1", {"path": "a", "version": "1"}, {"names", "remembered"}, {"search.names.dear": 0}),
+    ("r1", {"path": "a", "version": "1"}, {"names", "remembered"}, {"search.names.remembered_cost": 0}),
     ("r1", {"path": "a", "version": "1"}, {"names", "asked"}, {"search.costs.asking": 0.1}),
     ("r1", {"path": "a", "version": "1"}, {"names", "checked"}, {"search.costs.value": 0.1}),
     ("r1", {"clusterName": "a", "path": "a"}, {"names", "by heads", "checked"}, dict.fromkeys(_CHEAP, 0.1)),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from replog.store.format.short_ids import short_of
 from replog.store.read.details.matches import Matches
-from replog.store.read.details.page_by_name import NameLimits, Survey
+from replog.store.read.details.survey import Survey, enclosing
 
 #: Ids by the time of their details.
 found = st.dictionaries(st.binary(min_size=7, max_size=7), st.sampled_from((b"a1", b"b", b"Z z")), max_size=40)
@@ -52,7 +52,7 @@ def test_the_newest_of_many_are_found_before_and_after_all_are_sorted() -> None:
 
 @given(st.lists(st.lists(st.binary(min_size=8, max_size=12), max_size=9), max_size=9), st.integers(0, 20))
 def test_a_survey_keeps_all_of_few(steps: list[list[bytes]], kept: int) -> None:
-    survey = Survey(NameLimits(kept=kept), None)
+    survey = Survey(wanted=None, kept=kept, sampled=0.5)
     for tails in steps:
         survey.add(tails)
     everything = [tail for tails in steps for tail in tails]
@@ -62,7 +62,7 @@ def test_a_survey_keeps_all_of_few(steps: list[list[bytes]], kept: int) -> None:
 
 
 def test_a_survey_of_many_keeps_the_newest_and_little_else() -> None:
-    survey, newest = Survey(NameLimits(kept=100), 10), list[bytes]()
+    survey, newest = Survey(wanted=10, kept=100, sampled=0.5), list[bytes]()
     for number in range(5000):
         tail = (number * 7919 % 5000).to_bytes(7, "big") + b"id"
         survey.add([tail])
@@ -73,7 +73,7 @@ def test_a_survey_of_many_keeps_the_newest_and_little_else() -> None:
 
 
 def test_a_survey_of_many_draws_a_sample_of_all() -> None:
-    survey = Survey(NameLimits(kept=100, sampled=0.1), None)
+    survey = Survey(wanted=None, kept=100, sampled=0.1)
     tails = [number.to_bytes(7, "big") for number in range(10_000)]
     for at in range(0, len(tails), 50):
         survey.add(tails[at : at + 50])
@@ -81,3 +81,21 @@ def test_a_survey_of_many_draws_a_sample_of_all() -> None:
     assert len({*survey.sample}) == len(survey.sample)
     assert {*survey.sample} <= {*tails}
     assert {tail[5] // 10 for tail in survey.sample} == {tail[5] // 10 for tail in tails}
+
+
+@given(
+    times=st.lists(st.integers(0, 999), min_size=1, max_size=60),
+    part=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    margin=st.sampled_from((0.0, 4.0)),
+)
+def test_what_encloses_a_part_of_the_matches_is_above_and_below_it(
+    times: list[int], part: list[float], margin: float
+) -> None:
+    sample = [time.to_bytes(7, "big") for time in times]
+    first, last = part
+    above, below = enclosing(sample, first, last, margin=margin)
+    assert above > below or above == below in sample
+    ordered = sorted(sample, reverse=True)
+    # With all matches for a sample, those of the part lie between.
+    within = ordered[int(len(ordered) * first) : int(len(ordered) * last) + 1]
+    assert all(below <= tail <= above for tail in within)

@@ -25,13 +25,12 @@ from replog.store.read.bounded_reads import values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.details.filter_planner import COSTS, Costs
+from replog.store.read.details.name_entries import Source, Span
 from replog.store.read.details.page_by_name import (
     NAME_LIMITS,
     NamedPage,
     NameIndex,
     NameLimits,
-    Source,
-    Span,
     Ways,
 )
 from replog.store.read.details.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
@@ -72,7 +71,7 @@ class SearchResult(NamedTuple):
     """The ids of one page, newest first, and the number of all matches.
 
     ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``matches`` are those
-    around it, where finding them was dear.
+    around it, where they were costly to find.
     """
 
     version: bytes
@@ -201,7 +200,7 @@ class Search:
         starts = [letter + start for name in names for start in name.starts for letter in self._letters]
         calls = [Command("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
         (version, *details), *counts = await self._connection.run(calls + _counting(self._keys.by_name, starts))
-        spans = iter(_spans(counts))
+        spans = iter(_spans(starts, counts))
         counted = [_Counted(name, [next(spans) for _ in name.starts for _ in self._letters]) for name in names]
         return _Begun(version, sum(int(number or 0) for number in details), counted)
 
@@ -259,7 +258,7 @@ class Search:
     async def _of_heads(self, heads: Sequence[bytes]) -> Source:
         """The entries of the index by pair that begin with one of ``heads``."""
         counts = await self._connection.run(_counting(self._keys.by_pair, heads))
-        return Source(self._keys.by_pair, list(_spans(counts)), is_by_pair=True)
+        return Source(self._keys.by_pair, _spans(heads, counts), is_by_pair=True)
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
         rows = [row async for row in values_of(self._connection, self._keys.details, ids)]
@@ -284,5 +283,5 @@ def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:
     return [Command("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
 
 
-def _spans(counts: Sequence[int]) -> list[Span]:
-    return [Span(first, entries) for first, entries in zip(counts[::2], counts[1::2], strict=True)]
+def _spans(starts: Sequence[bytes], counts: Sequence[int]) -> list[Span]:
+    return [Span(*of) for of in zip(starts, counts[::2], counts[1::2], strict=True)]

@@ -31,7 +31,7 @@ from replog.store.format.rows import StoredDetail
 from replog.store.format.short_ids import ids_of
 from replog.store.read.bounded_reads import members_of, ordered_values
 from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits
-from replog.store.read.details.page_by_name import tails_of
+from replog.store.read.details.name_entries import tails_of
 from replog.store.read.newest_first import TOP, details_of, short_tail
 
 if TYPE_CHECKING:

@@ -11,25 +11,20 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import repeat
-from math import ceil, sqrt
-from operator import itemgetter
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.command import Command
-from replog.store.format.detail_codec import LONG, pair_bytes
-from replog.store.read.bounded_reads import entries_of
 from replog.store.read.details.matches import Matches, ids_of_tails
+from replog.store.read.details.name_entries import places_in, tails_in, tails_of
+from replog.store.read.details.survey import BOTTOM, TOP, Survey, drawing, enclosing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
-
-_TOP = b"\xff"
-#: Matches that are sorted in no time.
-_FEW = 1000
+    from replog.store.read.details.name_entries import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class NameLimits:
     #: bytes, in a join 110.
     kept: int = 250_000
     #: Cost from which on the matches are worth being remembered, in entries read.
-    dear: int = 10_000
+    remembered_cost: int = 10_000
     #: Ranks that are drawn to say where the page is, or part of the matches; and how far beside it is read, in standard
     #: deviations.
     drawn: int = 1000
@@ -54,27 +49,6 @@ class NameLimits:
 
 
 NAME_LIMITS = NameLimits()
-
-
-class Span(NamedTuple):
-    """Entries of an index that stand together, from a rank on; ``pairs`` are those admitted, None: all."""
-
-    first: int
-    entries: int
-    pairs: frozenset[bytes] | None = None
-
-
-class Source(NamedTuple):
-    """The entries of one index that meet a condition: of the one by name or, where ``is_by_pair``, by pair."""
-
-    key: bytes
-    spans: Sequence[Span]
-    is_by_pair: bool = False
-
-    @property
-    def entries(self) -> int:
-        """Number of its entries."""
-        return sum(span.entries for span in self.spans)
 
 
 class Ways(NamedTuple):
@@ -98,51 +72,11 @@ class Ways(NamedTuple):
 
 
 class NamedPage(NamedTuple):
-    """The number of matches, and the ids on the page, newest first; matches around it where finding them was dear."""
+    """The number of matches, and the ids on the page, newest first; matches around it where they were costly."""
 
     total: int
     ids: list[bytes]
     matches: Matches | None = None
-
-
-class Survey:
-    """The matches that are found: their number, and their tails where these are few.
-
-    Of more, the ``wanted`` newest are kept or, where that is None, a few that are drawn at random.
-    """
-
-    def __init__(self, limits: NameLimits, wanted: int | None) -> None:
-        self.total = 0
-        self.tails: list[bytes] = []
-        self.sample: list[bytes] = []
-        self._limits = limits
-        self._wanted = wanted
-        self._draw = _drawing()
-        self._floor = b""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the tails are those of all."""
-        return self.total <= self._limits.kept
-
-    def add(self, tails: list[bytes]) -> None:
-        """More matches are found."""
-        self.total += len(tails)
-        if self.is_whole:
-            self.tails += tails
-        elif self._wanted is not None:
-            self._add_newest(tails, self._wanted)
-        else:
-            self.tails.clear()
-        if self._wanted is None:
-            self.sample += [tail for tail in tails if self._draw() < self._limits.sampled]
-
-    def _add_newest(self, tails: list[bytes], wanted: int) -> None:
-        self.tails += [tail for tail in tails if tail > self._floor]
-        if len(self.tails) > 2 * max(wanted, _FEW):
-            self.tails.sort(reverse=True)
-            del self.tails[wanted:]
-            self._floor = self.tails[-1] if self.tails else self._floor
 
 
 class NameIndex:
@@ -160,7 +94,7 @@ class NameIndex:
         is_near = end <= limits.newest
         if self._ways.take_all and not is_near and self._ways.driver.entries > limits.kept:
             return await self._enclosed(offset, limit, self._ways.driver.entries, await self._drawn())
-        survey = Survey(limits, end if is_near else None)
+        survey = Survey(wanted=end if is_near else None, kept=limits.kept, sampled=limits.sampled)
         async with aclosing(self._tails()) as steps:
             async for tails in steps:
                 survey.add(tails)
@@ -172,22 +106,22 @@ class NameIndex:
         """The page, from the matches between two of the sample's times."""
         if offset >= total:
             return NamedPage(total, [])
-        above, below = self._enclosing(sample, offset / total, min(1, (offset + limit) / total))
+        above, below = enclosing(sample, offset / total, min(1, (offset + limit) / total), margin=self._limits.margin)
         before, tails = await self._between(above, below)
         if before > offset or before + len(tails) < min(offset + limit, total):
             # The sample was misleading, which is rare: take all, at the price of memory.
-            before, tails = await self._between(_TOP, b"")
+            before, tails = await self._between(TOP, BOTTOM)
         return self._of(Matches(tails, before=before, total=total), offset, limit)
 
     def _of(self, matches: Matches, offset: int, limit: int) -> NamedPage:
-        is_dear = self._ways.cost >= self._limits.dear
-        return NamedPage(matches.total, matches.page(offset, limit), matches if is_dear else None)
+        is_costly = self._ways.cost >= self._limits.remembered_cost
+        return NamedPage(matches.total, matches.page(offset, limit), matches if is_costly else None)
 
     async def _drawn(self) -> list[bytes]:
         """The tails of entries of the driver that are drawn at random."""
-        driver, draw = self._ways.driver, _drawing()
+        driver, draw = self._ways.driver, drawing()
         chances = [span.entries for span in driver.spans]
-        spans = Random(0).choices(driver.spans, chances, k=self._limits.drawn)  # noqa: S311 - as in _drawing
+        spans = Random(0).choices(driver.spans, chances, k=self._limits.drawn)  # noqa: S311 - as in drawing
         ranks = [span.first + int(draw() * span.entries) for span in spans]
         replies = await self._connection.run([Command("ZRANGE", [driver.key], [rank, rank]) for rank in ranks])
         return tails_of([member for members in replies for member in members])
@@ -207,7 +141,7 @@ class NameIndex:
         unchecked: list[bytes] = []
         async with aclosing(self._joined() if self._ways.joined else self._driven()) as steps:
             async for places in steps:
-                tails = _tails(places)
+                tails = tails_in(places)
                 if self._ways.admits is None:
                     yield tails
                     continue
@@ -237,35 +171,22 @@ class NameIndex:
     async def _also_in(self, source: Source, places: set[bytes]) -> set[bytes]:
         """Those of ``places`` that stand in ``source``."""
         found: set[bytes] = set()
-        async with aclosing(self._places(source)) as steps:
+        async with aclosing(self._places_in(source)) as steps:
             async for _, others in steps:
                 found |= places.intersection(others)
         return found
 
     async def _driven(self) -> AsyncGenerator[list[bytes]]:
         """The places in the driver whose details have the names that are asked for, in steps."""
-        async with aclosing(self._places(self._ways.driver)) as steps:
+        async with aclosing(self._places_in(self._ways.driver)) as steps:
             async for letter, places in steps:
                 for name in self._ways.asked:
                     places = await self._having(letter + name, places)  # noqa: PLW2901 - what is left of them
                 yield places
 
-    async def _places(self, source: Source) -> AsyncGenerator[tuple[bytes, list[bytes]]]:
-        """The places (pair, time and short id) of all entries of a source that are of admitted pairs, in steps.
-
-        With each step comes the letter of the status that all of it have.
-        """
-        placed = _by_pair if source.is_by_pair else _by_name
-        spans = [span for span in source.spans if span.entries]
-        ranges = [(span.first, span.entries) for span in spans]
+    def _places_in(self, source: Source) -> AsyncGenerator[tuple[bytes, list[bytes]]]:
         a_call, at_once = self._limits.entries_a_call, self._limits.entries_at_once
-        reads = entries_of(self._connection, source.key, ranges, a_call=a_call, at_once=at_once)
-        async with aclosing(reads) as steps:
-            async for number, members in steps:
-                if members:
-                    letter, places = placed(members)
-                    pairs = spans[number].pairs
-                    yield letter, places if pairs is None else _of_pairs(places, pairs)
+        return places_in(self._connection, source, a_call=a_call, at_once=at_once)
 
     async def _having(self, name: bytes, places: list[bytes]) -> list[bytes]:
         """Those of ``places`` whose details have this name, behind the letter of their status."""
@@ -282,53 +203,3 @@ class NameIndex:
         ids = ids_of_tails(tails)
         admitted = await self._ways.admits(ids)
         return [tail for tail, detail_id in zip(tails, ids, strict=True) if detail_id in admitted]
-
-    def _enclosing(self, sample: list[bytes], first: float, last: float) -> tuple[bytes, bytes]:
-        """Tails of the sample above and below the part of all matches from ``first`` to ``last`` (0 to 1)."""
-        ordered, margin = sorted(sample, reverse=True), self._limits.margin
-        size = len(ordered)
-        begin = int(size * first - margin * sqrt(size * first * (1 - first))) - 1
-        end = int(size * last + margin * sqrt(size * last * (1 - last))) + 1
-        return ordered[begin] if begin >= 0 else _TOP, ordered[end] if end < size else b""
-
-
-def _drawing() -> Callable[[], float]:
-    """Numbers from 0 to 1 at random, the same each time, so that a page costs the same."""
-    return Random(0).random  # noqa: S311 - no secret
-
-
-def _by_name(members: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """The letter of the status of entries of the index by name, which all have one, and their places."""
-    # What is called for each of many is built in: it takes a third of the time.
-    return members[0][:1], list(map(itemgetter(2), map(bytes.partition, members, repeat(b"\x00"))))
-
-
-def _by_pair(members: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """The same of entries of the index by pair, which all have one."""
-    length = pair_bytes(members[0][0])
-    pair = members[0][:length]
-    return members[0][length : length + 1], [pair + member[length + 1 :] for member in members]
-
-
-def tails_of(members: list[bytes]) -> list[bytes]:
-    """The tails (time and short id) of entries of the index by name."""
-    return _tails(_by_name(members)[1]) if members else []
-
-
-def _of_pairs(places: list[bytes], pairs: frozenset[bytes]) -> list[bytes]:
-    """Those of ``places`` that are of one of ``pairs``."""
-    firsts = {pair[0] for pair in pairs}
-    found = [place for place in places if place[0] in firsts]
-    if max(firsts, default=0) < LONG:
-        return found
-    return [place for place in found if place[: pair_bytes(place[0])] in pairs]
-
-
-def _tails(places: list[bytes]) -> list[bytes]:
-    """The tails in ``places``, all behind their pair."""
-    if max(map(itemgetter(0), places), default=0) < LONG:
-        return list(map(_BEHIND_SHORT_PAIR, places))
-    return [place[pair_bytes(place[0]) :] for place in places]
-
-
-_BEHIND_SHORT_PAIR = itemgetter(slice(1, None))
