@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from replog.errors import StoreUnavailable
+from replog.statuses import LETTERS
 from replog.store.client.command import Command
 from replog.store.client.scripts import VALUES
 from replog.store.format.keys import RecordKeys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 DETAILS = 60
+#: Details of a record that changes.
+MOST = 160
 #: Half of the details have such a path, a third of these the version, too.
 BOTH = DetailFilter(path="a", version="1")
 #: Every search by name is costly, and reads its entries in several steps; none is a scan.
@@ -94,7 +97,7 @@ async def test_the_next_page_takes_one_trip(record: Connection) -> None:
     for offset, limit in ((3, 3), (0, 3), (8, 5), (100, 5), (0, 100)):
         assert await page(reader, offset=offset, limit=limit) == (10, BOTH_IDS[offset : offset + limit])
     assert trips.taken == 5
-    assert trips.commands["ZRANGE"] > 0
+    assert trips.commands["ZRANGEBYLEX"] > 1
 
 
 @pytest.mark.parametrize("flt", [DetailFilter(path="a"), DetailFilter(path="a", version="1")], ids=["alone", "joined"])
@@ -166,45 +169,54 @@ async def test_a_change_during_the_search_is_not_remembered_as_never_made(record
         for batch in late:
             await Writer(record).merge(batch)
 
-    reader = Reader(Intercepted(record, "ZRANGE", after=change), LIMITS)
+    reader = Reader(Intercepted(record, "ZRANGEBYLEX", after=change), LIMITS)
     for _ in range(2):
         assert await page(reader) == (11, [b"d60", *BOTH_IDS])
 
 
 @pytest.mark.parametrize(
-    "flt",
+    ("flt", "numbers"),
     [
-        pytest.param(DetailFilter(path="b"), id="alone"),
-        pytest.param(DetailFilter(path="b", version="1"), id="joined"),
-        pytest.param(DetailFilter(path="b", cluster_name="c2"), id="by pair"),
+        pytest.param(DetailFilter(path="b"), range(1, DETAILS, 2), id="alone"),
+        pytest.param(DetailFilter(path="b", version="1"), range(3, DETAILS, 6), id="joined"),
+        pytest.param(DetailFilter(path="b", cluster_name="c2"), range(5, DETAILS, 6), id="by pair"),
     ],
 )
 @pytest.mark.parametrize("kept", [1000, 5])
-async def test_what_matches_no_longer_stands_at_its_rank_is_not_on_a_page(
-    connection: Connection, flt: DetailFilter, kept: int
+async def test_what_does_not_change_is_found_once_in_a_record_that_does(
+    connection: Connection, flt: DetailFilter, numbers: range, kept: int
 ) -> None:
-    """The record changes with every read, so that its ranks are never those that were counted."""
-    writer, numbers = Writer(connection), count(DETAILS)
+    """With every read of the index, its ranks are others than those that were counted."""
+    writer, new = Writer(connection), count(DETAILS)
     events = [detail(number, remoteCluster=f"c{1 + number % 3 // 2}") for number in range(DETAILS)]
     await writer.merge(batch_of(events))
 
     async def change() -> None:
-        # They stand before those that match.
-        number = next(numbers)
-        new = detail(0, detailId=f"n{number}", path=f"a/{number}", version="1", remoteCluster="c1")
-        await writer.merge(batch_of([new]))
+        # It stands before those that match.
+        number = next(new)
+        added = detail(0, detailId=f"n{number}", path="a/", version=str(number % 3), remoteCluster="c1")
+        await writer.merge(batch_of([added] if number < MOST else []))
 
-    limits = {
-        "search.names.kept": kept,
-        "search.names.newest": 0,
-        "search.names.sampled": 1,
-        "search.costs.head": 0.001,
-    }
-    reader = Reader(Intercepted(connection, "ZRANGE", before=change), read_limits(limits, LIMITS))
-    for offset in range(0, 40, 10):
-        found = await reader.detail_page("r", flt, offset, 10)
-        assert found is not None
-        assert flt.matching([row[1:] for row in found.rows]) == [row[1:] for row in found.rows]
+    changing = Intercepted(connection, "ZRANGE", "ZRANGEBYLEX", before=change)
+    limits = read_limits({"search.names.kept": kept, "search.names.newest": 0, "search.costs.head": 0.001}, LIMITS)
+    reader, expected = Reader(changing, limits), ids_of(numbers)
+    for offset in range(0, len(expected), 3):
+        assert await page(reader, flt, offset, 3) == (len(expected), expected[offset : offset + 3])
+    assert next(new) > DETAILS + 10
+
+
+async def test_a_costly_page_of_a_record_that_changes_all_the_time_is_read_twice(record: Connection) -> None:
+    writer, new, trips = Writer(record), count(DETAILS), Trips(record)
+
+    async def change() -> None:
+        await writer.merge(batch_of([detail(0, detailId=f"n{next(new)}", path="b")]))
+
+    for costs, attempts in ((0, 2), (1000, 5)):
+        trips.commands.clear()
+        limits = read_limits({"search.names.remembered_cost": costs}, LIMITS)
+        reader = Reader(Intercepted(trips, "ZRANGEBYLEX", after=change), limits)
+        assert await page(reader) == (10, BOTH_IDS)
+        assert trips.commands["ZLEXCOUNT"] == attempts * 2 * 2 * len(LETTERS)
 
 
 @pytest.mark.parametrize(("remembered", "is_searched"), [(10, False), (9, True), (0, True)])
@@ -249,7 +261,7 @@ async def fail() -> None:
 @pytest.mark.parametrize(
     ("limits", "command"),
     [
-        pytest.param({}, "ZRANGE", id="joined"),
+        pytest.param({}, "ZRANGEBYLEX", id="joined"),
         pytest.param({"search.costs.asking": 0.001}, "ZMSCORE", id="asked"),
         pytest.param({"search.costs.value": 0.001}, VALUES, id="checked"),
     ],
@@ -275,7 +287,7 @@ async def test_a_search_that_is_cancelled_leaves_nothing_running(record: Connect
         hanging.set()
         await forever.wait()
 
-    reader = Reader(Intercepted(record, "ZRANGE", before=step_at(reads, hang)), LIMITS)
+    reader = Reader(Intercepted(record, "ZRANGEBYLEX", before=step_at(reads, hang)), LIMITS)
     search = asyncio.create_task(page(reader))
     await hanging.wait()
     assert read_ahead()

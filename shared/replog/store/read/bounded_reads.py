@@ -17,7 +17,7 @@ from replog.store.format.keys import record_key
 from replog.store.format.rows import RECORD_FIELDS, StoredRecord
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
     from typing import Any
 
     from replog.store.client.pipelining import CommandRunner
@@ -29,6 +29,9 @@ IDS_A_CALL = 250
 CALLS_AT_ONCE = 4
 #: Entries of an index that the first calls read, which do not know how long they are. The longest has some 16 KiB.
 FIRST_ENTRIES = 128
+#: Parts of an index that the first calls read, and members that are read at once where parts begin.
+FIRST_PARTS = 8
+BEGINNINGS_AT_ONCE = 128
 #: Records that are read at once, and the first of them.
 RECORDS_AT_ONCE = 256
 FIRST_RECORDS = 24
@@ -90,52 +93,96 @@ async def ordered_values(
 
 
 async def entries_of(
-    connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], *, a_call: int, at_once: int
+    connection: CommandRunner, key: bytes, spans: Sequence[Span], *, a_call: int, at_once: int
 ) -> AsyncGenerator[tuple[int, list[bytes]]]:
-    """The members of an index, in steps, each with the number of its range (from 0).
+    """The members of an index in ``spans``, in steps, each with the number of its span (from 0).
 
-    ``ranges`` are first ranks and numbers of members.
-
-    A call reads ``a_call`` of them at most, and calls for some ``at_once`` are sent together. While these are used, the
-    next are on their way. Whoever leaves it early closes it.
+    A call reads some ``a_call`` of them at most, and calls for some ``at_once`` are sent together. While these are
+    used, the next are on their way. Whoever leaves it early closes it. What comes or goes meanwhile may or may not be
+    among them; nothing else is missed or met twice.
     """
-    reads = _Ranges(connection, key, ranges, a_call).reads(at_once)
+    reads = _Spans(connection, key, spans, a_call).reads(max(1, at_once // a_call))
     async with aclosing(finish_in_order(reads, ahead=1, name="read of entries")) as found:
         async for steps in found:
             for step in steps:
                 yield step
 
 
-class _Ranges:
-    """Ranges of an index, of which some may have been read."""
+class Span(NamedTuple):
+    """Members of an index that begin with ``start``: so many, from a rank on, when they were counted."""
 
-    def __init__(self, connection: CommandRunner, key: bytes, ranges: Iterable[tuple[int, int]], a_call: int) -> None:
+    start: bytes
+    first: int
+    size: int
+
+
+class _Part(NamedTuple):
+    """Members of a span within bounds of ZRANGEBYLEX."""
+
+    number: int
+    low: bytes
+    high: bytes
+
+
+class _Spans:
+    """Spans of an index that are read part by part.
+
+    Ranks say where the parts begin, so that many can be read at once. Members bound them, for ranks move.
+    """
+
+    def __init__(self, connection: CommandRunner, key: bytes, spans: Sequence[Span], a_call: int) -> None:
         self._connection = connection
         self._key = key
-        self._left = deque(_Range(number, *of) for number, of in enumerate(ranges))
+        self._spans = spans
         self._a_call = a_call
-        #: Members that the next call asks for.
-        self._step = min(FIRST_ENTRIES, a_call)
-        self._widest = 1
+        self._widest = 0
 
     async def reads(self, at_once: int) -> AsyncIterator[Coroutine[Any, Any, list[tuple[int, list[bytes]]]]]:
-        """Reads of all members, of some ``at_once`` each."""
-        while self._left:
-            yield self._read(list(self._next(at_once)))
+        """Reads of all members, of so many parts each."""
+        waiting: list[_Part] = []
+        async for part in self._parts():
+            waiting.append(part)
+            # The first calls read little each, until it is known how long members are.
+            if len(waiting) == (at_once if self._widest else FIRST_PARTS):
+                yield self._read(waiting)
+                waiting = []
+        if waiting:
+            yield self._read(waiting)
 
-    def _next(self, members: int) -> Iterator[_Range]:
-        """The ranges that the next calls read: so many members, or somewhat more."""
-        while self._left and members > 0:
-            of = _next_range(self._left, self._step)
-            members -= of.size
-            yield of
+    async def _parts(self) -> AsyncIterator[_Part]:
+        for number, span in enumerate(self._spans):
+            ranks = range(span.first + self._a_call, span.first + span.size, self._a_call)
+            last = span.start
+            for at in range(0, len(ranks), BEGINNINGS_AT_ONCE):
+                asked = [Command("ZRANGE", [self._key], [rank, rank]) for rank in ranks[at : at + BEGINNINGS_AT_ONCE]]
+                for members in await self._connection.run(asked):
+                    # Ranks may have moved to what lies before or behind the span.
+                    if members and members[0] > last and members[0].startswith(span.start):
+                        yield _Part(number, b"[" + last, b"(" + members[0])
+                        last = members[0]
+            yield _Part(number, b"[" + last, b"(" + span.start + b"\xff")
 
-    async def _read(self, asked: list[_Range]) -> list[tuple[int, list[bytes]]]:
-        calls = [Command("ZRANGE", [self._key], [of.first, of.first + of.size - 1]) for of in asked]
-        replies = await self._connection.run(calls)
-        self._widest = max(self._widest, *(max(map(len, members), default=0) for members in replies))
-        self._step = max(1, min(self._a_call, BYTES_A_CALL // self._widest))
-        return [(of.number, members) for of, members in zip(asked, replies, strict=True)]
+    async def _read(self, parts: list[_Part]) -> list[tuple[int, list[bytes]]]:
+        found: list[tuple[int, list[bytes]]] = []
+        while parts:
+            step = self._step
+            calls = [Command("ZRANGEBYLEX", [self._key], [part.low, part.high, "LIMIT", 0, step]) for part in parts]
+            replies = await self._connection.run(calls)
+            self._widest = max(self._widest, *(max(map(len, members), default=1) for members in replies))
+            found += [(part.number, members) for part, members in zip(parts, replies, strict=True)]
+            parts = [
+                part._replace(low=b"(" + members[-1])
+                for part, members in zip(parts, replies, strict=True)
+                if len(members) == step
+            ]
+        return found
+
+    @property
+    def _step(self) -> int:
+        """Members that one call reads at most: more than a part has, unless they are long."""
+        if not self._widest:
+            return FIRST_ENTRIES
+        return max(1, min(2 * self._a_call, BYTES_A_CALL // self._widest))
 
 
 async def members_of(
@@ -159,20 +206,6 @@ async def members_of(
             if len(members) == step:
                 left.append((b"(" + members[-1], high))
         step = max(1, min(a_call, BYTES_A_CALL // widest))
-
-
-class _Range(NamedTuple):
-    number: int
-    first: int
-    size: int
-
-
-def _next_range(left: deque[_Range], step: int) -> _Range:
-    """The first ``step`` members that are left to be read, or as many as the first range has."""
-    number, first, size = left.popleft()
-    if size > step:
-        left.appendleft(_Range(number, first + step, size - step))
-    return _Range(number, first, min(size, step))
 
 
 async def records_of(connection: CommandRunner, record_ids: Sequence[str]) -> list[StoredRecord]:

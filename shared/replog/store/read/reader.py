@@ -15,7 +15,7 @@ from replog.store.read.bounded_reads import BYTES_A_CALL, completed, records_of,
 from replog.store.read.details.detail_search import SEARCH_LIMITS, Search, SearchLimits
 from replog.store.read.newest_first import details_of, records_of_task
 from replog.store.read.results import Page
-from replog.store.read.versions import ATTEMPTS
+from replog.store.read.versions import ATTEMPTS, COSTLY_ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -147,7 +147,7 @@ class Reader:
         self, record_id: str, flt: DetailFilter, offset: int, limit: int
     ) -> Page[StoredDetail] | None:
         self._remembered.drop((record_id, flt))
-        for _ in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             found = await self._search(record_id, flt).page(offset, limit)
             if found is None:
                 return None
@@ -155,6 +155,8 @@ class Reader:
             if version[0] == found.version:
                 if found.matches:
                     self._remembered.put((record_id, flt), FilterMatches(version, found.matches))
+                break
+            if found.matches and attempt == COSTLY_ATTEMPTS:
                 break
         return page
 

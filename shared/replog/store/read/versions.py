@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: How often a page that takes several calls is read anew because the record changed in between. After that the
 #: last reading stands: its total and order are of one moment, its rows may be newer.
 ATTEMPTS = 5
+#: The same of a page by many names, which takes long: a record that changes all the time does not stand still for it.
+COSTLY_ATTEMPTS = 2
 _VERSION_BYTES = 16
 _COUNTER_AND_TIME = ("v", "w")
 

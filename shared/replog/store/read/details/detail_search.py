@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.statuses import SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
-from replog.store.read.bounded_reads import values_of
+from replog.store.read.bounded_reads import Span, values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.details.filter_planner import COSTS, Costs
-from replog.store.read.details.name_entries import Source, Span
+from replog.store.read.details.name_entries import Selected, Source
 from replog.store.read.details.page_by_name import (
     NAME_LIMITS,
     NamedPage,
@@ -106,7 +106,7 @@ class _Counted(NamedTuple):
 
     @property
     def entries(self) -> int:
-        return sum(span.entries for span in self.spans)
+        return sum(span.size for span in self.spans)
 
 
 class _Begun(NamedTuple):
@@ -247,18 +247,17 @@ class Search:
 
     def _source(self, counted: _Counted, facets: Facets | None) -> Source:
         """The entries of a condition, of the pairs that count."""
-        spans = counted.spans
-        if facets is not None:
-            spans = [span._replace(pairs=facets.pairs) for span in spans]
+        parts = [Selected(span, facets.pairs if facets else None) for span in counted.spans]
         if facets is not None and counted.condition.is_of_key:
-            of_names = facets.pairs - facets.keyed
-            spans[: len(self._letters)] = [span._replace(pairs=of_names) for span in spans[: len(self._letters)]]
-        return Source(self._keys.by_name, spans)
+            of_names, letters = facets.pairs - facets.keyed, len(self._letters)
+            parts[:letters] = [Selected(part.span, of_names) for part in parts[:letters]]
+        return Source(self._keys.by_name, parts)
 
     async def _of_heads(self, heads: Sequence[bytes]) -> Source:
         """The entries of the index by pair that begin with one of ``heads``."""
         counts = await self._connection.run(_counting(self._keys.by_pair, heads))
-        return Source(self._keys.by_pair, _spans(heads, counts), is_by_pair=True)
+        parts = [Selected(span) for span in _spans(heads, counts)]
+        return Source(self._keys.by_pair, parts, is_by_pair=True)
 
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
         rows = [row async for row in values_of(self._connection, self._keys.details, ids)]

@@ -18,17 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from replog.store.client.pipelining import CommandRunner
+    from replog.store.read.bounded_reads import Span
 
 
-class Span(NamedTuple):
-    """Entries of an index that begin with ``start`` and stand together, from a rank on.
+class Selected(NamedTuple):
+    """Entries of a span that are of one of ``pairs``; None: of any."""
 
-    ``pairs`` are those admitted, None: all.
-    """
-
-    start: bytes
-    first: int
-    entries: int
+    span: Span
     pairs: frozenset[bytes] | None = None
 
 
@@ -36,13 +32,13 @@ class Source(NamedTuple):
     """The entries of one index that meet a condition: of the one by name or, where ``is_by_pair``, by pair."""
 
     key: bytes
-    spans: Sequence[Span]
+    parts: Sequence[Selected]
     is_by_pair: bool = False
 
     @property
     def entries(self) -> int:
-        """Number of its entries."""
-        return sum(span.entries for span in self.spans)
+        """Number of entries in its spans."""
+        return sum(part.span.size for part in self.parts)
 
 
 async def places_in(
@@ -50,25 +46,17 @@ async def places_in(
 ) -> AsyncGenerator[tuple[bytes, list[bytes]]]:
     """The places of all entries of a source that are of admitted pairs, in steps; calls are as of ``entries_of``.
 
-    With each step comes the letter of the status that all of it have. Whoever leaves it early closes it. Where entries
-    come or go meanwhile, some may be missed or met twice; none that begins otherwise is among them.
+    With each step comes the letter of the status that all of it have. Whoever leaves it early closes it.
     """
     placed = _by_pair if source.is_by_pair else _by_name
-    spans = [span for span in source.spans if span.entries]
-    ranges = [(span.first, span.entries) for span in spans]
-    async with aclosing(entries_of(connection, source.key, ranges, a_call=a_call, at_once=at_once)) as steps:
-        async for number, read in steps:
-            span = spans[number]
-            if members := _beginning_with(span.start, read):
+    parts = [part for part in source.parts if part.span.size]
+    reads = entries_of(connection, source.key, [part.span for part in parts], a_call=a_call, at_once=at_once)
+    async with aclosing(reads) as steps:
+        async for number, members in steps:
+            if members:
                 letter, places = placed(members)
-                yield letter, places if span.pairs is None else _of_pairs(places, span.pairs)
-
-
-def _beginning_with(start: bytes, members: list[bytes]) -> list[bytes]:
-    """Those of ``members``, which are in order, that begin so: all of them, unless ranks have moved meanwhile."""
-    if members and members[0].startswith(start) and members[-1].startswith(start):
-        return members
-    return [member for member in members if member.startswith(start)]
+                pairs = parts[number].pairs
+                yield letter, places if pairs is None else _of_pairs(places, pairs)
 
 
 def tails_of(members: list[bytes]) -> list[bytes]:

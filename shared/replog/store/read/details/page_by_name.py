@@ -68,7 +68,7 @@ class Ways(NamedTuple):
     def take_all(self) -> bool:
         """Whether every entry of the driver is a match."""
         is_alone = not self.joined and not self.asked and self.admits is None
-        return is_alone and all(span.pairs is None for span in self.driver.spans)
+        return is_alone and all(part.pairs is None for part in self.driver.parts)
 
 
 class NamedPage(NamedTuple):
@@ -120,9 +120,9 @@ class NameIndex:
     async def _drawn(self) -> list[bytes]:
         """The tails of entries of the driver that are drawn at random."""
         driver, draw = self._ways.driver, drawing()
-        chances = [span.entries for span in driver.spans]
-        spans = Random(0).choices(driver.spans, chances, k=self._limits.drawn)  # noqa: S311 - as in drawing
-        ranks = [span.first + int(draw() * span.entries) for span in spans]
+        spans = [part.span for part in driver.parts]
+        drawn = Random(0).choices(spans, [span.size for span in spans], k=self._limits.drawn)  # noqa: S311 - as in drawing
+        ranks = [span.first + int(draw() * span.size) for span in drawn]
         replies = await self._connection.run([Command("ZRANGE", [driver.key], [rank, rank]) for rank in ranks])
         return tails_of([member for members in replies for member in members])
 
