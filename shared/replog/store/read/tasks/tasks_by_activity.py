@@ -105,13 +105,7 @@ class ActivityOrder:
 
     async def read_head(self, entries: int) -> OrderHead:
         """The number of tasks, and the first ones."""
-        return await self._head(self._limits.share_of(entries) if entries else 0)
-
-    async def numbers(self) -> OrderHead:
-        """The number of tasks alone."""
-        return await self._head(0)
-
-    async def _head(self, share: int) -> OrderHead:
+        share = self._limits.share_of(entries) if entries else 0
         # Commands by themselves: in a script they take Redis twice as long. The counters first, so that they tell of
         # what changes in between.
         calls = [Command("GET", [bucket.moved]) for bucket in self._buckets]
@@ -121,8 +115,14 @@ class ActivityOrder:
         replies = await self._connection.run(calls)
         counters, bounds = replies[:BUCKETS], replies[BUCKETS : len(calls) - (BUCKETS if share else 0)]
         begins, ends = self._begins_and_ends(bounds)
-        entries = replies[-BUCKETS:] if share else [[] for _ in range(BUCKETS)]
-        return OrderHead(counters, begins, ends, entries, share)
+        first = replies[-BUCKETS:] if share else [[] for _ in range(BUCKETS)]
+        return OrderHead(counters, begins, ends, first, share)
+
+    async def numbers(self) -> OrderHead:
+        """The number of tasks alone, without counters."""
+        bounds = await self._connection.run([*chain.from_iterable(map(self._bounds, self._keys))])
+        begins, ends = self._begins_and_ends(bounds)
+        return OrderHead([], begins, ends, [[] for _ in range(BUCKETS)], 0)
 
     def _bounds(self, key: bytes) -> list[Command]:
         """The commands whose replies say between which ranks of a bucket's index the order is."""
