@@ -203,6 +203,26 @@ async def test_a_page_while_tasks_move_is_a_stretch_of_the_order(
     assert unmoved == still[begin : begin + len(unmoved)]
 
 
+@pytest.mark.parametrize("entries_a_call", [1, 3, 1000])
+async def test_tasks_by_prefix_that_end_meanwhile_are_each_met_once(
+    connection: Connection, entries_a_call: int
+) -> None:
+    """They move to another part of the index, which is read before or after that."""
+    keys = [f"team/{number:02}" for number in range(60)]
+    events = [of_record("started", f"{key}:1", key, number) for number, key in enumerate(keys)]
+    await write(connection, events, 60)
+    ends = [of_record("finished", f"{key}:1", key, 5000, status="SUCCESS") for key in keys]
+
+    async def end_some() -> None:
+        await write(connection, [ends.pop() for _ in range(min(7, len(ends)))], 60)
+
+    limits = TaskLimits(entries_a_call=entries_a_call, matches_in_head=0, calls_at_once=4)
+    tasks = Tasks(Intercepted(connection, "ZREVRANGEBYLEX", before=end_some), limits)
+    page = await tasks.page("team/", "", 0, 100)
+    assert page.total == 60
+    assert sorted(row["taskKey"] for row in shown(page.rows)) == keys
+
+
 async def test_a_store_that_is_emptied_while_a_page_is_read_has_none(connection: Connection) -> None:
     """Between the head and the guess."""
     await write(connection, some_tasks(Random(17), 100, within_ms=500), 100)

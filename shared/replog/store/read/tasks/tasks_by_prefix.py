@@ -17,6 +17,7 @@ from replog.store.client.scripts import HEADS
 from replog.store.format.detail_codec import TIME_BYTES
 from replog.store.format.keys import BUCKETS, BucketKeys
 from replog.store.read.tasks.tasks_by_activity import TASK_LIMITS
+from replog.store.read.versions import ATTEMPTS
 
 if TYPE_CHECKING:
     from replog.store.client.pipelining import CommandRunner
@@ -48,13 +49,13 @@ class TaskNameIndex:
         self._prefix = prefix
         letters = [STATUS_LETTERS[status]] if status else STATUS_LETTERS.values()
         self._heads = [b"=" + letter + prefix for letter in letters]
+        self._buckets = [BucketKeys(connection.prefix, number) for number in range(BUCKETS)]
 
     async def read_head(self) -> TaskIndexHead:
         """The number of matches, and all of them in buckets that have few."""
         asked = [_pack(self._heads), self._limits.matches_in_head, 1]
-        buckets = [BucketKeys(self._connection.prefix, number) for number in range(BUCKETS)]
         replies = await self._connection.run(
-            [Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in buckets]
+            [Command(HEADS, [bucket.tasks, bucket.moved], asked) for bucket in self._buckets]
         )
         return TaskIndexHead(*map(list, zip(*replies, strict=True)))
 
@@ -80,25 +81,34 @@ class TaskNameIndex:
         return [*map(_key_of, await self._every(seen))]
 
     async def _every(self, seen: TaskIndexHead) -> list[bytes]:
-        entries: list[bytes] = []
+        """The entries of all matches, each bucket's of one moment unless it changes all the time."""
+        found = dict(enumerate(seen.entries))
+        buckets = [number for number, known in enumerate(seen.numbers) if len(found[number]) < known]
+        counters = dict(enumerate(seen.counters))
+        for _ in range(ATTEMPTS):
+            if not buckets:
+                break
+            found |= await self._entries_in(buckets)
+            moved = [Command("GET", [self._buckets[number].moved]) for number in buckets]
+            now = dict(zip(buckets, await self._connection.run(moved), strict=True))
+            # A task that came to another status meanwhile may have been met twice, or not at all.
+            buckets = [number for number in buckets if now[number] != counters[number]]
+            counters |= now
+        return [*chain.from_iterable(found.values())]
+
+    async def _entries_in(self, buckets: list[int]) -> dict[int, list[bytes]]:
+        """The entries of these buckets, read one after the other."""
+        found: dict[int, list[bytes]] = {number: [] for number in buckets}
         at_once, a_call = self._limits.calls_at_once, self._limits.entries_a_call
-        rest: list[tuple[bytes, bytes, bytes]] = []
-        for number, known, found in zip(range(BUCKETS), seen.numbers, seen.entries, strict=True):
-            if len(found) >= known:
-                entries += found
-            else:
-                key = BucketKeys(self._connection.prefix, number).tasks
-                rest += [(key, head, b"(" + head + _TOP) for head in self._heads]
+        rest = [(number, head, b"(" + head + _TOP) for number in buckets for head in self._heads]
         while rest:
             asked, rest = rest[:at_once], rest[at_once:]
-            replies = await self._connection.run([_reading(*of, a_call) for of in asked])
-            entries += chain.from_iterable(replies)
-            rest += [
-                (key, head, b"(" + found[-1])
-                for (key, head, _), found in zip(asked, replies, strict=True)
-                if len(found) == a_call
-            ]
-        return entries
+            calls = [_reading(self._buckets[number].tasks, head, at_most, a_call) for number, head, at_most in asked]
+            for (number, head, _), entries in zip(asked, await self._connection.run(calls), strict=True):
+                found[number] += entries
+                if len(entries) == a_call:
+                    rest.append((number, head, b"(" + entries[-1]))
+        return found
 
 
 def _key_of(entry: bytes) -> bytes:
