@@ -219,7 +219,7 @@ async def test_a_costly_page_of_a_record_that_changes_all_the_time_is_read_twice
         assert trips.commands["ZLEXCOUNT"] == attempts * 2 * 2 * len(LETTERS)
 
 
-@pytest.mark.parametrize(("remembered", "is_searched"), [(10, False), (9, True), (0, True)])
+@pytest.mark.parametrize(("remembered", "is_searched"), [(30, False), (29, True), (0, True)])
 async def test_what_is_remembered_is_bounded(record: Connection, remembered: int, *, is_searched: bool) -> None:
     trips = Trips(record)
     reader = Reader(trips, read_limits({"remembered": remembered}, LIMITS))
@@ -227,6 +227,16 @@ async def test_what_is_remembered_is_bounded(record: Connection, remembered: int
     trips.taken = 0
     assert await page(reader) == (10, BOTH_IDS)
     assert (trips.taken > 1) == is_searched
+
+
+async def test_that_nothing_meets_a_filter_is_remembered(record: Connection) -> None:
+    """Each of its conditions is met by some."""
+    trips = Trips(record)
+    reader, flt = Reader(trips, LIMITS), DetailFilter(path="b/13", version="1")
+    assert await page(reader, flt) == (0, [])
+    trips.taken = 0
+    assert await page(reader, flt) == (0, [])
+    assert trips.taken == 1
 
 
 async def test_a_search_that_is_cheap_is_not_remembered(record: Connection) -> None:

@@ -37,8 +37,8 @@ def test_a_window_has_the_pages_that_lie_in_it(
     window = newest_first[before : before + kept]
     matches = Matches(window[::-1], before=before, total=len(ids))
     wanted = newest_first[offset : offset + limit]
-    assert matches.have(offset, limit) == all(tail in window for tail in wanted)
-    if matches.have(offset, limit):
+    assert matches.has_page(offset, limit) == all(tail in window for tail in wanted)
+    if matches.has_page(offset, limit):
         assert matches.page(offset, limit) == [ids[tail[:7]] for tail in wanted]
 
 

@@ -29,8 +29,7 @@ IDS_A_CALL = 250
 CALLS_AT_ONCE = 4
 #: Entries of an index that the first calls read, which do not know how long they are. The longest has some 16 KiB.
 FIRST_ENTRIES = 128
-#: Parts of an index that the first calls read, and members that are read at once where parts begin.
-FIRST_PARTS = 8
+#: Members that are read at once, each where a part of an index begins.
 BEGINNINGS_AT_ONCE = 128
 #: Records that are read at once, and the first of them.
 RECORDS_AT_ONCE = 256
@@ -101,7 +100,7 @@ async def entries_of(
     used, the next are on their way. Whoever leaves it early closes it. What comes or goes meanwhile may or may not be
     among them; nothing else is missed or met twice.
     """
-    reads = _Spans(connection, key, spans, a_call).reads(max(1, at_once // a_call))
+    reads = _Spans(connection, key, spans, a_call).reads(at_once)
     async with aclosing(finish_in_order(reads, ahead=1, name="read of entries")) as found:
         async for steps in found:
             for step in steps:
@@ -117,11 +116,12 @@ class Span(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Members of a span within bounds of ZRANGEBYLEX."""
+    """Members of a span within bounds of ZRANGEBYLEX, of which there are about so many."""
 
     number: int
     low: bytes
     high: bytes
+    size: int
 
 
 class _Spans:
@@ -138,12 +138,11 @@ class _Spans:
         self._widest = 0
 
     async def reads(self, at_once: int) -> AsyncIterator[Coroutine[Any, Any, list[tuple[int, list[bytes]]]]]:
-        """Reads of all members, of so many parts each."""
+        """Reads of all members, of some ``at_once`` each."""
         waiting: list[_Part] = []
         async for part in self._parts():
             waiting.append(part)
-            # The first calls read little each, until it is known how long members are.
-            if len(waiting) == (at_once if self._widest else FIRST_PARTS):
+            if sum(each.size for each in waiting) >= at_once:
                 yield self._read(waiting)
                 waiting = []
         if waiting:
@@ -152,15 +151,15 @@ class _Spans:
     async def _parts(self) -> AsyncIterator[_Part]:
         for number, span in enumerate(self._spans):
             ranks = range(span.first + self._a_call, span.first + span.size, self._a_call)
-            last = span.start
+            last, left = span.start, span.size
             for at in range(0, len(ranks), BEGINNINGS_AT_ONCE):
                 asked = [Command("ZRANGE", [self._key], [rank, rank]) for rank in ranks[at : at + BEGINNINGS_AT_ONCE]]
                 for members in await self._connection.run(asked):
                     # Ranks may have moved to what lies before or behind the span.
                     if members and members[0] > last and members[0].startswith(span.start):
-                        yield _Part(number, b"[" + last, b"(" + members[0])
-                        last = members[0]
-            yield _Part(number, b"[" + last, b"(" + span.start + b"\xff")
+                        yield _Part(number, b"[" + last, b"(" + members[0], self._a_call)
+                        last, left = members[0], left - self._a_call
+            yield _Part(number, b"[" + last, b"(" + span.start + b"\xff", left)
 
     async def _read(self, parts: list[_Part]) -> list[tuple[int, list[bytes]]]:
         found: list[tuple[int, list[bytes]]] = []

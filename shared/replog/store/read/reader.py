@@ -67,8 +67,16 @@ class FilterMatches(NamedTuple):
 
 
 def remembered_matches(limits: ReadLimits) -> RememberedMatches:
-    """None yet."""
-    return LruCache(limits.remembered, weight=lambda known: len(known.matches))
+    """A memory of matches, which has none yet."""
+    return LruCache(limits.remembered, weight=_weight)
+
+
+def _weight(known: FilterMatches) -> int:
+    # Without any matches, too, it takes memory: some 1 KB.
+    return _EMPTY_WEIGHT + len(known.matches)
+
+
+_EMPTY_WEIGHT = 20
 
 
 class Reader:
@@ -137,7 +145,7 @@ class Reader:
     ) -> Page[StoredDetail] | None:
         """The page of matches that are remembered; None where it is not, or the record has changed since."""
         known = self._remembered.get((record_id, flt))
-        if known is None or not known.matches.have(offset, limit):
+        if known is None or not known.matches.has_page(offset, limit):
             return None
         known.matches.sort()
         page, version = await self._found_page(record_id, known.matches.total, known.matches.page(offset, limit))
@@ -153,10 +161,10 @@ class Reader:
                 return None
             page, version = await self._found_page(record_id, found.total, found.ids)
             if version[0] == found.version:
-                if found.matches:
+                if found.matches is not None:
                     self._remembered.put((record_id, flt), FilterMatches(version, found.matches))
                 break
-            if found.matches and attempt == COSTLY_ATTEMPTS:
+            if found.matches is not None and attempt == COSTLY_ATTEMPTS:
                 break
         return page
 

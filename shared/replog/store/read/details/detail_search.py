@@ -247,7 +247,7 @@ class Search:
 
     def _source(self, counted: _Counted, facets: Facets | None) -> Source:
         """The entries of a condition, of the pairs that count."""
-        parts = [Selected(span, facets.pairs if facets else None) for span in counted.spans]
+        parts = [Selected(span, None if facets is None else facets.pairs) for span in counted.spans]
         if facets is not None and counted.condition.is_of_key:
             of_names, letters = facets.pairs - facets.keyed, len(self._letters)
             parts[:letters] = [Selected(part.span, of_names) for part in parts[:letters]]

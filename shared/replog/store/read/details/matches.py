@@ -26,7 +26,7 @@ class Matches:
     def __len__(self) -> int:
         return len(self._tails)
 
-    def have(self, offset: int, limit: int) -> bool:
+    def has_page(self, offset: int, limit: int) -> bool:
         """Whether this page is among them."""
         end = min(offset + limit, self.total)
         return end <= offset or self._before <= offset <= end <= self._before + len(self._tails)
@@ -38,7 +38,7 @@ class Matches:
             self._is_sorted = True
 
     def page(self, offset: int, limit: int) -> list[bytes]:
-        """The ids of ``limit`` matches from ``offset`` on, newest first, where :meth:`have` says that they are here."""
+        """The ids of ``limit`` matches from ``offset`` on, newest first; :meth:`has_page` says if they are here."""
         begin, end = offset - self._before, offset - self._before + limit
         if offset >= self.total:
             return []
