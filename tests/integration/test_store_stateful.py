@@ -42,7 +42,7 @@ from replog.store.format.short_ids import short_of
 from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
-from replog.store.read.details import detail_search, facets, page_by_name, page_by_rank, survey
+from replog.store.read.details import detail_search, facets, match_survey, page_by_name, page_by_rank
 from replog.store.read.reader import READ_LIMITS, Reader
 from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.writer import Limits, Writer
@@ -849,7 +849,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return stepped
 
     async def noted_between(self: page_by_name.NameIndex, above: bytes, below: bytes) -> tuple[int, list[bytes]]:
-        ways["all" if (above, below) == (survey.TOP, survey.BOTTOM) else "enclosed"] += 1
+        ways["all" if (above, below) == (match_survey.TOP, match_survey.BOTTOM) else "enclosed"] += 1
         return await between(self, above, below)
 
     async def noted_sweep(self: Retention) -> int:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.store.format.short_ids import short_of
+from replog.store.read.details.match_survey import MatchSurvey, enclosing
 from replog.store.read.details.matches import Matches
-from replog.store.read.details.survey import Survey, enclosing
 
 #: Ids by the time of their details.
 found = st.dictionaries(st.binary(min_size=7, max_size=7), st.sampled_from((b"a1", b"b", b"Z z")), max_size=40)
@@ -52,7 +52,7 @@ def test_the_newest_of_many_are_found_before_and_after_all_are_sorted() -> None:
 
 @given(st.lists(st.lists(st.binary(min_size=8, max_size=12), max_size=9), max_size=9), st.integers(0, 20))
 def test_a_survey_keeps_all_of_few(steps: list[list[bytes]], kept: int) -> None:
-    survey = Survey(wanted=None, kept=kept, sampled=0.5)
+    survey = MatchSurvey(wanted=None, kept=kept, sampled=0.5)
     for tails in steps:
         survey.add(tails)
     everything = [tail for tails in steps for tail in tails]
@@ -62,7 +62,7 @@ def test_a_survey_keeps_all_of_few(steps: list[list[bytes]], kept: int) -> None:
 
 
 def test_a_survey_of_many_keeps_the_newest_and_little_else() -> None:
-    survey, newest = Survey(wanted=10, kept=100, sampled=0.5), list[bytes]()
+    survey, newest = MatchSurvey(wanted=10, kept=100, sampled=0.5), list[bytes]()
     for number in range(5000):
         tail = (number * 7919 % 5000).to_bytes(7, "big") + b"id"
         survey.add([tail])
@@ -73,7 +73,7 @@ def test_a_survey_of_many_keeps_the_newest_and_little_else() -> None:
 
 
 def test_a_survey_of_many_draws_a_sample_of_all() -> None:
-    survey = Survey(wanted=None, kept=100, sampled=0.1)
+    survey = MatchSurvey(wanted=None, kept=100, sampled=0.1)
     tails = [number.to_bytes(7, "big") for number in range(10_000)]
     for at in range(0, len(tails), 50):
         survey.add(tails[at : at + 50])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: How often a page that takes several calls is read anew because the record changed in between. After that the
 #: last reading stands: its total and order are of one moment, its rows may be newer.
 ATTEMPTS = 5
-#: The same of a page by many names, which takes long: a record that changes all the time does not stand still for it.
+#: The same of a page that takes a costly search: in a record that changes all the time, each of them meets a change.
 COSTLY_ATTEMPTS = 2
 _VERSION_BYTES = 16
 _COUNTER_AND_TIME = ("v", "w")

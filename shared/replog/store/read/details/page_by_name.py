@@ -16,9 +16,9 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.store.client.command import Command
+from replog.store.read.details.match_survey import BOTTOM, TOP, MatchSurvey, drawing, enclosing
 from replog.store.read.details.matches import Matches, ids_of_tails
 from replog.store.read.details.name_entries import places_in, tails_in, tails_of
-from replog.store.read.details.survey import BOTTOM, TOP, Survey, drawing, enclosing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -94,7 +94,7 @@ class NameIndex:
         is_near = end <= limits.newest
         if self._ways.take_all and not is_near and self._ways.driver.entries > limits.kept:
             return await self._enclosed(offset, limit, self._ways.driver.entries, await self._drawn())
-        survey = Survey(wanted=end if is_near else None, kept=limits.kept, sampled=limits.sampled)
+        survey = MatchSurvey(wanted=end if is_near else None, kept=limits.kept, sampled=limits.sampled)
         async with aclosing(self._tails()) as steps:
             async for tails in steps:
                 survey.add(tails)

@@ -15,7 +15,7 @@ TOP, BOTTOM = b"\xff", b""
 _FEW = 1000
 
 
-class Survey:
+class MatchSurvey:
     """The matches that are found: their number, and their tails where these are few.
 
     Of more than are ``kept``, the ``wanted`` newest stay or, where that is None, a part of them that is drawn at
