@@ -15,7 +15,7 @@ from replog.store.client.command import Command
 from replog.store.client.scripts import VALUES
 from replog.store.format.keys import RecordKeys
 from replog.store.read.filters import DetailFilter
-from replog.store.read.reader import Reader
+from replog.store.read.reader import READ_LIMITS, Reader
 from replog.store.write.writer import Writer
 from tests.support.store.batches import batch_of
 from tests.support.store.intercepted import Intercepted
@@ -98,6 +98,22 @@ async def test_the_next_page_takes_one_trip(record: Connection) -> None:
         assert await page(reader, offset=offset, limit=limit) == (10, BOTH_IDS[offset : offset + limit])
     assert trips.taken == 5
     assert trips.commands["ZRANGEBYLEX"] > 1
+
+
+@pytest.mark.parametrize(
+    ("flt", "total", "taken"),
+    [
+        pytest.param(DetailFilter(path="a/1"), 5, 2, id="few"),
+        pytest.param(DetailFilter(path="a"), 30, 3, id="some"),
+        pytest.param(DetailFilter(path="a/1", version="1"), 2, 3, id="few that are asked for"),
+        pytest.param(DetailFilter(path="c"), 0, 2, id="none"),
+    ],
+)
+async def test_few_matches_take_few_trips(record: Connection, flt: DetailFilter, total: int, taken: int) -> None:
+    """The first counts them and reads some; the last reads the rows."""
+    trips = Trips(record)
+    assert (await page(Reader(trips, READ_LIMITS), flt))[0] == total
+    assert trips.taken == taken
 
 
 @pytest.mark.parametrize("flt", [DetailFilter(path="a"), DetailFilter(path="a", version="1")], ids=["alone", "joined"])
@@ -289,7 +305,7 @@ async def test_a_search_that_fails_leaves_nothing_running(
         assert read_ahead() == []
 
 
-@pytest.mark.parametrize("reads", range(4))
+@pytest.mark.parametrize("reads", range(1, 5))
 async def test_a_search_that_is_cancelled_leaves_nothing_running(record: Connection, reads: int) -> None:
     hanging, forever = asyncio.Event(), asyncio.Event()
 

@@ -29,6 +29,8 @@ IDS_A_CALL = 250
 CALLS_AT_ONCE = 4
 #: Entries of an index that the first calls read, which do not know how long they are. The longest has some 16 KiB.
 FIRST_ENTRIES = 128
+#: Entries that are read of each part of an index while it is counted. Often these are all.
+PEEKED = 16
 #: Members that are read at once, each where a part of an index begins.
 BEGINNINGS_AT_ONCE = 128
 #: Records that are read at once, and the first of them.
@@ -100,6 +102,9 @@ async def entries_of(
     used, the next are on their way. Whoever leaves it early closes it. What comes or goes meanwhile may or may not be
     among them; nothing else is missed or met twice.
     """
+    for number, span in enumerate(spans):
+        if span.peeked:
+            yield number, span.peeked
     reads = _Spans(connection, key, spans, a_call).reads(at_once)
     async with aclosing(finish_in_order(reads, ahead=1, name="read of entries")) as found:
         async for steps in found:
@@ -108,11 +113,20 @@ async def entries_of(
 
 
 class Span(NamedTuple):
-    """Members of an index that begin with ``start``: so many, from a rank on, when they were counted."""
+    """Members of an index that begin with ``start``: so many, from a rank on, when they were counted.
+
+    ``peeked`` are the first of them, :data:`PEEKED` or all, where these were read before.
+    """
 
     start: bytes
     first: int
     size: int
+    peeked: list[bytes] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what was peeked is all of it."""
+        return self.peeked is not None and len(self.peeked) < PEEKED
 
 
 class _Part(NamedTuple):
@@ -135,10 +149,10 @@ class _Spans:
         self._key = key
         self._spans = spans
         self._a_call = a_call
-        self._widest = 0
+        self._widest = max((len(member) for span in spans for member in span.peeked or ()), default=0)
 
     async def reads(self, at_once: int) -> AsyncIterator[Coroutine[Any, Any, list[tuple[int, list[bytes]]]]]:
-        """Reads of all members, of some ``at_once`` each."""
+        """Reads of all members behind those that were peeked, of some ``at_once`` each."""
         waiting: list[_Part] = []
         async for part in self._parts():
             waiting.append(part)
@@ -150,16 +164,21 @@ class _Spans:
 
     async def _parts(self) -> AsyncIterator[_Part]:
         for number, span in enumerate(self._spans):
-            ranks = range(span.first + self._a_call, span.first + span.size, self._a_call)
-            last, left = span.start, span.size
+            if span.is_read:
+                continue
+            start, first, size, peeked = span
+            low = b"(" + peeked[-1] if peeked else b"[" + start
+            left = size - len(peeked or ())
+            # The last part may be longer by half: what is little is read in one trip.
+            ranks = range(first + size - left + self._a_call, first + size - self._a_call // 2, self._a_call)
             for at in range(0, len(ranks), BEGINNINGS_AT_ONCE):
                 asked = [Command("ZRANGE", [self._key], [rank, rank]) for rank in ranks[at : at + BEGINNINGS_AT_ONCE]]
                 for members in await self._connection.run(asked):
                     # Ranks may have moved to what lies before or behind the span.
-                    if members and members[0] > last and members[0].startswith(span.start):
-                        yield _Part(number, b"[" + last, b"(" + members[0], self._a_call)
-                        last, left = members[0], left - self._a_call
-            yield _Part(number, b"[" + last, b"(" + span.start + b"\xff", left)
+                    if members and members[0] > low[1:] and members[0].startswith(start):
+                        yield _Part(number, low, b"(" + members[0], self._a_call)
+                        low, left = b"[" + members[0], left - self._a_call
+            yield _Part(number, low, b"(" + start + b"\xff", left)
 
     async def _read(self, parts: list[_Part]) -> list[tuple[int, list[bytes]]]:
         found: list[tuple[int, list[bytes]]] = []

@@ -16,12 +16,13 @@ Conditions that all details of the record (of the asked status) meet are left ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
-from replog.store.read.bounded_reads import Span, values_of
+from replog.store.read.bounded_reads import PEEKED, Span, values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.details.filter_planner import COSTS, Costs
@@ -37,7 +38,7 @@ from replog.store.read.details.page_by_rank import RANK_LIMITS, RankedDetails, R
 from replog.store.read.newest_first import details_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from replog.store.client.pipelining import CommandRunner
     from replog.store.format.keys import RecordKeys
@@ -143,7 +144,7 @@ class Search:
         names = self._filter.names
         if not names:
             return await self._by_rank(offset, limit)
-        begun = await self._begin(names)
+        begun = await self._begin(names, peeks=True)
         if begun.version is None:
             return None
         if not all(counted.entries for counted in begun.conditions):
@@ -158,7 +159,7 @@ class Search:
     async def selection(self) -> Selection:
         """The candidates: all matches are among them."""
         names = self._filter.names
-        begun = await self._begin(names) if names else None
+        begun = await self._begin(names, peeks=False) if names else None
         if begun is None:
             return Selection(await self._facets())
         if begun.version is None or not all(counted.entries for counted in begun.conditions):
@@ -196,11 +197,16 @@ class Search:
         ids = await ranked.page(offset, limit)
         return SearchResult(facets.version, facets.matches, ids, "pairs")
 
-    async def _begin(self, names: Sequence[NameCondition]) -> _Begun:
+    async def _begin(self, names: Sequence[NameCondition], *, peeks: bool) -> _Begun:
+        """The number of entries of each condition; with ``peeks``, also the first of them."""
         starts = [letter + start for name in names for start in name.starts for letter in self._letters]
         calls = [Command("HMGET", [self._keys.record], ["v", *(b"n" + letter for letter in self._letters)])]
-        (version, *details), *counts = await self._connection.run(calls + _counting(self._keys.by_name, starts))
-        spans = iter(_spans(starts, counts))
+        calls += _counting(self._keys.by_name, starts)
+        begun = len(calls)
+        calls += _peeks(self._keys.by_name, starts) if peeks else []
+        replies = await self._connection.run(calls)
+        (version, *details), *counts = replies[:begun]
+        spans = iter(_spans(starts, counts, replies[begun:] or repeat(None)))
         counted = [_Counted(name, [next(spans) for _ in name.starts for _ in self._letters]) for name in names]
         return _Begun(version, sum(int(number or 0) for number in details), counted)
 
@@ -282,5 +288,14 @@ def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:
     return [Command("ZLEXCOUNT", [key], both) for pair in bounds for both in pair]
 
 
-def _spans(starts: Sequence[bytes], counts: Sequence[int]) -> list[Span]:
-    return [Span(*of) for of in zip(starts, counts[::2], counts[1::2], strict=True)]
+def _peeks(key: bytes, starts: Sequence[bytes]) -> list[Command]:
+    """Calls that read, for each of ``starts``, the first entries with it; :func:`_spans` takes the replies."""
+    bounds = [(b"[" + start, b"(" + start + _TOP) for start in starts]
+    return [Command("ZRANGEBYLEX", [key], [*both, "LIMIT", 0, PEEKED]) for both in bounds]
+
+
+def _spans(
+    starts: Sequence[bytes], counts: Sequence[int], peeks: Iterable[list[bytes] | None] = repeat(None)
+) -> list[Span]:
+    # The default is endless.
+    return [Span(*of) for of in zip(starts, counts[::2], counts[1::2], peeks, strict=False)]
