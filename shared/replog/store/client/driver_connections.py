@@ -115,3 +115,14 @@ class _Adapted:
 def adapted(connection: type[AbstractConnection]) -> type[AbstractConnection]:
     """The same class of connections, adapted."""
     return type(f"Adapted{connection.__name__}", (_Adapted, connection), {})
+
+
+async def replies_over(connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Send ``commands`` in one go over an :func:`adapted` connection and return their replies.
+
+    An error that the server answers is a reply. Raises the driver's error where the server cannot be reached or breaks
+    off; then ``connection`` is of no more use.
+    """
+    await connection.send_packed_command(connection.pack_commands(commands))
+    replies: list[Any] = await connection.replies(len(commands))
+    return replies

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from redis import exceptions
 
-from replog.store.client.replies import replies_over
+from replog.store.client.driver_connections import replies_over
 from replog.store.format.layout import READABLE, all_buckets, evidence_of_data, problem_of_marks, problem_of_unmarked
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from redis.backoff import NoBackoff
 
 from replog.store.client import rights, scripts
 from replog.store.client.command import Command
-from replog.store.client.driver_connections import adapted
+from replog.store.client.driver_connections import adapted, replies_over
 from replog.store.client.epoch import Greeting
 from replog.store.client.layout_check import LayoutCheck
-from replog.store.client.replies import replies_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

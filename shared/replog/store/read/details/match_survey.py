@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 #: Above and below every tail.
 TOP, BOTTOM = b"\xff", b""
-#: Matches that are sorted in no time.
-_FEW = 1000
+#: The newest are picked from twice as many as are wanted, and twice as many as these: sorting them takes no time.
+_LEAST_PICKED = 1000
 
 
 class MatchSurvey:
@@ -50,7 +50,7 @@ class MatchSurvey:
 
     def _add_newest(self, tails: list[bytes], wanted: int) -> None:
         self.tails += [tail for tail in tails if tail > self._floor]
-        if len(self.tails) > 2 * max(wanted, _FEW):
+        if len(self.tails) > 2 * max(wanted, _LEAST_PICKED):
             self.tails.sort(reverse=True)
             del self.tails[wanted:]
             self._floor = self.tails[-1] if self.tails else self._floor
