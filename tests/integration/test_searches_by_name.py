@@ -12,7 +12,7 @@ import pytest
 from replog.errors import StoreUnavailable
 from replog.statuses import LETTERS
 from replog.store.client.command import Command
-from replog.store.client.scripts import VALUES
+from replog.store.client.scripts import FOLLOW, PAGE, VALUES
 from replog.store.format.keys import RecordKeys
 from replog.store.read.filters import DetailFilter
 from replog.store.read.reader import READ_LIMITS, Reader
@@ -114,6 +114,61 @@ async def test_few_matches_take_few_trips(record: Connection, flt: DetailFilter,
     trips = Trips(record)
     assert (await page(Reader(trips, READ_LIMITS), flt))[0] == total
     assert trips.taken == taken
+
+
+#: A page of two of half of all details is met in order of time; pairs are counted, and not read where all count.
+IN_ORDER = read_limits({"search.narrow": 1, "search.facets.few_fields": 0})
+
+
+@pytest.mark.parametrize(
+    ("flt", "script"),
+    [
+        pytest.param(DetailFilter(path="a"), FOLLOW, id="scan"),
+        pytest.param(DetailFilter(cluster_name="c"), PAGE, id="all"),
+    ],
+)
+class TestPagesInOrderOfTime:
+    """They come with their rows."""
+
+    @pytest.fixture
+    async def record(self, connection: Connection) -> Connection:
+        await Writer(connection).merge(batch_of([detail(number, remoteCluster="c") for number in range(DETAILS)]))
+        return connection
+
+    async def test_they_take_two_trips(self, record: Connection, flt: DetailFilter, script: Script) -> None:
+        expected = ids_of(range(0, DETAILS, 2 if flt.path else 1))
+        for offset in (0, 1):
+            trips = Trips(record)
+            found = await page(Reader(trips, IN_ORDER), flt, offset, 2 - offset)
+            assert found == (len(expected), expected[offset:2])
+            assert (trips.taken, trips.commands[script], trips.commands[VALUES]) == (2, 1, 0)
+
+    async def test_what_changes_before_they_are_read_is_seen(
+        self, record: Connection, flt: DetailFilter, script: Script
+    ) -> None:
+        """The numbers that were counted before hold no more."""
+        added = iter([{**detail(60, remoteCluster="c"), "eventTime": "2021-05-12T12:01:00Z"}])
+
+        async def change() -> None:
+            for event in added:
+                await Writer(record).merge(batch_of([event]))
+
+        expected = [b"d60", *ids_of(range(0, DETAILS, 2 if flt.path else 1))]
+        reader = Reader(Intercepted(record, script, before=change), IN_ORDER)
+        assert await page(reader, flt, 0, 2) == (len(expected), expected[:2])
+
+    async def test_a_record_that_changes_all_the_time_has_a_page_all_the_same(
+        self, record: Connection, flt: DetailFilter, script: Script
+    ) -> None:
+        new = count(DETAILS)
+
+        async def change() -> None:
+            # The oldest of all.
+            await Writer(record).merge(batch_of([detail(0, detailId=f"n{next(new)}", path="b", remoteCluster="c")]))
+
+        expected = ids_of(range(0, DETAILS, 2 if flt.path else 1))
+        _, ids = await page(Reader(Intercepted(record, script, before=change), IN_ORDER), flt, 0, 2)
+        assert ids == expected[:2]
 
 
 @pytest.mark.parametrize("flt", [DetailFilter(path="a"), DetailFilter(path="a", version="1")], ids=["alone", "joined"])

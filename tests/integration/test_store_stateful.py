@@ -821,10 +821,10 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update([found.strategy] if found else [])
         return found
 
-    async def noted_scan(self: detail_search.Search, *window: int) -> list[bytes] | None:
-        ids = await scan(self, *window)
-        ways["hopeless" if ids is None else "stopped"] += 1
-        return ids
+    async def noted_scan(self: detail_search.Search, *window: int) -> Any:
+        found = await scan(self, *window)
+        ways["hopeless" if found is None else "stopped"] += 1
+        return found
 
     async def noted_ways(self: detail_search.Search, *arguments: Any) -> page_by_name.Ways:
         found = await chosen(self, *arguments)

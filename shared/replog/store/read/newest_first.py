@@ -6,7 +6,7 @@ changes its status does not move: it is seen once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from replog.statuses import SORTED_LETTERS
 from replog.store.client.command import Command
@@ -30,22 +30,29 @@ def short_tail(tail: bytes) -> bytes:
     return tail if tail in (TOP, b"") else tail[:TIME_BYTES] + short_of(tail[TIME_BYTES:])
 
 
+class Step(NamedTuple):
+    """Ids and values of some details, and the counter of the record's changes when they were read."""
+
+    rows: list[tuple[bytes, bytes]]
+    version: bytes | None
+
+
 async def details_of(
     connection: CommandRunner, keys: RecordKeys, letters: Sequence[bytes], step: int
-) -> AsyncGenerator[list[tuple[bytes, bytes]]]:
-    """The details of one record that have one of some statuses, ids and values, in steps, none of which is empty.
+) -> AsyncGenerator[Step]:
+    """The details of one record that have one of some statuses, in steps, none of which is empty.
 
     ``step`` are read in one call.
     """
     place, wary = TOP, 0
     while True:
         asked = (b"".join(letters), step, place, BYTES_A_CALL, wary, SORTED_LETTERS)
-        ((tails, values),) = await connection.run([Command(FOLLOW, keys.all[:3], asked)])
+        ((tails, values, version),) = await connection.run([Command(FOLLOW, keys.all[:3], asked)])
         # Of wide values only the first were read.
         read, is_last = len(values), len(values) == len(tails) < step
         pairs = zip(tails[:read], values, strict=True)
         if rows := [(tail[TIME_BYTES:], value) for tail, value in pairs if value is not None]:
-            yield rows
+            yield Step(rows, version)
         if is_last:
             return
         place, wary = tails[read - 1], int(read < len(tails))

@@ -128,7 +128,7 @@ class Reader:
     async def details(self, record_id: str) -> AsyncIterator[list[StoredDetail]]:
         """All details of the record, newest first, in steps."""
         keys, step = self._keys(record_id), self._limits.search.step
-        async for rows in details_of(self._connection, keys, LETTERS, step):
+        async for rows, _ in details_of(self._connection, keys, LETTERS, step):
             yield [StoredDetail(record_id, detail_id, value) for detail_id, value in rows]
 
     async def detail_page(
@@ -159,6 +159,8 @@ class Reader:
             found = await self._search(record_id, flt).page(offset, limit)
             if found is None:
                 return None
+            if found.values is not None:
+                return Page(found.total, _details(record_id, found.ids, found.values))
             page, version = await self._found_page(record_id, found.total, found.ids)
             if version[0] == found.version:
                 if found.matches is not None:
@@ -171,8 +173,8 @@ class Reader:
     async def _page_of_status(self, record_id: str, status: str, offset: int, limit: int) -> Page[StoredDetail] | None:
         keys = self._keys(record_id).all[:3]
         call = Command(PAGE, keys, [offset, limit, BYTES_A_CALL, b"".join(letters_of(status)), SORTED_LETTERS])
-        ((known, total, ids, first),) = await self._connection.run([call])
-        if not known:
+        ((version, total, ids, first),) = await self._connection.run([call])
+        if version is None:
             return None
         return Page(total, _details(record_id, ids, await completed(self._connection, keys[1], ids, first)))
 

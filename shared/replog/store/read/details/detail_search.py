@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from replog.statuses import SORTED_LETTERS, letters_of
 from replog.store.client.command import Command
 from replog.store.client.scripts import PAGE
-from replog.store.read.bounded_reads import PEEKED, Span, values_of
+from replog.store.read.bounded_reads import BYTES_A_CALL, PEEKED, Span, values_of
 from replog.store.read.details import filter_planner
 from replog.store.read.details.facets import FACET_LIMITS, FacetLimits, read_facets
 from replog.store.read.details.filter_planner import COSTS, Costs
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from replog.store.read.filters import DetailFilter, NameCondition
 
 _TOP = b"\xff"
+#: Details that a scan's step has beyond half as many again as probably have to be read.
+_SPARE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,15 @@ SEARCH_LIMITS = SearchLimits()
 class SearchResult(NamedTuple):
     """The ids of one page, newest first, and the number of all matches.
 
-    ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``matches`` are those
-    around it, where they were costly to find.
+    ``version`` is the record's when the search began; ``strategy`` names how the page was found. ``values`` are those
+    of the ids, where all was read at that version. ``matches`` are those around it, where they were costly to find.
     """
 
     version: bytes
     total: int
     ids: list[bytes]
     strategy: str
+    values: Sequence[bytes | None] | None = None
     matches: Matches | None = None
 
 
@@ -153,8 +156,12 @@ class Search:
         if not narrowing:
             return await self._by_rank(offset, limit)
         facets = await self._narrowing_facets(begun.details)
-        (total, ids, matches), strategy = await self._by_name(narrowing, facets, begun.details, offset, limit)
-        return SearchResult(begun.version, total, ids, strategy, matches)
+        if len(narrowing) == 1 and facets is None:
+            scanned = await self._scanned(begun.version, narrowing[0].entries, begun.details, offset, limit)
+            if scanned:
+                return scanned
+        total, ids, matches = await self._by_name(narrowing, facets, offset, limit)
+        return SearchResult(begun.version, total, ids, "names", matches=matches)
 
     async def selection(self) -> Selection:
         """The candidates: all matches are among them."""
@@ -175,21 +182,24 @@ class Search:
         limits = self._limits.facets
         return await read_facets(self._connection, self._keys, self._filter, limits, needs_heads=needs_heads)
 
-    async def _of_status(self, offset: int, limit: int, pairs: int) -> tuple[int, list[bytes]] | None:
-        """The number of details of the filter's status, and the ids of a page; None where there are other pairs."""
-        asked = (offset, limit, 0, b"".join(self._letters), SORTED_LETTERS)
+    async def _of_status(self, version: bytes, pairs: int, offset: int, limit: int) -> SearchResult | None:
+        """A page of all details of the filter's status; None where the record has more than so many ``pairs``."""
+        asked = (offset, limit, BYTES_A_CALL, b"".join(self._letters), SORTED_LETTERS)
         # Pairs are only added: where there are as many behind the page, there were no others in it.
-        (_, total, ids, _), known = await self._connection.run(
+        (now, total, ids, values), known = await self._connection.run(
             [Command(PAGE, self._keys.all[:3], asked), Command("ZCARD", [self._keys.pairs])]
         )
-        return (total, ids) if known == pairs else None
+        if known != pairs:
+            return None
+        is_whole = now == version and len(values) == len(ids)
+        return SearchResult(version, total, ids, "status", values if is_whole else None)
 
     async def _by_rank(self, offset: int, limit: int) -> SearchResult | None:
         facets = await self._facets(needs_heads=False)
         if facets.version and facets.every_pair is not None:
-            page = await self._of_status(offset, limit, facets.every_pair)
+            page = await self._of_status(facets.version, facets.every_pair, offset, limit)
             if page:
-                return SearchResult(facets.version, *page, "status")
+                return page
             facets = await self._facets()
         if facets.version is None:
             return None
@@ -218,23 +228,12 @@ class Search:
         is_needed = facets.every_pair is None and (facets.keyed or facets.matches < details)
         return facets if is_needed else None
 
-    async def _by_name(
-        self, conditions: list[_Counted], facets: Facets | None, details: int, offset: int, limit: int
-    ) -> tuple[NamedPage, str]:
-        """A page and its strategy; ``conditions`` and, unless None, ``facets`` decide among so many ``details``."""
-        if len(conditions) == 1 and facets is None:
-            total = conditions[0].entries
-            if offset >= total:
-                return NamedPage(total, []), "names"
-            # A page near the newest is met soon by reading in order of time; the fewer match, the later.
-            most = int(total // self._limits.scanning_costs)
-            if total > self._limits.narrow and (offset + limit) * details // total < most:
-                ids = await self._scan(offset, min(limit, total - offset), most)
-                if ids is not None:
-                    return NamedPage(total, ids), "scan"
+    async def _by_name(self, conditions: list[_Counted], facets: Facets | None, offset: int, limit: int) -> NamedPage:
+        """A page of the details that meet ``conditions`` and that ``facets``, unless None, admit."""
+        if len(conditions) == 1 and facets is None and offset >= conditions[0].entries:
+            return NamedPage(conditions[0].entries, [])
         ways = await self._ways(conditions, facets)
-        named = NameIndex(self._connection, self._keys.by_name, ways, self._limits.names)
-        return await named.page(offset, limit), "names"
+        return await NameIndex(self._connection, self._keys.by_name, ways, self._limits.names).page(offset, limit)
 
     async def _ways(self, conditions: list[_Counted], facets: Facets | None) -> Ways:
         pairs = facets and filter_planner.Pairs(facets.matches, len(facets.matching))
@@ -269,17 +268,43 @@ class Search:
         rows = [row async for row in values_of(self._connection, self._keys.details, ids)]
         return {detail_id for detail_id, _ in self._filter.matching(rows)}
 
-    async def _scan(self, offset: int, wanted: int, most: int) -> list[bytes] | None:
-        """The ids of ``wanted`` matches from ``offset`` on; None where the newest ``most`` details have fewer."""
-        left, ids, end = most, list[bytes](), offset + wanted
-        async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
-            ids += [detail_id for detail_id, _ in self._filter.matching(rows[:left])]
-            if len(ids) >= end:
+    async def _scanned(self, version: bytes, total: int, details: int, offset: int, limit: int) -> SearchResult | None:
+        """A page of the ``total`` matches among so many ``details``, met by reading these in order of time.
+
+        None where their entries are read sooner.
+        """
+        # A page near the newest is met soon; the fewer match, the later.
+        expected, most = (offset + limit) * details // total, int(total // self._limits.scanning_costs)
+        if total <= self._limits.narrow or expected >= most:
+            return None
+        step = min(self._limits.step, expected + expected // 2 + _SPARE)
+        scanned = await self._scan(offset, min(offset + limit, total), most, step)
+        if scanned is None:
+            return None
+        page, versions = scanned
+        values = [value for _, value in page] if versions == {version} else None
+        return SearchResult(version, total, [detail_id for detail_id, _ in page], "scan", values)
+
+    async def _scan(
+        self, begin: int, end: int, most: int, step: int
+    ) -> tuple[list[tuple[bytes, bytes]], set[bytes | None]] | None:
+        """Matches from one number up to another, and the versions at which they were read.
+
+        None where the newest ``most`` details do not have them; ``step`` of these are read at once.
+        """
+        page, versions, seen, left = list[tuple[bytes, bytes]](), set[bytes | None](), 0, most
+        async for rows, version in details_of(self._connection, self._keys, self._letters, step):
+            matching = self._filter.matching(rows[:left])
+            # Nothing else is kept: values may be wide.
+            page += matching[max(0, begin - seen) : max(0, end - seen)]
+            versions.add(version)
+            seen += len(matching)
+            if seen >= end:
                 break
             left -= len(rows)
             if left < 0:
                 return None
-        return ids[offset:end]
+        return page, versions
 
 
 def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:

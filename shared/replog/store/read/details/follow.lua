@@ -8,12 +8,12 @@
 -- ARGV[4] bytes of values after which no more are read   ARGV[5] '1' where wide values are known to be there
 -- ARGV[6] letters of all statuses, ascending
 --
--- Returns {{time and id, ...}, {value or nil, ...}}: values of the first ones alone where all are more than the bytes, and
--- of one at least. Cost: O(log(n) + limit + bytes). Only reads.
+-- Returns {{time and id, ...}, {value or nil, ...}, counter of the record's changes or nil}: values of the first ones alone
+-- where all are more than the bytes, and of one at least. Cost: O(log(n) + limit + bytes). Only reads.
 
-local parts, total = parts_of(KEYS[1], ARGV[1], ARGV[6])
+local parts, total, version = parts_of(KEYS[1], ARGV[1], ARGV[6])
 for _, part in ipairs(parts) do
   part.low = not_older(KEYS[3], part, ARGV[3])
 end
 local tails = total > 0 and merged(KEYS[3], parts, total, 0, tonumber(ARGV[2])) or {}
-return { tails, (values_within(KEYS[2], ids_of(tails), tonumber(ARGV[4]), ARGV[5] == '1')) }
+return { tails, (values_within(KEYS[2], ids_of(tails), tonumber(ARGV[4]), ARGV[5] == '1')), version }

@@ -169,7 +169,7 @@ class _Ordered:
         return sorted(tails, reverse=True)
 
     async def _scanned(self, matching: Callable[[_Rows], _Rows]) -> AsyncIterator[_Rows]:
-        async for rows in details_of(self._connection, self._keys, self._letters, self._limits.step):
+        async for rows, _ in details_of(self._connection, self._keys, self._letters, self._limits.step):
             yield matching(rows)
 
     async def _read(self, tails: list[bytes], matching: Callable[[_Rows], _Rows]) -> AsyncIterator[_Rows]:

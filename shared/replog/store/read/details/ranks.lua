@@ -9,8 +9,8 @@ local TIME_BYTES = 7
 -- So many details of the order are merged one by one at the end of a search: that takes less than to search on.
 local NEAR = 32
 
--- The parts of the status letters `asked`, their number of entries, and whether there is the record, whose hash has the
--- numbers. A part is: entries of the index up to its last one, entries behind it, its own number, and within which bounds
+-- The parts of the status letters `asked`, their number of entries, and the counter of the record's changes, false where
+-- there is no record; its hash has the numbers. A part is: entries of the index up to its last one, entries behind it, its own number, and within which bounds
 -- so many of it as are searched for lie. `letters` are those of all statuses, as the index has them, ascending.
 local function parts_of(record, asked, letters)
   local fields = { 'v' }
@@ -30,7 +30,7 @@ local function parts_of(record, asked, letters)
     end
     behind = behind + number
   end
-  return parts, total, counts[1] and 1 or 0
+  return parts, total, counts[1]
 end
 
 -- The entries of a part from a place on, newest first; fewer where it ends.
