@@ -249,8 +249,8 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
     "limits",
     [
         {"search.narrow": 0},
-        {"search.narrow": 20, "search.step": 20},
-        {"search.narrow": 20, "search.step": 7, "search.rank.heads_a_call": 1},
+        {"search.narrow": 20, "search.scan_step": 20},
+        {"search.narrow": 20, "search.scan_step": 7, "search.rank.heads_a_call": 1},
         {"search.facets.few_fields": 0, "search.facets.pairs_a_call": 2},
         {"search.rank.near": 0, "search.rank.head_costs": 1},
         {

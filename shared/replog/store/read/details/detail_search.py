@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from replog.store.read.filters import DetailFilter, NameCondition
 
 _TOP = b"\xff"
-#: Details that a scan's step has beyond half as many again as probably have to be read.
+#: Details that a scan reads at once beyond a quarter more than are expected to have the page.
 _SPARE = 16
 
 
@@ -59,8 +59,9 @@ class SearchLimits:
     narrow: int = 2000
     #: Entries of the by-name index that are read in the time of one detail's scanning.
     scanning_costs: float = 6
-    #: Details read at once by a scan.
+    #: Details read at once by a walk over all, and at most by a scan.
     step: int = 250
+    scan_step: int = 400
     facets: FacetLimits = FACET_LIMITS
     costs: Costs = COSTS
     rank: RankLimits = RANK_LIMITS
@@ -277,7 +278,7 @@ class Search:
         expected, most = (offset + limit) * details // total, int(total // self._limits.scanning_costs)
         if total <= self._limits.narrow or expected >= most:
             return None
-        step = min(self._limits.step, expected + expected // 2 + _SPARE)
+        step = min(self._limits.scan_step, expected + expected // 4 + _SPARE)
         scanned = await self._scan(offset, min(offset + limit, total), most, step)
         if scanned is None:
             return None
