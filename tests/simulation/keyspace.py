@@ -607,13 +607,14 @@ def _newest(time: Content) -> list[bytes]:
 
 
 def _page(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:
-    record, details, time = map(store.content, keys)
+    _, details, time = map(store.content, keys)
     offset, limit, _, letters, every_letter = arguments
+    (version,) = _hmget(store, keys, ["v"])
     newest = _newest(time)
     if {*letters} != {*every_letter}:
         newest = [detail_id for detail_id in newest if details[detail_id].registers.outcome[-1] in letters]
     ids = newest[offset : offset + limit]
-    return [int(bool(record)), len(newest), ids, [_reply(details[detail_id]) for detail_id in ids]]
+    return [version, len(newest), ids, [_reply(details[detail_id]) for detail_id in ids]]
 
 
 def _task_page(store: Keyspace, keys: Sequence[bytes], arguments: Sequence[Any]) -> list[Any]:

@@ -63,7 +63,7 @@ class Hashes:
             case "task_page":
                 return [int(bool(self.ids)), len(self.ids), self.ids]
             case "page":
-                return [int(call.keys[0] in self.records), 0, [], []]
+                return [self.records.get(call.keys[0], {}).get("v"), 0, [], []]
         raise AssertionError(call)
 
 
