@@ -71,7 +71,7 @@ async def test_pages_are_right_and_read_the_pairs_that_they_need(
 async def test_a_condition_that_all_meet_is_read_like_none(store: Connection) -> None:
     counting = Counting(store)
     await Reader(counting).detail_page("r", DetailFilter(cluster_name="c", repo_name="r"), 0, 20)
-    assert counting.calls == {"facets": 1, "page": 1, "ZCARD": 1, "values": 1, "HMGET": 1}
+    assert counting.calls == {"facets": 1, "page": 1, "ZCARD": 1}
 
 
 async def test_a_pair_that_comes_meanwhile_is_not_on_the_page(store: Connection) -> None:

@@ -36,6 +36,10 @@ def create_topics(address: str, names: Sequence[str]) -> None:
     for created in admin.create_topics(topics, request_timeout=TOPIC_TIMEOUT_S).values():
         created.result()
     _wait_for_leaders(admin, names)
+    # A broker names itself as a partition's leader a moment before it answers as one.
+    for name in names:
+        if not wait_until(lambda name=name: _is_empty(admin, name), TOPIC_TIMEOUT_S):  # type: ignore[misc]
+            raise TimeoutError(f"topic {name} had no ends in {TOPIC_TIMEOUT_S:.0f} s")
 
 
 def touch_topics(address: str, names: Sequence[str]) -> None:
@@ -59,12 +63,13 @@ def make_topic_anew(address: str, name: str) -> None:
     delete_topics(address, [name])
     touch_topics(address, [name])
     # Brokers learn later than their controller that the former one is gone.
-    if not wait_until(lambda: _is_empty(_admin(address), name), TOPIC_TIMEOUT_S):
+    admin = _admin(address)
+    if not wait_until(lambda: _is_empty(admin, name), TOPIC_TIMEOUT_S):
         raise TimeoutError(f"topic {name} had something in it {TOPIC_TIMEOUT_S:.0f} s after it was made anew")
 
 
 def ends_of(admin: AdminClient, topic: str, numbers: Iterable[int], timeout_s: float) -> dict[int, int]:
-    """The ends of these partitions. Raises KafkaException."""
+    """The ends of these partitions. Raises KafkaException, TimeoutError."""
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     found = admin.list_offsets({TopicPartition(topic, number): latest for number in numbers})
     return {partition.partition: answer.result(timeout_s).offset for partition, answer in found.items()}
@@ -85,7 +90,7 @@ def _has_leaders(admin: AdminClient, name: str) -> bool:
 def _is_empty(admin: AdminClient, name: str) -> bool:
     try:
         return not any(ends_of(admin, name, range(PARTITIONS), ANSWER_TIMEOUT_S).values())
-    except KafkaException:
+    except (KafkaException, TimeoutError):
         return False
 
 
