@@ -42,7 +42,7 @@ from replog.store.format.short_ids import short_of
 from replog.store.maintain.restoring import Restoring
 from replog.store.maintain.retention import Policy, Retention
 from replog.store.maintain.staleness import Pace, Staleness
-from replog.store.read.details import detail_search, facets, match_survey, page_by_name, page_by_rank
+from replog.store.read.details import detail_search, facets, match_survey, page_by_name, page_by_rank, page_by_scan
 from replog.store.read.reader import READ_LIMITS, Reader
 from replog.store.read.tasks.task_pages import Tasks
 from replog.store.write.writer import Limits, Writer
@@ -138,9 +138,9 @@ WAYS = {
 limits = st.fixed_dictionaries(
     {
         "search.narrow": st.integers(0, 2),
-        "search.scanning_costs": st.sampled_from((0.1, 1, 4)),
+        "search.scan.detail_costs": st.sampled_from((0.1, 1, 4)),
         "search.step": st.integers(1, 4),
-        "search.scan_step": st.integers(1, 4),
+        "search.scan.step": st.integers(1, 4),
         "search.facets.few_fields": st.sampled_from((15, 1000)),
         "search.facets.pairs_a_call": st.integers(1, 4),
         "search.facets.few_clusters": st.sampled_from((0, 1, 2, 200)),
@@ -806,7 +806,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     ways = Counter[str]()
     page, scan, chosen, join = (
         detail_search.Search.page,
-        detail_search.Search._scan,
+        page_by_scan.ScannedDetails._scan,
         detail_search.Search._ways,
         page_by_name.NameIndex._joined,
     )
@@ -822,7 +822,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ways.update([found.strategy] if found else [])
         return found
 
-    async def noted_scan(self: detail_search.Search, *window: int) -> Any:
+    async def noted_scan(self: page_by_scan.ScannedDetails, *window: int) -> page_by_scan.ScannedPage | None:
         found = await scan(self, *window)
         ways["hopeless" if found is None else "stopped"] += 1
         return found
@@ -860,7 +860,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(Retention, "sweep", noted_sweep)
     monkeypatch.setattr(detail_search.Search, "page", noted_page)
-    monkeypatch.setattr(detail_search.Search, "_scan", noted_scan)
+    monkeypatch.setattr(page_by_scan.ScannedDetails, "_scan", noted_scan)
     monkeypatch.setattr(detail_search.Search, "_ways", noted_ways)
     monkeypatch.setattr(page_by_name.NameIndex, "_joined", noted_join)
     monkeypatch.setattr(page_by_name.NameIndex, "_drawn", noted("drawn", page_by_name.NameIndex._drawn))
@@ -949,9 +949,9 @@ _MANY_PAIRS: dict[str, float] = {"search.facets.few_fields": 0}
 #: check what is not joined is cheap.
 _READ_LITTLE: dict[str, float] = {
     "search.narrow": 4,
-    "search.scanning_costs": 1,
+    "search.scan.detail_costs": 1,
     "search.step": 3,
-    "search.scan_step": 3,
+    "search.scan.step": 3,
     "search.names.kept": 100,
     "search.costs.asking": 10,
     "search.costs.value": 10,

@@ -249,8 +249,8 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
     "limits",
     [
         {"search.narrow": 0},
-        {"search.narrow": 20, "search.scan_step": 20},
-        {"search.narrow": 20, "search.scan_step": 7, "search.rank.heads_a_call": 1},
+        {"search.narrow": 20, "search.scan.step": 20},
+        {"search.narrow": 20, "search.scan.step": 7, "search.rank.heads_a_call": 1},
         {"search.facets.few_fields": 0, "search.facets.pairs_a_call": 2},
         {"search.rank.near": 0, "search.rank.head_costs": 1},
         {
@@ -273,10 +273,10 @@ async def test_every_combination_of_filters(filtered: Filtered, kind: str, taken
             "search.names.entries_a_call": 3,
             "search.names.sampled": 0.5,
         },
-        {"search.scanning_costs": 1000, "search.names.newest": 5, "search.names.sampled": 0.01},
+        {"search.scan.detail_costs": 1000, "search.names.newest": 5, "search.names.sampled": 0.01},
         {
             "search.narrow": 0,
-            "search.scanning_costs": 0.5,
+            "search.scan.detail_costs": 0.5,
             "search.costs.value": 0.1,
             "search.costs.head": 0.1,
         },

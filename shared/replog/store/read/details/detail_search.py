@@ -8,7 +8,7 @@ Conditions that all details of the record (of the asked status) meet are left ou
              rank (:mod:`replog.store.read.details.page_by_rank`)
 ``scan``     one name decides, so that its entries are the total, and the page is met sooner than all of them are read:
              details of the asked status are read in order of time until the page is full
-             (:mod:`replog.store.read.newest_first`)
+             (:mod:`replog.store.read.details.page_by_scan`)
 ``names``    entries are read from the indexes as :mod:`replog.store.read.details.filter_planner` says
              (:mod:`replog.store.read.details.page_by_name`)
 """
@@ -35,7 +35,7 @@ from replog.store.read.details.page_by_name import (
     Ways,
 )
 from replog.store.read.details.page_by_rank import RANK_LIMITS, RankedDetails, RankLimits
-from replog.store.read.newest_first import details_of
+from replog.store.read.details.page_by_scan import SCAN_LIMITS, ScanLimits, ScannedDetails
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from replog.store.read.filters import DetailFilter, NameCondition
 
 _TOP = b"\xff"
-#: Details that a scan reads at once beyond a quarter more than are expected to have the page.
-_SPARE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +55,13 @@ class SearchLimits:
 
     #: Entries of a name's prefix that are read as a whole, whatever else would do.
     narrow: int = 2000
-    #: Entries of the by-name index that are read in the time of one detail's scanning.
-    scanning_costs: float = 6
-    #: Details read at once by a walk over all, and at most by a scan.
+    #: Details read at once by a walk over all.
     step: int = 250
-    scan_step: int = 400
     facets: FacetLimits = FACET_LIMITS
     costs: Costs = COSTS
     rank: RankLimits = RANK_LIMITS
     names: NameLimits = NAME_LIMITS
+    scan: ScanLimits = SCAN_LIMITS
 
 
 SEARCH_LIMITS = SearchLimits()
@@ -158,7 +154,7 @@ class Search:
             return await self._by_rank(offset, limit)
         facets = await self._narrowing_facets(begun.details)
         if len(narrowing) == 1 and facets is None:
-            scanned = await self._scanned(begun.version, narrowing[0].entries, begun.details, offset, limit)
+            scanned = await self._by_scan(begun.version, narrowing[0].entries, begun.details, offset, limit)
             if scanned:
                 return scanned
         total, ids, matches = await self._by_name(narrowing, facets, offset, limit)
@@ -229,6 +225,19 @@ class Search:
         is_needed = facets.every_pair is None and (facets.keyed or facets.matches < details)
         return facets if is_needed else None
 
+    async def _by_scan(self, version: bytes, total: int, details: int, offset: int, limit: int) -> SearchResult | None:
+        """A page of the ``total`` matches among so many ``details``; None where their entries are read sooner."""
+        if total <= self._limits.narrow:
+            return None
+        scanned = ScannedDetails(
+            self._connection, self._keys, self._filter, self._limits.scan, matches=total, details=details
+        )
+        page = await scanned.page(offset, limit)
+        if page is None:
+            return None
+        values = [value for _, value in page.rows] if page.versions == {version} else None
+        return SearchResult(version, total, [detail_id for detail_id, _ in page.rows], "scan", values)
+
     async def _by_name(self, conditions: list[_Counted], facets: Facets | None, offset: int, limit: int) -> NamedPage:
         """A page of the details that meet ``conditions`` and that ``facets``, unless None, admit."""
         if len(conditions) == 1 and facets is None and offset >= conditions[0].entries:
@@ -268,44 +277,6 @@ class Search:
     async def _admitted(self, ids: list[bytes]) -> set[bytes]:
         rows = [row async for row in values_of(self._connection, self._keys.details, ids)]
         return {detail_id for detail_id, _ in self._filter.matching(rows)}
-
-    async def _scanned(self, version: bytes, total: int, details: int, offset: int, limit: int) -> SearchResult | None:
-        """A page of the ``total`` matches among so many ``details``, met by reading these in order of time.
-
-        None where their entries are read sooner.
-        """
-        # A page near the newest is met soon; the fewer match, the later.
-        expected, most = (offset + limit) * details // total, int(total // self._limits.scanning_costs)
-        if total <= self._limits.narrow or expected >= most:
-            return None
-        step = min(self._limits.scan_step, expected + expected // 4 + _SPARE)
-        scanned = await self._scan(offset, min(offset + limit, total), most, step)
-        if scanned is None:
-            return None
-        page, versions = scanned
-        values = [value for _, value in page] if versions == {version} else None
-        return SearchResult(version, total, [detail_id for detail_id, _ in page], "scan", values)
-
-    async def _scan(
-        self, begin: int, end: int, most: int, step: int
-    ) -> tuple[list[tuple[bytes, bytes]], set[bytes | None]] | None:
-        """Matches from one number up to another, and the versions at which they were read.
-
-        None where the newest ``most`` details do not have them; ``step`` of these are read at once.
-        """
-        page, versions, seen, left = list[tuple[bytes, bytes]](), set[bytes | None](), 0, most
-        async for rows, version in details_of(self._connection, self._keys, self._letters, step):
-            matching = self._filter.matching(rows[:left])
-            # Nothing else is kept: values may be wide.
-            page += matching[max(0, begin - seen) : max(0, end - seen)]
-            versions.add(version)
-            seen += len(matching)
-            if seen >= end:
-                break
-            left -= len(rows)
-            if left < 0:
-                return None
-        return page, versions
 
 
 def _counting(key: bytes, starts: Sequence[bytes]) -> list[Command]:
