@@ -40,7 +40,7 @@ async def test_a_position_that_retention_passed_is_counted_and_left(kafka_addres
         await publish(settings, b"a", b"b", b"c")
         number = (await taken(source, 3))[-1].partition
         await delete_before(kafka_address, TopicPartition(kafka_topic, number), 2)
-        source._consumer.seek(TopicPartition(kafka_topic, number), 0)
+        source._membership.consumer.seek(TopicPartition(kafka_topic, number), 0)
         assert [message.value for message in await taken(source, 1)] == [b"c"]
         assert (checkpoints.stored[number], source.positions[number]) == (2, 2)
     finally:

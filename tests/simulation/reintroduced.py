@@ -26,7 +26,7 @@ from replog_collector.pipeline.in_flight import InFlight
 from tests.simulation.collector_process import CollectorParts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from replog.store.write.batch import MergeableBatch
     from replog.store.write.merge_result import MergeResult
@@ -105,8 +105,8 @@ class _PartitionForgotten(CollectorParts):
 
     class source(KafkaSource):  # noqa: N801
         async def rewind(self) -> None:
-            every = sorted(self._numbers())
-            await self._begin(every[:-1] if len(every) > 1 else every)
+            every = sorted(self._assignment.numbers)
+            await self._seeking.begin(self._membership.consumer, every[:-1] if len(every) > 1 else every)
 
 
 class _OldLookTrusted(CollectorParts):
@@ -130,18 +130,22 @@ class _OldSnapshotTrusted(CollectorParts):
         @property
         def snapshot(self) -> TopicSnapshot | None:
             found = super().snapshot
-            return found and type(found)(self._clock() // 1_000_000, found.partitions, found.ends)
+            return found and type(found)(self._snapshots._clock() // 1_000_000, found.partitions, found.ends)
 
 
 class _ZombieCommits(CollectorParts):
     """A member that loses its partitions commits what it has polled of them, while its batches are in hand."""
 
     class source(KafkaSource):  # noqa: N801
-        async def _revoked(self) -> None:
-            self._positions.apply(dict(self._positions._polled))
-            with contextlib.suppress(KafkaError, TimeoutError):
-                await self._commit()
-            await super()._revoked()
+        def __init__(self, *parts: Any, revoking: Callable[[], Awaitable[None]], **options: Any) -> None:
+            async def commit_first() -> None:
+                positions = self._assignment.positions
+                positions.apply(dict(positions._polled))
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    await self._commit()
+                await revoking()
+
+            super().__init__(*parts, revoking=commit_first, **options)
 
 
 class _CancelledOnce(CollectorParts):
@@ -171,8 +175,8 @@ class _FormerTopicCounts(CollectorParts):
     class source(KafkaSource):  # noqa: N801
         def __init__(self, *parts: Any, **options: Any) -> None:
             super().__init__(*parts, **options)
-            self._epochs = repeat(0)
-            self._positions = Positions(self._epochs)
+            self._assignment._epochs = repeat(0)
+            self._assignment.positions = Positions(self._assignment._epochs)
 
 
 #: The faults by their names in the documentation.

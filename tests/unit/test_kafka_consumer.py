@@ -301,7 +301,7 @@ async def test_a_partition_whose_offset_is_refused_while_the_store_is_away_begin
         await source.poll(0)
     assert source.positions == {}
     checkpoints.away, clients[0].refused = False, None
-    source._snapshot_due_s = 0.0
+    source._assignment.snapshot_due_s = 0.0
     await source.poll(0)
     assert (clients[0].sought, source.positions) == ([3, 3], {0: 3})
 

@@ -1,1 +1,1 @@
-"""Membership in the consumer group: polls, commits and rebalances, and the instance id of a static member."""
+"""Membership in the consumer group: polls, commits, rebalances, snapshots of the topic, and a static member's id."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _STATIC_SESSION_MS = 45_000
 #: How long the group waits for its members in a rebalance.
 _REBALANCE_MS = 30_000
+#: Seconds that the broker may take to answer what a member asks while it polls.
+BROKER_ANSWER_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
