@@ -14,10 +14,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from replog.errors import FatalError, RecoverableError, SettingsError
+from replog.log_configuration import configure_logs
 from replog.settings import ApiSettings, load, load_or_exit, mask_url, read_arguments, report_environment
 from replog.store.client.connection import Connection
 from replog.store.client.rights import QUERY_SERVICE
-from replog.telemetry import configure_logs, logger
+from replog.telemetry import logger
 from replog.tracing.opening import check_extra, opened_tracer
 from replog.tracing.reports import ServiceReport
 from replog_api import metrics

@@ -9,8 +9,8 @@ import sys
 import uvloop
 
 from replog.errors import FatalError
+from replog.log_configuration import configure_logs
 from replog.settings import CollectorSettings, load_or_exit, read_arguments, report_environment
-from replog.telemetry import configure_logs
 from replog.tracing.opening import opened_tracer
 from replog.tracing.reports import ServiceReport
 from replog_collector import metrics

@@ -23,7 +23,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     Reads the settings of a collector, and REPLOG_API_URL. Changes nothing. Ends with exit code 1 if a check fails.
     """
     with extra("collector", "doctor"):
-        from replog_repair.diagnosis.checking.checks import worst  # noqa: PLC0415 - other commands need no drivers
+        from replog_repair.diagnosis.checking.checks import worst  # noqa: PLC0415 - of an extra
         from replog_repair.diagnosis.observing.observer import observe  # noqa: PLC0415
         from replog_repair.diagnosis.verdicts import diagnose  # noqa: PLC0415
 

@@ -66,7 +66,7 @@ def forget(
 
 async def _forget(record: str, task: str, *, execute: bool, wait: bool) -> tuple[list[Candidate], dict[str, int]]:
     with extra("collector", "forget"):
-        # Imported here, because the other commands need no drivers.
+        # Imported here, because they are of an extra.
         from replog.store.client.connection import Connection  # noqa: PLC0415
         from replog.store.client.rights import QUERY_SERVICE  # noqa: PLC0415
         from replog_repair import forgetting  # noqa: PLC0415

@@ -60,7 +60,7 @@ def history(
 
 async def _find(record: str, at: int | None, *, all_partitions: bool) -> RecordHistory:
     with extra("collector", "history"):
-        # Imported here, because other commands need no Kafka client that decompresses.
+        # Imported here, because they are of an extra.
         from replog_repair.history.record_history import read  # noqa: PLC0415
 
     settings = collector_settings()

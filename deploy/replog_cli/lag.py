@@ -23,7 +23,7 @@ def lag(*, as_json: JsonOption = False) -> None:
     Reads the settings of a collector. Joins no group and changes nothing.
     """
     with extra("collector", "lag"):
-        from replog_repair.diagnosis.observing.observer import lag_now  # noqa: PLC0415 - other commands need no drivers
+        from replog_repair.diagnosis.observing.observer import lag_now  # noqa: PLC0415 - of an extra
 
     settings = load(CollectorSettings)
     # The error that ends this command already contains what the client logs about the broker.

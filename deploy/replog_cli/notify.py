@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from replog.log_configuration import configure_logs
 from replog.settings import NotifySettings, load, report_environment
-from replog.telemetry import configure_logs
 from replog_cli.extras import extra
 from replog_cli.options import Status
 
@@ -40,7 +40,7 @@ def notify(
     the receiver takes the outcome, or refuses it for good.
     """
     with extra("collector", "notify"):
-        # Imported here, because the other commands need none of the collector.
+        # Imported here, because they are of an extra.
         from replog_repair.notifying.selection import Selection  # noqa: PLC0415
         from replog_repair.notifying.service import NotifierProcess, Options  # noqa: PLC0415
         from replog_repair.notifying.webhook import checked_url  # noqa: PLC0415

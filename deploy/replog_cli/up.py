@@ -36,7 +36,7 @@ def up(
     folder = DataFolder(data)
     with folder.locked():
         plan = plan_of(folder, host, port, demo=demo)
-        # Imported here, because the other commands need no metrics.
+        # Imported here, because it is of an extra, which is installed if there is a plan.
         from replog_cli.announcement import Announcement  # noqa: PLC0415
 
         announcement = Announcement(console.output(), plan)
@@ -52,7 +52,7 @@ def plan_of(folder: DataFolder, host: str | None, port: int | None, *, demo: boo
         SettingsError: a setting is wrong, or the port cannot be used.
     """
     try:
-        # Imported here, because the other commands need no web framework.
+        # Imported here, because it is of an extra.
         from replog_api.main import check_exposure  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FatalError(f"replog up needs the extra local ({error.name} is missing); install replog[local]") from None

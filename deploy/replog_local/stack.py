@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+import httpx
+
 from replog.cancellation import cancel_and_wait
 from replog.errors import FatalError
 from replog.settings import KafkaSettings, load
@@ -107,10 +109,7 @@ async def _serve(plan: Plan, children: Children, reporter: Reporter) -> None:
 
 async def _applied(addresses: Addresses, published: datetime) -> bool:
     """Whether all events published up to then have been applied, once nothing is applied any more."""
-    # Imported here, because the other commands need neither.
-    import httpx  # noqa: PLC0415
-
-    from replog_local import figures  # noqa: PLC0415
+    from replog_local import figures  # noqa: PLC0415 - of an extra
 
     async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S) as client:
         return await figures.wait_until_applied(client, addresses, published, APPLY_STALL_S)

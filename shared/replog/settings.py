@@ -123,7 +123,13 @@ Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 
 class _Group(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=ENV_PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        # A process needs few of the groups, and building one takes time.
+        defer_build=True,
     )
 
     @classmethod

@@ -6,12 +6,8 @@ libraries below it have the same shape and their own words.
 
 from __future__ import annotations
 
-import logging
-import sys
 from contextvars import ContextVar
-from typing import Any, Literal, Protocol
-
-import structlog
+from typing import Literal, Protocol
 
 LogAction = Literal[
     # A process started, with its settings (secrets masked).
@@ -122,61 +118,14 @@ class Logger(Protocol):
         """Log what a person should look at."""
 
 
-class LogChoices(Protocol):
-    """The settings of a process's log."""
-
-    @property
-    def log_format(self) -> Literal["json", "console"] | None:
-        """None: console on a terminal, JSON elsewhere."""
-
-    @property
-    def log_level(self) -> Literal["DEBUG", "INFO", "WARNING", "ERROR"]:
-        """The least level that is logged."""
-
-
-def configure_logs(settings: LogChoices, *, service: str) -> None:
-    """Send this process's logs to stderr, as ``settings`` say (format, level); each line names ``service``."""
-    log_format = settings.log_format or ("console" if sys.stderr.isatty() else "json")
-    renderer: Any = structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    structlog.contextvars.bind_contextvars(service=service)
-    _bridge_standard_logging(shared, renderer, level)
-
-
-def _bridge_standard_logging(shared: list[Any], renderer: Any, level: int) -> None:
-    # Drivers log through the standard library; their lines get the same shape.
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(max(level, logging.WARNING))
-
-
 #: The logger of a context that has one of its own; else lines go where the process's logs go.
 CONTEXT_LOGGER: ContextVar[Logger | None] = ContextVar("logger", default=None)
 
 
 def logger() -> Logger:
     """The logger of this context, or of this process."""
+    # Imported on demand: it is slow to import, and most commands log nothing.
+    import structlog  # noqa: PLC0415
+
     log: Logger = CONTEXT_LOGGER.get() or structlog.get_logger()
     return log

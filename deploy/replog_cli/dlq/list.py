@@ -43,7 +43,7 @@ def list_letters(
 
 async def _read(selection: Selection, chosen: Newest | Summary) -> None:
     with extra("collector", "dlq list"):
-        # Imported here, because other commands need no Kafka client that decompresses.
+        # Imported here, because they are of an extra.
         from replog_collector.topics.reader import TopicReader  # noqa: PLC0415
         from replog_repair.dead_letters.reading import selected  # noqa: PLC0415
 

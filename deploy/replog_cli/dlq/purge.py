@@ -62,7 +62,7 @@ def purge(
 
 async def _purge(before: list[Place], *, execute: bool) -> _Purge:
     with extra("collector", "dlq purge"):
-        # Imported here, because other commands need no Kafka client that decompresses.
+        # Imported here, because they are of an extra.
         from replog_collector.topics.deletion import delete_before  # noqa: PLC0415
         from replog_collector.topics.reader import TopicReader  # noqa: PLC0415
         from replog_repair.dead_letters.reading import of_spans  # noqa: PLC0415

@@ -73,7 +73,7 @@ async def _replay(
     selection: Selection, outcome: _Outcome, *, limit: int | None, rate: float, max_replays: int, execute: bool
 ) -> None:
     with extra("collector", "dlq replay"):
-        # Imported here, because other commands need no Kafka client that decompresses.
+        # Imported here, because they are of an extra.
         from replog.publisher.kafka import KafkaProducer  # noqa: PLC0415
         from replog_collector.pipeline.clock_limit import AheadLimit  # noqa: PLC0415
         from replog_collector.topics.reader import TopicReader  # noqa: PLC0415

@@ -45,7 +45,7 @@ def show_letter(
 
 async def _checked(place: Place) -> Checked:
     with extra("collector", "dlq show"):
-        # Imported here, because other commands need no Kafka client that decompresses.
+        # Imported here, because they are of an extra.
         from replog_collector.pipeline.clock_limit import AheadLimit  # noqa: PLC0415
         from replog_collector.topics.reader import TopicReader  # noqa: PLC0415
         from replog_repair.dead_letters.checking import Check  # noqa: PLC0415
