@@ -126,6 +126,12 @@ def request_seconds_of(route: str) -> Histogram:
     return REQUEST_SECONDS.labels(route)
 
 
+@cache
+def store_seconds_of(operation: str) -> Histogram:
+    """The histogram of this operation of the store."""
+    return STORE_SECONDS.labels(operation)
+
+
 def exposition() -> bytes:
     """The metrics as text; of all worker processes where there are several."""
     registry = REGISTRY

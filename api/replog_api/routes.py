@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from starlette.requests import Request
 from starlette.routing import Route
 
+from replog.deadlines import Deadlines
 from replog_api.admission.auth import Rights
 from replog_api.admission.concurrency import ConcurrencyLimiter
 from replog_api.contracts import operations as doc
@@ -115,15 +116,15 @@ class ListRoute(QueryRoute[Q]):
         operation: Query[Q] | Export[Q],
         endpoint: Callable[[Request, Q], Coroutine[Any, Any, Response]],
         limiter: ConcurrencyLimiter,
-        notice_after_s: float,
+        noticing: Deadlines,
     ) -> None:
         super().__init__(operation, endpoint)
         self._limiter = limiter
-        self._notice_after_s = notice_after_s
+        self._noticing = noticing
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
-            async with WhilePresent(receive, self._notice_after_s):
+            async with WhilePresent(receive, self._noticing):
                 await stack.enter_async_context(or_busy(self._limiter, context_of(scope).client))
             await super()._answer(scope, receive, send)
 
@@ -144,7 +145,7 @@ def query_routes(
     runs = TaskRunsEndpoint(queries.tasks, runner)
     silent = SilentRecordsEndpoint(queries.tasks, runner)
     lists = ConcurrencyLimiter(limits.most_lists, wait_s=limits.list_wait_s, most_waiting=limits.most_lists_waiting)
-    notice_after_s = limits.notice_after_s
+    noticing = Deadlines(limits.notice_after_s)
     # Routes are tried in this order: those that dashboards poll most come first.
     return [
         QueryRoute(doc.PAGE_DETAILS, records.page_details),
@@ -159,9 +160,9 @@ def query_routes(
         QueryRoute(doc.COUNT_DETAILS, counts.count_details),
         QueryRoute(doc.FAILURE_REASONS, reasons.list_reasons),
         QueryRoute(doc.SILENT_DETAILS, silent_details.list_silent),
-        ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, notice_after_s),
-        ListRoute(doc.LIST_DETAILS, records.list_details, lists, notice_after_s),
-        ListRoute(doc.EXPORT_DETAILS, export.export_details, lists, notice_after_s),
+        ListRoute(doc.LIST_RECORDS, tasks.list_records, lists, noticing),
+        ListRoute(doc.LIST_DETAILS, records.list_details, lists, noticing),
+        ListRoute(doc.EXPORT_DETAILS, export.export_details, lists, noticing),
     ]
 
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from replog.raw_entities import RawRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Seconds kept formatted: events of one page are close in time.
-KEPT_SECONDS = 8192
+#: Minutes kept formatted.
+KEPT_MINUTES = 4096
+_SECONDS = [f"{second:02d}" for second in range(60)]
 _MILLISECONDS = [f".{ms:03d}" for ms in range(1000)]
 
 _encoder = Encoder()
@@ -86,14 +87,43 @@ def local_end(end_ms: int | None, zone: tzinfo) -> str | None:
 
 def local_time(ms: int, zone: tzinfo) -> str:
     """A time of an answer: milliseconds since 1970 as ``yyyy-MM-ddTHH:mm:ss.SSS`` in ``zone``."""
-    second, rest = divmod(ms, 1000)
-    return _second(second, zone) + _MILLISECONDS[rest]
+    minute, rest = divmod(ms, 60_000)
+    begun = _minute(minute, zone)
+    return f"{begun}{_SECONDS[rest // 1000]}{_MILLISECONDS[rest % 1000]}" if begun else _of_any(ms, zone)
 
 
-@lru_cache(KEPT_SECONDS)
-def _second(second: int, zone: tzinfo) -> str:
+def local_times(moments: Iterable[int], zone: tzinfo) -> list[str]:
+    """Each of many times as :func:`local_time`."""
+    texts = []
+    known, begun = None, ""
+    for ms in moments:
+        minute, rest = divmod(ms, 60_000)
+        # Times of one answer are close to each other.
+        if minute != known:
+            known, begun = minute, _minute(minute, zone)
+        texts.append(f"{begun}{_SECONDS[rest // 1000]}{_MILLISECONDS[rest % 1000]}" if begun else _of_any(ms, zone))
+    return texts
+
+
+@lru_cache(KEPT_MINUTES)
+def _minute(minute: int, zone: tzinfo) -> str:
+    """The text of a minute since 1970, without its seconds; empty where it is no whole minute in ``zone``.
+
+    Offsets of the 19th century have seconds.
+    """
+    begin = _local(minute * 60, zone)
+    if begin.second or (_local(minute * 60 + 59, zone) - begin).seconds != 59:  # noqa: PLR2004 - seconds
+        return ""
+    return f"{begin.isoformat(timespec='minutes')}:"
+
+
+def _of_any(ms: int, zone: tzinfo) -> str:
+    return _local(ms // 1000, zone).isoformat(timespec="seconds") + _MILLISECONDS[ms % 1000]
+
+
+def _local(second: int, zone: tzinfo) -> datetime:
     moment = _EPOCH + timedelta(seconds=second)
     # Within a day of the first or last year that a date can name, the zone's time has no name.
     with suppress(OverflowError):
         moment = moment.astimezone(zone)
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+    return moment.replace(tzinfo=None)

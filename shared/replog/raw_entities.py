@@ -144,7 +144,7 @@ def details_from(ids: Iterable[tuple[str, bytes]], contents: DetailContents) -> 
         # Times are as start_ms, outcome_content and last_ms say.
         time = outcome[0] + 2
         outcome_ms = _from_bytes(outcome[time : time + MS_BYTES]) - MS_BIAS
-        reason = outcome[time + TIME_BYTES :]
+        reason_at = time + TIME_BYTES
         status = BY_LETTER[letter]
         detail = RawDetail(
             record_id,
@@ -154,7 +154,7 @@ def details_from(ids: Iterable[tuple[str, bytes]], contents: DetailContents) -> 
             reached,
             _START_MS - _from_bytes(start[-TIME_BYTES:-2]),
             outcome_ms if status.terminal else None,
-            Raw(reason) if reason else None,
+            Raw(outcome[reason_at:]) if len(outcome) > reason_at else None,
             _from_bytes(last[:MS_BYTES]) - MS_BIAS if last else outcome_ms,
         )
         details.append(detail)

@@ -313,7 +313,7 @@ class Judge:
                 raise WrongError(f"record {record_id} has ended, and nothing was published of that")
         rows = [StoredDetail(record_id, detail_id, detail.encoded()) for detail_id, detail in found.items()]
         shown_run = _parsed(_RENDERER.run(row)) if row.known else None
-        shown = {row.detail_id: _parsed(_RENDERER.details(raw_details([row]))) for row in rows}
+        shown = {row.detail_id: _parsed(_RENDERER.details(raw_details([row])))[0] for row in rows}
         _require_same(f"record {record_id}", shown_run, run)
         if row.exists:
             _require_same(f"the roll-up of {record_id}", _parsed(rendered_overview(row.read_overview())), overview)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ def rendered(answer: dict[str, Any], zone: tzinfo) -> bytes:
     """A Record or Detail, whose times the oracle gives in UTC, in this zone."""
     times = {key: None if answer[key] is None else _local(answer[key], zone) for key in _TIMES}
     return json.dumps({**answer, **times}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def local_time(ms: int, zone: tzinfo) -> str:
+    """A time in ms since 1970 as an answer shows it."""
+    return _local((datetime(1970, 1, 1) + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds"), zone)  # noqa: DTZ001
 
 
 def _local(text: str, zone: tzinfo) -> str:

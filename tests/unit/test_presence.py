@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from replog.deadlines import Deadlines
 from replog_api.http.presence import ClientLeftError, WhilePresent
 
 
@@ -28,7 +29,7 @@ class Client:
 def listeners() -> list[str]:
     """The tasks that listen to clients."""
     names = [task.get_name() for task in asyncio.all_tasks()]
-    return [name for name in names if name.startswith("presence")]
+    return [name for name in names if name.startswith("disconnect listener")]
 
 
 async def test_who_leaves_is_noticed() -> None:
@@ -37,7 +38,7 @@ async def test_who_leaves_is_noticed() -> None:
     asyncio.get_running_loop().call_later(0.02, client.gone.set)
     async with asyncio.timeout(10):
         with pytest.raises(ClientLeftError):
-            async with WhilePresent(client.receive, 0.0):
+            async with WhilePresent(client.receive, Deadlines(0.0)):
                 await asyncio.Event().wait()
         await asyncio.sleep(0)
     task = asyncio.current_task()
@@ -46,9 +47,9 @@ async def test_who_leaves_is_noticed() -> None:
 
 
 async def test_short_reads_are_not_listened_to() -> None:
-    """They cost a timer."""
+    """Listening costs more than they do."""
     client = Client()
-    async with WhilePresent(client.receive, 10):
+    async with WhilePresent(client.receive, Deadlines(10)):
         await asyncio.sleep(0)
     assert client.listened == 0
     assert not listeners()
@@ -58,7 +59,7 @@ async def test_listening_ends_with_the_block() -> None:
     """Who leaves later cancels nothing."""
     client = Client()
     async with asyncio.timeout(10):
-        async with WhilePresent(client.receive, 0.0):
+        async with WhilePresent(client.receive, Deadlines(0.0)):
             while client.listened < 2:
                 await asyncio.sleep(0)
         assert not listeners()
@@ -70,5 +71,5 @@ async def test_listening_ends_with_the_block() -> None:
 async def test_errors_of_the_block_are_its_own(error: type[BaseException]) -> None:
     """Also a cancellation that comes from elsewhere."""
     with pytest.raises(error):
-        async with WhilePresent(Client().receive, 0.0):
+        async with WhilePresent(Client().receive, Deadlines(0.0)):
             raise error

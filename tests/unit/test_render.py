@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replog.answers import local_time, local_times
 from replog.entities import Detail, Overview, Record
 from replog.records import Progressed, Tallied
 from replog.store.format.detail_codec import LONG
@@ -121,7 +122,7 @@ class Rendering:
         return self._renderer.task(StoredTask(key, entity and record_of(entity)))
 
     def detail(self, entity: Detail) -> bytes:
-        return self._renderer.details(raw_details([detail_of(entity)]))
+        return self._renderer.details(raw_details([detail_of(entity)]))[1:-1]
 
 
 def renderer(zone: str = "UTC", now_ms: int = MS) -> Rendering:
@@ -306,6 +307,24 @@ def test_times_that_the_zone_s_calendar_lacks_stay_as_they_are(ms: int, zone: st
     assert shown[0] == shown[1]
 
 
+#: Seconds since 1970 at which some zone changes its offset, some of them by seconds: New York, Monrovia, Berlin.
+CHANGES_S = (-2717650800, 63593070, 1635642000)
+
+
+@given(
+    st.lists((st.sampled_from(CHANGES_S) | st.integers(LEAST_MS // 1000, MOST_MS // 1000)), min_size=1),
+    st.lists(st.integers(-61_000, 61_000), min_size=1),
+    zones | st.sampled_from(["America/New_York", "Africa/Monrovia", "Europe/Berlin"]).map(ZoneInfo),
+)
+def test_times_are_those_of_the_zone_s_clock(seconds: list[int], around_ms: list[int], zone: tzinfo) -> None:
+    """Of any moments together, each as by itself."""
+    moments = [second * 1000 + ms for second in seconds for ms in around_ms]
+    moments = [min(max(ms, LEAST_MS), MOST_MS) for ms in moments]
+    shown = [slow_rendering.local_time(ms, zone) for ms in moments]
+    assert local_times(moments, zone) == shown
+    assert [local_time(ms, zone) for ms in moments] == shown
+
+
 class TestEveryRowIsWhatPlainJsonWouldBe:
     """Byte for byte, as Python's own library writes what the oracle says."""
 
@@ -314,7 +333,7 @@ class TestEveryRowIsWhatPlainJsonWouldBe:
         events = [{**event, "recordId": RECORD_IDS[0], "detailId": DETAIL_IDS[2]} for event in events]
         row = detail_of_events(RECORD_IDS[0], DETAIL_IDS[2], events)
         told = Model(events, now=NOW, stale_after_s=STALE_AFTER_S).detail(RECORD_IDS[0], DETAIL_IDS[2])
-        assert now_in(zone).details(raw_details([row])) == slow_rendering.rendered(told, zone)
+        assert now_in(zone).details(raw_details([row])) == b"[%b]" % slow_rendering.rendered(told, zone)
 
     @given(st.lists(st.lists(of_any_text(detail_events), min_size=1, max_size=3), max_size=5), zones)
     def test_details_in_one_go(self, details: list[list[Event]], zone: tzinfo) -> None:
@@ -329,7 +348,7 @@ class TestEveryRowIsWhatPlainJsonWouldBe:
             model = Model(events, now=NOW, stale_after_s=STALE_AFTER_S)
             told.append(slow_rendering.rendered(model.detail(record_id, f"d{number}"), zone))
         found, renderer = raw_details(rows), now_in(zone)
-        assert renderer.details(found) == b",".join(told)
+        assert renderer.details(found) == b"[%b]" % b",".join(told)
         assert FORMATS["ndjson"].rows(renderer.detail_objects(found)) == b"".join(one + b"\n" for one in told)
 
     @given(
@@ -387,7 +406,7 @@ def test_what_runs_in_silence_for_longer_than_allowed_is_stale(status: str, sile
 )
 def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> None:
     """Keys in the documented order."""
-    shown = render.page(TaskPageQuery.model_construct(page_number=3, page_size=size), total, b"1,2")
+    shown = render.page(TaskPageQuery.model_construct(page_number=3, page_size=size), total, b"[1,2]")
     assert shown == b'{"pageNumber":3,"pageSize":%d,"totalRecords":%d,"totalPages":%d,"records":[1,2]}' % (
         size,
         total,
@@ -397,7 +416,7 @@ def test_a_page_counts_all_rows_and_pages(total: int, size: int, pages: int) -> 
 
 def test_a_page_without_rows_has_an_empty_list() -> None:
     """Never a null."""
-    assert render.page(TaskPageQuery.model_construct(page_number=1, page_size=1), 0, b"").endswith(b'"records":[]}')
+    assert render.page(TaskPageQuery.model_construct(page_number=1, page_size=1), 0, b"[]").endswith(b'"records":[]}')
 
 
 def test_a_task_has_its_latest_record_or_none() -> None:

@@ -31,7 +31,8 @@ def tail(request: Request) -> bytes:
 
 def answer(request: Request, data: bytes, headers: Mapping[str, str] | None = None) -> Response:
     """``data`` (JSON) as a good answer."""
-    return Response(HEAD + data + tail(request), headers=headers, media_type=JSON)
+    # Joined once: data may be long.
+    return Response(b"".join((HEAD, data, tail(request))), headers=headers, media_type=JSON)
 
 
 def refusal(

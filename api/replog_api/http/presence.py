@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from replog.deadlines import Deadlines
+
 #: Seconds that a listener may take to end.
 _ENDS_WITHIN_S = 1.0
 
@@ -22,33 +24,32 @@ class ClientLeftError(ReplogError):
 
 
 class WhilePresent:
-    """A block that is cancelled when the client leaves. It begins to listen for that after ``notice_after_s``.
+    """A block that is cancelled when the client leaves. It begins to listen for that at its deadline.
 
-    A block that is over sooner costs one timer. Nothing else may await ``receive`` meanwhile.
+    Nothing else may await ``receive`` meanwhile.
 
     Raises:
         ClientLeftError: it left.
     """
 
-    __slots__ = ("_left", "_listener", "_notice_after_s", "_over", "_receive", "_task", "_timer")
+    __slots__ = ("_deadlines", "_left", "_listener", "_over", "_receive", "_task")
 
-    def __init__(self, receive: Receive, notice_after_s: float) -> None:
+    def __init__(self, receive: Receive, deadlines: Deadlines) -> None:
         self._receive = receive
-        self._notice_after_s = notice_after_s
+        self._deadlines = deadlines
         self._left = self._over = False
         self._listener: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(self._notice_after_s, self._listen, asyncio.current_task())
+        self._task = asyncio.current_task()
+        self._deadlines.begin(self, self._listen)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer:
-            self._timer.cancel()
+        self._deadlines.end(self)
         if self._left and self._task:
             # Somebody else may have cancelled the task too, and then that counts.
             if not self._task.uncancel() and kind is asyncio.CancelledError:
@@ -57,11 +58,9 @@ class WhilePresent:
             self._over = True
             await cancel_and_wait([self._listener], timeout_s=_ENDS_WITHIN_S)
 
-    def _listen(self, task: asyncio.Task[object] | None) -> None:
-        if task is None:
-            return
-        self._task = task
-        self._listener = asyncio.create_task(self._cancel_when_gone(task), name="disconnect listener")
+    def _listen(self) -> None:
+        if self._task:
+            self._listener = asyncio.create_task(self._cancel_when_gone(self._task), name="disconnect listener")
 
     async def _cancel_when_gone(self, task: asyncio.Task[object]) -> None:
         while (await self._receive())["type"] != "http.disconnect":

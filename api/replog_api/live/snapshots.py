@@ -10,7 +10,7 @@ from replog.statuses import RUNNING
 from replog.telemetry import logger
 from replog_api import metrics
 from replog_api.http.etags import digest_of, opaque_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Snapshots:
 
     async def _read(self, record_id: str) -> Snapshot | None:
         try:
-            with timed("watch"):
+            with Timed("watch"):
                 record = await self._queries.record(record_id)
         except StoreUnavailable as error:
             metrics.STORE_ERRORS.labels(error.kind).inc()

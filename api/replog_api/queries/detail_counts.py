@@ -9,7 +9,7 @@ from starlette.responses import Response  # noqa: TC002
 
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, single
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DetailCountsEndpoint:
             return await self._queries.record_version(query.record_id)
 
         async def find() -> Answer:
-            with timed("count_details"):
+            with Timed("count_details"):
                 counts = await self._queries.detail_counts(query.record_id, query.by, query.remote_cluster)
             return single(counts.version, render.detail_counts(counts.data))
 

@@ -14,7 +14,7 @@ from replog.store.read.filters import NO_FILTER
 from replog_api.admission.limits import LONG_LIST_COST
 from replog_api.http.request_context import context_of
 from replog_api.queries.export_formats import FORMATS
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, LongResponse
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DetailExportEndpoint:
     async def _find(self, request: Request, query: DetailExportQuery) -> Answer:
         self._runner.charge(request, LONG_LIST_COST)
         async with self._runner.searching(request) if query.filter != NO_FILTER else nullcontext():
-            with timed("export_details"):
+            with Timed("export_details"):
                 details = await self._queries.export_details(query.record_id, query.filter)
         as_of_ms, until_ms = self._runner.list_until(may_change=details.may_change)
         renderer = self._runner.renderer(request, as_of_ms)

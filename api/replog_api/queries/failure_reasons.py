@@ -11,7 +11,7 @@ from starlette.responses import Response  # noqa: TC002
 from replog.lru_cache import LruCache
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, single
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class FailureReasonsEndpoint:
         if kept and is_recent and kept.reasons.version == await self._queries.record_version(record_id):
             return kept.reasons
         async with self._runner.searching(request):
-            with timed("list_reasons"):
+            with Timed("list_reasons"):
                 reasons = await self._queries.failure_reasons(record_id)
         self._kept.put(record_id, _Kept(reasons, self._clock() + KEPT_S))
         return reasons

@@ -6,7 +6,7 @@ same it is left out as a whole, for a proxy in between might refuse the answer.
 
 from __future__ import annotations
 
-import re
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 NUMBER = "pageNumber"
 #: What belongs to the page: every parameter of a query but its number, and how long one asking waits.
 _OF_THE_PAGE = {name for operation in OPERATIONS for name in operation.query.in_query_string()} - {NUMBER, "wait"}
-#: What may stand in a path or query as it is; all else is percent-encoded.
+#: What may stand in a path or query as it is, beside letters and digits; all else is percent-encoded.
 _PLAIN = "%/:@!$&'()*+,;=~?-._"
-_TO_ENCODE = re.compile(rf"[^A-Za-z0-9{re.escape(_PLAIN)}]")
+_PLAIN_BYTES = f"{ascii_letters}{digits}{_PLAIN}".encode()
 
 
 def links(path: str, query_string: bytes, query: PageQuery, total: int) -> str | None:
@@ -38,10 +38,10 @@ def links(path: str, query_string: bytes, query: PageQuery, total: int) -> str |
         targets["next"] = query.page_number + 1
     targets["last"] = last
     path, of_the_id = sent_path(path)
-    base = f"<{path}?{of_the_id}{_kept(query_string)}"
-    if _TO_ENCODE.search(base, 1):
-        base = f"<{quote(base[1:], _PLAIN)}"
-    found = ", ".join([f'{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
+    base = f"{path}?{of_the_id}{_kept(query_string)}"
+    if base.encode().translate(None, _PLAIN_BYTES):
+        base = quote(base, _PLAIN)
+    found = ", ".join([f'<{base}{NUMBER}={number}>; rel="{relation}"' for relation, number in targets.items()])
     return found if len(found) <= MAX_LINK_BYTES else None
 
 

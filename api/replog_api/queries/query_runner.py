@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from orjson import dumps
 from starlette.responses import Response
 
 from replog.cancellation import finish_all
+from replog.deadlines import Deadlines
 from replog.errors import BUSY, StoreUnavailable
 from replog_api import metrics
 from replog_api.admission.concurrency import ConcurrencyLimiter, OverloadedError
@@ -25,7 +26,7 @@ from replog_api.queries.shared_answers import Find, QueryKey, SharedAnswers
 from replog_api.queries.single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
@@ -80,7 +81,7 @@ class QueryRunner:
         self.timings = timings
         #: The time that answers are rendered as of, in ms since 1970.
         self.now_ms = clock
-        self._limits = limits
+        self._noticing = Deadlines(limits.notice_after_s)
         self._rate = rate
         self._searches = ConcurrencyLimiter(
             limits.most_searches, wait_s=limits.search_wait_s, most_waiting=limits.most_searches_waiting
@@ -125,7 +126,7 @@ class QueryRunner:
             # Where the version takes as much as the answer, all clients share the answer too.
             return Current(current, None if current or not share else await find())
 
-        async with WhilePresent(request.receive, self._limits.notice_after_s):
+        async with WhilePresent(request.receive, self._noticing):
             if conditional:
                 current = await self._versions.ask(query_key, read_current)
             else:
@@ -187,14 +188,19 @@ class QueryRunner:
         return begun_ms, begun_ms + step_ms
 
 
-@contextmanager
-def timed(operation: str) -> Iterator[None]:
+class Timed:
     """Measures the block as one operation of the store."""
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        metrics.STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+
+    __slots__ = ("_began", "_operation")
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        metrics.store_seconds_of(self._operation).observe(time.perf_counter() - self._began)
 
 
 @asynccontextmanager

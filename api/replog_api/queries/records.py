@@ -16,7 +16,7 @@ from replog_api.http import messages
 from replog_api.http.errors import UNKNOWN_RECORD, RefusedError
 from replog_api.http.request_context import context_of
 from replog_api.queries import render
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, listed, long_list, paged, single
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class RecordEndpoints:
             return await self._queries.record_version(record_id)
 
         async def timed_find() -> Answer:
-            with timed(operation):
+            with Timed(operation):
                 return await find(request, record_id)
 
         return await self._runner.answer(request, query_key, version, timed_find, share=share)
@@ -110,7 +110,7 @@ class RecordEndpoints:
     async def _page(self, request: Request, query: DetailPageQuery) -> Answer | None:
         flt = query.filter
         async with self._runner.searching(request) if flt != NO_FILTER else nullcontext():
-            with timed("page_details"):
+            with Timed("page_details"):
                 page = await self._queries.detail_page(query.record_id, flt, query.offset, query.page_size)
         return paged(query, page, self._runner.renderer(request)) if page else None
 

@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 def paged(query: PageQuery, page: Versioned[Page[Any]], renderer: render.Renderer) -> Answer:
     """A page."""
     total = page.data.total
-    data = render.page(query, total, _rendered(page.data.rows, renderer))
+    data = render.page(query, total, _array(page.data.rows, renderer))
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
         headers["X-Total-Count"] = str(total)
@@ -59,7 +59,7 @@ def paged(query: PageQuery, page: Versioned[Page[Any]], renderer: render.Rendere
 
 def listed(version: bytes, rows: Sequence[Any], renderer: render.Renderer) -> Answer:
     """All rows of a list, in one body."""
-    return single(version, b"[%b]" % _rendered(rows, renderer), renderer.until_ms)
+    return single(version, _array(rows, renderer), renderer.until_ms)
 
 
 def single(version: bytes, data: bytes, until_ms: int | None = None) -> Answer:
@@ -71,11 +71,12 @@ def long_list(rows: VersionedSteps[Any], until_ms: int | None, renderer: render.
     """All rows as one array, sent step by step: memory does not grow with their number. Makes one response only."""
 
     async def body(request: Request) -> AsyncIterator[bytes]:
-        yield HEAD + b"[" + _rendered(rows.first, renderer)
+        # An array without its end goes on.
+        yield HEAD + _array(rows.first, renderer)[:-1]
         if rows.others is not None:
             async for step in rows.others:
                 if step:
-                    yield b"," + _rendered(step, renderer)
+                    yield b"," + _array(step, renderer)[1:-1]
         yield b"]" + tail(request)
 
     def respond(request: Request, headers: dict[str, str]) -> Response:
@@ -99,7 +100,8 @@ class LongResponse(StreamingResponse):
             scope[BREAK_OFF]()
 
 
-def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> bytes:
+def _array(rows: Sequence[Any], renderer: render.Renderer) -> bytes:
+    """The rows as a JSON array."""
     row: Callable[[Any], bytes]
     match rows:
         case [StoredDetail(), *_]:
@@ -112,4 +114,4 @@ def _rendered(rows: Sequence[Any], renderer: render.Renderer) -> bytes:
             row = renderer.silent
         case _:
             row = renderer.task_runs
-    return b",".join([row(stored) for stored in rows])
+    return b"[%b]" % b",".join([row(stored) for stored in rows])

@@ -8,7 +8,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response  # noqa: TC002
 
 from replog_api.http.request_context import context_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, single
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SilentDetailsEndpoint:
 
         async def find() -> Answer:
             async with self._runner.searching(request):
-                with timed("list_silent"):
+                with Timed("list_silent"):
                     found = await self._queries.silent_details(query.record_id, query.limit)
             renderer = self._runner.renderer(request)
             data = renderer.silent_details(found.data)

@@ -9,7 +9,7 @@ from starlette.responses import Response  # noqa: TC002
 
 from replog_api.admission.auth import Rights
 from replog_api.http.request_context import context_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, paged
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SilentRecordsEndpoint:
         async def find() -> Answer:
             now_ms = self._runner.now_ms()
             async with self._runner.searching(request):
-                with timed("page_silent"):
+                with Timed("page_silent"):
                     page = await self._queries.silent_records(
                         now_ms=now_ms,
                         silent_for_s=query.silent_for_s,

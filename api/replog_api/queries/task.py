@@ -10,7 +10,7 @@ from starlette.responses import Response  # noqa: TC002
 from replog_api.admission.auth import Rights
 from replog_api.admission.limits import LONG_LIST_COST
 from replog_api.http.request_context import context_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, listed, long_list, paged
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class TaskEndpoints:
 
     async def page(self, request: Request, key: str, query: RecordPageQuery | DetailPageQuery) -> Answer:
         """A page of a task's records; an empty one where the task is unknown."""
-        with timed("page_records"):
+        with Timed("page_records"):
             page = await self._queries.record_page(key, query.status, query.offset, query.page_size)
         return paged(query, page, self._runner.renderer(request))
 
     async def _all(self, request: Request, key: str) -> Answer:
-        with timed("list_records"):
+        with Timed("list_records"):
             records = await self._queries.record_list(key)
         if records is not None:
             return listed(records.version, records.data, self._runner.renderer(request))

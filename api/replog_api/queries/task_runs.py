@@ -9,7 +9,7 @@ from starlette.responses import Response  # noqa: TC002
 
 from replog_api.admission.auth import Rights
 from replog_api.http.request_context import context_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, listed
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TaskRunsEndpoint:
             return await self._queries.runs_version(query.task_keys, query.last)
 
         async def find() -> Answer:
-            with timed("list_runs"):
+            with Timed("list_runs"):
                 tasks = await self._queries.runs(query.task_keys, query.last)
             return listed(tasks.version, tasks.data, self._runner.renderer(request))
 

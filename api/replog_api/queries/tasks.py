@@ -10,7 +10,7 @@ from starlette.responses import Response  # noqa: TC002
 
 from replog_api.admission.auth import Rights
 from replog_api.http.request_context import context_of
-from replog_api.queries.query_runner import timed
+from replog_api.queries.query_runner import Timed
 from replog_api.queries.responses import Answer, listed, paged
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class TasksEndpoints:
         query_key = self._runner.query_key(request, "latest", *keys)
 
         async def find() -> Answer:
-            with timed("latest"):
+            with Timed("latest"):
                 version, tasks = await self._queries.latest(keys)
             return listed(version, tasks.rows, self._runner.renderer(request))
 
@@ -50,7 +50,7 @@ class TasksEndpoints:
 
         async def find() -> Answer:
             async with self._runner.searching(request) if prefix else nullcontext():
-                with timed("page_tasks"):
+                with Timed("page_tasks"):
                     tasks = await self._queries.task_page(*page)
             return paged(query, tasks, self._runner.renderer(request))
 

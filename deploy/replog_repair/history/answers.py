@@ -68,7 +68,7 @@ def _shown_details(
     contents = raw_entities.contents_of(folded.details[detail_id].registers for detail_id in detail_ids)
     ids = [(record_id, detail_id.encode()) for detail_id in detail_ids]
     details = raw_entities.details_from(ids, contents)
-    shown: list[dict[str, Any]] = json.loads(b"[%b]" % renderer.details(details))
+    shown: list[dict[str, Any]] = json.loads(renderer.details(details))
     return shown
 
 

@@ -24,7 +24,7 @@ RENDERER = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=10**12)
 def shown_details(details: Iterable[StoredDetail], renderer: Renderer = RENDERER) -> list[dict[str, Any]]:
     """What answers show of these rows."""
     # Not orjson: sums may exceed 64 bits.
-    return json.loads(b"[%b]" % renderer.details(raw_details(list(details))))  # type: ignore[no-any-return]
+    return json.loads(renderer.details(raw_details(list(details))))  # type: ignore[no-any-return]
 
 
 def without_stale(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

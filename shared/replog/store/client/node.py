@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from replog.store.client import rights, scripts
 from replog.store.client.command import Command
+from replog.store.client.connection_pool import WaitingPool
 from replog.store.client.driver_connections import adapted, replies_over
 from replog.store.client.epoch import Greeting
 from replog.store.client.layout_check import LayoutCheck
@@ -202,7 +203,6 @@ def open_node(
     url: CurrentUrl, address: Address | None, needs: Needs, epoch: Epoch, *, timeout_s: float, pool_size: int
 ) -> Node:
     """The server at ``address``, or the one of a URL that names one alone; nothing is sent yet."""
-    # A burst waits for a connection instead of failing.
     options = {
         **url.server_options(),
         "max_connections": pool_size,
@@ -212,4 +212,4 @@ def open_node(
     }
     if address is not None:
         options["host"], options["port"] = address
-    return Node(Redis.from_pool(BlockingConnectionPool(**options)), needs)
+    return Node(Redis.from_pool(WaitingPool(**options)), needs)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from replog.cancellation import cancel_and_wait
+from replog.deadlines import Deadlines
 from replog.errors import BUSY, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class SharedPipelines:
         self.prefix = connection.prefix
         self._connection = connection
         self._timeout_s = timeout_s
+        self._deadlines = Deadlines(timeout_s)
         self._room = most_waiting
         self._waiting: deque[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = deque()
         self._lanes = 0
@@ -58,16 +61,15 @@ class SharedPipelines:
         """The replies to ``calls``, in order. Raises StoreUnavailable, also for lack of time or room."""
         if not self._room:
             raise StoreUnavailable(BUSY, "too many calls of the store wait already")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Any]] = loop.create_future()
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((calls, answer))
         self._open_lane()
         self._room -= 1
-        alarm = loop.call_later(self._timeout_s, self._give_up, answer)
+        self._deadlines.begin(answer, partial(self._give_up, answer))
         try:
             return await answer
         finally:
-            alarm.cancel()
+            self._deadlines.end(answer)
             self._room += 1
 
     async def close(self) -> None:

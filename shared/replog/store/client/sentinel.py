@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from redis import RedisError
-from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.sentinel import (
     Sentinel,
     SentinelConnectionPool,
@@ -15,6 +14,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from replog.store.client.connection_pool import WaitingPool
 from replog.store.client.node import Node, greeted, patience
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 ASK_EVERY_S = 1.0
 
 
-class _WaitingPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Asks the Sentinels for the master at every new connection; a burst waits for one instead of failing."""
+class _MasterPool(SentinelConnectionPool, WaitingPool):
+    """Asks the Sentinels for the master at every new connection."""
 
     async def release(self, connection: AbstractConnection) -> None:
         """Take ``connection`` back; closed, where the master changed while it was lent."""
@@ -54,7 +54,7 @@ class SentinelNode(Node):
         encrypted = options.pop("connection_class", None) is not None
         master = self._sentinels.master_for(
             known.name,
-            connection_pool_class=_WaitingPool,
+            connection_pool_class=_MasterPool,
             connection_class=SentinelManagedSSLConnection if encrypted else SentinelManagedConnection,
             max_connections=pool_size,
             timeout=timeout_s,
