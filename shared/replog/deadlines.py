@@ -22,7 +22,10 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, operation: Hashable, late: Callable[[], None]) -> None:
-        """Call ``late`` once at the deadline, unless ``operation`` ends before."""
+        """Call ``late`` once at the deadline, unless ``operation`` ends before.
+
+        It is called in the context of the operation that started the timer, which may be another one.
+        """
         loop = asyncio.get_running_loop()
         due = loop.time() + self._after_s
         self._under_way[operation] = due, late

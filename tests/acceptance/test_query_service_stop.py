@@ -29,6 +29,8 @@ DRAIN_S = 2
 #: In which SIGTERM ends every process, by the operator's contract.
 ENDED_WITHIN_S = 10.0
 REFUSED = "refused"
+#: Between two requests of a client: those that ask without a pause would take the time that probes need.
+PAUSE_S = 0.02
 
 
 @pytest.fixture
@@ -68,6 +70,8 @@ class Clients:
         self.seen: Counter[object] = Counter()
         #: Answers of ``/readyz``, as long as there were any.
         self.ready: list[int] = []
+        #: When the last of these came, by the monotonic clock.
+        self.ready_until_s = 0.0
         jobs = [self._ask_once] * 4 + [self._ask_on] * 4 + [self._probe]
         self._threads = [threading.Thread(target=job) for job in jobs]
 
@@ -90,6 +94,7 @@ class Clients:
         while listening:
             with closing(self._connection()) as connection:
                 listening = self._note(connection, fresh=True)
+            time.sleep(PAUSE_S)
 
     def _ask_on(self) -> None:
         """One connection until it is closed; what fails on one that was used before is asked once more."""
@@ -97,6 +102,7 @@ class Clients:
             fresh = True
             while self._note(connection, fresh=fresh):
                 fresh = connection.sock is None
+                time.sleep(PAUSE_S)
 
     def _note(self, connection: HTTPConnection, *, fresh: bool) -> bool:
         """Ask, and count what came; whether somebody still listens."""
@@ -120,11 +126,12 @@ class Clients:
             try:
                 connection.request("GET", "/readyz")
                 self.ready.append(connection.getresponse().status)
+                self.ready_until_s = time.monotonic()
             except OSError:
                 return
             finally:
                 connection.close()
-            time.sleep(0.02)
+            time.sleep(PAUSE_S)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -138,7 +145,32 @@ def test_nobody_is_turned_away_by_a_stop(start: Callable[..., Process], workers:
     assert set(clients.seen) == {200, REFUSED}, clients.seen
     assert set(clients.ready) == {200, 503}
     assert clients.ready == sorted(clients.ready)
+    assert clients.ready_until_s - began_s > DRAIN_S / 2
     assert DRAIN_S <= took_s < ENDED_WITHIN_S
+
+
+def test_a_worker_that_is_stopped_while_it_starts_turns_nobody_away(start: Callable[..., Process]) -> None:
+    """All workers accept at one socket, which one of them could close for all."""
+    drain_s = 4
+    api = start(REPLOG_API_WORKERS=2, REPLOG_API_DRAIN_S=drain_s)
+    assert wait_until(lambda: len(workers_of(api)) == 2, DEADLINE_S)
+    known = workers_of(api)
+    os.kill(min(known), signal.SIGKILL)
+    assert wait_until(lambda: bool(workers_of(api) - known), DEADLINE_S)
+    (starting,) = workers_of(api) - known
+    os.kill(starting, signal.SIGSTOP)
+    assert wait_until(lambda: answers(api), DEADLINE_S)
+    with Clients(api.url, f"{RECORDS}/page/t?pageNumber=1&pageSize=5") as clients:
+        began_s = time.monotonic()
+        signalled(api, signal.SIGTERM)
+        assert wait_until(lambda: 503 in clients.ready, DEADLINE_S)
+        os.kill(starting, signal.SIGCONT)
+        assert api.wait() == 0
+        took_s = time.monotonic() - began_s
+    assert set(clients.seen) == {200, REFUSED}, clients.seen
+    assert clients.ready == sorted(clients.ready)
+    assert clients.ready_until_s - began_s > drain_s / 2
+    assert took_s < ENDED_WITHIN_S
 
 
 @pytest.mark.parametrize("workers", [1, 2])

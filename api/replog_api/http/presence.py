@@ -24,7 +24,7 @@ class ClientLeftError(ReplogError):
 
 
 class WhilePresent:
-    """A block that is cancelled when the client leaves. It begins to listen for that at its deadline.
+    """A block that is cancelled when the client leaves. It begins to listen for that when ``deadlines`` say it is late.
 
     Nothing else may await ``receive`` meanwhile.
 

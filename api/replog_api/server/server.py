@@ -151,7 +151,12 @@ class Server(uvicorn.Server):
         return cast("list[BoundedProtocol]", list(self._connections.connections))
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Close the listening sockets, finish the responses under way, and close the application."""
+        """Close the listening sockets, finish the responses under way, and close the application.
+
+        A process that is stopped before it serves drains first: others may serve at the same sockets.
+        """
+        if self._drained_at_s is None:
+            await self.main_loop()
         await _accept_last_connections(sockets or [])
         for server in self.servers:
             server.close()
