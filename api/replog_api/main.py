@@ -26,10 +26,11 @@ from replog_api.admission.hosts import is_loopback
 from replog_api.admission.proxies import FORWARDED_ALLOW_IPS, Proxies, parse_proxies
 from replog_api.app import STORE_TIMEOUT_S, create_app
 from replog_api.server.connections import ConnectionLimits, Drain
-from replog_api.server.server import Server, configuration, finish_s, hold_signals
+from replog_api.server.server import STOP_SIGNALS, Server, configuration, finish_s, hold_signals
 from replog_api.server.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection as Pipe
     from typing import NoReturn
 
 #: Allocations between two collections of the youngest generation. A page makes hundreds of objects, few of them in
@@ -140,17 +141,19 @@ def _supervise_workers(settings: ApiSettings, listener: socket.socket) -> None:
         Supervisor(work, settings.api_workers, listener, drain_s=settings.api_drain_s).run()
 
 
-def work(listener: socket.socket) -> NoReturn:
-    """Run one of several worker processes, which reads its settings from the environment."""
-    # Ctrl-C on a terminal reaches all processes; the supervisor passes it on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def work(listener: socket.socket, stops: Pipe) -> NoReturn:
+    """Run one of several worker processes, which reads its settings from the environment; ``stops`` as of Server."""
+    # Terminals and systemd send them to all processes. The supervisor alone knows whether all are to stop: a worker
+    # that stops by itself would close the listener for all.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     settings = load(ApiSettings)
     configure_logs(settings, service="api")
-    _answer_requests(settings, listener)
+    _answer_requests(settings, listener, stops)
     _end()
 
 
-def _answer_requests(settings: ApiSettings, listener: socket.socket) -> None:
+def _answer_requests(settings: ApiSettings, listener: socket.socket, stops: Pipe | None = None) -> None:
     report = ServiceReport(metrics.count_spans)
     with opened_tracer(settings, service="replog-api", report=report) as tracer:
         drain = Drain()
@@ -158,7 +161,7 @@ def _answer_requests(settings: ApiSettings, listener: socket.socket) -> None:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         limits = ConnectionLimits(finished_at_stop_s=finish_s(settings.api_drain_s))
-        server = Server(configuration(app), drain, drain_s=settings.api_drain_s, limits=limits)
+        server = Server(configuration(app), drain, drain_s=settings.api_drain_s, limits=limits, stops=stops)
         server.run(sockets=[listener])
 
 

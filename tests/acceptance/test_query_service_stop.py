@@ -149,6 +149,35 @@ def test_nobody_is_turned_away_by_a_stop(start: Callable[..., Process], workers:
     assert DRAIN_S <= took_s < ENDED_WITHIN_S
 
 
+def test_a_stop_of_all_processes_is_one_stop(start: Callable[..., Process]) -> None:
+    """As systemd stops a service: its signal reaches the workers, too, which is no second one."""
+    api = start(REPLOG_API_WORKERS=2, REPLOG_API_DRAIN_S=DRAIN_S)
+    assert wait_until(lambda: len(workers_of(api)) == 2, DEADLINE_S)
+    with Clients(api.url, f"{RECORDS}/page/t?pageNumber=1&pageSize=5") as clients:
+        began_s = time.monotonic()
+        for pid in workers_of(api):
+            os.kill(pid, signal.SIGTERM)
+        assert api.stop() == 0
+    assert set(clients.seen) == {200, REFUSED}, clients.seen
+    assert clients.ready_until_s - began_s > DRAIN_S / 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_does_not_stop_by_itself(start: Callable[..., Process], number: signal.Signals) -> None:
+    """It would close the socket at which the others accept."""
+    api = start(REPLOG_API_WORKERS=2, REPLOG_API_DRAIN_S=0)
+    assert wait_until(lambda: len(workers_of(api)) == 2, DEADLINE_S)
+    known = workers_of(api)
+    with Clients(api.url, f"{RECORDS}/page/t?pageNumber=1&pageSize=5") as clients:
+        for pid in known:
+            os.kill(pid, number)
+        before = clients.seen[200]
+        assert wait_until(lambda: clients.seen[200] > before + 200, DEADLINE_S)
+        assert workers_of(api) == known
+        assert api.stop() == 0
+    assert set(clients.seen) == {200, REFUSED}, clients.seen
+
+
 def test_a_worker_that_is_stopped_while_it_starts_turns_nobody_away(start: Callable[..., Process]) -> None:
     """All workers accept at one socket, which one of them could close for all."""
     drain_s = 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import multiprocessing
 import signal
 import threading
 import time
@@ -25,6 +24,7 @@ from replog_api.server.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection
     from socket import socket
     from types import FrameType
 
@@ -81,10 +81,22 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """Serves the application of ``config``; ``drain`` tells the application about the stop."""
+    """Serves the application of ``config``; ``drain`` tells the application about the stop.
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, *, drain_s: float, limits: ConnectionLimits) -> None:
+    ``stops``, in a worker process, has a message for each signal of its supervisor to stop, and ends with that.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        *,
+        drain_s: float,
+        limits: ConnectionLimits,
+        stops: Connection | None = None,
+    ) -> None:
         super().__init__(config)
+        self._stops = stops
         self._connections = Connections(limits, drain)
         self.server_state = self._connections
         self._drain = drain
@@ -93,7 +105,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and, unless it is ignored, SIGINT as requests to stop; restore the handlers afterwards."""
+        """Handle SIGTERM and SIGINT as requests to stop, unless they are ignored; restore the handlers afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -121,15 +133,16 @@ class Server(uvicorn.Server):
         return self._drained_at_s is None or time.monotonic() < self._drained_at_s
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Begin to serve; in a worker process, stop when the supervisor ends."""
+        """Begin to serve; in a worker process, stop when the supervisor says so or ends."""
         await super().startup(sockets)
-        parent = multiprocessing.parent_process()
-        if parent:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(parent.sentinel, self._parent_died, parent.sentinel)
+        if self._stops:
+            asyncio.get_running_loop().add_reader(self._stops.fileno(), self._stop_as_asked, self._stops)
 
-    def _parent_died(self, sentinel: int) -> None:
-        asyncio.get_running_loop().remove_reader(sentinel)
+    def _stop_as_asked(self, stops: Connection) -> None:
+        try:
+            stops.recv_bytes()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(stops.fileno())
         self.handle_exit(signal.SIGTERM, None)
 
     async def on_tick(self, counter: int) -> bool:

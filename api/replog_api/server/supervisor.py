@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from replog.telemetry import logger
 from replog_api.server.server import STOP_SIGNALS, hold_signals, release_signals, stopped_within_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
     from socket import socket
     from types import FrameType
@@ -27,16 +28,29 @@ LEAST_LIFE_S = 1.0
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-class Supervisor:
-    """Keeps ``count`` workers running, each of which calls ``work(listener)``, until SIGTERM or SIGINT."""
+class _Worker(NamedTuple):
+    """A worker process, and where it is asked to stop."""
 
-    def __init__(self, work: Callable[[socket], None], count: int, listener: socket, *, drain_s: float) -> None:
+    process: SpawnProcess
+    stops: Connection
+    started_s: float
+
+
+class Supervisor:
+    """Keeps ``count`` workers running, each of which calls ``work(listener, stops)``, until SIGTERM or SIGINT.
+
+    ``stops`` then has a message for each of these signals.
+    """
+
+    def __init__(
+        self, work: Callable[[socket, Connection], None], count: int, listener: socket, *, drain_s: float
+    ) -> None:
         self._work = work
         self._listener = listener
         self._stopped_within_s = stopped_within_s(drain_s)
         self._signals = 0
         self._count = count
-        self._workers: dict[SpawnProcess, float] = {}
+        self._workers: list[_Worker] = []
 
     def run(self) -> None:
         """Start the workers, keep them running, and return once all have ended."""
@@ -47,7 +61,7 @@ class Supervisor:
         release_signals()
         while not self._signals:
             self._start_missing()
-            wait([worker.sentinel for worker in self._running()], POLL_S)
+            wait([worker.process.sentinel for worker in self._running()], POLL_S)
         self._stop()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -55,17 +69,23 @@ class Supervisor:
 
     def _start_missing(self) -> None:
         now_s = time.monotonic()
-        for worker, started_s in list(self._workers.items()):
-            if not worker.is_alive() and now_s - started_s >= LEAST_LIFE_S:
-                logger().warning("worker_died", pid=worker.pid, exit_code=worker.exitcode)
-                del self._workers[worker]
+        for worker in list(self._workers):
+            if not worker.process.is_alive() and now_s - worker.started_s >= LEAST_LIFE_S:
+                logger().warning("worker_died", pid=worker.process.pid, exit_code=worker.process.exitcode)
+                worker.stops.close()
+                self._workers.remove(worker)
         while len(self._workers) < self._count:
-            worker = _SPAWN.Process(target=self._work, args=(self._listener,))
-            # A worker that is stopped before it serves still answers the clients that have connected.
-            hold_signals()
-            worker.start()
-            release_signals()
-            self._workers[worker] = now_s
+            self._workers.append(self._started(now_s))
+
+    def _started(self, now_s: float) -> _Worker:
+        theirs, ours = _SPAWN.Pipe(duplex=False)
+        process = _SPAWN.Process(target=self._work, args=(self._listener, theirs))
+        # The worker holds them until it ignores them.
+        hold_signals()
+        process.start()
+        release_signals()
+        theirs.close()
+        return _Worker(process, ours, now_s)
 
     def _stop(self) -> None:
         """Pass on every signal; kill the workers that do not end in time."""
@@ -77,11 +97,13 @@ class Supervisor:
             if passed_on < self._signals:
                 passed_on += 1
                 for worker in running:
-                    os.kill(worker.pid or 0, signal.SIGTERM)
-            wait([worker.sentinel for worker in running], POLL_S)
+                    # It may have ended meanwhile.
+                    with suppress(OSError):
+                        worker.stops.send_bytes(b"stop")
+            wait([worker.process.sentinel for worker in running], POLL_S)
         for worker in self._running():
-            worker.kill()
-            worker.join()
+            worker.process.kill()
+            worker.process.join()
 
-    def _running(self) -> list[SpawnProcess]:
-        return [worker for worker in self._workers if worker.is_alive()]
+    def _running(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.process.is_alive()]
