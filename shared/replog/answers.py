@@ -109,7 +109,7 @@ def local_times(moments: Iterable[int], zone: tzinfo) -> list[str]:
 def _minute(minute: int, zone: tzinfo) -> str:
     """The text of a minute since 1970, without its seconds; empty where it is no whole minute in ``zone``.
 
-    Offsets of the 19th century have seconds.
+    Some offsets of earlier times have seconds, as Monrovia's until 1972.
     """
     begin = _local(minute * 60, zone)
     if begin.second or (_local(minute * 60 + 59, zone) - begin).seconds != 59:  # noqa: PLR2004 - seconds

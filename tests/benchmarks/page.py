@@ -77,7 +77,8 @@ async def _copy_plainly(reader: Reader, settings: StoreSettings, record_id: str)
     render = Renderer(ZoneInfo("UTC"), now_ms=0, stale_after_s=900).details
     with Redis.from_url(settings.redis_url) as redis:
         for detail in page.rows:
-            value = render(raw_details([detail]))
+            # Of an array of one.
+            value = render(raw_details([detail]))[1:-1]
             redis.hset(f"{settings.redis_prefix}-plain:details:{record_id}", detail.detail_id, value)
             redis.zadd(f"{settings.redis_prefix}-plain:time:{record_id}", {detail.detail_id: detail.read().start_ms})
 
