@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Deadlines:
     """Calls back for each operation of one event loop that is not over ``after_s`` seconds after it began.
 
-    Nearly all are over by then. To start and cancel a timer for each takes ten times as long.
+    Nearly all are over by then. To start and cancel a timer for each takes five times as long.
     """
 
     def __init__(self, after_s: float) -> None:
